@@ -1,0 +1,150 @@
+"""Every error that the library raises: what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from enum import Enum
+
+
+class Category(Enum):
+    """What kind of failure it is; the command line has one exit code for each (docs/troubleshooting.md)."""
+
+    USAGE = "usage"
+    BAD_DATA = "bad data"
+    NO_INPUT = "input missing or unreadable"
+    CANNOT_CREATE = "output cannot be created"
+    INPUT_OUTPUT = "input/output error"
+    DIFFERENCE = "a check found a difference"
+
+
+class GraphmlOnnxError(Exception):
+    """Base of all errors of this library.
+
+    Args:
+        message: what is wrong, in one line.
+        file: the file that it is about.
+        place: where in the file: ``byte 1024``, ``line 17``, ``graph.node[3].attribute[0]``.
+        remedy: what the reader can do about it.
+    """
+
+    category = Category.BAD_DATA
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | os.PathLike[str] | None = None,
+        place: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = os.fspath(file) if file is not None else None
+        self.place = place
+        self.remedy = remedy
+
+    def at(self, *, file: str | os.PathLike[str] | None = None, place: str | None = None) -> GraphmlOnnxError:
+        """Fills in the file, and puts ``place`` in front of the place; returns the error for ``raise``.
+
+        Code deep in a message knows only its own field; each level on the way out adds its part.
+        """
+        if file is not None and self.file is None:
+            self.file = os.fspath(file)
+        if place:
+            joint = "" if self.place is None or self.place.startswith("[") else "."
+            self.place = place if self.place is None else f"{place}{joint}{self.place}"
+        return self
+
+    def __str__(self) -> str:
+        parts = [part for part in (self.file, self.place, self.message) if part]
+        text = ": ".join(parts)
+        return f"{text} ({self.remedy})" if self.remedy else text
+
+
+class UsageError(GraphmlOnnxError):
+    """The call itself is wrong: options that exclude each other, an output that is the input."""
+
+    category = Category.USAGE
+
+
+class ModelError(GraphmlOnnxError):
+    """The file is not an ONNX model, is damaged, or goes beyond what protobuf can read back."""
+
+
+class ExternalDataError(ModelError):
+    """External data of a model is missing, outside the model's folder, or does not hold what is claimed."""
+
+
+class GraphMLError(GraphmlOnnxError):
+    """The GraphML is malformed, incomplete, contradicts itself, or is not of this format."""
+
+
+class PayloadError(GraphmlOnnxError):
+    """A payload (sidecar, embedded, or referenced file) is missing, too short, or has another digest."""
+
+
+class MetadataError(GraphmlOnnxError):
+    """The HTP metadata is not the strict JSON, or not the structure, that it has to be."""
+
+
+class RoundTripError(GraphmlOnnxError):
+    """The self-check found that the GraphML would not give the file back; nothing was published."""
+
+
+class NotExactError(GraphmlOnnxError):
+    """The decoded model differs from the encoded original, and the caller asked for the original."""
+
+    category = Category.DIFFERENCE
+
+
+class InputError(GraphmlOnnxError):
+    """An input file is missing, or may not be read."""
+
+    category = Category.NO_INPUT
+
+
+class OutputError(GraphmlOnnxError):
+    """An output may not be created: it exists, its folder is missing or read-only, it is a link."""
+
+    category = Category.CANNOT_CREATE
+
+
+class StorageError(GraphmlOnnxError):
+    """Reading or writing failed under way: no space, a file size limit, a broken disk."""
+
+    category = Category.INPUT_OUTPUT
+
+
+_STORAGE_ERRNOS = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EDQUOT, errno.ENOMEM})
+
+
+def reading_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxError:
+    """The library's error for an ``OSError`` met while ``file`` was opened or read."""
+    reason = error.strerror or str(error)
+    if error.errno in _STORAGE_ERRNOS:
+        return StorageError(f"reading failed: {reason}", file=file)
+    if isinstance(error, FileNotFoundError):
+        return InputError("no such file", file=file, remedy="check the path")
+    if isinstance(error, IsADirectoryError):
+        return InputError("is a directory, not a file", file=file, remedy="name a file in it")
+    if isinstance(error, PermissionError):
+        return InputError("may not be read", file=file, remedy="check its permissions")
+    return InputError(f"cannot be read: {reason}", file=file)
+
+
+def writing_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxError:
+    """The library's error for an ``OSError`` met while ``file`` was created or written."""
+    reason = error.strerror or str(error)
+    if error.errno in _STORAGE_ERRNOS:
+        remedy = "free some space, or write elsewhere with --output"
+        return StorageError(f"writing failed: {reason}", file=file, remedy=remedy)
+    if isinstance(error, FileNotFoundError):
+        return OutputError("its folder does not exist", file=file, remedy="create the folder first")
+    if isinstance(error, IsADirectoryError):
+        return OutputError("is a directory", file=file, remedy="name a file")
+    if isinstance(error, PermissionError):
+        return OutputError("may not be written", file=file, remedy="check the folder's permissions")
+    if error.errno == errno.EROFS:
+        return OutputError("the file system is read-only", file=file, remedy="write elsewhere with --output")
+    return OutputError(f"cannot be written: {reason}", file=file)

@@ -1,0 +1,140 @@
+"""What the public functions return, and how they report progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+ParameterStrategy: TypeAlias = Literal["sidecar", "embedded", "reference"]
+Layout: TypeAlias = Literal["nested", "flat"]
+Trust: TypeAlias = Literal["nodes"]
+
+
+class Progress(Protocol):
+    """Called as work goes on; each stage is announced once with ``done`` 0 and closed with ``done`` = ``total``."""
+
+    def __call__(self, stage: str, done: int, total: int, unit: Literal["bytes", "nodes"]) -> None:
+        """Reports that ``done`` of ``total`` units of ``stage`` are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeResult:
+    """Outcome of `encode`.
+
+    Attributes:
+        graphml: the GraphML file.
+        sidecar: the file of payloads beside it, or None (embedded, reference, or a model without payloads).
+        sha256: SHA-256 of the source file, in lower-case hexadecimal digits.
+        residue_bytes: size of the patch that a non-canonical file needs; 0 for every ordinary model.
+        nodes: operators of the main graph and of all its subgraphs and functions.
+        modules: modules of the hierarchy.
+        coverage: percentage (0 to 100) of the main graph's operators that the hierarchy's source places itself,
+            without a fallback; 0 for a model without a hierarchy.
+        hierarchy_source: where the hierarchy comes from: metadata, tags, exporter, names or flat.
+        placements: operators by the rule that placed them.
+        findings: what a reader should know (an unknown tag, metadata of another model), one line each.
+    """
+
+    graphml: Path
+    sidecar: Path | None
+    sha256: str
+    residue_bytes: int
+    nodes: int
+    modules: int
+    coverage: float
+    hierarchy_source: str
+    placements: Mapping[str, int]
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodePreview:
+    """What `encode` would do; sizes in bytes are exact but for the residue and the compression of nothing else."""
+
+    nodes: int
+    modules: int
+    coverage: float
+    hierarchy_source: str
+    placements: Mapping[str, int]
+    findings: tuple[str, ...]
+    payloads: int
+    payload_bytes: int
+    graphml: Path
+    graphml_bytes: int
+    sidecar: Path | None
+    sidecar_bytes: int
+    existing: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeResult:
+    """Outcome of `decode`.
+
+    Attributes:
+        onnx: the model file.
+        sha256: SHA-256 of that file.
+        exact: whether it is byte-identical to the file that was encoded; False after an edit of the graph.
+        metadata: the HTP metadata file, if it was asked for.
+        external: data files of the model that were written beside it.
+        findings: what a reader should know, one line each.
+    """
+
+    onnx: Path
+    sha256: str
+    exact: bool
+    metadata: Path | None
+    external: tuple[Path, ...]
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of a round trip: ``bytes``, ``structure``, ``hierarchy`` or ``numeric``."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first difference between a model and its round trip."""
+
+    offset: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """Outcome of `verify`.
+
+    Attributes:
+        model: the model file.
+        parameters: the strategy that was used.
+        sha256: SHA-256 of the model file.
+        checks: each check with its result, in the order in which they ran.
+        difference: where the round trip differs first, if it does.
+        residue_bytes: see `EncodeResult`.
+        nodes: see `EncodeResult`.
+        modules: see `EncodeResult`.
+        coverage: see `EncodeResult`.
+        findings: see `EncodeResult`.
+    """
+
+    model: Path
+    parameters: ParameterStrategy
+    sha256: str
+    checks: tuple[Check, ...]
+    difference: Difference | None
+    residue_bytes: int
+    nodes: int
+    modules: int
+    coverage: float
+    findings: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
