@@ -1,1 +1,121 @@
-"""x."""
+"""Turns an ONNX model into a hierarchical GraphML graph and back, losing nothing."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graphml_onnx.decoding import decode
+    from graphml_onnx.encoding import encode, preview
+    from graphml_onnx.errors import (
+        Category,
+        ExternalDataError,
+        GraphMLError,
+        GraphmlOnnxError,
+        InputError,
+        MetadataError,
+        ModelError,
+        NotExactError,
+        OutputError,
+        PayloadError,
+        RoundTripError,
+        StorageError,
+        UsageError,
+    )
+    from graphml_onnx.results import (
+        Check,
+        DecodeResult,
+        Difference,
+        EncodePreview,
+        EncodeResult,
+        Layout,
+        ParameterStrategy,
+        Progress,
+        Trust,
+        VerifyReport,
+    )
+    from graphml_onnx.verification import verify
+
+__version__ = "0.1.0"
+
+# Where each name lives; it is imported when it is first used, so that `g2o --help` does not wait for onnx.
+_HOMES = {
+    **dict.fromkeys(("encode", "preview"), "encoding"),
+    "decode": "decoding",
+    "verify": "verification",
+    **dict.fromkeys(
+        (
+            "Category",
+            "ExternalDataError",
+            "GraphMLError",
+            "GraphmlOnnxError",
+            "InputError",
+            "MetadataError",
+            "ModelError",
+            "NotExactError",
+            "OutputError",
+            "PayloadError",
+            "RoundTripError",
+            "StorageError",
+            "UsageError",
+        ),
+        "errors",
+    ),
+    **dict.fromkeys(
+        (
+            "Check",
+            "DecodeResult",
+            "Difference",
+            "EncodePreview",
+            "EncodeResult",
+            "Layout",
+            "ParameterStrategy",
+            "Progress",
+            "Trust",
+            "VerifyReport",
+        ),
+        "results",
+    ),
+}
+
+__all__ = [
+    "Category",
+    "Check",
+    "DecodeResult",
+    "Difference",
+    "EncodePreview",
+    "EncodeResult",
+    "ExternalDataError",
+    "GraphMLError",
+    "GraphmlOnnxError",
+    "InputError",
+    "Layout",
+    "MetadataError",
+    "ModelError",
+    "NotExactError",
+    "OutputError",
+    "ParameterStrategy",
+    "PayloadError",
+    "Progress",
+    "RoundTripError",
+    "StorageError",
+    "Trust",
+    "UsageError",
+    "VerifyReport",
+    "decode",
+    "encode",
+    "preview",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,1 +1,1 @@
-"""x."""
+"""The symmetric pair: encoder and decoder, and the one table of fields that both use."""

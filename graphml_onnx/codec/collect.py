@@ -1,0 +1,412 @@
+"""Collects the nodes and edges of a graph in whatever order they come, and checks that they fit together.
+
+Nothing is taken from XML ids, nesting or document order: a node says itself what it is (``kind``), who it is
+(``node_id``), and where it stands (``parent``, ``index``). Edges are derived; here they are compared with those that
+follow from the operators' inputs and outputs.
+
+Source: docs/format.md, sections "Nodes" and "Edges".
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Never, cast
+
+import numpy as np
+
+from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
+from graphml_onnx.codec.fields import MessageKeys
+from graphml_onnx.codec.keys import FORMAT_VERSION
+from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec, String
+from graphml_onnx.errors import GraphMLError
+from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
+from graphml_onnx.onnxfile import schema
+from graphml_onnx.strictjson import JsonError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import onnx
+    from google.protobuf.message import Message
+
+MAIN_BODY = 0
+"""The place of the main graph: its boundary has no parent, and the model's node stands for it."""
+
+MAX_NESTING = 100
+"""Bodies within bodies; protobuf reads no more than 33."""
+
+_SHOWN = 3  # disagreements that an error message spells out
+
+
+@dataclass(slots=True)
+class Compound:
+    """A node that others name as their parent: model, module, subgraph or function.
+
+    Attributes:
+        kind: which of them.
+        parent: node_id of its own parent; None for the model.
+        index: its place among its like.
+        texts: its texts by key.
+        line: where it stands in the file.
+        place: number that its members share.
+    """
+
+    kind: str
+    parent: str | None
+    index: int
+    texts: Mapping[str, str]
+    line: int
+    place: int
+
+
+@dataclass(slots=True)
+class WaitingOperator:
+    """An operator with bodies, which can only be built when all nodes are known."""
+
+    node_id: str
+    texts: Mapping[str, str]
+    line: int
+
+
+@dataclass(slots=True)
+class Members:
+    """What stands in one place: index, line, and the serialised message.
+
+    ``first_line`` is that of the first node that named the place.
+    """
+
+    first_line: int
+    operators: list[tuple[int, int, bytes | WaitingOperator]] = field(default_factory=list)
+    inputs: list[tuple[int, int, bytes]] = field(default_factory=list)
+    outputs: list[tuple[int, int, bytes]] = field(default_factory=list)
+    parameters: list[tuple[int, int, bytes]] = field(default_factory=list)
+
+
+class Collector:
+    """The nodes of a graph.
+
+    Args:
+        path: the file, for messages.
+        json: for what is JSON.
+        operators: for operators, whose bodies are not there yet.
+    """
+
+    def __init__(self, path: Path, json: MessageCodec, operators: MessageKeys) -> None:
+        self._path = path
+        self._json = json
+        self._operator_keys = operators
+        self._value_keys = MessageKeys("ValueInfoProto", json)
+        self._operator_class = schema.message_class("NodeProto")
+        self._value_class = schema.message_class("ValueInfoProto")
+        self._tensor_class = schema.message_class("TensorProto")
+        self._model: Compound | None = None
+        self.compounds: dict[str, Compound] = {}
+        self.members: list[Members] = [Members(first_line=0)]
+        self.bodies: dict[str, dict[int, Compound]] = {}
+        """By operator, its subgraphs by their index."""
+        self._places: dict[str, int] = {"": MAIN_BODY}  # by the node_id that members name as their parent
+        self._lines: dict[str, int] = {}  # of every node_id
+        self._numbers: dict[str, int] = {}  # of every XML id
+        self._seen: set[int] = set()
+        self._flow = Dataflow()
+        self._edge_source, self._edge_target, self._edge_line = array("i"), array("i"), array("q")
+        self._take = {
+            "op": self._take_operator,
+            "input": self._take_value,
+            "output": self._take_value,
+            "parameter": self._take_parameter,
+            "model": self._take_model,
+            "module": self._take_compound,
+            "subgraph": self._take_subgraph,
+            "function": self._take_compound,
+        }
+
+    def take_all(self, records: Iterable[Record]) -> None:
+        """Takes nodes and edges in any order.
+
+        Raises:
+            GraphMLError: one of them is incomplete or wrong in itself; with its line.
+        """
+        for record in records:
+            if type(record) is NodeRecord:
+                self._take_node(record)
+            else:
+                self._take_edge(cast("EdgeRecord", record))
+
+    @property
+    def model(self) -> Compound:
+        """The model's node.
+
+        Raises:
+            GraphMLError: there is none.
+        """
+        if self._model is None:
+            raise GraphMLError(
+                "no node has the kind 'model'",
+                file=self._path,
+                remedy="this GraphML was not written by g2o, or its data were dropped",
+            )
+        return self._model
+
+    def fail(self, line: int, message: str, remedy: str | None = None) -> Never:
+        """Raises GraphMLError for something in a line of the file."""
+        raise GraphMLError(message, file=self._path, place=f"line {line}", remedy=remedy)
+
+    def read(self, keys: MessageKeys, texts: Mapping[str, str], message: Message, line: int) -> None:
+        """Reads texts into a message; raises GraphMLError with the line."""
+        try:
+            keys.read(texts, message)
+        except FieldError as error:
+            self.fail(line, f"{error.path}: {error.message}")
+
+    # Nodes
+
+    def _take_node(self, record: NodeRecord) -> None:
+        number = self._numbers.setdefault(record.node_id, len(self._numbers))
+        if number in self._seen:
+            self.fail(record.line, f"a second node has the id {record.node_id!r}")
+        self._seen.add(number)
+        kind = record.data.get("kind")
+        if kind == "frame":
+            return  # drawn around an operator and its bodies; nobody's parent
+        if kind is None:
+            self.fail(
+                record.line,
+                "the node has no kind",
+                "GraphML of other tools, or of formats 1.1 to 1.3, is not decoded: encode the model with g2o",
+            )
+        node_id = record.data.get("node_id")
+        if node_id is None:
+            self.fail(record.line, "the node has no node_id")
+        if node_id in self._lines:
+            remedy = "give a copied node an identity of its own"
+            self.fail(record.line, f"node_id {node_id!r} stands in line {self._lines[node_id]} already", remedy)
+        self._lines[node_id] = record.line
+        take = self._take.get(kind)
+        if take is None:
+            self.fail(record.line, f"the kind {kind!r} is not one of {', '.join(self._take)}")
+        take(record, number, node_id)
+
+    def _take_operator(self, record: NodeRecord, number: int, node_id: str) -> None:
+        place = self._place(self._parent(record), record.line)
+        index = self._index(record)
+        message = self._operator_class()
+        if GRAPH in record.data.get("attributes", ""):
+            names = {key: text for key, text in record.data.items() if key in ("inputs", "outputs")}
+            self.read(self._operator_keys, names, message, record.line)
+            waiting = WaitingOperator(node_id, record.data, record.line)
+            self.members[place].operators.append((index, record.line, waiting))
+        else:
+            self.read(self._operator_keys, record.data, message, record.line)
+            self.members[place].operators.append((index, record.line, message.SerializeToString()))
+        node = cast("onnx.NodeProto", message)
+        for output in node.output:
+            self._flow.define(place, String.text(output), number, index)
+        for position, value in enumerate(node.input):
+            self._flow.use(place, String.text(value), number, position)
+
+    def _take_value(self, record: NodeRecord, number: int, _: str) -> None:
+        place = self._place(record.data.get("parent", ""), record.line)
+        index = self._index(record)
+        message = self._value_class()
+        self.read(self._value_keys, record.data, message, record.line)
+        item = (index, record.line, message.SerializeToString())
+        name = String.text(cast("onnx.ValueInfoProto", message).name)
+        if record.data["kind"] == "input":
+            self.members[place].inputs.append(item)
+            self._flow.define(place, name, number, INPUT_RANK + index)
+        else:
+            self.members[place].outputs.append(item)
+            self._flow.use(place, name, number, 0)
+
+    def _take_parameter(self, record: NodeRecord, number: int, _: str) -> None:
+        place = self._place(self._parent(record), record.line)
+        index = self._index(record)
+        message = self._tensor_class()
+        try:
+            self._json.read(message, parse(record.data.get("tensor", "{}")))
+        except FieldError as error:
+            self.fail(record.line, f"tensor: {error.path}: {error.message}")
+        except JsonError as error:
+            self.fail(record.line, f"tensor: {error}")
+        self.members[place].parameters.append((index, record.line, message.SerializeToString()))
+        name = String.text(cast("onnx.TensorProto", message).name)
+        self._flow.define(place, name, number, INITIALIZER_RANK + index)
+
+    def _take_model(self, record: NodeRecord, _: int, node_id: str) -> None:
+        if self._model is not None:
+            self.fail(record.line, f"a second model; the first stands in line {self._model.line}")
+        self._check_version(record)
+        self._model = Compound("model", None, 0, record.data, record.line, self._place(node_id, record.line))
+        self.compounds[node_id] = self._model
+
+    def _take_compound(self, record: NodeRecord, _: int, node_id: str) -> None:
+        kind = record.data["kind"]
+        index = 0 if kind == "module" else self._index(record)
+        place = self._place(node_id, record.line)
+        self.compounds[node_id] = Compound(kind, self._parent(record), index, record.data, record.line, place)
+
+    def _take_subgraph(self, record: NodeRecord, number: int, node_id: str) -> None:
+        self._take_compound(record, number, node_id)
+        compound = self.compounds[node_id]
+        bodies = self.bodies.setdefault(cast("str", compound.parent), {})
+        if compound.index in bodies:
+            self.fail(record.line, f"a second body with index {compound.index} of operator {compound.parent!r}")
+        bodies[compound.index] = compound
+
+    def _check_version(self, record: NodeRecord) -> None:
+        version = record.data.get("format_version")
+        if version is None:
+            self.fail(record.line, "the model has no format_version", "this GraphML was not written by g2o")
+        major, ours = version.split(".")[0], FORMAT_VERSION.split(".")[0]
+        if major != ours:
+            newer = major.isdecimal() and int(major) > int(ours)
+            self.fail(
+                record.line,
+                f"format {version} is not format {ours}, which this version of g2o reads",
+                "install a newer graphml-onnx" if newer else "encode the model again",
+            )
+
+    def _place(self, parent: str, line: int) -> int:
+        place = self._places.setdefault(parent, len(self._places))
+        if place == len(self.members):
+            self.members.append(Members(first_line=line))
+        return place
+
+    def _index(self, record: NodeRecord) -> int:
+        text = record.data.get("index")
+        if text is None:
+            self.fail(record.line, "the node has no index")
+        if not text.isascii() or not text.isdigit() or len(text) > 9:
+            self.fail(record.line, f"the index {text!r} is not a number of at most 9 digits")
+        return int(text)
+
+    def _parent(self, record: NodeRecord) -> str:
+        parent = record.data.get("parent")
+        if parent is None:
+            self.fail(record.line, "the node has no parent")
+        return parent
+
+    # Structure
+
+    def bodies_of_places(self) -> Sequence[int]:
+        """For each place, that of the body to which it belongs: a module is not a scope of names.
+
+        Raises:
+            GraphMLError: a parent does not exist, is no compound, or is its own ancestor.
+        """
+        unknown = -1
+        body_of = array("i", [unknown]) * len(self.members)
+        body_of[MAIN_BODY] = MAIN_BODY
+        for parent, place in list(self._places.items()):
+            chain = [place]
+            ancestor = parent
+            while body_of[chain[-1]] == unknown:
+                compound = self.compounds.get(ancestor)
+                if compound is None:
+                    self._fail_on_parent(self.members[chain[-1]].first_line, ancestor)
+                if compound.kind != "module":
+                    body_of[chain[-1]] = MAIN_BODY if compound.kind == "model" else compound.place
+                    break
+                ancestor = cast("str", compound.parent)
+                chain.append(self._place(ancestor, compound.line))
+                if len(chain) > len(self._places):
+                    self.fail(compound.line, "the parents of this module form a cycle")
+                if len(body_of) < len(self.members):  # a module's parent that nobody else names
+                    body_of.append(unknown)
+            for step in chain:  # so that the next one finds it at once
+                body_of[step] = body_of[chain[-1]]
+        return body_of
+
+    def _fail_on_parent(self, line: int, parent: str) -> Never:
+        known = self._lines.get(parent)
+        if known is not None:
+            self.fail(line, f"the parent {parent!r}, in line {known}, is not a compound")
+        self.fail(line, f"no node has the node_id {parent!r}, which stands as parent")
+
+    def outer_bodies(self, body_of: Sequence[int]) -> Mapping[int, int]:
+        """The body around each subgraph: the one where its operator stands.
+
+        Raises:
+            GraphMLError: a subgraph's parent is no operator with bodies, or bodies contain each other.
+        """
+        owners = {
+            operator.node_id: body_of[place]
+            for place, members in enumerate(self.members)
+            for _, _, operator in members.operators
+            if isinstance(operator, WaitingOperator)
+        }
+        outer: dict[int, int] = {}
+        for compound in self.compounds.values():
+            if compound.kind == "subgraph":
+                owner = owners.get(cast("str", compound.parent))
+                if owner is None:
+                    self.fail(compound.line, f"the parent {compound.parent!r} is not an operator with bodies")
+                outer[compound.place] = owner
+            elif compound.kind == "function" and self.compounds.get(compound.parent or "") is not self.model:
+                self.fail(compound.line, "the parent of a function is the model")
+        for start in outer:
+            body: int | None = start
+            for _ in range(MAX_NESTING):
+                body = None if body is None else outer.get(body)
+            if body is not None:
+                line = self.members[start].first_line
+                self.fail(line, f"bodies are nested more than {MAX_NESTING} deep, or contain each other")
+        return outer
+
+    # Edges
+
+    def _take_edge(self, record: EdgeRecord) -> None:
+        numbers = self._numbers
+        self._edge_source.append(numbers.setdefault(record.source, len(numbers)))
+        self._edge_target.append(numbers.setdefault(record.target, len(numbers)))
+        self._edge_line.append(record.line)
+
+    def check_edge_ends(self) -> None:
+        """Makes sure that edges end at nodes.
+
+        Raises:
+            GraphMLError: one does not; with its line.
+        """
+        if len(self._numbers) == len(self._seen):
+            return
+        names = list(self._numbers)
+        for source, target, line in zip(self._edge_source, self._edge_target, self._edge_line, strict=True):
+            for end in (source, target):
+                if end not in self._seen:
+                    self.fail(line, f"the edge names the node {names[end]!r}, which does not exist")
+
+    def check_edges(self, body_of: Sequence[int], outer: Mapping[int, int]) -> None:
+        """Compares the edges of the file with those that follow from inputs and outputs.
+
+        Raises:
+            GraphMLError: they disagree; with the first disagreements.
+        """
+        expected = array("q", (use.source << 32 | use.target for use in self._flow.edges(body_of, outer)))
+        found = array(
+            "q", (source << 32 | target for source, target in zip(self._edge_source, self._edge_target, strict=True))
+        )
+        if not np.array_equal(np.sort(np.array(expected)), np.sort(np.array(found))):
+            self._fail_on_edges(expected, found)
+
+    def _fail_on_edges(self, expected: Sequence[int], found: Sequence[int]) -> Never:
+        names = list(self._numbers)
+        lines = dict(zip(reversed(found), reversed(self._edge_line), strict=True))
+        wanted, present = Counter(expected), Counter(found)
+
+        def ends(pair: int) -> str:
+            return f"{names[pair >> 32]} -> {names[pair & 0xFFFFFFFF]}"
+
+        surplus = list(present - wanted)
+        problems = [f"line {lines[pair]}: no input says {ends(pair)}" for pair in surplus]
+        problems += [f"no edge says {ends(pair)}" for pair in wanted - present]
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise GraphMLError(
+            f"the edges disagree with the operators' inputs and outputs: {'; '.join(problems[:_SHOWN])}{more}",
+            file=self._path,
+            place=f"line {lines[surplus[0]]}" if surplus else None,
+            remedy="correct them, or pass --trust nodes to go by the inputs and outputs",
+        )

@@ -1,0 +1,434 @@
+"""Encodes a parsed skeleton as a graph: the model, its modules, operators, bodies and functions, and the edges.
+
+The mirror of `graphml_onnx.codec.decoder`. What a field looks like stands in `graphml_onnx.codec.fields`; here is only
+the structure: which message becomes which node, and where it stands.
+
+Source: docs/format.md, section "Nodes".
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from graphml_onnx.codec.appearance import appearance_of
+from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
+from graphml_onnx.codec.fields import MessageKeys
+from graphml_onnx.codec.keys import FORMAT_VERSION, declared
+from graphml_onnx.codec.numbers import NumberError
+from graphml_onnx.codec.protojson import MessageCodec, PayloadBook, String
+from graphml_onnx.codec.types import type_and_shape
+from graphml_onnx.graphml.text import escape
+from graphml_onnx.hierarchy import Hierarchy, Module, Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    import onnx
+    from google.protobuf.message import Message
+
+    from graphml_onnx.graphml.elements import Data, GraphSink, Key
+
+_TAG_KEY = b"winml.hierarchy.tag"
+_TAG_ATTRIBUTE = b"hierarchy_tag"
+_HIERARCHY_KEYS = {
+    _TAG_KEY: "tag",
+    b"pkg.torch.onnx.name_scopes": "name_scopes",
+    b"pkg.torch.onnx.class_hierarchy": "class_hierarchy",
+    b"namespace": "namespace",
+}
+
+
+def operators(model: onnx.ModelProto, skeleton: bytes) -> Iterator[Operator]:
+    """What the hierarchy may know of each operator of the main graph.
+
+    Args:
+        model: the exact message.
+        skeleton: what it was parsed from; where it holds no tag, operators are not searched for one.
+    """
+    has_properties = any(key in skeleton for key in _HIERARCHY_KEYS)
+    has_attribute = _TAG_ATTRIBUTE in skeleton
+    for node in model.graph.node:
+        facts: dict[str, str] = {}
+        if has_properties:
+            for entry in node.metadata_props:
+                fact = _HIERARCHY_KEYS.get(cast("bytes", entry.key))
+                if fact is not None:
+                    facts.setdefault(fact, String.text(entry.value))
+        if has_attribute and "tag" not in facts:
+            for attribute in node.attribute:
+                if cast("bytes", attribute.name) == _TAG_ATTRIBUTE:
+                    facts["tag"] = String.text(attribute.s)
+        yield Operator(String.text(node.name), **facts)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a graph consists of."""
+
+    operators: int = 0
+    modules: int = 0
+
+
+class _GraphsOfOperator:
+    """Takes the graphs out of the attributes of the operator that is being written."""
+
+    def __init__(self) -> None:
+        self._graphs: list[onnx.GraphProto] = []
+
+    def number(self, graph: Message) -> int:
+        self._graphs.append(cast("onnx.GraphProto", graph))
+        return len(self._graphs) - 1
+
+    def graph(self, number: int) -> Message:
+        raise NumberError("this side only writes")
+
+    def take(self) -> list[onnx.GraphProto]:
+        taken, self._graphs = self._graphs, []
+        return taken
+
+
+class GraphEncoder:
+    """Emits a model as nodes and edges.
+
+    Args:
+        model: the exact message of the skeleton; not changed.
+        hierarchy: modules and the place of each operator of the main graph.
+        book: the payloads.
+        about: texts of the model's node that do not come from the message (digests, the store, metadata).
+        show_parameters: whether initializers are nodes.
+    """
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        hierarchy: Hierarchy,
+        book: PayloadBook,
+        about: Data,
+        *,
+        show_parameters: bool,
+    ) -> None:
+        self._model = model
+        self._hierarchy = hierarchy
+        self._about = about
+        self._show_parameters = show_parameters
+        self._json = MessageCodec(book)
+        self._graphs = _GraphsOfOperator()
+        with_graphs = MessageCodec(book, self._graphs)
+        self._model_keys = MessageKeys("ModelProto", self._json)
+        self._graph_keys = MessageKeys("GraphProto", self._json, frozenset({"initializers"} if show_parameters else ()))
+        self._op_keys = MessageKeys("NodeProto", with_graphs)
+        self._function_keys = MessageKeys("FunctionProto", self._json)
+        self._value_keys = MessageKeys("ValueInfoProto", self._json)
+        self._flow = Dataflow()
+        self._outer: dict[int, int] = {}
+        self._types: dict[int, dict[str, tuple[str, str]]] = {}
+        self._next = 0
+        self.counts = Counts()
+
+    def keys(self) -> list[Key]:
+        """The declarations of the keys that `emit` uses, found by looking at which fields are present."""
+        used = {"kind", "node_id", "label", "format_version", "hierarchy_source", *self._about}
+        used |= self._model_keys.present(self._model)
+        self._add_used(self._model.graph, used)
+        for function in self._model.functions:
+            used |= self._function_keys.present(function) | {"parent", "index"}
+            self._add_used_by_operators(function.node, used)
+        if self._hierarchy.modules:
+            used |= {"parent", "index", "class_name", "scope", "traced_tag"}
+            used |= (
+                {"execution_order"} if any(m.execution_order is not None for m in self._hierarchy.modules) else set()
+            )
+            used |= {"module_type"} if any(m.module_type for m in self._hierarchy.modules) else set()
+        if any(module.tag for module in self._hierarchy.modules) or any(self._hierarchy.tags):
+            used.add("hierarchy_tag")
+        return declared(used)
+
+    def _add_used(self, graph: onnx.GraphProto, used: set[str]) -> None:
+        used |= self._graph_keys.present(graph)
+        for value in (*graph.input, *graph.output):
+            used |= self._value_keys.present(value) | {"index"}
+        if graph.initializer and self._show_parameters:
+            used |= {"parent", "index", "tensor"}
+        if any(value.HasField("type") for values in (graph.input, graph.output, graph.value_info) for value in values):
+            used |= {"tensor_type", "tensor_shape"}
+        self._add_used_by_operators(graph.node, used)
+
+    def _add_used_by_operators(self, nodes: Iterable[onnx.NodeProto], used: set[str]) -> None:
+        present = self._op_keys.present
+        seen: set[tuple[int, ...]] = set()
+        for node in nodes:
+            fields = tuple([field.number for field, _ in node.ListFields()])
+            if fields not in seen:
+                seen.add(fields)
+                used |= present(node) | {"parent", "index", "tensor_name", "input_index"}
+            for graph in graphs_of(node):
+                self._add_used(graph, used)
+
+    def emit(self, sink: GraphSink, report: Callable[[int], None]) -> None:
+        """Sends the whole graph to a sink.
+
+        Args:
+            sink: takes nodes, groups and edges.
+            report: called with the number of operators that were done since the last call.
+        """
+        self._sink, self._report = sink, report
+        graph = self._model.graph
+        body = self._new()
+        self._add_types(body, graph)
+        self._emit_values("input", graph.input, body, None)
+        model_id = f"n{body}"
+        data: dict[str, str | Iterable[str]] = {"kind": "model", "node_id": model_id}
+        label = String.text(graph.name) or "model"
+        data["label"] = escape(label)
+        data["format_version"] = FORMAT_VERSION
+        texts: dict[str, str] = {}
+        self._model_keys.write(self._model, texts)
+        self._graph_keys.write(graph, texts)
+        data |= texts
+        data |= self._about
+        data["hierarchy_source"] = self._hierarchy.source
+        sink.open_group(model_id, data, appearance_of("model", label))
+        self._emit_main_graph(body)
+        for index, function in enumerate(self._model.functions):
+            self._emit_function(function, index, model_id)
+        sink.close_group()
+        self._emit_values("output", graph.output, body, None)
+        self._emit_edges()
+
+    def _new(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+    def _add_types(self, body: int, graph: onnx.GraphProto) -> None:
+        types: dict[str, tuple[str, str]] = {}
+        for values in (graph.value_info, graph.input, graph.output):
+            for value in values:
+                if value.HasField("type"):
+                    types[String.text(value.name)] = type_and_shape(value.type)
+        self._types[body] = types
+
+    def _emit_values(self, kind: str, values: Sequence[onnx.ValueInfoProto], body: int, parent: str | None) -> None:
+        for index, value in enumerate(values):
+            number = self._new()
+            name = String.text(value.name)
+            data = {"kind": kind, "node_id": f"n{number}"}
+            if parent is not None:
+                data["parent"] = parent
+            data["index"] = str(index)
+            data["label"] = escape(name)
+            self._value_keys.write(value, data)
+            self._sink.node(f"n{number}", data, appearance_of(kind, name))
+            if kind == "input":
+                self._flow.define(body, name, number, INPUT_RANK + index)
+            else:
+                self._flow.use(body, name, number, 0)
+
+    def _emit_main_graph(self, body: int) -> None:
+        """Operators and modules in the order in which they first run."""
+        plan = _Plan(self._hierarchy, len(self._model.graph.node))
+        parameters = self._owned_parameters()
+        ids: dict[int, str] = {}
+        nodes = self._model.graph.node
+        tags, modules = self._hierarchy.tags, self._hierarchy.modules
+        for step, number in plan.steps():
+            if step == _OPERATOR:
+                module = self._hierarchy.placement[number]
+                parent = ids[module] if module >= 0 else f"n{body}"
+                tag = (tags[number] if tags else None) or (modules[module].tag if module >= 0 else None)
+                self._emit_operator(nodes[number], number, body, parent, tag)
+            elif step == _CLOSE:
+                self._sink.close_group()
+            else:
+                if number >= 0:
+                    outer = modules[number].parent
+                    ids[number] = self._open_module(
+                        modules[number], number, f"n{body}" if outer is None else ids[outer]
+                    )
+                for index in parameters.get(number, ()):
+                    self._emit_parameter(index, body, ids[number] if number >= 0 else f"n{body}")
+
+    def _open_module(self, module: Module, index: int, parent: str) -> str:
+        node_id = f"n{self._new()}"
+        label = f"{module.name}: {module.class_name}" if module.name != module.class_name else module.class_name
+        data = {"kind": "module", "node_id": node_id, "parent": parent, "index": str(index), "label": escape(label)}
+        data["hierarchy_tag"] = data["traced_tag"] = escape(module.tag)
+        data["class_name"] = escape(module.class_name)
+        data["scope"] = escape(module.scope)
+        if module.module_type:
+            data["module_type"] = escape(module.module_type)
+        if module.execution_order is not None:
+            data["execution_order"] = str(module.execution_order)
+        self._sink.open_group(node_id, data, appearance_of("module", label))
+        self.counts.modules += 1
+        return node_id
+
+    def _owned_parameters(self) -> Mapping[int, Sequence[int]]:
+        """The main graph's initializers by the module that owns them; -1 is the model."""
+        owned: dict[int, list[int]] = {}
+        if self._show_parameters:
+            consumers = self._modules_of_consumers()
+            for index, tensor in enumerate(self._model.graph.initializer):
+                name = String.text(tensor.name)
+                module = self._hierarchy.owner(name)
+                owned.setdefault(module if module >= 0 else consumers.get(name, -1), []).append(index)
+        return owned
+
+    def _modules_of_consumers(self) -> Mapping[str, int]:
+        """The innermost module that holds all consumers of a tensor; -1 is the model."""
+        common: dict[str, int] = {}
+        for node, module in zip(self._model.graph.node, self._hierarchy.placement, strict=True):
+            for value in node.input:
+                name = String.text(value)
+                common[name] = self._common_module(common.get(name, module), module)
+        return common
+
+    def _common_module(self, left: int, right: int) -> int:
+        modules = self._hierarchy.modules
+        while left != right:  # parents come before children
+            if left < right:
+                left, right = right, left
+            outer = modules[left].parent
+            left = -1 if outer is None else outer
+        return left
+
+    def _emit_parameter(self, index: int, body: int, parent: str) -> None:
+        self._emit_tensor(self._model.graph.initializer[index], index, body, parent)
+
+    def _emit_tensor(self, tensor: onnx.TensorProto, index: int, body: int, parent: str) -> None:
+        number = self._new()
+        name = String.text(tensor.name)
+        data = {"kind": "parameter", "node_id": f"n{number}", "parent": parent, "index": str(index)}
+        data["label"] = escape(name)
+        data["tensor"] = self._json.write(cast("Message", tensor))
+        self._sink.node(f"n{number}", data, appearance_of("parameter", name))
+        self._flow.define(body, name, number, INITIALIZER_RANK + index)
+
+    def _emit_operator(self, node: onnx.NodeProto, index: int, body: int, parent: str, tag: str | None) -> None:
+        number = self._new()
+        node_id = f"n{number}"
+        op_type = String.text(node.op_type)
+        data = {"kind": "op", "node_id": node_id, "parent": parent, "index": str(index), "label": escape(op_type)}
+        if tag:
+            data["hierarchy_tag"] = escape(tag)
+        self._op_keys.write(node, data)
+        flow = self._flow
+        for output in node.output:
+            flow.define(body, String.text(output), number, index)
+        for position, value in enumerate(node.input):
+            flow.use(body, String.text(value), number, position)
+        self.counts.operators += 1
+        self._report(1)
+        appearance = appearance_of("op", op_type)
+        graphs = self._graphs.take()
+        if not graphs:
+            self._sink.node(node_id, data, appearance)
+            return
+        # No edge may end at a group: the operator is a node, in a frame with its bodies.
+        frame = f"n{self._new()}"
+        frame_data = {"kind": "frame", "node_id": frame, "parent": parent, "label": data["label"]}
+        self._sink.open_group(frame, frame_data, appearance_of("frame", op_type))
+        self._sink.node(node_id, data, appearance)
+        for position, graph in enumerate(graphs):
+            self._emit_subgraph(graph, position, node_id, body)
+        self._sink.close_group()
+
+    def _emit_subgraph(self, graph: onnx.GraphProto, index: int, operator: str, outer: int) -> None:
+        body = self._new()
+        node_id = f"n{body}"
+        self._outer[body] = outer
+        self._add_types(body, graph)
+        name = String.text(graph.name)
+        data = {"kind": "subgraph", "node_id": node_id, "parent": operator, "index": str(index), "label": escape(name)}
+        self._graph_keys.write(graph, data)
+        self._sink.open_group(node_id, data, appearance_of("subgraph", name))
+        if self._show_parameters:
+            for position, tensor in enumerate(graph.initializer):
+                self._emit_tensor(tensor, position, body, node_id)
+        self._emit_values("input", graph.input, body, node_id)
+        for position, node in enumerate(graph.node):
+            self._emit_operator(node, position, body, node_id, None)
+        self._emit_values("output", graph.output, body, node_id)
+        self._sink.close_group()
+
+    def _emit_function(self, function: onnx.FunctionProto, index: int, model_id: str) -> None:
+        body = self._new()
+        node_id = f"n{body}"
+        name = String.text(function.name)
+        data = {"kind": "function", "node_id": node_id, "parent": model_id, "index": str(index), "label": escape(name)}
+        self._function_keys.write(function, data)
+        self._types[body] = {}
+        self._sink.open_group(node_id, data, appearance_of("function", name))
+        for position, node in enumerate(function.node):
+            self._emit_operator(node, position, body, node_id, None)
+        self._sink.close_group()
+
+    def _emit_edges(self) -> None:
+        for use in self._flow.edges(range(self._next), self._outer):
+            data = {"tensor_name": escape(use.tensor)}
+            facts = self._types[use.scope].get(use.tensor)
+            if facts is not None:
+                data["tensor_type"], data["tensor_shape"] = facts
+            data["input_index"] = str(use.input_index)
+            self._sink.edge(f"n{use.source}", f"n{use.target}", data)
+
+
+def graphs_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs in an operator's attributes."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+_OPEN, _OPERATOR, _CLOSE = range(3)
+
+
+class _Plan:
+    """The order of the main graph's operators and modules: each compound when its first operator comes."""
+
+    def __init__(self, hierarchy: Hierarchy, count: int) -> None:
+        modules = hierarchy.modules
+        first = array("q", [count] * len(modules))
+        self._operators: list[array[int]] = [array("i") for _ in range(len(modules) + 1)]  # the last is the model
+        for index, module in enumerate(hierarchy.placement):
+            self._operators[module].append(index)
+            if module >= 0 and first[module] == count:
+                first[module] = index
+        children: list[list[int]] = [[] for _ in range(len(modules) + 1)]
+        for index in range(len(modules) - 1, -1, -1):
+            outer = modules[index].parent
+            if outer is not None:
+                first[outer] = min(first[outer], first[index])
+        for index, module in enumerate(modules):
+            children[-1 if module.parent is None else module.parent].append(index)
+        self._children = [sorted(group, key=lambda index: (first[index], index)) for group in children]
+        self._first = first
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """Opening and closing of modules, and operators; the model's own opening comes first, as module -1."""
+        yield _OPEN, -1
+        todo = [self._within(-1)]
+        while todo:
+            step = next(todo[-1], None)
+            if step is None:
+                todo.pop()
+                if todo:
+                    yield _CLOSE, 0
+                continue
+            if step[0] == _OPEN:
+                todo.append(self._within(step[1]))
+            yield step
+
+    def _within(self, module: int) -> Iterator[tuple[int, int]]:
+        children = iter(self._children[module])
+        child = next(children, None)
+        for index in self._operators[module]:
+            while child is not None and self._first[child] <= index:
+                yield _OPEN, child
+                child = next(children, None)
+            yield _OPERATOR, index
+        while child is not None:
+            yield _OPEN, child
+            child = next(children, None)

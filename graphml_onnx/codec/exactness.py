@@ -1,0 +1,143 @@
+"""The residue: what it takes to get from canonical protobuf to the bytes of a file that was written otherwise.
+
+It is a Zstandard frame with the canonical skeleton as prefix, so that a few shuffled fields or over-long numbers
+cost a few bytes. It applies to exactly the canonical skeleton that it was made for; after an edit it does not.
+
+Source: docs/format.md, section "Residue"; RFC 8878 (Zstandard).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphml_onnx.codec.numbers import NumberError, integer
+from graphml_onnx.codec.payloads import payload_json, read_payload
+from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
+from graphml_onnx.strictjson import JsonError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from graphml_onnx.parameters.store import PayloadReference
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_MAX_SIZE = 1 << 31
+_HEX = re.compile("[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Residue:
+    """What restores a skeleton that is not canonical.
+
+    Attributes:
+        nonce: the nonce of the skeleton's markers.
+        canonical_sha256: SHA-256 of the canonical skeleton to which it applies.
+        size: size of the original skeleton in bytes.
+        payloads: payloads that only the original skeleton mentions (a field that stands twice counts once).
+        patch: the Zstandard frame.
+    """
+
+    nonce: bytes
+    canonical_sha256: str
+    size: int
+    payloads: tuple[PayloadReference, ...]
+    patch: bytes
+
+    def text(self) -> str:
+        """The text of its key."""
+        payloads = ",".join(payload_json(reference) for reference in self.payloads)
+        return (
+            f'{{"nonce":"{self.nonce.decode()}","canonical_sha256":"{self.canonical_sha256}","size":{self.size},'
+            f'"payloads":[{payloads}],"patch":"{base64.b64encode(self.patch).decode()}"}}'
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Residue:
+        """Reads the text of its key back.
+
+        Raises:
+            NumberError: the text is not a residue.
+        """
+        try:
+            value = parse(text)
+        except JsonError as error:
+            raise NumberError(str(error)) from None
+        members = {"nonce", "canonical_sha256", "size", "payloads", "patch"}
+        if not isinstance(value, dict) or value.keys() != members:
+            raise NumberError(f"must have the members {', '.join(sorted(members))}")
+        nonce, digest, payloads, patch = (value[key] for key in ("nonce", "canonical_sha256", "payloads", "patch"))
+        if not isinstance(nonce, str) or len(nonce) != NONCE_BYTES or not _HEX.fullmatch(nonce):
+            raise NumberError(f"nonce must be {NONCE_BYTES} hexadecimal digits")
+        if not isinstance(digest, str) or not isinstance(payloads, list) or not isinstance(patch, str):
+            raise NumberError("a member has the wrong type")
+        try:
+            frame = base64.b64decode(patch, validate=True)
+        except (binascii.Error, ValueError):
+            raise NumberError("patch is not base64") from None
+        references = tuple(read_payload(item) for item in payloads)
+        return cls(nonce.encode(), digest, integer(value["size"], 0, _MAX_SIZE), references, frame)
+
+    def applies_to(self, canonical: bytes) -> bool:
+        """Whether this is the canonical skeleton for which the residue was made."""
+        return hashlib.sha256(canonical).hexdigest() == self.canonical_sha256
+
+    def apply(self, canonical: bytes) -> bytes:
+        """The original skeleton; the inverse of `make_residue`.
+
+        Raises:
+            NumberError: the patch is damaged.
+        """
+        try:
+            decompressor = zstd.ZstdDecompressor(
+                zstd_dict=_prefix(canonical),
+                options={zstd.DecompressionParameter.window_log_max: _window_log(len(canonical) + self.size)},
+            )
+            # One byte more than is expected: a frame that gives it is not what was encoded.
+            original = decompressor.decompress(self.patch, max_length=self.size + 1)
+        except zstd.ZstdError as error:
+            raise NumberError(f"the patch is damaged: {error}") from None
+        if len(original) != self.size:
+            raise NumberError(f"the patch gives {len(original)} bytes instead of {self.size}")
+        return original
+
+
+def make_residue(
+    original: bytes, canonical: bytes, nonce: bytes, payloads: Iterable[PayloadReference]
+) -> Residue | None:
+    """The residue of a skeleton, or None where it is canonical.
+
+    Args:
+        original: the skeleton of the file.
+        canonical: what protobuf makes of it.
+        nonce: the nonce of both.
+        payloads: the payloads of the file; those that the canonical skeleton lacks go with the residue.
+    """
+    if original == canonical:
+        return None
+    options = {
+        zstd.CompressionParameter.compression_level: 19 if len(original) < 1 << 24 else 3,
+        zstd.CompressionParameter.window_log: _window_log(len(original) + len(canonical)),
+        zstd.CompressionParameter.enable_long_distance_matching: 1,
+    }
+    patch = zstd.compress(original, options=options, zstd_dict=_prefix(canonical))
+    missing = tuple(payload for payload in payloads if nonce + b"%016x" % payload.offset not in canonical)
+    return Residue(nonce, hashlib.sha256(canonical).hexdigest(), len(original), missing, patch)
+
+
+def _prefix(canonical: bytes) -> tuple[zstd.ZstdDict, int] | None:
+    # Zstandard takes no dictionary of less than 8 bytes.
+    return zstd.ZstdDict(canonical, is_raw=True).as_prefix if len(canonical) >= 8 else None
+
+
+def _window_log(size: int) -> int:
+    return min(31, max(10, size.bit_length() + 1))

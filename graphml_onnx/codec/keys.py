@@ -1,0 +1,92 @@
+"""Every key of the format, in one table: what is truth, which decode reads, and what is derived, which it does not.
+
+Source: docs/format.md, section "Keys"; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from graphml_onnx.codec.fields import CATCH_ALL, FIELDS, Form
+from graphml_onnx.graphml.elements import Key
+
+FORMAT_VERSION = "2.0.0"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """A key of the format.
+
+    Attributes:
+        key: how it is declared.
+        truth: whether decode reads it; otherwise it is derived from the truth.
+        meaning: what it holds, in a few words.
+    """
+
+    key: Key
+    truth: bool
+    meaning: str
+
+
+def _truth(name: str, meaning: str) -> KeyInfo:
+    return KeyInfo(Key(name, "node"), True, meaning)
+
+
+def _derived(
+    name: str, meaning: str, scope: Literal["node", "edge"] = "node", type_: Literal["string", "int"] = "string"
+) -> KeyInfo:
+    return KeyInfo(Key(name, scope, type_), False, meaning)
+
+
+def _field_keys() -> list[KeyInfo]:
+    sources: dict[str, list[str]] = {}
+    for row in FIELDS:
+        if row.form is not Form.NODES:
+            sources.setdefault(row.key, []).append(f"{row.message}.{row.field}")
+    for message, key in CATCH_ALL.items():
+        sources.setdefault(key, []).append(f"any other field of {message}")
+    return [_truth(key, ", ".join(fields)) for key, fields in sources.items()]
+
+
+_TABLE = (
+    _truth("kind", "model, module, op, input, output, subgraph, function, parameter or frame"),
+    _truth("node_id", "the node's identity; XML ids are not read"),
+    _truth("parent", "node_id of the compound that holds the node"),
+    _truth("index", "place in its ONNX list"),
+    _derived("label", "what a person reads on the node"),
+    _derived("hierarchy_tag", "HTP tag of the operator or module"),
+    _truth("format_version", "version of this format"),
+    _truth("source_sha256", "SHA-256 of the encoded file"),
+    _truth("source_size", "size of the encoded file in bytes"),
+    _truth("parameter_strategy", "sidecar, embedded or reference"),
+    _truth("parameter_file", "name of the file that holds the payloads"),
+    _truth("parameter_size", "size in bytes of the store of payloads"),
+    _truth("parameter_checksum", "SHA-256 of the store of payloads"),
+    *_field_keys(),
+    _truth("tensor", "TensorProto of an initializer that is shown as a node"),
+    _truth("external_files", "data files of the model"),
+    _truth("residue", "patch that restores a file that is not canonical protobuf"),
+    _truth("htp_metadata", "the HTP metadata file, as it is"),
+    _truth("parameter_data", "the store of payloads in base64"),
+    _derived("hierarchy_source", "where the hierarchy comes from"),
+    _derived("class_name", "class of the module"),
+    _derived("module_type", "type of the module, as the metadata gives it"),
+    _derived("scope", "path of the module from the root"),
+    _derived("traced_tag", "tag of the module, as traced"),
+    _derived("execution_order", "when the module runs", type_="int"),
+    _derived("tensor_name", "tensor that flows along the edge", "edge"),
+    _derived("tensor_type", "its type, where the model says it", "edge"),
+    _derived("tensor_shape", "its shape, where the model says it", "edge"),
+    _derived("input_index", "place among the inputs of the target", "edge", "int"),
+)
+
+KEYS: dict[str, KeyInfo] = {info.key.name: info for info in _TABLE}
+"""All keys by name, in the order in which they are declared."""
+
+TRUTH_KEYS = frozenset(name for name, info in KEYS.items() if info.truth)
+
+
+def declared(used: set[str]) -> list[Key]:
+    """The declarations of the keys in use, in the order of the table."""
+    return [info.key for name, info in KEYS.items() if name in used]

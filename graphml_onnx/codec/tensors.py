@@ -1,0 +1,136 @@
+"""Raw tensor bytes as readable numbers, and the reverse, for every data type of ONNX that has numbers.
+
+Source: ``TensorProto.raw_data`` in onnx.proto: fixed-width, little-endian, sub-byte types packed from the low bits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import ml_dtypes
+import numpy as np
+import onnx
+
+from graphml_onnx.codec.numbers import FLOAT32, FLOAT64, FloatFormat, float_bits, float_format, float_json, integer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphml_onnx.strictjson import Json
+
+
+@dataclass(frozen=True, slots=True)
+class _Elements:
+    """How the elements of a data type lie in raw bytes.
+
+    Attributes:
+        bits: width of an element.
+        write: JSON text of an element, from its bits.
+        read: bits of an element, from its JSON value; raises NumberError.
+    """
+
+    bits: int
+    write: Callable[[int], str]
+    read: Callable[[Json], int]
+
+
+def _floats(form: FloatFormat, bits: int = 0) -> _Elements:
+    return _Elements(
+        bits or 8 * form.bits.itemsize, lambda value: float_json(form, value), lambda value: float_bits(form, value)
+    )
+
+
+def _unsigned(bits: int) -> _Elements:
+    return _Elements(bits, str, lambda value: integer(value, 0, 2**bits - 1))
+
+
+def _signed(bits: int) -> _Elements:
+    half, full = 1 << (bits - 1), 1 << bits
+    return _Elements(
+        bits,
+        lambda value: str(value - full if value >= half else value),
+        lambda value: integer(value, -half, half - 1) % full,
+    )
+
+
+def _read_bool(value: Json) -> int:
+    return int(value) if isinstance(value, bool) else integer(value, 0, 255)
+
+
+_BOOL = _Elements(8, lambda value: ("false", "true")[value] if value < 2 else str(value), _read_bool)
+
+# By name, because a release of ONNX may lack the newest ones; types without numbers (STRING) are not here.
+_BY_NAME = {
+    "FLOAT": _floats(FLOAT32),
+    "DOUBLE": _floats(FLOAT64),
+    "FLOAT16": _floats(float_format(np.float16)),
+    "BFLOAT16": _floats(float_format(ml_dtypes.bfloat16)),
+    "COMPLEX64": _floats(FLOAT32),
+    "COMPLEX128": _floats(FLOAT64),
+    "FLOAT8E4M3FN": _floats(float_format(ml_dtypes.float8_e4m3fn)),
+    "FLOAT8E4M3FNUZ": _floats(float_format(ml_dtypes.float8_e4m3fnuz)),
+    "FLOAT8E5M2": _floats(float_format(ml_dtypes.float8_e5m2)),
+    "FLOAT8E5M2FNUZ": _floats(float_format(ml_dtypes.float8_e5m2fnuz)),
+    "FLOAT8E8M0": _floats(float_format(ml_dtypes.float8_e8m0fnu)),
+    "FLOAT4E2M1": _floats(float_format(ml_dtypes.float4_e2m1fn), bits=4),
+    "BOOL": _BOOL,
+    **{f"INT{bits}": _signed(bits) for bits in (2, 4, 8, 16, 32, 64)},
+    **{f"UINT{bits}": _unsigned(bits) for bits in (2, 4, 8, 16, 32, 64)},
+}
+_ELEMENTS = {number: _BY_NAME[name] for name, number in onnx.TensorProto.DataType.items() if name in _BY_NAME}
+
+
+def has_numbers(data_type: int, size: int) -> bool:
+    """Whether ``size`` raw bytes of a tensor of this type can be written as numbers."""
+    elements = _ELEMENTS.get(data_type)
+    return elements is not None and size * 8 % elements.bits == 0
+
+
+def raw_json(data_type: int, dims: Sequence[int], raw: bytes) -> str:
+    """JSON list of a tensor's elements; of a complex tensor, real and imaginary parts in turn.
+
+    Args:
+        data_type: ``TensorProto.DataType``, for which `has_numbers` holds.
+        dims: the tensor's dims; they only say whether the last bits of a sub-byte type are padding.
+        raw: its raw_data.
+    """
+    elements = _ELEMENTS[data_type]
+    values: Sequence[int]
+    if elements.bits >= 8:
+        values = np.frombuffer(raw, f"<u{elements.bits // 8}").tolist()
+    else:
+        values = _unpack(raw, elements.bits)
+        count = math.prod(dims)
+        if 0 <= len(values) - count < 8 // elements.bits and not any(values[count:]):
+            values = values[:count]
+    write = elements.write
+    return "[" + ",".join([write(value) for value in values]) + "]"
+
+
+def raw_bytes(data_type: int, values: Sequence[Json]) -> bytes:
+    """Raw bytes of a tensor whose elements are listed; the inverse of `raw_json`.
+
+    Raises:
+        NumberError: an element is not a number of this type.
+        KeyError: the type has no numbers.
+    """
+    elements = _ELEMENTS[data_type]
+    bits = [elements.read(value) for value in values]
+    if elements.bits >= 8:
+        return np.array(bits, f"<u{elements.bits // 8}").tobytes()
+    return _pack(bits, elements.bits)
+
+
+def _unpack(raw: bytes, bits: int) -> list[int]:
+    mask = (1 << bits) - 1
+    return [byte >> shift & mask for byte in raw for shift in range(0, 8, bits)]
+
+
+def _pack(values: Sequence[int], bits: int) -> bytes:
+    packed = bytearray((len(values) * bits + 7) // 8)
+    for index, value in enumerate(values):
+        position = index * bits
+        packed[position // 8] |= value << position % 8
+    return bytes(packed)

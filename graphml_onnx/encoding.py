@@ -1,0 +1,559 @@
+"""Encodes an ONNX file as GraphML with its payloads, checks that it comes back, and publishes both as one step."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import onnx
+
+from graphml_onnx.codec.encoder import Counts, GraphEncoder, operators
+from graphml_onnx.codec.exactness import Residue, make_residue
+from graphml_onnx.codec.externals import ExternalFile, externals_text
+from graphml_onnx.codec.protojson import PayloadBook
+from graphml_onnx.errors import (
+    ExternalDataError,
+    GraphmlOnnxError,
+    MetadataError,
+    ModelError,
+    RoundTripError,
+    UsageError,
+    writing_failed,
+)
+from graphml_onnx.files import Publication, StagedFile
+from graphml_onnx.graphml.text import escape
+from graphml_onnx.graphml.writer import GraphMLWriter, TextSink
+from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, build_hierarchy, read_metadata
+from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, load_graphml
+from graphml_onnx.onnxfile.external import check_range, external_tensors, open_external
+from graphml_onnx.onnxfile.locate import locate
+from graphml_onnx.onnxfile.schema import parse_model
+from graphml_onnx.onnxfile.skeleton import Payload, Skeleton, Stored, split
+from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
+from graphml_onnx.onnxfile.wire import WireError
+from graphml_onnx.parameters.embedded import encode_base64, encoded_size
+from graphml_onnx.parameters.lanes import WINDOW, Lane
+from graphml_onnx.parameters.store import STRATEGIES, PayloadReference, Placement, StoreInfo
+from graphml_onnx.parameters.transfer import StoreWriter, collect, first_difference, read_payloads, write_all
+from graphml_onnx.progress import Stage
+from graphml_onnx.results import EncodePreview, EncodeResult, Layout, ParameterStrategy, Progress
+from graphml_onnx.sniff import looks_like
+
+if TYPE_CHECKING:
+    from graphml_onnx.graphml.elements import Data
+
+DEFAULT_INLINE_LIMIT = 1024
+"""Tensors of up to this many bytes stand in the GraphML as numbers."""
+
+_LAYOUTS: tuple[Layout, ...] = ("nested", "flat")
+_HEAD = 512
+_NO_DIGEST = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a model is encoded; see `encode`."""
+
+    parameters: ParameterStrategy = "sidecar"
+    layout: Layout = "nested"
+    show_parameters: bool = False
+    inline_limit: int = DEFAULT_INLINE_LIMIT
+
+    def check(self) -> None:
+        """Raises UsageError for a value that is none."""
+        if self.parameters not in STRATEGIES:
+            raise UsageError(f"parameters is {self.parameters!r}, not one of {', '.join(STRATEGIES)}")
+        if self.layout not in _LAYOUTS:
+            raise UsageError(f"layout is {self.layout!r}, not one of {', '.join(_LAYOUTS)}")
+        if self.inline_limit < 0:
+            raise UsageError("inline_limit is negative", remedy="give a number of bytes")
+
+
+def encode(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
+    parameters: ParameterStrategy = "sidecar",
+    layout: Layout = "nested",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    show_parameters: bool = False,
+    inline_limit: int = DEFAULT_INLINE_LIMIT,
+    self_check: bool = True,
+) -> EncodeResult:
+    """Writes an ONNX model as a GraphML graph from which `decode` gives it back byte for byte.
+
+    Args:
+        model: an ONNX file, or a model in memory (which is serialised first, and needs ``output``).
+        output: the GraphML file; by default ``NAME_hierarchical_graph.graphml`` beside ``NAME.onnx``. The sidecar has
+            the same name with the suffix ``.onnxdata``.
+        metadata: HTP metadata, a file or its content; it says which module each operator belongs to.
+        parameters: where payloads go, which are all tensor fields of more than ``inline_limit`` bytes: ``sidecar``,
+            a file of their own; ``embedded``, base64 in the GraphML; ``reference``, nowhere: the GraphML points into
+            the model file, which has to stay beside it.
+        layout: ``nested`` for yEd, Cytoscape and networkx; ``flat`` for igraph, rustworkx, Gephi, graph databases.
+        overwrite: whether existing files may be replaced.
+        progress: called as the work goes on.
+        show_parameters: whether initializers are nodes, in the module that owns them.
+        inline_limit: in bytes; at least the 32 bytes that a payload's marker has are always inline.
+        self_check: whether to decode what was written, and compare every byte, before anything is published.
+
+    Raises:
+        ModelError: the model is no ONNX, damaged, or beyond what protobuf reads; its external data are not there.
+        MetadataError: the metadata are not strict JSON, or not HTP metadata.
+        RoundTripError: the self-check failed; nothing was published.
+        UsageError: options that do not go together.
+        InputError: a file is missing or may not be read.
+        OutputError: an output exists already, or cannot be created.
+        StorageError: no space, or a broken disk.
+    """
+    options = Options(parameters, layout, show_parameters, inline_limit)
+    options.check()
+    with ExitStack() as stack:
+        inputs = open_inputs(model, metadata, stack)
+        target = _output_path(inputs.path, output)
+        _check_reference(inputs.path, target, parameters)
+        work = prepare(inputs, options, stack)
+        return encode_prepared(work, target, stack, overwrite=overwrite, progress=progress, self_check=self_check)
+
+
+def preview(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
+    parameters: ParameterStrategy = "sidecar",
+    layout: Layout = "nested",
+    show_parameters: bool = False,
+    inline_limit: int = DEFAULT_INLINE_LIMIT,
+) -> EncodePreview:
+    """Says what `encode` would do with the same arguments, and writes nothing.
+
+    Raises:
+        ModelError, MetadataError, UsageError, InputError: as `encode` would.
+    """
+    options = Options(parameters, layout, show_parameters, inline_limit)
+    options.check()
+    with ExitStack() as stack:
+        inputs = open_inputs(model, metadata, stack)
+        target = _output_path(inputs.path, output)
+        _check_reference(inputs.path, target, parameters)
+        work = prepare(inputs, options, stack)
+        sidecar = target.with_suffix(".onnxdata") if work.has_sidecar else None
+        references = [PayloadReference(p.address, p.length, _NO_DIGEST) for p in work.skeleton.payloads]
+        externals = [ExternalFile(e.location, e.reference(_NO_DIGEST)) for e in work.externals]
+        counter = _Counter()
+        info = work.store_info(_NO_DIGEST, _NO_DIGEST, sidecar)
+        counts = write_graph(work, counter, info, _NO_DIGEST, references, externals, None, embed=False)
+        outputs = [target] if sidecar is None else [target, sidecar]
+        embedded = encoded_size(work.store_size) if parameters == "embedded" else 0
+        return EncodePreview(
+            nodes=counts.operators,
+            modules=counts.modules,
+            coverage=work.hierarchy.coverage,
+            hierarchy_source=work.hierarchy.source,
+            placements=dict(work.hierarchy.rules),
+            findings=work.hierarchy.findings,
+            payloads=len(references) + len(externals),
+            payload_bytes=sum(r.length for r in references) + sum(e.content.length for e in externals),
+            graphml=target,
+            graphml_bytes=counter.size + embedded,
+            sidecar=sidecar,
+            sidecar_bytes=work.store_size if sidecar is not None else 0,
+            existing=tuple(path for path in outputs if os.path.lexists(path)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What is read: the model, its metadata, and the folder of its data files.
+
+    Attributes:
+        source: the model's bytes.
+        path: its file, or None for a model in memory.
+        metadata: the HTP metadata.
+        files: all files that are read.
+    """
+
+    source: Source
+    path: Path | None
+    metadata: HtpMetadata | None
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _External:
+    location: str
+    source: FileSource
+    address: int
+
+    def reference(self, sha256: str) -> PayloadReference:
+        return PayloadReference(self.address, self.source.size, sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A model, read and understood, with nothing written yet."""
+
+    inputs: Inputs
+    options: Options
+    skeleton: Skeleton
+    model: onnx.ModelProto
+    canonical: bytes | None
+    hierarchy: Hierarchy
+    externals: tuple[_External, ...]
+    store_size: int
+
+    @property
+    def has_sidecar(self) -> bool:
+        """Whether there is anything to put into a sidecar."""
+        return self.options.parameters == "sidecar" and bool(self.skeleton.payloads or self.externals)
+
+    def store_info(self, sha256: str, checksum: str, sidecar: Path | None) -> StoreInfo:
+        """What the GraphML says of its store; of the model's and the sidecar's digest, the one that it needs."""
+        strategy = self.options.parameters
+        if strategy == "reference" and self.skeleton.payloads and self.inputs.path is not None:
+            return StoreInfo(strategy, self.inputs.path.name, self.inputs.source.size, sha256)
+        if sidecar is not None:
+            return StoreInfo(strategy, sidecar.name, self.store_size, checksum)
+        return StoreInfo(strategy, None, self.store_size if strategy == "embedded" else 0)
+
+
+def open_inputs(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None,
+    stack: ExitStack,
+) -> Inputs:
+    """Opens what `encode` reads; ``stack`` closes it."""
+    source: Source
+    if isinstance(model, onnx.ModelProto):
+        path = None
+        source = BytesSource(model.SerializeToString())
+    else:
+        path = Path(model)
+        source = stack.enter_context(FileSource.open(path))
+    files = [] if path is None else [path]
+    if metadata is None:
+        return Inputs(source, path, None, tuple(files))
+    if isinstance(metadata, Mapping):
+        content, name = _metadata_content(metadata), None
+    else:
+        name = Path(metadata)
+        files.append(name)
+        with FileSource.open(name, MetadataError) as file:
+            content = file.read(0, file.size)
+    return Inputs(source, path, read_metadata(content, name), tuple(files))
+
+
+def _metadata_content(metadata: Mapping[str, object]) -> bytes:
+    try:
+        return json.dumps(metadata, indent=2, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MetadataError(f"the metadata cannot be written as JSON: {error}") from None
+
+
+def _output_path(model: Path | None, output: str | os.PathLike[str] | None) -> Path:
+    if output is not None:
+        return Path(output)
+    if model is None:
+        raise UsageError("a model in memory has no folder", remedy="say where the GraphML goes: output=...")
+    return model.with_name(f"{model.stem}_hierarchical_graph.graphml")
+
+
+def _check_reference(model: Path | None, target: Path, parameters: ParameterStrategy) -> None:
+    if parameters != "reference":
+        return
+    if model is None:
+        raise UsageError("a model in memory has no file to refer to", remedy="use sidecar or embedded")
+    if model.parent.resolve() != target.parent.resolve():
+        raise UsageError(
+            "with --params reference the GraphML has to lie beside the model",
+            file=target,
+            remedy="leave out --output, or use sidecar or embedded",
+        )
+
+
+def prepare(inputs: Inputs, options: Options, stack: ExitStack) -> Work:
+    """Reads and understands a model.
+
+    Args:
+        inputs: the model and its metadata.
+        options: how it is to be encoded.
+        stack: closes its data files.
+
+    Raises:
+        ModelError: it is no ONNX model, or beyond what protobuf reads back.
+        ExternalDataError: its data files are not what it says.
+    """
+    placement = Placement(options.parameters)
+    try:
+        skeleton = split(inputs.source, options.inline_limit, placement.place)
+        model = parse_model(skeleton.data)
+    except WireError as error:
+        raise _not_onnx(inputs, error.message, f"byte {error.offset}") from None
+    except ValueError as error:
+        raise _not_onnx(inputs, str(error), None) from None
+    except GraphmlOnnxError as error:
+        raise error.at(file=inputs.path) from None
+    if not model.HasField("graph"):
+        raise _not_onnx(inputs, "it holds no graph", None)
+    canonical = model.SerializeToString()
+    try:
+        externals = _open_externals(model, skeleton.data, inputs.path, placement, stack)
+    except ExternalDataError as error:
+        raise error.at(file=inputs.path) from None
+    hierarchy = build_hierarchy(operators(model, skeleton.data), inputs.metadata)
+    return Work(
+        inputs,
+        options,
+        skeleton,
+        model,
+        None if canonical == skeleton.data else canonical,
+        hierarchy,
+        externals,
+        placement.size,
+    )
+
+
+def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:
+    head = inputs.source.read(0, min(_HEAD, inputs.source.size))
+    if not head:
+        return ModelError("the file is empty, not an ONNX model", file=inputs.path)
+    look = looks_like(head)
+    if look is not None:
+        return ModelError(f"is not an ONNX model; it looks like {look}", file=inputs.path)
+    return ModelError(
+        f"is not an ONNX model, or a damaged one: {reason}", file=inputs.path, place=place, remedy="export it again"
+    )
+
+
+def _open_externals(
+    model: onnx.ModelProto, skeleton: bytes, path: Path | None, placement: Placement, stack: ExitStack
+) -> tuple[_External, ...]:
+    found: dict[str, _External] = {}
+    for tensor in external_tensors(model, skeleton):
+        if path is None:
+            raise tensor.fail("a model in memory has no folder", "save the model, and encode the file")
+        if tensor.location not in found:
+            try:
+                source = stack.enter_context(open_external(path.parent, tensor.location))
+            except ExternalDataError:
+                raise
+            except GraphmlOnnxError as error:
+                raise type(error)(
+                    f"external data of tensor {tensor.name!r}: {error.message}",
+                    file=error.file,
+                    place=tensor.path,
+                    remedy=error.remedy,
+                ) from None
+            if isinstance(source, FileSource) and _is_model(source, path):
+                raise tensor.fail("the location is the model file itself")
+            found[tensor.location] = _External(tensor.location, source, placement.place(0, source.size))
+        check_range(tensor, found[tensor.location].source.size)
+    return tuple(found.values())
+
+
+def _is_model(source: FileSource, path: Path) -> bool:
+    status = path.stat()
+    return source.identity == (status.st_dev, status.st_ino)
+
+
+class _Counter:
+    """Counts bytes instead of writing them."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def write(self, data: bytes, /) -> None:
+        self.size += len(data)
+
+
+class _RawText:
+    """Writes all of what it is given to an unbuffered file."""
+
+    def __init__(self, staged: StagedFile) -> None:
+        self._file = staged.file
+
+    def write(self, data: bytes, /) -> None:
+        write_all(self._file, data)
+
+
+def write_graph(
+    work: Work,
+    file: TextSink,
+    info: StoreInfo,
+    sha256: str,
+    references: Sequence[PayloadReference],
+    externals: Sequence[ExternalFile],
+    stage: Stage | None,
+    *,
+    embed: bool,
+) -> Counts:
+    """Writes the GraphML of a model; returns what it consists of."""
+    residue = _residue(work, references)
+    about = _about(work, info, sha256, residue, externals, embed=embed)
+    book = PayloadBook(work.skeleton.nonce, {reference.offset: reference for reference in references})
+    encoder = GraphEncoder(work.model, work.hierarchy, book, about, show_parameters=work.options.show_parameters)
+    writer = GraphMLWriter(file, encoder.keys(), work.options.layout)
+    encoder.emit(writer, stage.advance if stage is not None else lambda _: None)
+    writer.close()
+    return encoder.counts
+
+
+def _residue(work: Work, references: Sequence[PayloadReference]) -> Residue | None:
+    if work.canonical is None:
+        return None
+    return make_residue(work.skeleton.data, work.canonical, work.skeleton.nonce, references)
+
+
+def _about(
+    work: Work,
+    info: StoreInfo,
+    sha256: str,
+    residue: Residue | None,
+    externals: Sequence[ExternalFile],
+    *,
+    embed: bool,
+) -> Data:
+    about: dict[str, str | Iterator[str]] = {
+        "source_sha256": sha256,
+        "source_size": str(work.inputs.source.size),
+        "parameter_strategy": info.strategy,
+    }
+    if info.file is not None:
+        about["parameter_file"] = escape(info.file)
+        about["parameter_checksum"] = info.checksum
+    if info.size:
+        about["parameter_size"] = str(info.size)
+    if externals:
+        about["external_files"] = externals_text(externals)
+    if residue is not None:
+        about["residue"] = residue.text()
+    if work.inputs.metadata is not None:
+        about["htp_metadata"] = escape(work.inputs.metadata.text)
+    if info.strategy == "embedded" and info.size:
+        about[EMBEDDED_KEY] = encode_base64(_store_chunks(work)) if embed else iter(())
+    return cast("Data", about)
+
+
+def _store_chunks(work: Work) -> Iterator[bytes]:
+    yield from read_payloads(work.inputs.source, work.skeleton.payloads)
+    for external in work.externals:
+        yield from read_payloads(external.source, [Payload(0, external.source.size, 0)])
+
+
+def encode_prepared(
+    work: Work,
+    target: Path,
+    stack: ExitStack,
+    *,
+    overwrite: bool,
+    progress: Progress | None,
+    self_check: bool,
+) -> EncodeResult:
+    """Writes, checks and publishes; see `encode` for the arguments and errors."""
+    data_files = [external.source.path for external in work.externals]
+    publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[*work.inputs.files, *data_files]))
+    sidecar_path = target.with_suffix(".onnxdata") if work.has_sidecar else None
+    sidecar = None if sidecar_path is None else publication.stage(sidecar_path)
+    graph = publication.stage(target)
+    try:
+        sha256, references, externals, checksum = _move_payloads(work, sidecar, progress)
+    except OSError as error:
+        raise writing_failed(error, target if sidecar_path is None else sidecar_path) from error
+    if sidecar is not None:
+        sidecar.alias_digest = checksum
+    info = work.store_info(sha256, checksum, sidecar_path)
+    with Stage(progress, "write graph", len(work.model.graph.node), "nodes") as stage:
+        try:
+            counts = write_graph(work, _RawText(graph), info, sha256, references, externals, stage, embed=True)
+        except OSError as error:
+            raise writing_failed(error, target) from error
+    residue = _residue(work, references)
+    if self_check:
+        _check(work, graph, sidecar, target, progress)
+    with Stage(progress, "publish", 1, "nodes"):
+        publication.publish()
+    return EncodeResult(
+        graphml=target,
+        sidecar=sidecar_path,
+        sha256=sha256,
+        residue_bytes=0 if residue is None else len(residue.patch),
+        nodes=counts.operators,
+        modules=counts.modules,
+        coverage=work.hierarchy.coverage,
+        hierarchy_source=work.hierarchy.source,
+        placements=dict(work.hierarchy.rules),
+        findings=work.hierarchy.findings,
+    )
+
+
+def _move_payloads(
+    work: Work, sidecar: StagedFile | None, progress: Progress | None
+) -> tuple[str, Sequence[PayloadReference], Sequence[ExternalFile], str]:
+    """Hashes the model and its payloads, and copies them into the sidecar.
+
+    Returns:
+        The model's digest, the payloads, the data files, and the sidecar's digest.
+    """
+    total = work.inputs.source.size + sum(external.source.size for external in work.externals)
+    externals = []
+    with Stage(progress, "payloads", total, "bytes") as stage, Lane(threaded=total > WINDOW) as lane:
+        store = None if sidecar is None else StoreWriter(sidecar.file, lane)
+        collected = collect(work.inputs.source, work.skeleton.payloads, store, stage.advance)
+        for external in work.externals:
+            payloads = [Payload(0, external.source.size, external.address)] if external.source.size else []
+            digest = collect(external.source, payloads, store, stage.advance).sha256
+            externals.append(ExternalFile(external.location, external.reference(digest)))
+        checksum = "" if store is None else store.finish()
+    return collected.sha256, collected.references, externals, checksum
+
+
+def _check(work: Work, graph: StagedFile, sidecar: StagedFile | None, target: Path, progress: Progress | None) -> None:
+    """Decodes what was written and compares it with what was read."""
+    with ExitStack() as stack:
+        source = stack.enter_context(FileSource(target, os.dup(graph.file.fileno())))
+        total = source.size + work.inputs.source.size
+        with Stage(progress, "check", total, "bytes") as stage:
+            try:
+                model = load_graphml(source, target, stack, stage.advance, trust=None, spool_folder=target.parent)
+            except GraphmlOnnxError as error:
+                raise _failed(work, f"what was written cannot be read: {error}") from error
+            store = _written_store(work, model, sidecar, stack)
+            difference = first_difference(model.pieces(), model.references, store, work.inputs.source)
+            if difference is not None:
+                place = f"byte {difference}"
+                raise _failed(work, f"differs in {locate(work.inputs.source, difference) or 'its end'}", place)
+            for external, file in zip(work.externals, model.externals, strict=True):
+                pieces = [Stored(file.content.offset)] if file.content.length else []
+                kept = store if model.store.strategy != "reference" else None
+                if kept is not None:
+                    references = {file.content.offset: file.content}
+                    if first_difference(pieces, references, kept, external.source) is not None:
+                        raise _failed(work, f"the data file {external.location} differs")
+            expected = None if work.inputs.metadata is None else work.inputs.metadata.text.encode()
+            if model.metadata != expected:
+                raise _failed(work, "the HTP metadata differ")
+
+
+def _written_store(work: Work, model: LoadedModel, sidecar: StagedFile | None, stack: ExitStack) -> Source | None:
+    if model.embedded is not None:
+        return model.embedded
+    if sidecar is not None:
+        return stack.enter_context(FileSource(sidecar.path, os.dup(sidecar.file.fileno())))
+    return work.inputs.source
+
+
+def _failed(work: Work, reason: str, place: str | None = None) -> RoundTripError:
+    return RoundTripError(
+        f"the self-check failed, and nothing was published: {reason}",
+        file=work.inputs.path,
+        place=place,
+        remedy="please report this, with the model if you can",
+    )

@@ -1,0 +1,45 @@
+"""Text that survives: any string, written so that neither XML nor a tool that trims can change it.
+
+Source: docs/format.md, section "Text"; XML 1.0, sections 2.2 (characters) and 2.11 (line ends).
+"""
+
+from __future__ import annotations
+
+import re
+from json.encoder import encode_basestring as _json_string
+
+from graphml_onnx.strictjson import JsonError, parse
+
+# What XML 1.0 cannot hold (most control characters, surrogates, U+FFFE, U+FFFF), what parsers turn into something
+# else (CR), and what editors and tools may (C1 controls, line and paragraph separators, byte order marks).
+_FRAGILE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff"
+_fragile = re.compile(f"[{_FRAGILE}]")
+# A plain value starts and ends with neither white space, nor a quotation mark, and holds nothing fragile.
+_needs_literal = re.compile(rf'^(?:["\s]|$)|\s\Z|[{_FRAGILE}]')
+
+
+def json_string(text: str) -> str:
+    """A JSON string literal in which nothing is fragile: such characters stand as ``\\uXXXX``."""
+    literal = _json_string(text)
+    if _fragile.search(literal):
+        return _fragile.sub(lambda match: f"\\u{ord(match[0]):04x}", literal)
+    return literal
+
+
+def escape(text: str) -> str:
+    """Writes a string as the text of a ``<data>`` element: as itself, or as a JSON string literal where it must be."""
+    return json_string(text) if _needs_literal.search(text) else text
+
+
+def unescape(text: str) -> str:
+    """Reads a string back; the inverse of `escape`.
+
+    Raises:
+        JsonError: the text starts with a quotation mark and is no JSON string literal.
+    """
+    if not text.startswith('"'):
+        return text
+    value = parse(text)
+    if not isinstance(value, str):
+        raise JsonError("is not a JSON string literal")
+    return value

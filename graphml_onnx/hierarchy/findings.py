@@ -1,0 +1,40 @@
+"""Findings: cases of one kind, counted and told in one line with a few examples."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+_EXAMPLES: Final = 3
+_SHOWN: Final = 80
+
+
+def quoted(text: str) -> str:
+    """A name as it may stand in a message: in quotes, on one line, printable, not longer than a line."""
+    if len(text) > _SHOWN:
+        text = f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 :]}"
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+class Tally:
+    """Counts cases of one kind and keeps the first few different ones as examples."""
+
+    __slots__ = ("_examples", "_subject", "count")
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+        self.count = 0
+        self._examples: list[str] = []
+
+    def add(self, example: str) -> None:
+        """Counts one case."""
+        self.count += 1
+        if len(self._examples) < _EXAMPLES and example not in self._examples:
+            self._examples.append(example)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The finding, if there is a case at all."""
+        if not self.count:
+            return ()
+        return (f"{self._subject}: {self.count}, for example {', '.join(map(quoted, self._examples))}",)

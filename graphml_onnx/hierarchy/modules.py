@@ -1,0 +1,159 @@
+"""Reads `modules` of HTP metadata, in both of its forms, as a tree.
+
+The nested form is one root module whose ``children`` are an object keyed by class name; the older flat form is an
+object keyed by module path. Nothing here recurses: the depth of the tree is in the hands of the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from graphml_onnx.hierarchy.keys import KeyPath, as_object, optional_integer_of, optional_text_of, text_of
+from graphml_onnx.hierarchy.paths import PrefixIndex, class_and_name, joined, last_part, parts_of, segments_of
+from graphml_onnx.hierarchy.tree import MAX_LEVELS, NOWHERE, Module
+
+if TYPE_CHECKING:
+    from graphml_onnx.strictjson import Json
+
+_OWN_TEXTS: Final = ("class_name", "traced_tag", "scope")
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleTree:
+    """The modules of the metadata.
+
+    Attributes:
+        modules: down to the deepest level that a tree may have; parents before their children.
+        folded: the modules below it; ``parent`` is the module in ``modules`` that stands for each.
+    """
+
+    modules: tuple[Module, ...]
+    folded: tuple[Module, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One module as the file has it.
+
+    Attributes:
+        around: index of the entry of the module around it, or -1.
+        path: keys that lead to it.
+        key: class and name as its key in the nested form tells them: ``BertLayer.0``; empty for the root module.
+        scope: the scope, if the file gives it.
+        members: its members.
+    """
+
+    around: int
+    path: KeyPath
+    key: str
+    scope: str | None
+    members: dict[str, Json]
+
+
+def module_tree(modules: Json, path: KeyPath, root_class: str | None) -> ModuleTree:
+    """Builds the tree.
+
+    Args:
+        modules: value of the metadata's key ``modules``.
+        path: path of that key.
+        root_class: class of the model, for a root module that does not tell its own.
+
+    Raises:
+        MetadataError: a value has the wrong type; the place is its path of keys.
+    """
+    members = as_object(modules, path)
+    is_nested = any(isinstance(members.get(key), str) for key in _OWN_TEXTS)
+    return _tree(_nested_entries(members, path) if is_nested else _flat_entries(members, path), root_class)
+
+
+def _nested_entries(root: dict[str, Json], root_path: KeyPath) -> list[_Entry]:
+    entries: list[_Entry] = []
+    waiting = [(NOWHERE, root_path, "", root)]
+    while waiting:
+        around, path, key, members = waiting.pop()
+        entries.append(_Entry(around, path, key, text_of(members, "scope", path), members))
+        children = members.get("children")
+        if children is None:
+            continue
+        below = (path, "children")
+        for child_key, child in reversed(as_object(children, below).items()):
+            child_path = (below, child_key)
+            waiting.append((len(entries) - 1, child_path, child_key, as_object(child, child_path)))
+    return entries
+
+
+def _flat_entries(modules: dict[str, Json], root_path: KeyPath) -> list[_Entry]:
+    listed: list[tuple[KeyPath, str, dict[str, Json]]] = []
+    known = PrefixIndex()
+    for key, module in modules.items():
+        path: KeyPath = (root_path, key)
+        members = as_object(module, path)
+        given = text_of(members, "scope", path)
+        scope = key if given is None else given
+        known.add(parts_of(scope), len(listed))
+        listed.append((path, scope, members))
+
+    below: dict[int, list[int]] = {}
+    for place, (_, scope, _) in enumerate(listed):
+        around = known.deepest(parts_of(scope)[:-1]) if scope else NOWHERE
+        below.setdefault(around, []).append(place)
+
+    entries: list[_Entry] = []
+    waiting = [(NOWHERE, place) for place in reversed(below.get(NOWHERE, []))]
+    while waiting:
+        around, place = waiting.pop()
+        path, scope, members = listed[place]
+        waiting.extend((len(entries), child) for child in reversed(below.get(place, [])))
+        entries.append(_Entry(around, path, "", scope, members))
+    return entries
+
+
+def _tree(entries: list[_Entry], root_class: str | None) -> ModuleTree:
+    modules: list[Module] = []
+    folded: list[Module] = []
+    read: list[tuple[Module, int, int]] = []  # a module, the index that stands for it, its level
+    for entry in entries:
+        outer, parent, level = read[entry.around] if entry.around != NOWHERE else (None, None, 0)
+        module = _module(entry, outer, parent, root_class)
+        if parent is not None and level == MAX_LEVELS:
+            folded.append(module)
+            read.append((module, parent, level))
+        else:
+            read.append((module, len(modules), level + 1))
+            modules.append(module)
+    return ModuleTree(tuple(modules), tuple(folded))
+
+
+def _module(entry: _Entry, outer: Module | None, parent: int | None, root_class: str | None) -> Module:
+    members, path = entry.members, entry.path
+    tag = text_of(members, "traced_tag", path)
+    segment = (segments_of(tag or "") or [""])[-1]
+    class_name = (
+        text_of(members, "class_name", path)
+        or class_and_name(segment)[0]
+        or class_and_name(entry.key)[0]
+        or (root_class if outer is None and not entry.scope else None)
+        or last_part(entry.scope or "")
+        or "Module"
+    )
+    scope = entry.scope
+    if scope is None:
+        name = class_and_name(entry.key)[1] or class_and_name(segment)[1] or class_name
+        scope = joined(outer.scope, name) if outer else ""
+    name = last_part(scope) or class_name
+    return Module(
+        parent=parent,
+        class_name=class_name,
+        tag=tag or f"{outer.tag if outer else ''}/{entry.key or _segment(class_name, name)}",
+        scope=scope,
+        name=name,
+        execution_order=optional_integer_of(members, "execution_order", path),
+        source=optional_text_of(members, "source", path),
+        module_type=optional_text_of(members, "module_type", path),
+    )
+
+
+def _segment(class_name: str, name: str) -> str:
+    """A segment of a tag as the exporters of the flat form write it: only items of a list have their index in it."""
+    return f"{class_name}.{name}" if name.isdigit() else class_name

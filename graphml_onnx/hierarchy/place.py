@@ -1,0 +1,148 @@
+"""Places operators in a module tree that stands, by a tag or by a scope."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, TypeAlias
+
+from graphml_onnx.hierarchy.exporter import scope_steps, texts_of
+from graphml_onnx.hierarchy.paths import PrefixIndex, around, name_scope, parts_of, segments_of
+from graphml_onnx.hierarchy.tree import NOWHERE, Hierarchy, Module, Operator, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Place: TypeAlias = "tuple[int, Rule]"
+
+
+def root_of(modules: Sequence[Module]) -> int:
+    """The module that everything of the model is in: the one at the empty scope, or the only outermost one; or -1."""
+    outermost = [index for index, module in enumerate(modules) if module.parent is None]
+    at_root = [index for index in outermost if not modules[index].scope]
+    if at_root:
+        return at_root[0]
+    return outermost[0] if len(outermost) == 1 else NOWHERE
+
+
+class Placer:
+    """Finds modules of one tree by tag and by scope.
+
+    Args:
+        modules: the tree.
+        folded: modules that are no longer in it; ``parent`` is the module that stands for each.
+        root: index of the module for what has no other place, or -1.
+    """
+
+    def __init__(self, modules: Sequence[Module], folded: Sequence[Module] = (), *, root: int) -> None:
+        self._root = root
+        self._first: dict[str, int] = {}
+        self._shared: dict[tuple[str, int], int] = {}
+        self._scopes = PrefixIndex()
+        self._tags = PrefixIndex()
+        self._tag_of: list[str] = []
+        self._nearest: dict[str, str | None] = {}
+        self._walks: dict[str, list[int]] = {}
+        self._has_twin: set[str] = set()
+        for index, module in enumerate(modules):
+            self._add(module, index)
+        for module in folded:
+            self._add(module, NOWHERE if module.parent is None else module.parent)
+
+    def by_tag(self, tag: str, operator: Operator) -> Place:
+        """The module with a tag.
+
+        Where several modules have it, the scope of the operator decides, and else their order. Where none has it,
+        the nearest module above it, by whole segments, or the root module.
+        """
+        index = self._first.get(tag)
+        if index is not None:
+            if tag not in self._has_twin:
+                return index, "tag"
+            twin = self._twin(tag, operator)
+            return (index, "first of tag") if twin is None else (twin, "tag and name")
+        nearest = self._nearest_tag(tag)
+        if nearest is None:
+            return self._root, "root"
+        twin = self._twin(nearest, operator) if nearest in self._has_twin else None
+        return (self._first[nearest] if twin is None else twin), "nearest tag"
+
+    def by_scope(self, operator: Operator) -> Place:
+        """The module whose scope is the longest prefix of what the exporter, or else the name, tells; or the root."""
+        for nodes, rule in self._scopes_around(operator):
+            for node in reversed(nodes[1:]):
+                index = self._scopes.value(node)
+                if index != NOWHERE:
+                    return index, rule
+        return self._root, "root"
+
+    def _add(self, module: Module, index: int) -> None:
+        node = self._scopes.add(parts_of(module.scope), index)
+        if module.tag in self._first:
+            self._has_twin.add(module.tag)
+        self._first.setdefault(module.tag, index)
+        self._shared.setdefault((module.tag, node), index)
+        self._tags.add(segments_of(module.tag), len(self._tag_of))
+        self._tag_of.append(module.tag)
+
+    def _twin(self, tag: str, operator: Operator) -> int | None:
+        for nodes, _ in self._scopes_around(operator):
+            for node in reversed(nodes):
+                index = self._shared.get((tag, node))
+                if index is not None:
+                    return index
+        return None
+
+    def _nearest_tag(self, tag: str) -> str | None:
+        if tag not in self._nearest:
+            known = self._tags.deepest(segments_of(tag))
+            self._nearest[tag] = None if known == NOWHERE else self._tag_of[known]
+        return self._nearest[tag]
+
+    def _scopes_around(self, operator: Operator) -> Iterator[tuple[list[int], Rule]]:
+        texts = texts_of(operator)
+        steps = scope_steps(texts) if texts else None
+        if steps:
+            yield self._scopes.walk(parts_of(steps[-1].scope)), "scope"
+        modules = around(operator.name)
+        if modules is not None:
+            if modules not in self._walks:
+                self._walks[modules] = self._scopes.walk(name_scope(modules))
+            yield self._walks[modules], "name"
+
+
+class Record:
+    """Takes down the place of each operator, in their order or out of it."""
+
+    def __init__(self, operators: int) -> None:
+        self._placement = array("i", [NOWHERE]) * operators
+        self._tags: list[str | None] = [None] * operators
+        self._rules: dict[str, int] = {}
+        self._exact = 0
+
+    def put(self, operator: int, place: Place, *, exact: bool, tag: str | None = None) -> None:
+        """Takes down one operator.
+
+        Args:
+            operator: its position.
+            place: its module, and the rule that found it.
+            exact: whether the source itself says so.
+            tag: the tag that the source gives it.
+        """
+        index, rule = place
+        self._placement[operator] = index
+        self._tags[operator] = tag
+        self._rules[rule] = self._rules.get(rule, 0) + 1
+        self._exact += exact
+
+    def hierarchy(self, source: str, modules: tuple[Module, ...], findings: tuple[str, ...]) -> Hierarchy:
+        """The outcome."""
+        total = len(self._placement)
+        return Hierarchy(
+            source=source,
+            modules=modules,
+            placement=self._placement,
+            tags=self._tags,
+            rules=self._rules,
+            findings=findings,
+            coverage=100.0 * self._exact / total if total else 0.0,
+        )

@@ -1,0 +1,54 @@
+"""What a source of a module tree has to tell: the path of each operator, and the module at each step of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from graphml_onnx.hierarchy.tree import Module, Operator, Rule
+
+Key = TypeVar("Key", bound="Hashable")
+Step = TypeVar("Step", bound="Hashable")
+
+
+class Description(NamedTuple):
+    """What a step says of its module: the class, its own segment of the tag, and the whole scope."""
+
+    class_name: str
+    segment: str
+    scope: str
+
+
+class Source(ABC, Generic[Key, Step]):
+    """A source in the model itself, which gives operators a path in the tree.
+
+    Attributes:
+        name: what `Hierarchy.source` calls it.
+        rule: what `Hierarchy.rules` calls it.
+        has_root: whether an operator without a path belongs in the outermost module, if there is only one.
+        lacking: what the findings call operators without a path.
+    """
+
+    name: ClassVar[str]
+    rule: ClassVar[Rule]
+    has_root: ClassVar[bool]
+    lacking: ClassVar[str]
+
+    @abstractmethod
+    def key_of(self, operator: Operator) -> Key | None:
+        """What an operator holds of this source; None if it holds nothing."""
+
+    @abstractmethod
+    def steps_of(self, key: Key) -> Sequence[Step] | None:
+        """The path in it, from the outermost module inwards; None if it cannot be read."""
+
+    @abstractmethod
+    def tag_of(self, operator: Operator) -> str | None:
+        """The tag that this source gives an operator."""
+
+    @abstractmethod
+    def describe(self, step: Step, outer: Module | None) -> Description:
+        """The module that a step leads to from the module around it; asked once for each module of the tree."""

@@ -1,0 +1,226 @@
+"""Reads a GraphML file as a model whose payloads are still to be put in."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
+from graphml_onnx.codec.exactness import Residue
+from graphml_onnx.codec.externals import ExternalFile, read_externals
+from graphml_onnx.codec.keys import TRUTH_KEYS
+from graphml_onnx.codec.numbers import NumberError
+from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
+from graphml_onnx.graphml.reader import read_graphml
+from graphml_onnx.graphml.text import unescape
+from graphml_onnx.onnxfile.skeleton import FilePiece, join
+from graphml_onnx.onnxfile.source import FileSource, Source
+from graphml_onnx.parameters.embedded import Base64Decoder
+from graphml_onnx.parameters.store import STRATEGIES, PayloadReference, StoreInfo
+from graphml_onnx.sniff import looks_like
+from graphml_onnx.strictjson import JsonError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import ExitStack
+
+    from graphml_onnx.parameters.transfer import Report
+    from graphml_onnx.results import ParameterStrategy, Trust
+
+EMBEDDED_KEY = "parameter_data"
+
+_HEAD = 512
+_MAX_SIZE = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model as a GraphML file holds it, before its payloads are put in.
+
+    Attributes:
+        skeleton: the skeleton, with its residue applied.
+        nonce: first half of its markers.
+        references: its payloads by address.
+        store: where they are.
+        embedded: the store that was in the GraphML, in a temporary file; None for other strategies.
+        externals: the model's data files.
+        metadata: content of the HTP metadata file, if there is one.
+        sha256: digest of the file that was encoded, if the GraphML says it.
+        findings: what a reader should know, one line each.
+    """
+
+    skeleton: bytes
+    nonce: bytes
+    references: Mapping[int, PayloadReference]
+    store: StoreInfo
+    embedded: FileSource | None
+    externals: tuple[ExternalFile, ...]
+    metadata: bytes | None
+    sha256: str | None
+    findings: tuple[str, ...]
+
+    def pieces(self) -> Iterator[FilePiece]:
+        """What the ONNX file consists of.
+
+        Raises:
+            MarkerError: text of the graph was made to look like a payload.
+            WireError: a residue was made to give something that is no ONNX file.
+        """
+        lengths = {address: reference.length for address, reference in self.references.items()}
+        return join(self.skeleton, self.nonce, lengths)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the ONNX file has; for progress."""
+        return len(self.skeleton) + sum(reference.length for reference in self.references.values())
+
+
+class _Reading:
+    """A source read from the start to the end, as the XML reader wants it."""
+
+    def __init__(self, source: Source, report: Report) -> None:
+        self._source, self._report = source, report
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._source.read(self._position, min(size, self._source.size - self._position))
+        self._position += len(data)
+        self._report(len(data))
+        return data
+
+
+def load_graphml(
+    source: Source, path: Path, stack: ExitStack, report: Report, *, trust: Trust | None, spool_folder: Path
+) -> LoadedModel:
+    """Reads a GraphML file.
+
+    Args:
+        source: the file.
+        path: its name, for messages.
+        stack: closes the temporary file of an embedded store.
+        report: progress in bytes.
+        trust: ``nodes`` passes over edges that disagree with the operators.
+        spool_folder: where an embedded store is unpacked.
+
+    Raises:
+        GraphMLError: the file is not well-formed, not of this format, incomplete, or contradicts itself.
+        PayloadError: an embedded store is not base64, or references lie outside their store.
+    """
+    _check_head(source, path)
+    spool = _Spool(spool_folder, stack)
+    records = read_graphml(_Reading(source, report), path, TRUTH_KEYS - {EMBEDDED_KEY}, {EMBEDDED_KEY: spool.feed})
+    graph = decode_graph(records, path, trust)
+    try:
+        return _load(graph, spool.close())
+    except NumberError as error:
+        raise GraphMLError(str(error), file=path, place=f"line {graph.line}") from None
+    except PayloadError as error:
+        raise error.at(file=path) from None
+
+
+def _check_head(source: Source, path: Path) -> None:
+    head = source.read(0, min(_HEAD, source.size))
+    if not head:
+        raise GraphMLError("the file is empty", file=path)
+    look = looks_like(head)
+    if look not in (None, "XML", "GraphML", "text"):
+        raise GraphMLError(f"is not GraphML in UTF-8; it looks like {look}", file=path)
+
+
+def _load(graph: DecodedGraph, embedded: FileSource | None) -> LoadedModel:
+    texts = graph.texts
+    store = _store_info(texts)
+    externals = read_externals(texts["external_files"]) if "external_files" in texts else ()
+    skeleton, nonce, references = graph.skeleton, graph.nonce, dict(graph.references)
+    findings: list[str] = []
+    if "residue" in texts:
+        residue = Residue.from_text(texts["residue"])
+        canonical = skeleton.replace(nonce, residue.nonce)
+        if residue.applies_to(canonical):
+            skeleton, nonce = residue.apply(canonical), residue.nonce
+            references |= {reference.offset: reference for reference in residue.payloads}
+        else:
+            findings.append("the graph was edited: fields are written in protobuf's own order and width from now on")
+    kept = [] if store.strategy == "reference" else [file.content for file in externals]
+    size = embedded.size if embedded is not None else store.size
+    _check_ranges([*references.values(), *kept], size)
+    metadata = _text(texts, "htp_metadata")
+    return LoadedModel(
+        skeleton,
+        nonce,
+        references,
+        store,
+        embedded,
+        externals,
+        None if metadata is None else metadata.encode("utf-8", "surrogateescape"),
+        _text(texts, "source_sha256"),
+        tuple(findings),
+    )
+
+
+def _text(texts: Mapping[str, str], key: str) -> str | None:
+    try:
+        return unescape(texts[key]) if key in texts else None
+    except JsonError as error:
+        raise NumberError(f"{key}: {error}") from None
+
+
+def _store_info(texts: Mapping[str, str]) -> StoreInfo:
+    strategy = _text(texts, "parameter_strategy") or "sidecar"
+    if strategy not in STRATEGIES:
+        raise NumberError(f"parameter_strategy: {strategy!r} is not one of {', '.join(STRATEGIES)}")
+    size = _text(texts, "parameter_size") or "0"
+    if not size.isascii() or not size.isdigit() or len(size) > 18:
+        raise NumberError(f"parameter_size: {size!r} is not a number of bytes")
+    file = _text(texts, "parameter_file")
+    checksum = _text(texts, "parameter_checksum") or ""
+    if file is not None and (len(checksum) != 64 or not set(checksum) <= set("0123456789abcdef")):
+        raise NumberError("parameter_checksum: is not a SHA-256 in lower-case hexadecimal digits")
+    return StoreInfo(cast("ParameterStrategy", strategy), file, int(size), checksum)
+
+
+def _check_ranges(references: list[PayloadReference], size: int) -> None:
+    """Makes sure that payloads lie within their store, side by side, before anything is read or allocated."""
+    end = 0
+    for reference in sorted(references, key=lambda reference: reference.offset):
+        place = f"payload of {reference.length} bytes at offset {reference.offset}"
+        if reference.end > size:
+            raise PayloadError(f"the {place} goes beyond its store of {size} bytes")
+        if reference.offset < end:
+            raise PayloadError(f"the {place} overlaps the one before it")
+        end = reference.end
+
+
+class _Spool:
+    """Unpacks an embedded store to a temporary file, which is only made when there is one."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder, self._stack = folder, stack
+        self._decoder: Base64Decoder | None = None
+
+    def feed(self, text: str) -> None:
+        if self._decoder is None:
+            try:
+                self._file = self._stack.enter_context(tempfile.TemporaryFile(dir=self._folder))
+            except OSError as error:
+                raise writing_failed(error, self._folder) from error
+            self._decoder = Base64Decoder(self._file)
+        try:
+            self._decoder.feed(text)
+        except OSError as error:
+            raise writing_failed(error, self._folder) from error
+
+    def close(self) -> FileSource | None:
+        """The unpacked store, or None where the GraphML holds none."""
+        if self._decoder is None:
+            return None
+        self._decoder.close()
+        try:
+            self._file.flush()
+            descriptor = os.dup(self._file.fileno())
+        except OSError as error:
+            raise writing_failed(error, self._folder) from error
+        return self._stack.enter_context(FileSource(Path("embedded payloads"), descriptor, PayloadError))

@@ -1,0 +1,297 @@
+"""Where the payloads of an ONNX file lie, found and resized at the level of the wire format.
+
+`find_extents` walks the length-delimited fields that lead to payloads and never parses, or even reads, anything else.
+`resize` goes the other way: it gives the bytes of the file with each payload replaced by something of another length,
+the lengths of all enclosing messages corrected. Both directions of the codec use this one pair: cutting payloads out
+of a file, and putting them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, TypeAlias
+
+from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile.wire import (
+    END_GROUP,
+    FIXED32,
+    FIXED64,
+    LENGTH_DELIMITED,
+    START_GROUP,
+    VARINT,
+    WireError,
+    decode_varint,
+    encode_varint,
+    varint_size,
+)
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+    from graphml_onnx.onnxfile.source import Source
+
+MAX_DEPTH = 100
+"""Messages within messages that protobuf reads back (its default recursion limit)."""
+
+_WINDOW = 1 << 16
+_MARGIN = 2 * 10  # a tag and a length, each as long as a varint may be
+
+
+@dataclass(slots=True, eq=False)
+class Route:
+    """A field that is a payload, or a message through which payloads are reached.
+
+    Attributes:
+        payload: whether the field's content can be a payload.
+        text: whether the content is usually text, and only a payload where it is not.
+        fields: for a message, the routes of its fields by field number.
+    """
+
+    payload: bool = False
+    text: bool = False
+    fields: dict[int, Route] = field(default_factory=dict)
+
+
+def _payload_route(descriptor: FieldDescriptor) -> Route | None:
+    """Any bytes field and any packed numeric field of a tensor; bytes elsewhere only where they are not text."""
+    original = schema.original_field(descriptor)
+    owner = schema.message_name(descriptor.containing_type)
+    if original.type == original.TYPE_BYTES:
+        return Route(payload=True, text=not (owner == "TensorProto" and descriptor.name == "raw_data"))
+    if owner == "TensorProto" and descriptor.is_packed:
+        return Route(payload=True)
+    return None
+
+
+@cache
+def model_routes() -> Mapping[int, Route]:
+    """The routes from ``ModelProto`` down, taken from ONNX's descriptors."""
+    routes: dict[str, Route] = {}
+
+    def visit(message: Descriptor) -> Route:
+        route = routes.get(message.full_name)
+        if route is None:
+            route = routes[message.full_name] = Route()
+            for descriptor in message.fields:
+                if descriptor.message_type is not None:
+                    route.fields[descriptor.number] = visit(descriptor.message_type)
+                elif (payload := _payload_route(descriptor)) is not None:
+                    route.fields[descriptor.number] = payload
+        return route
+
+    model = visit(schema.message_class("ModelProto").DESCRIPTOR)
+    _drop_dead_ends(routes)
+    return model.fields
+
+
+def _drop_dead_ends(routes: Mapping[str, Route]) -> None:
+    """Removes routes that never reach a payload; messages contain each other, so until nothing changes."""
+    alive: set[int] = set()
+    count = -1
+    while count != len(alive):
+        count = len(alive)
+        for route in routes.values():
+            if any(child.payload or id(child) in alive for child in route.fields.values()):
+                alive.add(id(route))
+    for route in routes.values():
+        for number in [n for n, child in route.fields.items() if not child.payload and id(child) not in alive]:
+            del route.fields[number]
+
+
+@dataclass(slots=True, eq=False)
+class Extent:
+    """A length-delimited field: a payload, or a message that contains payloads.
+
+    Attributes:
+        length_at: offset of the length that stands before the content.
+        start: offset of the content.
+        end: offset after the content.
+        children: the extents within, in the order of the file; None for a payload.
+    """
+
+    length_at: int
+    start: int
+    end: int
+    children: list[Extent] | None
+
+    @property
+    def length(self) -> int:
+        """Length of the content in bytes."""
+        return self.end - self.start
+
+
+Selector: TypeAlias = Callable[[Route, int, int], bool]
+
+
+def find_extents(source: Source, selects: Selector) -> list[Extent]:
+    """Walks an ONNX file down to the payloads.
+
+    Args:
+        source: the file, or a skeleton.
+        selects: called with the route, the start and the end of each field on a route; says whether the payload is
+            taken, or the message entered.
+
+    Returns:
+        The extents of the fields of ``ModelProto`` that were selected, with all that lies within.
+
+    Raises:
+        WireError: the bytes are not wire format, or messages are nested deeper than protobuf reads.
+    """
+    top: list[Extent] = []
+    routes, end, found = model_routes(), source.size, top
+    outer: list[tuple[Mapping[int, Route], int, list[Extent]]] = []
+    window, base, stop = b"", 0, 0
+    position = 0
+    while True:
+        if position >= end:
+            if not outer:
+                return top
+            routes, end, found = outer.pop()
+            continue
+        if position + _MARGIN > stop < source.size:
+            window = source.read(position, min(_WINDOW, source.size - position))
+            base, stop = position, position + len(window)
+        index = position - base
+        tag = window[index]
+        if tag < 0x80:
+            index += 1
+        else:
+            tag, index = _varint(window, index, base)
+        kind = tag & 7
+        if kind == LENGTH_DELIMITED:
+            length_at = base + index
+            if index < len(window) and window[index] < 0x80:
+                start = length_at + 1
+                position = start + window[index]
+            else:
+                length, index = _varint(window, index, base)
+                start = base + index
+                position = start + length
+            if position > end:
+                raise WireError("a field runs past the end of its message", length_at)
+            route = routes.get(tag >> 3)
+            if route is None or not selects(route, start, position):
+                continue
+            if route.payload:
+                found.append(Extent(length_at, start, position, None))
+                continue
+            if len(outer) >= MAX_DEPTH:
+                raise WireError(f"messages are nested more than {MAX_DEPTH} deep, which protobuf cannot read", start)
+            outer.append((routes, end, found))
+            within: list[Extent] = []
+            found.append(Extent(length_at, start, position, within))
+            routes, end, found = route.fields, position, within
+            position = start
+        elif kind == VARINT:
+            position = base + _varint(window, index, base)[1]
+        elif kind == FIXED32:
+            position = base + index + 4
+        elif kind == FIXED64:
+            position = base + index + 8
+        elif kind == START_GROUP:
+            position = _skip_group(source, base + index, end, tag >> 3)
+        else:
+            raise WireError(f"a field has wire type {kind}, which cannot stand here", position)
+        if position > end:
+            raise WireError("a field runs past the end of its message", base + index)
+
+
+def _varint(window: bytes, index: int, base: int) -> tuple[int, int]:
+    try:
+        return decode_varint(window, index)
+    except WireError as error:
+        raise WireError(error.message, base + error.offset) from None
+
+
+def _skip_group(source: Source, position: int, end: int, number: int) -> int:
+    """Position after an unknown group; groups nest, and their own content is not looked at."""
+    open_groups = [number]
+    while open_groups:
+        if position >= end:
+            raise WireError("a group is not closed", position)
+        window = source.read(position, min(_MARGIN, end - position))
+        tag, index = _varint(window, 0, position)
+        kind = tag & 7
+        if kind == START_GROUP:
+            open_groups.append(tag >> 3)
+            if len(open_groups) > MAX_DEPTH:
+                raise WireError(f"groups are nested more than {MAX_DEPTH} deep", position)
+        elif kind == END_GROUP:
+            if open_groups.pop() != tag >> 3:
+                raise WireError("a group is closed by another number", position)
+        elif kind == VARINT:
+            index = _varint(window, index, position)[1]
+        elif kind == LENGTH_DELIMITED:
+            length, index = _varint(window, index, position)
+            index += length
+        elif kind in (FIXED32, FIXED64):
+            index += 4 if kind == FIXED32 else 8
+        else:
+            raise WireError(f"a field has wire type {kind}, which protobuf does not know", position)
+        position += index
+    return position
+
+
+@dataclass(slots=True, frozen=True)
+class Copied:
+    """Bytes ``start`` to ``end`` of the input, unchanged."""
+
+    start: int
+    end: int
+
+
+Piece: TypeAlias = "Copied | bytes | Extent"
+
+
+def resize(extents: Sequence[Extent], size: int, new_length: Callable[[Extent], int]) -> Iterator[Piece]:
+    """The input with payloads of other lengths.
+
+    Lengths are written as wide as they must be; where a writer made one over-long, it stays over-long by as many
+    bytes, so that resizing there and back gives the same bytes.
+
+    Args:
+        extents: what `find_extents` found.
+        size: size of the input in bytes.
+        new_length: the new length of each payload in bytes.
+
+    Yields:
+        What the output consists of, in order: ranges of the input, new bytes (lengths), and payloads, in whose place
+        the caller puts content of the new length.
+    """
+    lengths: dict[Extent, int] = {}
+    order = [(extent, False) for extent in reversed(extents)]
+    while order:  # children before parents, without recursion
+        extent, done = order.pop()
+        if extent.children is None:
+            lengths[extent] = new_length(extent)
+        elif done:
+            lengths[extent] = extent.length + sum(
+                lengths[child] - child.length + _width(child, lengths[child]) - (child.start - child.length_at)
+                for child in extent.children
+            )
+        else:
+            order.append((extent, True))
+            order.extend((child, False) for child in extent.children)
+    position = 0
+    todo = list(reversed(extents))
+    while todo:
+        extent = todo.pop()
+        if extent.length_at > position:
+            yield Copied(position, extent.length_at)
+        new = lengths[extent]
+        yield encode_varint(new, _width(extent, new) - varint_size(new))
+        position = extent.start
+        if extent.children is None:
+            yield extent
+            position = extent.end
+        else:
+            todo.extend(reversed(extent.children))
+    if position < size:
+        yield Copied(position, size)
+
+
+def _width(extent: Extent, new: int) -> int:
+    extra = extent.start - extent.length_at - varint_size(extent.length)
+    return varint_size(new) + extra

@@ -1,0 +1,191 @@
+"""External data of a model: which data files its tensors name, and opening them within the model's folder only.
+
+ONNX's own walker misses tensors in sparse initializers, functions, training_info and attributes; this one goes
+through every message. A location is confined on the way to the file, not by comparing paths: each folder on it is
+opened without following symbolic links, so that nothing can be exchanged between a check and the opening.
+
+Source: onnx.proto, ``TensorProto.external_data``; docs/format.md, section "External data".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, cast
+
+import onnx
+
+from graphml_onnx.errors import ExternalDataError, reading_failed
+from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from google.protobuf.descriptor import Descriptor
+    from google.protobuf.message import Message
+
+_NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalTensor:
+    """A tensor whose data lie in a file of their own.
+
+    Attributes:
+        path: where it stands in the model: ``graph.initializer[3]``.
+        name: its name.
+        location: the data file, relative to the model's folder, with ``/`` between folders.
+        offset: where its data start, in bytes.
+        length: how long they are in bytes, or None for the rest of the file.
+    """
+
+    path: str
+    name: str
+    location: str
+    offset: int
+    length: int | None
+
+    def fail(self, problem: str, remedy: str | None = None) -> ExternalDataError:
+        """An error that names this tensor."""
+        return ExternalDataError(f"external data of tensor {self.name!r}: {problem}", place=self.path, remedy=remedy)
+
+
+def external_tensors(model: Message, skeleton: bytes) -> list[ExternalTensor]:
+    """All tensors of a model with external data, in the order of the messages.
+
+    Args:
+        model: the exact ``ModelProto``.
+        skeleton: what it was parsed from.
+
+    Raises:
+        ExternalDataError: a location leaves the folder or is none, an offset or length is no number.
+    """
+    if b"location" not in skeleton:  # the key that every one of them has
+        return []
+    return [
+        _read_entry(tensor, path)
+        for tensor, path in _tensors(model, "")
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+    ]
+
+
+def _tensors(message: Message, path: str) -> Iterator[tuple[onnx.TensorProto, str]]:
+    if schema.message_name(message.DESCRIPTOR) == "TensorProto":
+        yield cast("onnx.TensorProto", message), path
+        return
+    for field, value in message.ListFields():
+        if field.message_type is None or not _reaches_tensors(field.message_type):
+            continue
+        name = f"{path}.{field.name}" if path else field.name
+        if field.is_repeated:
+            for index, item in enumerate(value):
+                yield from _tensors(item, f"{name}[{index}]")
+        else:
+            yield from _tensors(value, name)
+
+
+@cache
+def _reaches_tensors(descriptor: Descriptor) -> bool:
+    """Whether a tensor can stand in a message of this type; such messages contain each other."""
+    seen: set[str] = set()
+    todo = [descriptor]
+    while todo:
+        current = todo.pop()
+        if schema.message_name(current) == "TensorProto":
+            return True
+        if current.full_name not in seen:
+            seen.add(current.full_name)
+            todo.extend(field.message_type for field in current.fields if field.message_type is not None)
+    return False
+
+
+def _read_entry(tensor: onnx.TensorProto, path: str) -> ExternalTensor:
+    # The exact classes hold strings as bytes.
+    name = cast("bytes", tensor.name).decode("utf-8", "replace")
+    entries = [(cast("bytes", entry.key), cast("bytes", entry.value)) for entry in tensor.external_data]
+    keys = [key for key, _ in entries]
+    problem = ExternalTensor(path, name, "", 0, None)
+    for key in (b"location", b"offset", b"length"):
+        if keys.count(key) > 1:
+            raise problem.fail(f"more than one {key.decode()}")
+    values = dict(entries)
+    if b"location" not in values:
+        raise problem.fail("no location")
+    try:
+        location = check_location(values[b"location"].decode())
+    except UnicodeDecodeError:
+        raise problem.fail("the location is not UTF-8") from None
+    except ValueError as error:
+        raise problem.fail(str(error), "every data file must lie in the folder of the model") from None
+    numbers = {}
+    for key in (b"offset", b"length"):
+        text = values.get(key, b"").decode("ascii", "replace")
+        if key in values and not _NUMBER.fullmatch(text):
+            raise problem.fail(f"the {key.decode()} {text!r} is not a number of bytes")
+        numbers[key] = int(text) if key in values else None
+    return ExternalTensor(path, name, location, numbers[b"offset"] or 0, numbers[b"length"])
+
+
+def check_location(location: str) -> str:
+    """The normal form of a location within a folder.
+
+    Raises:
+        ValueError: it is empty, absolute, leaves the folder, or has characters that mean something else elsewhere.
+    """
+    if not location or set(location) & set("\\:\0"):
+        raise ValueError(f"the location {location!r} is not a relative path")
+    path = PurePosixPath(location)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(f"the location {location!r} leads out of the model's folder")
+    return path.as_posix()
+
+
+def open_external(folder: Path, location: str) -> FileSource:
+    """Opens a data file within a folder, following no symbolic link on the way.
+
+    Args:
+        folder: the model's folder.
+        location: what `check_location` gave.
+
+    Raises:
+        ExternalDataError: a part of the way is a symbolic link, or the end is not a regular file.
+        InputError: the file is missing, or may not be read.
+    """
+    full = folder / location
+    parts = PurePosixPath(location).parts
+    if any((folder / Path(*parts[: count + 1])).is_symlink() for count in range(len(parts))):
+        raise ExternalDataError(
+            "external data behind a symbolic link are not read",
+            file=full,
+            remedy="copy the model with its links resolved: cp -rL FOLDER COPY",
+        )
+    try:
+        return FileSource(full, _open_confined(folder, parts), ExternalDataError)
+    except OSError as error:
+        raise reading_failed(error, full) from None
+
+
+def _open_confined(folder: Path, parts: Sequence[str]) -> int:
+    if os.open not in os.supports_dir_fd or not _NOFOLLOW:
+        return os.open(folder.joinpath(*parts), OPEN_FLAGS)
+    current = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | _NOFOLLOW, dir_fd=current)
+            os.close(current)
+            current = inner
+        return os.open(parts[-1], OPEN_FLAGS | _NOFOLLOW, dir_fd=current)
+    finally:
+        os.close(current)
+
+
+def check_range(tensor: ExternalTensor, size: int) -> None:
+    """Raises ExternalDataError where a tensor's data go beyond the end of its file of ``size`` bytes."""
+    end = tensor.offset + (tensor.length or 0)
+    if end > size:
+        raise tensor.fail(f"bytes {tensor.offset} to {end} of {tensor.location!r}, which has {size}")

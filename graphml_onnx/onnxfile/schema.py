@@ -1,0 +1,107 @@
+"""ONNX's messages with every bit visible.
+
+protobuf's Python classes hide what a byte-exact codec has to see: reading a string raises on invalid UTF-8, a
+signalling NaN changes when it passes through a Python float, and an unknown enum value becomes an unknown field.
+Here each message of ONNX's own descriptors is rebuilt under the same field numbers and wire types, with strings as
+bytes, floating-point numbers as their bits, and enums as integers. The serialised bytes are the same, and a field
+that a new ONNX release adds is there without a line of code.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+import onnx
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor, FieldDescriptor
+    from google.protobuf.message import Message
+
+_Field = descriptor_pb2.FieldDescriptorProto
+_EXACT_TYPES = {
+    _Field.TYPE_STRING: _Field.TYPE_BYTES,
+    _Field.TYPE_FLOAT: _Field.TYPE_FIXED32,
+    _Field.TYPE_DOUBLE: _Field.TYPE_FIXED64,
+    _Field.TYPE_ENUM: _Field.TYPE_INT32,
+}
+
+
+def _make_exact(message: descriptor_pb2.DescriptorProto) -> None:
+    for field in message.field:
+        exact = _EXACT_TYPES.get(field.type)
+        if exact is not None:
+            field.type = exact
+            field.ClearField("type_name")
+            field.ClearField("default_value")
+    for nested in message.nested_type:
+        _make_exact(nested)
+
+
+def _build_pool() -> descriptor_pool.DescriptorPool:
+    file = descriptor_pb2.FileDescriptorProto()
+    onnx.ModelProto.DESCRIPTOR.file.CopyToProto(file)
+    for message in file.message_type:
+        _make_exact(message)
+    pool = descriptor_pool.DescriptorPool()
+    # Add() of a FileDescriptorProto exists in every implementation; the serialised form is typed in all of them.
+    pool.AddSerializedFile(file.SerializeToString())
+    return pool
+
+
+_PACKAGE = onnx.ModelProto.DESCRIPTOR.file.package
+_POOL = _build_pool()
+
+
+@cache
+def message_class(name: str) -> type[Message]:
+    """The exact class of an ONNX message, by its name within ONNX's package (``TypeProto.Tensor``).
+
+    Raises:
+        KeyError: ONNX has no message of that name.
+    """
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+
+
+def parse_model(data: bytes) -> onnx.ModelProto:
+    """Parses an exact ``ModelProto``.
+
+    Raises:
+        ValueError: protobuf cannot read it; the message says why.
+    """
+    try:
+        # The exact class has the same fields; only strings, floats and enums have other Python types.
+        return cast("onnx.ModelProto", message_class("ModelProto").FromString(data))
+    except DecodeError as error:
+        reason = str(error).removeprefix("Error parsing message").split(": ")[-1]
+        if "MaxDepth" in reason or "recursion" in reason.lower():
+            reason = "messages are nested more than 100 deep (33 subgraphs), which protobuf cannot read"
+        raise ValueError(reason or "wrong wire format") from None
+
+
+def message_name(descriptor: Descriptor) -> str:
+    """Name of a message within ONNX's package; the inverse of `message_class`."""
+    return descriptor.full_name.removeprefix(f"{_PACKAGE}.")
+
+
+def original_field(field: FieldDescriptor) -> FieldDescriptor:
+    """The field in ONNX's own descriptors: its type says what the bits mean."""
+    message: Descriptor = onnx.ModelProto.DESCRIPTOR.file.pool.FindMessageTypeByName(field.containing_type.full_name)
+    return message.fields_by_number[field.number]
+
+
+def all_messages() -> tuple[Descriptor, ...]:
+    """Exact descriptors of every message of ONNX, nested ones after the message that holds them."""
+    found: list[Descriptor] = []
+
+    def add(descriptor: Descriptor) -> None:
+        found.append(descriptor)
+        for nested in descriptor.nested_types:
+            add(nested)
+
+    names = onnx.ModelProto.DESCRIPTOR.file.message_types_by_name
+    for name in names:
+        add(message_class(name).DESCRIPTOR)
+    return tuple(found)

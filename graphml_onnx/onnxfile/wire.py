@@ -1,0 +1,62 @@
+"""Protobuf's wire format, as far as a file has to be read without parsing it: varints and fields.
+
+Source: protobuf's "Encoding" guide (https://protobuf.dev/programming-guides/encoding/).
+"""
+
+from __future__ import annotations
+
+VARINT, FIXED64, LENGTH_DELIMITED, START_GROUP, END_GROUP, FIXED32 = range(6)
+MAX_VARINT_BYTES = 10
+
+
+class WireError(ValueError):
+    """The bytes are not protobuf's wire format.
+
+    Args:
+        message: what is wrong.
+        offset: where, in bytes from the start of what was read.
+    """
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+def varint_size(value: int) -> int:
+    """Bytes of the shortest encoding of a non-negative integer."""
+    return max(1, (value.bit_length() + 6) // 7)
+
+
+def encode_varint(value: int, extra: int = 0) -> bytes:
+    """Encodes a non-negative integer, over-long by ``extra`` bytes where a writer did so."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    if extra:
+        encoded[-1] |= 0x80
+        encoded += b"\x80" * (extra - 1) + b"\x00"
+    return bytes(encoded)
+
+
+def decode_varint(data: bytes, position: int) -> tuple[int, int]:
+    """Reads a varint of any legal width.
+
+    Returns:
+        The value and the position after it.
+
+    Raises:
+        WireError: the data ends within the varint, or it has more than ten bytes.
+    """
+    value = shift = 0
+    for index in range(position, position + MAX_VARINT_BYTES):
+        if index >= len(data):
+            raise WireError("the data ends within a number", index)
+        byte = data[index]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, index + 1
+        shift += 7
+    raise WireError("a number has more than 10 bytes", position)

@@ -1,0 +1,97 @@
+"""Work beside the copy: hashing on other threads while the main one reads and writes.
+
+hashlib releases the interpreter's lock for large data, so that two cores hash and copy at the same time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+WINDOW = 1 << 22
+"""Bytes that are read, hashed and written at a time."""
+
+_PENDING = 2
+
+
+class Lane:
+    """Runs calls one after the other on a thread of its own, a bounded number of them ahead.
+
+    Args:
+        threaded: False runs each call at once; starting a thread does not pay for a small file.
+    """
+
+    def __init__(self, *, threaded: bool) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1) if threaded else None
+        self._pending: deque[Future[None]] = deque()
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Runs ``work`` after all that was given before."""
+        if self._pool is None:
+            work()
+            return
+        self._pending.append(self._pool.submit(work))
+        if len(self._pending) > _PENDING:
+            self._pending.popleft().result()
+
+    def finish(self) -> None:
+        """Waits until everything has run; raises what it raised."""
+        while self._pending:
+            self._pending.popleft().result()
+
+    def __enter__(self) -> Lane:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+
+
+class Digest:
+    """SHA-256 on a lane."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._hash = hashlib.sha256()
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Adds bytes, which must not change afterwards."""
+        self._lane.run(lambda: self._hash.update(data))
+
+    def hexdigest(self) -> str:
+        """The digest of all that was added, in lower-case hexadecimal digits."""
+        self._lane.finish()
+        return self._hash.hexdigest()
+
+
+class Digests:
+    """SHA-256 of each of many payloads that follow each other, on a lane.
+
+    Args:
+        lane: where they are hashed.
+        ended: called on the lane with each digest, in order; what it raises, a later call or `finish` raises.
+    """
+
+    def __init__(self, lane: Lane, ended: Callable[[str], None]) -> None:
+        self._lane = lane
+        self._ended = ended
+        self._hash = hashlib.sha256()
+
+    def update(self, parts: Sequence[tuple[bytes | memoryview, bool]]) -> None:
+        """Adds stretches of payloads, each with whether it ends its payload; all of them in one step of the lane."""
+        self._lane.run(lambda: self._update(parts))
+
+    def _update(self, parts: Sequence[tuple[bytes | memoryview, bool]]) -> None:
+        for data, ends in parts:
+            self._hash.update(data)
+            if ends:
+                self._ended(self._hash.hexdigest())
+                self._hash = hashlib.sha256()

@@ -1,0 +1,157 @@
+"""The store of payloads: where each payload lies, and which file may hold it.
+
+A store is a sequence of bytes in which each payload has an address. Of a *sidecar* it is a file of its own; *embedded*
+it is base64 text in the GraphML; by *reference* it is the model file itself.
+
+Source: docs/format.md, section "Payloads".
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from graphml_onnx.errors import PayloadError, reading_failed
+from graphml_onnx.files import candidates
+from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphml_onnx.results import ParameterStrategy
+
+STRATEGIES: tuple[ParameterStrategy, ...] = ("sidecar", "embedded", "reference")
+
+# A payload of a page or more starts on a page, so that ONNX runtimes can map it; smaller ones keep to cache lines.
+_PAGE = 4096
+_LINE = 64
+
+
+class Placement:
+    """Gives each payload its address, in the order of the calls.
+
+    Args:
+        strategy: how the payloads are kept.
+    """
+
+    def __init__(self, strategy: ParameterStrategy) -> None:
+        self._strategy = strategy
+        self.size = 0
+        """Size of the store so far, in bytes."""
+
+    def place(self, offset: int, length: int) -> int:
+        """Address of a payload that stands at ``offset`` of the model file."""
+        if self._strategy == "reference":
+            self.size = max(self.size, offset + length)
+            return offset
+        unit = 1 if self._strategy == "embedded" else _PAGE if length >= _PAGE else _LINE
+        address = -(-self.size // unit) * unit
+        self.size = address + length
+        return address
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadReference:
+    """A payload in its store.
+
+    Attributes:
+        offset: where it starts in the store, in bytes; its address.
+        length: how long it is, in bytes.
+        sha256: SHA-256 of its bytes, in lower-case hexadecimal digits.
+    """
+
+    offset: int
+    length: int
+    sha256: str
+
+    @property
+    def end(self) -> int:
+        """Where it ends in the store."""
+        return self.offset + self.length
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What the GraphML says of its store.
+
+    Attributes:
+        strategy: how the payloads are kept.
+        file: name of the file that holds them, without a folder; None for embedded, and where there are none.
+        size: size of the store in bytes.
+        checksum: SHA-256 of the store, in lower-case hexadecimal digits.
+    """
+
+    strategy: ParameterStrategy
+    file: str | None = None
+    size: int = 0
+    checksum: str = ""
+
+
+def check_name(name: str) -> None:
+    """Makes sure that a name from a GraphML names a file in the GraphML's own folder, on any system.
+
+    Raises:
+        PayloadError: it has a folder, a drive, or is no name at all.
+    """
+    if not name or name in (".", "..") or set(name) & set("/\\:\0"):
+        raise PayloadError(
+            f"parameter_file is {name!r}, which is not a plain file name",
+            remedy="the file must lie beside the GraphML",
+        )
+
+
+def open_store(folder: Path, info: StoreInfo) -> FileSource:
+    """Opens the file that holds the payloads.
+
+    A writer that was killed while it replaced a pair leaves the new sidecar under its alias: both names are tried,
+    and the one with the right digest is taken.
+
+    Args:
+        folder: where the GraphML lies.
+        info: what it says of its store; its ``file`` is not None.
+
+    Raises:
+        PayloadError: there is no such file, it is a symbolic link, or no candidate has the right size.
+    """
+    name = cast("str", info.file)
+    check_name(name)
+    names = candidates(folder / name, info.checksum) if info.strategy == "sidecar" else (folder / name,)
+    present = [path for path in names if os.path.lexists(path)]
+    if not present:
+        raise PayloadError(
+            "the file of payloads is missing", file=folder / name, remedy="keep it beside the GraphML under this name"
+        )
+    source = _open(present[0])
+    if len(present) > 1 and sha256_of(source) != info.checksum:
+        source.close()
+        source = _open(present[1])
+    if source.size != info.size:
+        source.close()
+        raise PayloadError(
+            f"has {source.size:,} bytes, but the GraphML says {info.size:,}",
+            file=source.path,
+            remedy="the pair does not belong together, or the file was cut off",
+        )
+    return source
+
+
+def _open(path: Path) -> FileSource:
+    if path.is_symlink():
+        raise PayloadError("is a symbolic link, which is not followed", file=path, remedy="put the file itself there")
+    try:
+        descriptor = os.open(path, OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        raise reading_failed(error, path) from None
+    return FileSource(path, descriptor, PayloadError)
+
+
+def sha256_of(source: FileSource) -> str:
+    """SHA-256 of a whole file, in lower-case hexadecimal digits."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    step = 1 << 20
+    for offset in range(0, source.size, step):
+        digest.update(source.read(offset, min(step, source.size - offset)))
+    return digest.hexdigest()

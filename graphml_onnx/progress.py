@@ -1,0 +1,45 @@
+"""Stages of work, reported to whoever wants to know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from graphml_onnx.results import Progress
+
+
+class Stage:
+    """Context manager for one stage: announced when it starts, closed when it ends without an error.
+
+    Args:
+        progress: takes the reports, if anybody does.
+        name: what is being done.
+        total: how many units there are.
+        unit: what is counted.
+    """
+
+    def __init__(self, progress: Progress | None, name: str, total: int, unit: Literal["bytes", "nodes"]) -> None:
+        self._progress = progress
+        self._name, self._total, self._unit = name, total, unit
+        self._done = self._reported = 0
+        self._step = max(1, total // 200)
+
+    def advance(self, count: int) -> None:
+        """Reports that ``count`` more units are done; small steps are reported together."""
+        self._done += count
+        if self._progress is not None and self._done - self._reported >= self._step:
+            self._reported = self._done
+            self._progress(self._name, min(self._done, self._total), self._total, self._unit)
+
+    def __enter__(self) -> Stage:
+        if self._progress is not None:
+            self._progress(self._name, 0, self._total, self._unit)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None and kind is None:
+            self._progress(self._name, self._total, self._total, self._unit)

@@ -1,0 +1,38 @@
+"""Says what a file that is not what it should be looks like, from its first bytes."""
+
+from __future__ import annotations
+
+_MAGIC = (
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"PK\x03\x04", "a ZIP archive (PyTorch's .pt and .pt2 are ZIP archives)"),
+    (b"\x1f\x8b", "gzip data: unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard data: unpack it first"),
+    (b"\x89HDF", "an HDF5 file (Keras)"),
+    (b"%PDF", "a PDF document"),
+    (b"\x80\x02", "a Python pickle"),
+    (b"\x80\x04", "a Python pickle"),
+    (b"ORTM", "an ONNX Runtime model (.ort)"),
+    (b"version https://git-lfs", "a Git LFS pointer: run git lfs pull"),
+    (b"\xff\xfe", "text in UTF-16"),
+    (b"\xfe\xff", "text in UTF-16"),
+    (b"<?xml", "XML"),
+    (b"<graphml", "GraphML"),
+)
+
+
+def looks_like(head: bytes) -> str | None:
+    """What the first bytes of a file tell, or None where they tell nothing."""
+    for magic, name in _MAGIC:
+        if head.startswith(magic) or head.startswith(b"\xef\xbb\xbf" + magic):
+            return name
+    if head[4:8] == b"TFL3":
+        return "a TensorFlow Lite model"
+    text = head.lstrip()
+    if text[:1] in (b"{", b"["):
+        return "JSON"
+    try:
+        decoded = head.decode("utf-8", "strict") if len(head) < 64 else head[:-4].decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        return None
+    return "text" if decoded and all(character.isprintable() or character.isspace() for character in decoded) else None

@@ -1,0 +1,215 @@
+"""The round trip of a model as a check: bytes, structure, hierarchy and, where wanted, numbers."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphml_onnx.codec.encoder import graphs_of
+from graphml_onnx.decoding import decode
+from graphml_onnx.encoding import Options, Work, encode_prepared, open_inputs, prepare
+from graphml_onnx.graphml.elements import NodeRecord
+from graphml_onnx.graphml.reader import read_graphml
+from graphml_onnx.graphml.text import unescape
+from graphml_onnx.onnxfile.locate import locate
+from graphml_onnx.onnxfile.source import FileSource
+from graphml_onnx.parameters.lanes import WINDOW
+from graphml_onnx.progress import Stage
+from graphml_onnx.results import Check, Difference, VerifyReport
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import onnx
+
+    from graphml_onnx.hierarchy import HtpMetadata
+    from graphml_onnx.onnxfile.source import Source
+    from graphml_onnx.results import EncodeResult, ParameterStrategy, Progress
+
+
+def verify(
+    model: str | os.PathLike[str],
+    *,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
+    parameters: ParameterStrategy = "sidecar",
+    numeric: bool = False,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Encodes a model, decodes the graph, and compares; everything is written to a temporary folder.
+
+    Args:
+        model: an ONNX file.
+        metadata: HTP metadata, as for `encode`.
+        parameters: where payloads go, as for `encode`.
+        numeric: whether to run both models on the same random inputs too; needs onnxruntime.
+        progress: called as the work goes on.
+
+    Returns:
+        The checks that were made; a difference is in the report, not raised.
+
+    Raises:
+        ModelError: the model is no ONNX model, or its data files are not there.
+        MetadataError: the metadata are not HTP metadata.
+        UsageError: ``numeric``, and onnxruntime is not installed.
+        InputError: a file is missing or may not be read.
+        StorageError: the temporary folder is full.
+    """
+    path = Path(model)
+    options = Options(parameters)
+    options.check()
+    with ExitStack() as stack:
+        inputs = open_inputs(path, metadata, stack)
+        work = prepare(inputs, options, stack)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="g2o-verify-")))
+        graph = folder / "model.graphml"
+        back = folder / "decoded" / "model.onnx"
+        back.parent.mkdir()
+        # Without the self-check: the comparison below is one, and reports where the first difference is.
+        encoded = encode_prepared(work, graph, stack, overwrite=False, progress=progress, self_check=False)
+        store_folder = path.parent if parameters == "reference" else folder
+        decode(graph, back, parameter_folder=store_folder, progress=progress)
+        checks, difference = _compare_bytes(work, path, back, progress)
+        content = _read_content(graph)
+        checks.append(_check_structure(work.model, content))
+        if encoded.hierarchy_source != "flat":
+            checks.append(_check_hierarchy(inputs.metadata, content, encoded))
+        if numeric:
+            from graphml_onnx.numeric import compare_outputs
+
+            checks.append(compare_outputs(path, back if not work.externals else _beside_data(back, path, work)))
+    return VerifyReport(
+        model=path,
+        parameters=parameters,
+        sha256=encoded.sha256,
+        checks=tuple(checks),
+        difference=difference,
+        residue_bytes=encoded.residue_bytes,
+        nodes=encoded.nodes,
+        modules=encoded.modules,
+        coverage=encoded.coverage,
+        findings=encoded.findings,
+    )
+
+
+def _compare_bytes(
+    work: Work, path: Path, back: Path, progress: Progress | None
+) -> tuple[list[Check], Difference | None]:
+    pairs: list[tuple[str, Path, Path]] = [("", path, back)]
+    if work.options.parameters != "reference":
+        pairs += [(f" {e.location}", e.source.path, back.parent / e.location) for e in work.externals]
+    total = sum(original.stat().st_size for _, original, _ in pairs)
+    checks = []
+    first: Difference | None = None
+    with Stage(progress, "compare", total, "bytes") as stage:
+        for label, original, copy in pairs:
+            with FileSource.open(original) as left, FileSource.open(copy) as right:
+                offset = _first_difference(left, right, stage)
+                if offset is None:
+                    checks.append(Check("bytes" + label, passed=True, detail=f"{left.size:,} bytes are identical"))
+                    continue
+                where = locate(left, offset) if not label else ""
+                first = first or Difference(offset, where)
+                detail = f"the first difference is at byte {offset}{f', in {where}' if where else ''}"
+                checks.append(Check("bytes" + label, passed=False, detail=detail))
+    return checks, first
+
+
+def _first_difference(left: Source, right: Source, stage: Stage) -> int | None:
+    common = min(left.size, right.size)
+    for start in range(0, common, WINDOW):
+        length = min(WINDOW, common - start)
+        one, other = left.read(start, length), right.read(start, length)
+        if one != other:
+            return start + next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+        stage.advance(length)
+    return common if left.size != right.size else None
+
+
+@dataclass(slots=True)
+class _Content:
+    """What the GraphML says, read apart from the decoder."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    tags: dict[str, str] = field(default_factory=dict)  # of modules, by node_id
+    operators: list[tuple[str, str]] = field(default_factory=list)  # name and parent
+
+
+def _read_content(graph: Path) -> _Content:
+    content = _Content()
+    keys = {"kind", "node_id", "parent", "name", "traced_tag"}
+    with graph.open("rb") as file:
+        for record in read_graphml(file, graph, keys, {}):
+            if not isinstance(record, NodeRecord):
+                continue
+            data = record.data
+            content.kinds[data["kind"]] += 1
+            if data["kind"] == "module":
+                content.tags[data["node_id"]] = unescape(data["traced_tag"])
+            elif data["kind"] == "op":
+                content.operators.append((unescape(data.get("name", "")), data["parent"]))
+    return content
+
+
+def _check_structure(model: onnx.ModelProto, content: _Content) -> Check:
+    expected: Counter[str] = Counter({"model": 1, "function": len(model.functions)})
+    _count(model.graph, expected)
+    for function in model.functions:
+        _count_operators(function.node, expected)
+    found = {kind: content.kinds[kind] for kind in expected}
+    wrong = [
+        f"{found[kind]} {kind} nodes instead of {count}" for kind, count in expected.items() if found[kind] != count
+    ]
+    total = ", ".join(f"{count:,} {kind}" for kind, count in expected.items() if count and kind != "model")
+    return Check("structure", passed=not wrong, detail="; ".join(wrong) or f"all nodes are there: {total}")
+
+
+def _count(graph: onnx.GraphProto, counts: Counter[str]) -> None:
+    counts["input"] += len(graph.input)
+    counts["output"] += len(graph.output)
+    _count_operators(graph.node, counts)
+
+
+def _count_operators(nodes: Iterable[onnx.NodeProto], counts: Counter[str]) -> None:
+    for node in nodes:
+        counts["op"] += 1
+        for graph in graphs_of(node):
+            counts["subgraph"] += 1
+            _count(graph, counts)
+
+
+def _check_hierarchy(metadata: HtpMetadata | None, content: _Content, encoded: EncodeResult) -> Check:
+    source = f"modules from {encoded.hierarchy_source}: {encoded.modules:,}, coverage {encoded.coverage:.1f} %"
+    wrong = list(_misplaced(metadata, content)) if metadata is not None else []
+    if not wrong:
+        return Check("hierarchy", passed=True, detail=source)
+    more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return Check("hierarchy", passed=False, detail=f"{wrong[0]}{more}; {source}")
+
+
+def _misplaced(metadata: HtpMetadata, content: _Content) -> Iterator[str]:
+    """Operators that are not in the module that the metadata names, where there is such a module."""
+    known = set(content.tags.values())
+    for name, parent in content.operators:
+        tag = metadata.nodes.get(name) if name else None
+        if tag in known and content.tags.get(parent) != tag:
+            yield f"operator {name!r} is not in the module {tag!r}"
+
+
+def _beside_data(back: Path, path: Path, work: Work) -> Path:
+    """Where the decoded model finds its data files; by reference they stayed with the original."""
+    if work.options.parameters != "reference":
+        return back
+    for external in work.externals:
+        link = back.parent / external.location
+        link.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            link.hardlink_to(external.source.path)
+        except OSError:  # another file system
+            shutil.copyfile(external.source.path, link)
+    return back
