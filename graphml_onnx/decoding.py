@@ -20,7 +20,7 @@ from graphml_onnx.loading import LoadedModel, load_graphml
 from graphml_onnx.onnxfile.external import open_external
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import MarkerError, Stored
-from graphml_onnx.onnxfile.source import FileSource, Source
+from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.lanes import WINDOW
 from graphml_onnx.parameters.store import open_store, sha256_of
@@ -106,8 +106,8 @@ def decode(
     )
 
 
-def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack) -> Source | None:
-    """Opens the store of a model's payloads, or gives None where nothing has to be read from one.
+def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack) -> Source:
+    """Opens the store of a model's payloads; an empty one where nothing has to be read.
 
     Raises:
         PayloadError: it is missing, or cannot be the one that the GraphML means.
@@ -116,14 +116,14 @@ def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack) -> Source 
         return model.embedded
     kept = bool(model.externals) and model.store.strategy != "reference"
     if not model.references and not kept:
-        return None
+        return BytesSource(b"")
     if model.store.file is None:
         raise PayloadError("the GraphML has payloads, but does not say where", remedy="encode the model again")
     return stack.enter_context(open_store(folder, model.store))
 
 
 @contextmanager
-def naming(path: Path, store: Source | None) -> Iterator[None]:
+def naming(path: Path, store: Source) -> Iterator[None]:
     """Adds the file to errors that come from the depths of the codec."""
     try:
         yield
@@ -173,7 +173,7 @@ class _Externals:
         self.findings: tuple[str, ...] = ()
 
     @contextmanager
-    def staged(self, publication: Publication, store: Source | None, progress: Progress | None) -> Iterator[None]:
+    def staged(self, publication: Publication, store: Source, progress: Progress | None) -> Iterator[None]:
         """Stages them; the folders that were made for them are removed if the publication fails."""
         files = self._model.externals
         total = sum(file.content.length for file in files)
@@ -207,7 +207,7 @@ class _Externals:
             names = ", ".join(file.location for file in self._model.externals)
             self.findings = (f"the model needs its data files, which stay in {self._folder}: {names}",)
 
-    def _stage(self, file: ExternalFile, publication: Publication, store: Source | None, stage: Stage) -> None:
+    def _stage(self, file: ExternalFile, publication: Publication, store: Source, stage: Stage) -> None:
         path = self._target / file.location
         if _holds(path, file):
             stage.advance(file.content.length)

@@ -542,7 +542,7 @@ def _check(work: Work, graph: StagedFile, sidecar: StagedFile | None, target: Pa
                 raise _failed(work, "the HTP metadata differ")
 
 
-def _written_store(work: Work, model: LoadedModel, sidecar: StagedFile | None, stack: ExitStack) -> Source | None:
+def _written_store(work: Work, model: LoadedModel, sidecar: StagedFile | None, stack: ExitStack) -> Source:
     if model.embedded is not None:
         return model.embedded
     if sidecar is not None:

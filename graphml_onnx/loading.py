@@ -6,7 +6,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
 from graphml_onnx.codec.exactness import Residue
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from graphml_onnx.parameters.transfer import Report
-    from graphml_onnx.results import ParameterStrategy, Trust
+    from graphml_onnx.results import Trust
 
 EMBEDDED_KEY = "parameter_data"
 
@@ -179,7 +179,7 @@ def _store_info(texts: Mapping[str, str]) -> StoreInfo:
     checksum = _text(texts, "parameter_checksum") or ""
     if file is not None and (len(checksum) != 64 or not set(checksum) <= set("0123456789abcdef")):
         raise NumberError("parameter_checksum: is not a SHA-256 in lower-case hexadecimal digits")
-    return StoreInfo(cast("ParameterStrategy", strategy), file, int(size), checksum)
+    return StoreInfo(strategy, file, int(size), checksum)
 
 
 def _check_ranges(references: list[PayloadReference], size: int) -> None:
@@ -204,7 +204,8 @@ class _Spool:
     def feed(self, text: str) -> None:
         if self._decoder is None:
             try:
-                self._file = self._stack.enter_context(tempfile.TemporaryFile(dir=self._folder))
+                # The stack closes it.
+                self._file = self._stack.enter_context(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115
             except OSError as error:
                 raise writing_failed(error, self._folder) from error
             self._decoder = Base64Decoder(self._file)

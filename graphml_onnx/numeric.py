@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 _SEED = 20_000
 _DIMENSION = 2  # for a dimension that the model leaves open
 _TENSOR = re.compile(r"tensor\((\w+)\)")
-_DTYPES = {
-    "float": np.float32,
-    "double": np.float64,
-    "float16": np.float16,
-    "bool": np.bool_,
-    **{f"{sign}int{bits}": np.dtype(f"{sign}int{bits}").type for sign in ("", "u") for bits in (8, 16, 32, 64)},
+_DTYPES: dict[str, np.dtype[np.generic]] = {
+    "float": np.dtype("float32"),
+    **{name: np.dtype(name) for name in ("double", "float16", "bool")},
+    **{f"{sign}int{bits}": np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
 
 

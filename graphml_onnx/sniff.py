@@ -24,7 +24,7 @@ _MAGIC = (
 def looks_like(head: bytes) -> str | None:
     """What the first bytes of a file tell, or None where they tell nothing."""
     for magic, name in _MAGIC:
-        if head.startswith(magic) or head.startswith(b"\xef\xbb\xbf" + magic):
+        if head.startswith((magic, b"\xef\xbb\xbf" + magic)):
             return name
     if head[4:8] == b"TFL3":
         return "a TensorFlow Lite model"

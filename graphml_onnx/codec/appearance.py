@@ -25,8 +25,8 @@ _FAMILIES = {
     " SimplifiedLayerNormalization Dropout",
     "#ffe599": "MaxPool AveragePool GlobalAveragePool GlobalMaxPool ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd"
     " ArgMax ArgMin TopK",
-    "#d9d2e9": "Reshape Transpose Squeeze Unsqueeze Flatten Concat Split Slice Gather GatherElements GatherND Expand Tile"
-    " Pad Shape Size Resize DepthToSpace SpaceToDepth ScatterND ScatterElements Identity",
+    "#d9d2e9": "Reshape Transpose Squeeze Unsqueeze Flatten Concat Split Slice Gather GatherElements GatherND Expand"
+    " Tile Pad Shape Size Resize DepthToSpace SpaceToDepth ScatterND ScatterElements Identity",
     "#ead1dc": "LSTM GRU RNN If Loop Scan SequenceMap",
     "#eeeeee": "Constant ConstantOfShape Range Cast CastLike QuantizeLinear DequantizeLinear DynamicQuantizeLinear",
 }

@@ -18,7 +18,7 @@ import numpy as np
 
 from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
 from graphml_onnx.codec.fields import MessageKeys
-from graphml_onnx.codec.keys import FORMAT_VERSION
+from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
 from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec, String
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
@@ -188,6 +188,9 @@ class Collector:
         take = self._take.get(kind)
         if take is None:
             self.fail(record.line, f"the kind {kind!r} is not one of {', '.join(self._take)}")
+        if not record.data.keys() <= KEYS_OF_KIND[kind]:
+            strange = min(record.data.keys() - KEYS_OF_KIND[kind])
+            self.fail(record.line, f"the key {strange!r} has no meaning on a node of kind {kind!r}", "remove it")
         take(record, number, node_id)
 
     def _take_operator(self, record: NodeRecord, number: int, node_id: str) -> None:

@@ -401,8 +401,8 @@ class _Plan:
             outer = modules[index].parent
             if outer is not None:
                 first[outer] = min(first[outer], first[index])
-        for index, module in enumerate(modules):
-            children[-1 if module.parent is None else module.parent].append(index)
+        for index, inner in enumerate(modules):
+            children[-1 if inner.parent is None else inner.parent].append(index)
         self._children = [sorted(group, key=lambda index: (first[index], index)) for group in children]
         self._first = first
 

@@ -124,7 +124,7 @@ def make_residue(
     """
     if original == canonical:
         return None
-    options = {
+    options: dict[int, int] = {
         zstd.CompressionParameter.compression_level: 19 if len(original) < 1 << 24 else 3,
         zstd.CompressionParameter.window_log: _window_log(len(original) + len(canonical)),
         zstd.CompressionParameter.enable_long_distance_matching: 1,

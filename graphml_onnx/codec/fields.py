@@ -20,7 +20,7 @@ from graphml_onnx.onnxfile import schema
 from graphml_onnx.strictjson import Json, JsonError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from google.protobuf.descriptor import FieldDescriptor
     from google.protobuf.message import Message
@@ -145,9 +145,9 @@ class MessageKeys:
     def __init__(self, message: str, codec: MessageCodec, as_nodes: frozenset[str] = frozenset()) -> None:
         self._codec = codec
         self._catch_all = CATCH_ALL[message]
-        descriptor = schema.message_class(message).DESCRIPTOR
+        descriptor = schema.descriptor_of(schema.message_class(message)())
         rows = {row.field: row for row in FIELDS if row.message == message}
-        self._fields = [_KeyedField(field, rows.get(field.name), codec) for field in descriptor.fields]
+        self._fields = [_KeyedField(field, rows.get(field.name), codec) for field in schema.fields_of(descriptor)]
         self._by_number = {field.number: field for field in self._fields}
         self._by_key = {field.key: field for field in self._fields if field.key is not None}
         for key in as_nodes:
@@ -228,16 +228,15 @@ class _KeyedField:
         self.is_nodes = row is not None and row.form is Form.NODES
         self.key = row.key if row is not None and not self.is_nodes else None
         self._write_json, self._read_json = codec.field(field)
+        self.write: Callable[[object], str] = self._write_json
+        self.read: Callable[[Message, str], None] = self._read
         form = row.form if row is not None else Form.JSON
-        self.write, self.read = {
-            Form.TEXT: (_write_text, self._read_text),
-            Form.INTEGER: (str, self._read_integer),
-            Form.JSON: (
-                self._write_lines if field.message_type and field.is_repeated else self._write_json,
-                self._read,
-            ),
-            Form.NODES: (self._write_json, self._read),
-        }[form]
+        if form is Form.TEXT:
+            self.write, self.read = _write_text, self._read_text
+        elif form is Form.INTEGER:
+            self.write, self.read = str, self._read_integer
+        elif form is Form.JSON and field.message_type is not None and field.is_repeated:
+            self.write = self._write_lines
         self._write_item = codec.write
 
     def _write_lines(self, messages: object) -> str:

@@ -30,13 +30,13 @@ class KeyInfo:
 
 
 def _truth(name: str, meaning: str) -> KeyInfo:
-    return KeyInfo(Key(name, "node"), True, meaning)
+    return KeyInfo(Key(name, "node"), truth=True, meaning=meaning)
 
 
 def _derived(
     name: str, meaning: str, scope: Literal["node", "edge"] = "node", type_: Literal["string", "int"] = "string"
 ) -> KeyInfo:
-    return KeyInfo(Key(name, scope, type_), False, meaning)
+    return KeyInfo(Key(name, scope, type_), truth=False, meaning=meaning)
 
 
 def _field_keys() -> list[KeyInfo]:
@@ -83,6 +83,29 @@ _TABLE = (
 
 KEYS: dict[str, KeyInfo] = {info.key.name: info for info in _TABLE}
 """All keys by name, in the order in which they are declared."""
+
+_IDENTITY = frozenset({"kind", "node_id", "parent", "index"})
+_STORE = frozenset(name for name in KEYS if name.startswith(("parameter_", "source_")))
+
+
+def _keys_of(*messages: str) -> frozenset[str]:
+    rows = {row.key for row in FIELDS if row.message in messages and row.form is not Form.NODES}
+    return _IDENTITY | rows | {CATCH_ALL[message] for message in messages}
+
+
+KEYS_OF_KIND = {
+    "model": _keys_of("ModelProto", "GraphProto")
+    | _STORE
+    | {"format_version", "external_files", "residue", "htp_metadata"},
+    "module": _IDENTITY,
+    "op": _keys_of("NodeProto"),
+    "input": _keys_of("ValueInfoProto"),
+    "output": _keys_of("ValueInfoProto"),
+    "subgraph": _keys_of("GraphProto"),
+    "function": _keys_of("FunctionProto"),
+    "parameter": _IDENTITY | {"tensor"},
+}
+"""By kind of node, the truth that it can hold."""
 
 TRUTH_KEYS = frozenset(name for name, info in KEYS.items() if info.truth)
 

@@ -224,10 +224,10 @@ def read_base64(value: Json) -> bytes:
 
 def _scalar(field: FieldDescriptor, book: PayloadBook) -> _Scalar[int] | _Scalar[bytes] | _Scalar[bool]:
     original = schema.original_field(field)
-    if (schema.message_name(field.containing_type), field.name) in DATA_TYPE_FIELDS:
+    if (schema.message_name(schema.owner_of(field)), field.name) in DATA_TYPE_FIELDS:
         return _Enumerated(onnx.TensorProto.DataType.items())
     kind = original.type
-    if kind == original.TYPE_ENUM:
+    if original.enum_type is not None:
         return _Enumerated([(value.name, value.number) for value in original.enum_type.values])
     if kind == original.TYPE_STRING:
         return String()
@@ -431,7 +431,7 @@ class MessageCodec:
         name = message.DESCRIPTOR.full_name
         writer = self._writers.get(name)
         if writer is None:
-            writer = self._compile_writer(message.DESCRIPTOR)
+            writer = self._compile_writer(schema.descriptor_of(message))
         return writer(message)
 
     def read(self, message: Message, value: Json) -> None:
@@ -444,7 +444,7 @@ class MessageCodec:
             raise FieldError("must be an object")
         fields = self._readers.get(message.DESCRIPTOR.full_name)
         if fields is None:
-            fields = self._compile_reader(message.DESCRIPTOR)
+            fields = self._compile_reader(schema.descriptor_of(message))
         if "raw_data" in value:  # its meaning depends on the type
             value = {key: item for key, item in value.items() if key != "raw_data"} | {"raw_data": value["raw_data"]}
         for key, item in value.items():
@@ -474,7 +474,7 @@ class MessageCodec:
     ) -> _ScalarField | _RepeatedScalarField | _MessageField | _RepeatedMessageField | _GraphField:
         repeated = field.is_repeated
         if field.message_type is None:
-            if field.is_packed and schema.message_name(field.containing_type) == "TensorProto":
+            if field.is_packed and schema.message_name(schema.owner_of(field)) == "TensorProto":
                 return _PackedField(field, self._book)
             return _RepeatedScalarField(field, self._book) if repeated else _ScalarField(field, self._book)
         if self._graphs is not None and schema.message_name(field.message_type) == "GraphProto":
@@ -504,7 +504,7 @@ class MessageCodec:
         return write
 
     def _compile_reader(self, descriptor: Descriptor) -> dict[str, _Field]:
-        fields: dict[str, _Field] = {field.name: self._field(field) for field in descriptor.fields}
+        fields: dict[str, _Field] = {field.name: self._field(field) for field in schema.fields_of(descriptor)}
         if schema.message_name(descriptor) == "TensorProto":
             fields["raw_data"] = _RawDataField(self._book)
         self._readers[descriptor.full_name] = fields
@@ -539,7 +539,8 @@ _KIND_LIMITS = {"varint": (wire.VARINT, 64), "fixed64": (wire.FIXED64, 64), "fix
 
 def _unknown_list(unknown: UnknownFieldSet) -> str:
     items = []
-    for field in unknown:
+    for index in range(len(unknown)):
+        field = unknown[index]
         kind = _KINDS.get(field.wire_type)
         if kind is not None:
             items.append(f'[{field.field_number},"{kind}",{field.data}]')

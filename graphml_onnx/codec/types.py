@@ -34,7 +34,7 @@ def type_and_shape(value: onnx.TypeProto) -> tuple[str, str]:
     Args:
         value: the exact message.
     """
-    wrappers = []
+    wrappers: list[str] = []
     while True:
         if value.HasField("tensor_type"):
             tensor = value.tensor_type

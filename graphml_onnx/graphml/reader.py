@@ -82,7 +82,8 @@ class _Reader:
         self._depth = 0
         self._open: list[NodeRecord | EdgeRecord] = []
         self._done: deque[Record] = deque()
-        self._value: list[str] | None = None  # the pieces of the value that is being read
+        self._reading = False  # whether a value is being read
+        self._value: list[str] = []  # its pieces
         self._value_key = ""
         self._value_depth = 0
         self._value_size = 0
@@ -141,11 +142,11 @@ class _Reader:
         elif kind == "default":
             if self._default_of is not None:
                 self._begin_value(self._default_of)
-        elif self._value is not None:
+        elif self._reading:
             self._fail(f"the value of {self._value_key!r} contains the element <{name.rpartition(' ')[2]}>")
 
     def _start_data(self, attributes: dict[str, str]) -> None:
-        if self._value is not None:
+        if self._reading:
             self._fail(f"the value of {self._value_key!r} contains another one")
         if not self._open:
             return  # data of the graph, or of the document
@@ -176,19 +177,18 @@ class _Reader:
         self._declared.add(key)
         name = attributes.get("attr.name")
         for scope in ("node", "edge"):
-            if name in self._wanted[scope] and attributes.get("for", "all") in (scope, "all"):
+            if name is not None and name in self._wanted[scope] and attributes.get("for", "all") in (scope, "all"):
                 self._names[scope][key] = name
                 self._default_of = name
 
     def _begin_value(self, name: str) -> None:
-        self._value = []
+        self._reading = True
         self._value_key = name
         self._value_depth = self._depth
         self._value_size = 0
         self._parser.CharacterDataHandler = self._on_streamed if name in self._streams else self._on_text
 
     def _on_text(self, text: str) -> None:
-        assert self._value is not None  # the handler is set only while a value is read
         self._value.append(text)
         self._value_size += len(text)
         if self._value_size > MAX_TEXT:
@@ -199,7 +199,7 @@ class _Reader:
 
     def _on_end(self, name: str) -> None:
         kind = _ELEMENTS.get(name)
-        if self._value is not None and self._depth == self._value_depth:
+        if self._reading and self._depth == self._value_depth:
             self._end_value(is_default=kind == "default")
         elif kind == "key":
             self._default_of = None
@@ -208,9 +208,9 @@ class _Reader:
         self._depth -= 1
 
     def _end_value(self, *, is_default: bool) -> None:
-        assert self._value is not None
         text = "".join(self._value)
-        self._value = None
+        self._value.clear()
+        self._reading = False
         self._parser.CharacterDataHandler = None
         # An empty value is no value: tools that keep attributes in columns write one for every node.
         if text and not text.isspace():

@@ -19,7 +19,7 @@ _needs_literal = re.compile(rf'^(?:["\s]|$)|\s\Z|[{_FRAGILE}]')
 
 
 def json_string(text: str) -> str:
-    """A JSON string literal in which nothing is fragile: such characters stand as ``\\uXXXX``."""
+    """A JSON string literal in which nothing is fragile: such characters are escaped with four hexadecimal digits."""
     literal = _json_string(text)
     if _fragile.search(literal):
         return _fragile.sub(lambda match: f"\\u{ord(match[0]):04x}", literal)

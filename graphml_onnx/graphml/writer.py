@@ -51,11 +51,8 @@ class GraphMLWriter:
 
     def _header(self, keys: Keys) -> str:
         yfiles = f' xmlns:y="{_YFILES}"' if self._nested else ""
-        lines = [
-            '<?xml version="1.0" encoding="UTF-8"?>',
-            f'<graphml xmlns="{NAMESPACE}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"{yfiles}'
-            f' xsi:schemaLocation="{NAMESPACE} {_SCHEMA}">',
-        ]
+        schema = f'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="{NAMESPACE} {_SCHEMA}"'
+        lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<graphml xmlns="{NAMESPACE}" {schema}{yfiles}>']
         lines += [
             f'<key id="{key.name}" for="{key.scope}" attr.name="{key.name}" attr.type="{key.type}"/>' for key in keys
         ]

@@ -57,7 +57,7 @@ class Route:
 def _payload_route(descriptor: FieldDescriptor) -> Route | None:
     """Any bytes field and any packed numeric field of a tensor; bytes elsewhere only where they are not text."""
     original = schema.original_field(descriptor)
-    owner = schema.message_name(descriptor.containing_type)
+    owner = schema.message_name(schema.owner_of(descriptor))
     if original.type == original.TYPE_BYTES:
         return Route(payload=True, text=not (owner == "TensorProto" and descriptor.name == "raw_data"))
     if owner == "TensorProto" and descriptor.is_packed:
@@ -81,7 +81,7 @@ def model_routes() -> Mapping[int, Route]:
                     route.fields[descriptor.number] = payload
         return route
 
-    model = visit(schema.message_class("ModelProto").DESCRIPTOR)
+    model = visit(schema.descriptor_of(schema.message_class("ModelProto")()))
     _drop_dead_ends(routes)
     return model.fields
 

@@ -75,7 +75,7 @@ def external_tensors(model: Message, skeleton: bytes) -> list[ExternalTensor]:
 
 
 def _tensors(message: Message, path: str) -> Iterator[tuple[onnx.TensorProto, str]]:
-    if schema.message_name(message.DESCRIPTOR) == "TensorProto":
+    if schema.message_name(schema.descriptor_of(message)) == "TensorProto":
         yield cast("onnx.TensorProto", message), path
         return
     for field, value in message.ListFields():

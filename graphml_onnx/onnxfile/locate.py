@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.wire import FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, WireError, decode_varint
@@ -25,7 +25,7 @@ def locate(source: Source, offset: int) -> str:
     Returns:
         The path as far as the bytes can be understood; empty where they cannot at all.
     """
-    descriptor: Descriptor | None = schema.message_class("ModelProto").DESCRIPTOR
+    descriptor: Descriptor | None = cast("Descriptor", schema.message_class("ModelProto").DESCRIPTOR)
     start, end = 0, source.size
     path: list[str] = []
     while descriptor is not None:

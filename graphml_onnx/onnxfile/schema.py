@@ -17,6 +17,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
     from google.protobuf.message import Message
 
@@ -81,6 +83,21 @@ def parse_model(data: bytes) -> onnx.ModelProto:
         raise ValueError(reason or "wrong wire format") from None
 
 
+def descriptor_of(message: Message) -> Descriptor:
+    """The descriptor of a message. (The type stubs know it as either of two classes.)"""
+    return cast("Descriptor", message.DESCRIPTOR)
+
+
+def fields_of(descriptor: Descriptor) -> Sequence[FieldDescriptor]:
+    """The fields of a message, by number."""
+    return descriptor.fields
+
+
+def owner_of(field: FieldDescriptor) -> Descriptor:
+    """The message that has a field."""
+    return cast("Descriptor", field.containing_type)
+
+
 def message_name(descriptor: Descriptor) -> str:
     """Name of a message within ONNX's package; the inverse of `message_class`."""
     return descriptor.full_name.removeprefix(f"{_PACKAGE}.")
@@ -88,8 +105,9 @@ def message_name(descriptor: Descriptor) -> str:
 
 def original_field(field: FieldDescriptor) -> FieldDescriptor:
     """The field in ONNX's own descriptors: its type says what the bits mean."""
-    message: Descriptor = onnx.ModelProto.DESCRIPTOR.file.pool.FindMessageTypeByName(field.containing_type.full_name)
-    return message.fields_by_number[field.number]
+    pool = onnx.ModelProto.DESCRIPTOR.file.pool
+    message = pool.FindMessageTypeByName(owner_of(field).full_name)
+    return cast("FieldDescriptor", message.fields_by_number[field.number])
 
 
 def all_messages() -> tuple[Descriptor, ...]:
@@ -103,5 +121,5 @@ def all_messages() -> tuple[Descriptor, ...]:
 
     names = onnx.ModelProto.DESCRIPTOR.file.message_types_by_name
     for name in names:
-        add(message_class(name).DESCRIPTOR)
+        add(cast("Descriptor", message_class(name).DESCRIPTOR))
     return tuple(found)

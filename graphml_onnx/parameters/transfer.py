@@ -149,7 +149,7 @@ class _Stretch:
 
 
 def _windows(
-    pieces: Iterable[FilePiece], references: Mapping[int, PayloadReference], store: Source | None
+    pieces: Iterable[FilePiece], references: Mapping[int, PayloadReference], store: Source
 ) -> Iterator[tuple[bytes, list[_Stretch]]]:
     """The file that the pieces make up, in windows; with the stretches that come from payloads."""
     parts: list[bytes | memoryview] = []
@@ -172,7 +172,6 @@ def _windows(
                 yield window()
             continue
         reference = references[piece.address]
-        assert store is not None  # a reference exists only where its store was opened
         position = reference.offset
         while position < reference.end:
             length = min(WINDOW - size, reference.end - position)
@@ -189,7 +188,7 @@ def _windows(
 def assemble(
     pieces: Iterable[FilePiece],
     references: Mapping[int, PayloadReference],
-    store: Source | None,
+    store: Source,
     file: RawFile,
     report: Report,
     *,
@@ -243,7 +242,7 @@ def check_digest(reference: PayloadReference, found: str) -> None:
 
 
 def first_difference(
-    pieces: Iterable[FilePiece], references: Mapping[int, PayloadReference], store: Source | None, original: Source
+    pieces: Iterable[FilePiece], references: Mapping[int, PayloadReference], store: Source, original: Source
 ) -> int | None:
     """Compares the file that the pieces make up with the original, without writing it.
 
