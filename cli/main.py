@@ -1,1 +1,70 @@
-def run(): print("hi")
+"""Entry point of ``g2o``: runs a command; whatever happens ends in an exit code and at most one line of error.
+
+Until the signals are handled only small modules are imported, so that an early Ctrl-C shows no traceback either.
+"""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+from graphml_onnx.errors import StorageError
+
+from . import signals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def run() -> int:
+    """Runs the command that ``sys.argv`` asks for.
+
+    Returns:
+        The exit code; see `exits`.
+    """
+    try:
+        signals.raise_when_stopped()
+        _accept_any_name()
+        return _command()
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # typer's answer, where its help text has lost its reader
+            return _fail(error.__context__, sys.argv[1:])
+        raise
+    except BaseException as error:  # noqa: BLE001 - the last one to see it; --debug shows the traceback
+        return _fail(error, sys.argv[1:])
+
+
+def _accept_any_name() -> None:
+    """Shows escaped what standard output cannot encode, such as a file name that is not valid UTF-8."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _command() -> int:
+    from .app import invoke
+
+    code = invoke()
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return code
+
+
+def _fail(error: BaseException, arguments: Sequence[str]) -> int:
+    """Shows why it failed; ``arguments`` are read unparsed, since parsing may be what failed."""
+    from . import failure, show
+
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    problem = failure.of(error)
+    if "--debug" in options:
+        show.traceback(error)
+    if not problem.silent:
+        show.err(problem.line)
+    try:
+        if "--json" in options and not problem.silent:
+            show.document({"error": problem.document()})
+        elif sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, StorageError):
+        show.abandon_output()
+    return problem.exit_code

@@ -15,7 +15,7 @@ import onnx
 from graphml_onnx.codec.encoder import Counts, GraphEncoder, operators
 from graphml_onnx.codec.exactness import Residue, make_residue
 from graphml_onnx.codec.externals import ExternalFile, externals_text
-from graphml_onnx.codec.protojson import PayloadBook
+from graphml_onnx.codec.protojson import PayloadBook, canonical_bytes
 from graphml_onnx.errors import (
     ExternalDataError,
     GraphmlOnnxError,
@@ -303,7 +303,7 @@ def prepare(inputs: Inputs, options: Options, stack: ExitStack) -> Work:
         raise error.at(file=inputs.path) from None
     if not model.HasField("graph"):
         raise _not_onnx(inputs, "it holds no graph", None)
-    canonical = model.SerializeToString()
+    canonical = canonical_bytes(model)
     try:
         externals = _open_externals(model, skeleton.data, inputs.path, placement, stack)
     except ExternalDataError as error:

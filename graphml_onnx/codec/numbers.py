@@ -6,6 +6,7 @@ What JSON cannot say stands as a string: ``"Infinity"``, ``"-Infinity"``, ``"NaN
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -64,6 +65,8 @@ def float_bits(form: FloatFormat, value: Json) -> int:
         return _special_bits(form, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise NumberError(f"{_shown(value)} is not a number")
+    if value in (math.inf, -math.inf):  # how Python reads 1e999
+        raise NumberError(f"the number is beyond the range of {form.dtype}")
     if form is FLOAT32 and isinstance(value, float):
         try:
             return int.from_bytes(struct.pack("<f", value), "little")

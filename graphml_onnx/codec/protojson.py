@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+from functools import cache
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 import onnx
@@ -23,9 +24,10 @@ from graphml_onnx.codec.tensors import has_numbers, raw_bytes, raw_json
 from graphml_onnx.graphml.text import json_string
 from graphml_onnx.onnxfile import schema, wire
 from graphml_onnx.onnxfile.skeleton import MARKER_BYTES, marker, read_marker
+from graphml_onnx.strictjson import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping, MutableSequence, Sequence
+    from collections.abc import Callable, Iterator, MutableMapping, MutableSequence, Sequence, Set
 
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
     from google.protobuf.message import Message
@@ -535,6 +537,7 @@ def unknown_json(message: Message) -> str:
 
 _KINDS = {wire.VARINT: "varint", wire.FIXED64: "fixed64", wire.FIXED32: "fixed32"}
 _KIND_LIMITS = {"varint": (wire.VARINT, 64), "fixed64": (wire.FIXED64, 64), "fixed32": (wire.FIXED32, 32)}
+_WIRE_TYPES = {"bytes": wire.LENGTH_DELIMITED, **{kind: number for number, kind in _KINDS.items()}}
 
 
 def _unknown_list(unknown: UnknownFieldSet) -> str:
@@ -564,12 +567,51 @@ def read_unknown(message: Message, value: Json) -> None:
     Raises:
         NumberError: they are malformed, or ONNX knows one of them.
     """
-    known = message.DESCRIPTOR.fields_by_number
-    content = _unknown_bytes(_list(value), lambda number: number in known, 0)
-    message.MergeFromString(content)
+    message.MergeFromString(_unknown_bytes(_list(value), _known_tags(schema.descriptor_of(message)), 0))
 
 
-def _unknown_bytes(items: Sequence[Json], is_known: Callable[[int], bool], depth: int) -> bytes:
+def canonical_bytes(message: Message) -> bytes:
+    """What a message has become once it was JSON: protobuf's own bytes, with unknown fields canonical as well.
+
+    protobuf itself keeps unknown fields as they were written, over-long numbers included.
+    """
+    serialised = message.SerializeToString()
+    copy = type(message)()
+    copy.CopyFrom(message)
+    copy.DiscardUnknownFields()
+    if copy.ByteSize() == len(serialised):
+        return serialised
+    copy.CopyFrom(message)
+    unknown = [(part, text) for part in _messages_in(copy) if (text := unknown_json(part))]
+    copy.DiscardUnknownFields()
+    for part, text in unknown:
+        read_unknown(part, parse(text))
+    return copy.SerializeToString()
+
+
+def _messages_in(message: Message) -> Iterator[Message]:
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in value if field.is_repeated else [value]:
+                yield from _messages_in(part)
+
+
+@cache
+def _known_tags(descriptor: Descriptor) -> frozenset[tuple[int, int]]:
+    """Number and wire type of what protobuf reads as known; a known number of another wire type is unknown to it."""
+    tags: set[tuple[int, int]] = set()
+    for field in schema.fields_of(descriptor):
+        delimited = field.message_type is not None or field.type in (field.TYPE_BYTES, field.TYPE_STRING)
+        widths = {field.TYPE_FIXED32: wire.FIXED32, field.TYPE_FIXED64: wire.FIXED64}
+        if not delimited:
+            tags.add((field.number, widths.get(field.type, wire.VARINT)))
+        if delimited or field.is_repeated:  # repeated numbers may be packed
+            tags.add((field.number, wire.LENGTH_DELIMITED))
+    return frozenset(tags)
+
+
+def _unknown_bytes(items: Sequence[Json], known: Set[tuple[int, int]], depth: int) -> bytes:
     if depth > 100:
         raise NumberError("groups are nested too deeply")
     parts = []
@@ -577,7 +619,7 @@ def _unknown_bytes(items: Sequence[Json], is_known: Callable[[int], bool], depth
         if not isinstance(item, list) or len(item) != 3:
             raise NumberError("an unknown field is a list of number, kind and value")
         number, kind, data = integer(item[0], 1, 2**29 - 1), item[1], item[2]
-        if is_known(number):
+        if isinstance(kind, str) and (number, _WIRE_TYPES.get(kind)) in known:
             raise NumberError(f"field {number} is known, and cannot stand under {UNKNOWN}")
         if isinstance(kind, str) and kind in _KIND_LIMITS:
             wire_type, bits = _KIND_LIMITS[kind]
@@ -586,7 +628,7 @@ def _unknown_bytes(items: Sequence[Json], is_known: Callable[[int], bool], depth
             is_varint = wire_type == wire.VARINT
             parts.append(wire.encode_varint(number_value) if is_varint else number_value.to_bytes(bits // 8, "little"))
         elif kind == "group":
-            body = _unknown_bytes(_list(data), lambda _: False, depth + 1)
+            body = _unknown_bytes(_list(data), frozenset(), depth + 1)
             parts.append(wire.encode_varint(number << 3 | wire.START_GROUP) + body)
             parts.append(wire.encode_varint(number << 3 | wire.END_GROUP))
         elif kind == "bytes":

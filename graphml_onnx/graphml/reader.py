@@ -6,7 +6,6 @@ entities but XML's own five), any encoding but UTF-8, and nesting or text beyond
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Never, Protocol
 from xml.parsers import expat
 
@@ -65,7 +64,7 @@ def read_graphml(
 
 
 class _Reader:
-    """The state between expat's callbacks."""
+    """The state between expat's callbacks, which are called for every tag: what they do is kept short."""
 
     def __init__(
         self,
@@ -81,24 +80,25 @@ class _Reader:
         self._declared: set[str] = set()
         self._depth = 0
         self._open: list[NodeRecord | EdgeRecord] = []
-        self._done: deque[Record] = deque()
-        self._reading = False  # whether a value is being read
-        self._value: list[str] = []  # its pieces
-        self._value_key = ""
-        self._value_depth = 0
-        self._value_size = 0
-        self._default_of: str | None = None
+        self._done: list[Record] = []
+        self._text: list[str] = []  # what was read since the last value began
+        self._key: str | None = None  # the wanted value that is being read
+        self._passing_over = False  # whether within a value that nobody wants
+        self._key_element: str | None = None  # attr.name, within the <key> element of a wanted key
         # The encoding is fixed: what the file declares is checked, not followed.
         self._parser = parser = expat.ParserCreate("utf-8", " ")
         parser.buffer_text = True
         parser.buffer_size = 1 << 16
+        parser.ordered_attributes = True
         parser.XmlDeclHandler = self._on_declaration
         parser.StartDoctypeDeclHandler = self._on_doctype
         parser.StartElementHandler = self._on_start
         parser.EndElementHandler = self._on_end
+        parser.CharacterDataHandler = self._text.append
 
-    def feed(self, chunk: bytes) -> Iterator[Record]:
+    def feed(self, chunk: bytes) -> list[Record]:
         """Parses a chunk (an empty one ends the document) and gives what ended in it."""
+        self._done = []
         try:
             self._parser.Parse(chunk, not chunk)
         except expat.ExpatError as error:
@@ -109,8 +109,11 @@ class _Reader:
                 place=f"line {error.lineno}",
                 remedy="the file is cut off, damaged, or not GraphML in UTF-8",
             ) from None
-        while self._done:
-            yield self._done.popleft()
+        if self._key is None:
+            self._text.clear()
+        elif sum(map(len, self._text)) > MAX_TEXT:
+            self._fail(f"the value of {self._key!r} is longer than {MAX_TEXT:,} characters")
+        return self._done
 
     def _fail(self, message: str, remedy: str | None = None) -> Never:
         raise GraphMLError(message, file=self._path, place=f"line {self._parser.CurrentLineNumber}", remedy=remedy)
@@ -122,101 +125,98 @@ class _Reader:
     def _on_doctype(self, *_: object) -> None:
         self._fail("has a DOCTYPE, which can define entities", "remove the DOCTYPE: GraphML has no need of one")
 
-    def _on_start(self, name: str, attributes: dict[str, str]) -> None:
+    def _on_start(self, name: str, attributes: list[str]) -> None:
         self._depth += 1
+        if self._key is not None:
+            self._fail(f"the value of {self._key!r} contains the element <{_local(name)}>")
         kind = _ELEMENTS.get(name)
-        if self._depth == 1 and kind != "graphml":
-            self._fail(f"is not GraphML: the root element is <{name.rpartition(' ')[2]}>")
-        if self._depth > MAX_DEPTH:
-            self._fail(f"elements are nested more than {MAX_DEPTH:,} deep")
-        if kind == "data":
-            self._start_data(attributes)
-        elif kind == "node":
-            if "id" not in attributes:
-                self._fail("a node has no id")
-            self._open.append(NodeRecord(attributes["id"], {}, self._parser.CurrentLineNumber))
-        elif kind == "edge":
-            self._start_edge(attributes)
-        elif kind == "key":
-            self._start_key(attributes)
-        elif kind == "default":
-            if self._default_of is not None:
-                self._begin_value(self._default_of)
-        elif self._reading:
-            self._fail(f"the value of {self._value_key!r} contains the element <{name.rpartition(' ')[2]}>")
+        if kind == "data" and self._open and not self._passing_over:
+            if len(attributes) == 2 and attributes[0] == "key":
+                self._start_value(attributes[1])
+            else:
+                self._start_value(self._attribute("data", attributes, "key"))
+        elif kind is not None:
+            self._start_structure(kind, attributes)
+        if not 1 < self._depth < MAX_DEPTH:
+            self._check_depth(name, kind)
 
-    def _start_data(self, attributes: dict[str, str]) -> None:
-        if self._reading:
-            self._fail(f"the value of {self._value_key!r} contains another one")
-        if not self._open:
-            return  # data of the graph, or of the document
-        key = attributes.get("key")
-        if key is None:
-            self._fail("a <data> element has no key")
+    def _start_value(self, key: str) -> None:
         record = self._open[-1]
         name = self._names["node" if type(record) is NodeRecord else "edge"].get(key)
-        if name is not None:
-            if name in record.data:
-                self._fail(f"a second value of {name!r}")
-            self._begin_value(name)
-        elif key not in self._declared:
-            self._fail(f"the key {key!r} is not declared", "each key needs a <key> element before the graph")
+        if name is None:
+            if key not in self._declared:
+                self._fail(f"the key {key!r} is not declared", "each key needs a <key> element before the graph")
+            self._passing_over = True
+            return
+        if name in record.data:
+            self._fail(f"a second value of {name!r}")
+        self._key = name
+        self._text.clear()
+        if name in self._streams:
+            self._parser.CharacterDataHandler = self._streams[name]
 
-    def _start_edge(self, attributes: dict[str, str]) -> None:
-        source, target = attributes.get("source"), attributes.get("target")
-        if source is None or target is None:
-            self._fail("an edge lacks its source or target")
-        self._open.append(EdgeRecord(source, target, {}, self._parser.CurrentLineNumber))
+    def _start_structure(self, kind: str, attributes: list[str]) -> None:
+        if self._passing_over:
+            self._fail(f"a value contains the element <{kind}>")
+        if kind == "node":
+            node_id = self._attribute(kind, attributes, "id")
+            self._open.append(NodeRecord(node_id, {}, self._parser.CurrentLineNumber))
+        elif kind == "edge":
+            source, target = (self._attribute(kind, attributes, name) for name in ("source", "target"))
+            self._open.append(EdgeRecord(source, target, {}, self._parser.CurrentLineNumber))
+        elif kind == "key":
+            self._start_key(attributes)
+        elif kind == "default" and self._key_element is not None:
+            self._key = self._key_element
+            self._text.clear()
 
-    def _start_key(self, attributes: dict[str, str]) -> None:
-        key = attributes.get("id")
-        if key is None:
-            self._fail("a <key> element has no id")
+    def _start_key(self, attributes: list[str]) -> None:
+        key = self._attribute("key", attributes, "id")
         if key in self._declared:
             self._fail(f"the key {key!r} is declared twice")
         self._declared.add(key)
-        name = attributes.get("attr.name")
-        for scope in ("node", "edge"):
-            if name is not None and name in self._wanted[scope] and attributes.get("for", "all") in (scope, "all"):
-                self._names[scope][key] = name
-                self._default_of = name
+        given = dict(zip(attributes[::2], attributes[1::2], strict=True))
+        name, scope = given.get("attr.name"), given.get("for", "all")
+        for element, wanted in self._wanted.items():
+            if name is not None and name in wanted and scope in (element, "all"):
+                self._names[element][key] = name
+                self._key_element = name
 
-    def _begin_value(self, name: str) -> None:
-        self._reading = True
-        self._value_key = name
-        self._value_depth = self._depth
-        self._value_size = 0
-        self._parser.CharacterDataHandler = self._on_streamed if name in self._streams else self._on_text
+    def _attribute(self, element: str, attributes: list[str], name: str) -> str:
+        if name not in attributes[::2]:
+            self._fail(f"a <{element}> element has no {name}")
+        return attributes[attributes[::2].index(name) * 2 + 1]
 
-    def _on_text(self, text: str) -> None:
-        self._value.append(text)
-        self._value_size += len(text)
-        if self._value_size > MAX_TEXT:
-            self._fail(f"the value of {self._value_key!r} is longer than {MAX_TEXT:,} characters")
-
-    def _on_streamed(self, text: str) -> None:
-        self._streams[self._value_key](text)
+    def _check_depth(self, name: str, kind: str | None) -> None:
+        if self._depth > MAX_DEPTH:
+            self._fail(f"elements are nested more than {MAX_DEPTH:,} deep")
+        if self._depth == 1 and kind != "graphml":
+            self._fail(f"is not GraphML: the root element is <{_local(name)}>")
 
     def _on_end(self, name: str) -> None:
+        self._depth -= 1
+        if self._key is not None:
+            # An empty value is no value: tools that keep attributes in columns write one for every node.
+            text = "".join(self._text)
+            if text and not text.isspace():
+                if self._key_element is not None:
+                    self._fail(f"the key {self._key!r} has a default", "write the value into each node")
+                self._open[-1].data[self._key] = text
+            if self._key in self._streams:
+                self._parser.CharacterDataHandler = self._text.append
+            self._key = None
+            return
         kind = _ELEMENTS.get(name)
-        if self._reading and self._depth == self._value_depth:
-            self._end_value(is_default=kind == "default")
-        elif kind == "key":
-            self._default_of = None
+        if kind == "data":
+            self._passing_over = False
         elif kind in ("node", "edge"):
             self._done.append(self._open.pop())
-        self._depth -= 1
+        elif kind == "key":
+            self._key_element = None
 
-    def _end_value(self, *, is_default: bool) -> None:
-        text = "".join(self._value)
-        self._value.clear()
-        self._reading = False
-        self._parser.CharacterDataHandler = None
-        # An empty value is no value: tools that keep attributes in columns write one for every node.
-        if text and not text.isspace():
-            if is_default:
-                self._fail(f"the key {self._value_key!r} has a default", "write the value into each node")
-            self._open[-1].data[self._value_key] = text
+
+def _local(name: str) -> str:
+    return name.rpartition(" ")[2]
 
 
 _ELEMENTS = {

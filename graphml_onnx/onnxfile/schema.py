@@ -72,12 +72,15 @@ def parse_model(data: bytes) -> onnx.ModelProto:
 
     Raises:
         ValueError: protobuf cannot read it; the message says why.
+        MemoryError: there is too little memory for it.
     """
     try:
         # The exact class has the same fields; only strings, floats and enums have other Python types.
         return cast("onnx.ModelProto", message_class("ModelProto").FromString(data))
     except DecodeError as error:
         reason = str(error).removeprefix("Error parsing message").split(": ")[-1]
+        if "alloc" in reason.lower():
+            raise MemoryError(reason) from None
         if "MaxDepth" in reason or "recursion" in reason.lower():
             reason = "messages are nested more than 100 deep (33 subgraphs), which protobuf cannot read"
         raise ValueError(reason or "wrong wire format") from None

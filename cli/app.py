@@ -1,0 +1,72 @@
+"""The commands and the options that stand before them."""
+
+from typing import Annotated, cast
+
+import typer
+from typer.main import get_command
+
+from graphml_onnx import __version__
+from graphml_onnx.errors import UsageError
+
+from . import decode, encode, verify
+from .exits import DONE
+from .show import out
+
+# Every complaint about a command line descends from this class, which has no public name in typer.
+_TyperUsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
+
+EPILOG = """\b
+Examples:
+  g2o encode model.onnx
+  g2o decode model.graphml -o restored.onnx
+  g2o verify model.onnx
+
+\b
+Exit codes:
+  0   done                        70   internal error
+  1   a check found a difference  73   output cannot be created
+  2   wrong usage                 74   input/output error
+  65  bad data                    130  interrupted
+  66  input missing, unreadable   143  terminated
+"""
+
+app = typer.Typer(
+    name="g2o",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=encode.EXAMPLES)(encode.encode)
+app.command(epilog=decode.EXAMPLES)(decode.decode)
+app.command(epilog=verify.EXAMPLES)(verify.verify)
+
+
+@app.callback(invoke_without_command=True, epilog=EPILOG)
+def g2o(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Turn an ONNX model into a hierarchical GraphML graph and back, losing nothing."""
+    if version:
+        out(f"g2o {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        out(context.get_help())
+
+
+def invoke() -> int:
+    """Runs the command that ``sys.argv`` asks for.
+
+    Returns:
+        The exit code, where the command ends without an exception.
+
+    Raises:
+        UsageError: the command line cannot be parsed.
+    """
+    try:
+        result: object = get_command(app).main(prog_name="g2o", standalone_mode=False)
+    except _TyperUsageError as error:
+        message = getattr(error, "format_message", error.__str__)()
+        command = getattr(getattr(error, "ctx", None), "command_path", "g2o")
+        raise UsageError(" ".join(message.split()).rstrip("."), remedy=f"see {command} --help") from error
+    return result if isinstance(result, int) else DONE

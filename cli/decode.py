@@ -1,0 +1,90 @@
+"""``g2o decode``: a GraphML file becomes the ONNX model again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphml_onnx.results import DecodeResult, Trust
+
+from . import options, progress, show
+from .profile import Profile, members
+
+EXAMPLES = """\b
+Examples:
+  g2o decode model.graphml -o restored.onnx
+  g2o decode model.graphml -o restored.onnx --require-exact
+  g2o decode model.graphml -o restored.onnx --meta-out m.json
+  g2o decode edited.graphml -o edited.onnx --trust nodes
+"""
+
+
+def decode(
+    graphml: Annotated[Path, typer.Argument(metavar="GRAPHML", help="The GraphML file.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The ONNX file. [default: GRAPHML with the ending .onnx]"),
+    ] = None,
+    metadata_output: Annotated[
+        Path | None,
+        typer.Option("--meta-out", metavar="FILE", help="Write the HTP metadata file too, if there was one."),
+    ] = None,
+    require_exact: Annotated[
+        bool, typer.Option("--require-exact", help="Fail, and write nothing, unless it is the original, byte for byte.")
+    ] = False,
+    trust: Annotated[
+        Trust | None,
+        typer.Option("--trust", help="Where edges contradict the nodes' inputs and outputs: believe the nodes."),
+    ] = None,
+    parameter_folder: Annotated[
+        Path | None, typer.Option("--params-dir", metavar="DIR", help="Folder of the sidecar, if it was moved.")
+    ] = None,
+    force: options.ForceOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    profile: options.ProfileOption = False,
+    debug: options.DebugOption = False,
+) -> None:
+    """Turn a GraphML graph back into the ONNX model.
+
+    An unedited graph gives the original file back, byte for byte. An edited graph gives
+    the edited model: what was changed is changed there, and nothing else.
+    """
+    import graphml_onnx
+
+    with progress.shown(quiet=quiet or json) as bars:
+        measured = Profile(bars) if profile else None
+        result = graphml_onnx.decode(
+            graphml,
+            output,
+            metadata_output=metadata_output,
+            overwrite=force,
+            progress=measured or bars,
+            require_exact=require_exact,
+            trust=trust,
+            parameter_folder=parameter_folder,
+        )
+    _show_result(graphml, result, measured, json=json, quiet=quiet)
+
+
+def _show_result(graphml: Path, result: DecodeResult, profile: Profile | None, *, json: bool, quiet: bool) -> None:
+    onnx_bytes = result.onnx.stat().st_size
+    if json:
+        show.document(show.plain(result) | {"onnx_bytes": onnx_bytes} | members(profile))
+        return
+    if not quiet:
+        rows = [("onnx", f"{result.onnx} ({show.size(onnx_bytes)})")]
+        rows += [("data", f"{path} ({show.size(path.stat().st_size)})") for path in result.external]
+        if result.metadata:
+            rows.append(("metadata", str(result.metadata)))
+        rows += [("sha256", result.sha256), ("result", _verdict(exact=result.exact))]
+        show.out(show.table(rows))
+        show.warn(graphml, result.findings)
+    if profile:
+        show.note(profile.text())
+
+
+def _verdict(*, exact: bool) -> str:
+    if exact:
+        return "byte-identical to the encoded original"
+    return "the graph was edited since it was encoded; this is the edited model"

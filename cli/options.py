@@ -1,0 +1,31 @@
+"""Options that several commands share, each described once."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from graphml_onnx.results import ParameterStrategy
+
+MetadataOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--meta", metavar="FILE", help="HTP metadata (JSON) that tells the module of each operator."),
+]
+ParametersOption: TypeAlias = Annotated[
+    ParameterStrategy,
+    typer.Option(
+        "--params",
+        help="Where weights go: a sidecar file, into the GraphML (embedded), or nowhere (reference to MODEL).",
+    ),
+]
+ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+JsonOption: TypeAlias = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON document, for errors too."),
+]
+QuietOption: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+ProfileOption: TypeAlias = Annotated[
+    bool,
+    typer.Option("--profile", help="Show time and peak memory of each stage."),
+]
+DebugOption: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

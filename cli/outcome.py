@@ -1,0 +1,56 @@
+"""What came of verifying one model: a report, or the error that prevented one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from graphml_onnx.results import VerifyReport
+
+from . import show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphml_onnx.strictjson import Json
+
+    from .failure import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One model of ``g2o verify``; either ``report`` or ``failure`` is there.
+
+    Attributes:
+        model: the file, as it was named.
+        report: the checks, if they could run.
+        failure: why they could not.
+        seconds: how long it took.
+    """
+
+    model: Path
+    report: VerifyReport | None
+    failure: Failure | None
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check ran and passed."""
+        return self.report is not None and self.report.passed
+
+    def line(self) -> str:
+        """The outcome, for a human reader."""
+        if self.report is None:
+            return f"FAILED  {self.model}: could not be checked"
+        faults = [f"{check.name}: {check.detail}" for check in self.report.checks if not check.passed]
+        if faults:
+            return f"FAILED  {self.model}: {'; '.join(faults)}"
+        checks = ", ".join(check.name for check in self.report.checks)
+        return f"ok      {self.model}: {checks} ({show.counted(self.report.nodes, 'node')})"
+
+    def document(self) -> dict[str, Json]:
+        """The outcome as ``--json`` shows it: the same keys, whether there is a report or not."""
+        absent: dict[str, Json] = dict.fromkeys(field.name for field in fields(VerifyReport))
+        facts = show.plain(self.report) if self.report else absent
+        error = self.failure.document() if self.failure else None
+        return facts | {"model": str(self.model), "passed": self.passed, "error": error}

@@ -1,0 +1,60 @@
+"""Progress bars on standard error, drawn from what the library reports."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from graphml_onnx.results import Progress
+
+
+@contextlib.contextmanager
+def shown(*, quiet: bool, title: str = "") -> Iterator[Progress | None]:
+    """A callback that draws one bar for each stage; None where nobody would see it.
+
+    The bars are removed at the end, so that only the summary stays.
+
+    Args:
+        quiet: draws nothing.
+        title: stands before the name of each stage.
+    """
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[count]}"))
+    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
+        yield _Drawing(bars, title)
+
+
+class _Drawing:
+    """The callback: a bar for each stage, in the order in which the stages begin."""
+
+    def __init__(self, bars: Bars, title: str) -> None:
+        self._bars = bars
+        self._title = title
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int, unit: Literal["bytes", "nodes"]) -> None:
+        count = _count(done, total, unit)
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(self._title + stage, total=total, count=count)
+        self._bars.update(self._tasks[stage], completed=done, total=total, count=count)
+
+
+def _count(done: int, total: int, unit: Literal["bytes", "nodes"]) -> str:
+    if unit == "nodes":
+        return f"{done:,}/{total:,} nodes"
+    from rich.filesize import decimal
+
+    return f"{decimal(done)} of {decimal(total)}"

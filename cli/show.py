@@ -1,0 +1,123 @@
+"""What reaches the terminal: standard output that reports its own failure, and text that keeps to its line."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from graphml_onnx.errors import StorageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from graphml_onnx.strictjson import Json
+
+
+def out(text: str) -> None:
+    """Writes ``text`` and a newline to standard output, at once.
+
+    Raises:
+        StorageError: standard output cannot be written (a full disk).
+        BrokenPipeError: its reader is gone.
+    """
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(f"writing failed: {error.strerror or error}", file="standard output") from error
+
+
+def note(text: str) -> None:
+    """Writes several lines to standard error; where that fails, nobody is left to tell."""
+    with contextlib.suppress(OSError):
+        typer.echo(text, err=True)
+
+
+def err(text: str) -> None:
+    """Writes one line to standard error, after the name of the command."""
+    note(f"g2o: {one_line(text)}")
+
+
+def traceback(error: BaseException) -> None:
+    """Writes the traceback of ``error`` to standard error."""
+    from traceback import format_exception
+
+    note("".join(format_exception(error)).rstrip())
+
+
+def warn(file: Path, findings: tuple[str, ...]) -> None:
+    """Writes each finding about ``file`` as a warning to standard error."""
+    for finding in findings:
+        err(f"warning: {file}: {finding}")
+
+
+def document(value: Json) -> None:
+    """Writes one JSON document to standard output, in ASCII, so that every name survives every terminal.
+
+    Raises:
+        StorageError: standard output cannot be written.
+    """
+    out(json.dumps(value, indent=2))
+
+
+def abandon_output() -> None:
+    """Drops what standard output still buffers, so that the interpreter does not fail on it once more at its end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+def one_line(text: str) -> str:
+    """Escapes what would break the line or drive the terminal: names in files are not to be trusted."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def size(count: int) -> str:
+    """A number of bytes with its unit, such as ``45.6 MB`` (decimal, to one digit)."""
+    from rich.filesize import decimal
+
+    return decimal(count)
+
+
+def counted(count: int, singular: str) -> str:
+    """A number with its noun, such as ``1 node`` or ``1,200 nodes``."""
+    return f"{count:,} {singular}{'' if count == 1 else 's'}"
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    """Two columns, the second one aligned."""
+    width = max(len(one_line(name)) for name, _ in rows) + 2
+    return "\n".join(f"{one_line(name):<{width}}{one_line(value)}" for name, value in rows)
+
+
+def plain(result: DataclassInstance) -> dict[str, Json]:
+    """A result of the library with its fields as JSON values."""
+    return {field.name: _plain(getattr(result, field.name)) for field in dataclasses.fields(result)}
+
+
+def _plain(value: object) -> Json:
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Path():
+            return str(value)
+        case Mapping():
+            return {str(key): _plain(member) for key, member in value.items()}
+        case tuple():
+            return [_plain(member) for member in value]
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return plain(value)
+        case _:
+            raise TypeError(f"no JSON for {type(value).__name__}")

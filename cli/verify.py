@@ -1,0 +1,93 @@
+"""``g2o verify``: checks that models come back from GraphML as they were."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphml_onnx.errors import Category, GraphmlOnnxError, UsageError
+from graphml_onnx.results import ParameterStrategy
+
+from . import exits, failure, junit, options, progress, show
+from .outcome import Outcome
+
+EXAMPLES = """\b
+Examples:
+  g2o verify model.onnx
+  g2o verify model.onnx --meta model_htp_metadata.json --numeric
+  g2o verify models/*.onnx --junit report.xml
+"""
+
+
+def verify(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL", help="The ONNX files.", show_default=False)],
+    metadata: options.MetadataOption = None,
+    parameters: options.ParametersOption = "sidecar",
+    numeric: Annotated[
+        bool, typer.Option("--numeric", help="Run both models on the same inputs too (needs onnxruntime).")
+    ] = False,
+    junit_file: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the outcome as JUnit XML; replaces FILE.")
+    ] = None,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    debug: options.DebugOption = False,
+) -> int:
+    """Check that models come back from GraphML, byte for byte.
+
+    Each MODEL is encoded and decoded in a temporary folder; nothing is left behind. A
+    model that cannot be read counts as failed, and the others are still checked. Ends
+    with 0 if all passed, with 1 if a check failed, else with the code of the first error.
+    """
+    if metadata is not None and len(models) > 1:
+        raise UsageError("--meta belongs to one model", remedy="verify models with metadata one by one")
+    outcomes = []
+    with junit.reporting(junit_file, models) as report:
+        for model in models:
+            outcome = _outcome(model, metadata, parameters, numeric=numeric, quiet=quiet or json)
+            outcomes.append(outcome)
+            _show_outcome(outcome, json=json, quiet=quiet)
+        report(outcomes)
+    passed = sum(outcome.passed for outcome in outcomes)
+    if json:
+        counts = {"passed": passed, "failed": len(outcomes) - passed}
+        show.document(counts | {"models": [outcome.document() for outcome in outcomes]})
+    elif not quiet:
+        show.out(f"{passed:,} passed, {len(outcomes) - passed:,} failed")
+    return _exit_code(outcomes)
+
+
+def _outcome(
+    model: Path, metadata: Path | None, parameters: ParameterStrategy, *, numeric: bool, quiet: bool
+) -> Outcome:
+    import graphml_onnx
+
+    start = time.perf_counter()
+    report, problem = None, None
+    try:
+        with progress.shown(quiet=quiet, title=f"{show.one_line(model.name)}: ") as bars:
+            report = graphml_onnx.verify(
+                model, metadata=metadata, parameters=parameters, numeric=numeric, progress=bars
+            )
+    except GraphmlOnnxError as error:
+        problem = failure.of(error)
+    return Outcome(model, report, problem, time.perf_counter() - start)
+
+
+def _show_outcome(outcome: Outcome, *, json: bool, quiet: bool) -> None:
+    if outcome.failure is not None:
+        show.err(outcome.failure.line)
+    if json:
+        return
+    if not quiet:
+        show.out(show.one_line(outcome.line()))
+        show.warn(outcome.model, outcome.report.findings if outcome.report else ())
+    elif outcome.report is not None and not outcome.passed:
+        show.err(outcome.line())
+
+
+def _exit_code(outcomes: list[Outcome]) -> int:
+    if any(outcome.report is not None and not outcome.report.passed for outcome in outcomes):
+        return exits.CODES[Category.DIFFERENCE]
+    return next((outcome.failure.exit_code for outcome in outcomes if outcome.failure), exits.DONE)

@@ -1,0 +1,80 @@
+"""Help, version, and what they cost."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points, version
+from typing import TYPE_CHECKING
+
+import pytest
+from g2o_process import COMMAND, environment
+from graphml_onnx.cli.app import app
+from typer.core import TyperGroup
+from typer.main import get_command
+
+if TYPE_CHECKING:
+    from g2o_process import Command
+
+OPTIONS = {
+    "encode": "--output --meta --params --layout --show-parameters --inline-limit --dry-run --force --json --quiet "
+    "--profile --debug",
+    "decode": "--output --meta-out --require-exact --trust --params-dir --force --json --quiet --profile --debug",
+    "verify": "--meta --params --numeric --json --junit --quiet --debug",
+}
+
+
+@pytest.mark.parametrize("verb", OPTIONS)
+def test_help_of_a_verb_lists_its_options_and_examples(g2o: Command, verb: str) -> None:
+    ran = g2o(verb, "--help")
+
+    assert ran.code == 0
+    assert set(re.findall(r"^  (?:-\w, )?(--[\w-]+)", ran.out, re.MULTILINE)) == {*OPTIONS[verb].split(), "--help"}
+    assert f"Examples:\n    g2o {verb} " in ran.out
+
+
+@pytest.mark.parametrize("verb", OPTIONS)
+def test_every_example_in_the_help_is_a_command_line_that_parses(g2o: Command, verb: str) -> None:
+    examples = re.findall(rf"^    (g2o {verb} .*)$", g2o(verb, "--help").out, re.MULTILINE)
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+
+    assert examples
+    for example in examples:
+        group.commands[verb].make_context(verb, example.split()[2:])  # raises where it does not parse
+
+
+@pytest.mark.parametrize("arguments", [[], ["encode"], ["decode"], ["verify"]])
+def test_help_fits_80_columns(g2o: Command, arguments: list[str]) -> None:
+    lines = g2o(*arguments, "--help").out.splitlines()
+
+    assert max(map(len, lines)) <= 80
+
+
+def test_bare_command_shows_the_help(g2o: Command) -> None:
+    bare = g2o()
+
+    assert bare.code == 0
+    assert bare.out == g2o("--help").out
+    for verb in OPTIONS:
+        assert re.search(rf"^  {verb}  \S", bare.out, re.MULTILINE)
+
+
+def test_version(g2o: Command) -> None:
+    assert g2o("--version").out == f"g2o {version('graphml-onnx')}\n"
+
+
+def test_help_imports_none_of_the_heavy_libraries() -> None:
+    command = [sys.executable, "-X", "importtime", *COMMAND[1:], "encode", "--help"]
+    done = subprocess.run(command, env=environment(), capture_output=True, encoding="utf-8", timeout=60, check=True)
+    imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if "|" in line}
+
+    assert "typer" in imported
+    assert not imported & {"onnx", "numpy", "google.protobuf", "networkx", "onnxruntime", "graphml_onnx.codec"}
+
+
+def test_installed_command_is_the_one_tested_here() -> None:
+    (script,) = entry_points(group="console_scripts", name="g2o")
+
+    assert script.value == "graphml_onnx.cli.main:run"

@@ -1,0 +1,64 @@
+"""Command lines that cannot be parsed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from g2o_process import Command
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint", "help_of"),
+    [
+        ("encode", "'MODEL'", "g2o encode"),
+        ("encode model.onnx --fast", "--fast", "g2o encode"),
+        ("encode model.onnx other.onnx", "other.onnx", "g2o encode"),
+        ("encode model.onnx --params zip", "'sidecar', 'embedded', 'reference'", "g2o encode"),
+        ("encode model.onnx --layout round", "'nested', 'flat'", "g2o encode"),
+        ("encode model.onnx --inline-limit -1", "--inline-limit", "g2o encode"),
+        ("encode model.onnx --inline-limit many", "--inline-limit", "g2o encode"),
+        ("decode model.graphml --trust edges", "'nodes'", "g2o decode"),
+        ("decode model.graphml --output", "--output", "g2o"),
+        ("verify", "'MODEL'", "g2o verify"),
+        ("convert model.onnx", "'convert'", "g2o"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_one_line_that_points_to_the_help(
+    g2o: Command, line: str, complaint: str, help_of: str
+) -> None:
+    ran = g2o(*line.split())
+
+    assert ran.code == 2
+    assert ran.out == ""
+    assert ran.err.count("\n") == 1
+    assert ran.err.startswith("g2o: ")
+    assert complaint in ran.err
+    assert f"(see {help_of} --help)" in ran.err
+
+
+def test_metadata_goes_with_one_model_only(g2o: Command, model: Path) -> None:
+    ran = g2o("verify", model, model, "--meta", "m.json")
+
+    assert ran.code == 2
+    assert "--meta" in ran.err
+
+
+def test_wrong_usage_is_a_json_document_too(g2o: Command) -> None:
+    ran = g2o("encode", "model.onnx", "--fast", "--json")
+
+    assert ran.code == 2
+    assert json.loads(ran.out)["error"]["category"] == "usage"
+
+
+def test_what_stands_after_two_dashes_is_no_option(g2o: Command) -> None:
+    ran = g2o("encode", "--", "--json")
+
+    assert ran.code == 66
+    assert ran.out == ""
+    assert ran.err.startswith("g2o: --json: ")

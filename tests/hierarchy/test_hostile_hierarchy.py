@@ -1,0 +1,179 @@
+"""Whatever operators and metadata hold: each operator has a valid place, and only MetadataError is raised."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from htp_samples import NAMES, module, sample
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from graphml_onnx.errors import MetadataError
+from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, Operator, build_hierarchy, read_metadata
+
+PARTS = st.sampled_from(["", "A", "B.0", "0", "1", "a", "a.0", "a.b", "A.a", ".", "é", "\n", "\ud800", "it's"])
+PATHS = st.builds(lambda separator, parts: separator.join(parts), st.sampled_from("/."), st.lists(PARTS, max_size=6))
+TEXTS = PATHS | st.text(st.characters(), max_size=8)
+LISTS = st.lists(PATHS, max_size=5).map(repr) | TEXTS
+OPERATORS = st.lists(
+    st.builds(
+        Operator,
+        name=TEXTS,
+        tag=st.none() | TEXTS,
+        name_scopes=st.none() | LISTS,
+        class_hierarchy=st.none() | LISTS,
+        namespace=st.none()
+        | TEXTS
+        | st.lists(PATHS, max_size=4).map(lambda steps: "/".join(f"{s}: {s}" for s in steps)),
+    ),
+    max_size=12,
+)
+
+
+def module_of(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "class_name": TEXTS,
+            "traced_tag": TEXTS,
+            "scope": TEXTS,
+            "execution_order": st.none() | st.integers(),
+            "source": st.none() | TEXTS,
+            "children": st.dictionaries(TEXTS, children, max_size=4),
+        },
+    )
+
+
+MODULES = st.recursive(module_of(st.nothing()), module_of, max_leaves=12)
+FLAT_MODULES = st.dictionaries(TEXTS, module_of(st.nothing()), max_size=8)
+GOOD_METADATA = st.fixed_dictionaries({"modules": MODULES | FLAT_MODULES, "nodes": st.dictionaries(TEXTS, TEXTS)})
+
+KEYS = st.sampled_from(["modules", "nodes", "model", "class_name", "traced_tag", "scope", "children", "source"]) | TEXTS
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=20,
+)
+ANY_METADATA = st.fixed_dictionaries({}, optional={"modules": ANY_JSON, "nodes": ANY_JSON, "model": ANY_JSON})
+
+
+def is_sound(hierarchy: Hierarchy, operators: list[Operator]) -> bool:
+    modules = hierarchy.modules
+    levels: list[int] = []
+    for index, each in enumerate(modules):
+        assert each.parent is None or 0 <= each.parent < index
+        assert each.tag
+        levels.append(1 if each.parent is None else levels[each.parent] + 1)
+    assert max(levels, default=0) <= 100
+    assert len(hierarchy.placement) == len(hierarchy.tags) == len(operators) == sum(hierarchy.rules.values())
+    assert all(-1 <= index < len(modules) for index in hierarchy.placement)
+    assert all(-1 <= hierarchy.owner(operator.name) < len(modules) for operator in operators)
+    assert 0.0 <= hierarchy.coverage <= 100.0
+    assert all(finding.isprintable() for finding in hierarchy.findings)
+    return True
+
+
+def read(value: object) -> HtpMetadata:
+    return read_metadata(json.dumps(value).encode(), None)
+
+
+@given(OPERATORS)
+def test_any_operators_without_metadata_have_a_place(operators: list[Operator]) -> None:
+    hierarchy = build_hierarchy(operators, None)
+    assert is_sound(hierarchy, operators)
+    assert hierarchy == build_hierarchy(operators, None)
+
+
+@given(st.lists(TEXTS))
+def test_scopes_from_any_tags_are_unique(given_tags: list[str]) -> None:
+    hierarchy = build_hierarchy([Operator("", tag=tag) for tag in given_tags], None)
+    assert len({m.scope for m in hierarchy.modules}) == len(hierarchy.modules)
+
+
+@given(OPERATORS, GOOD_METADATA)
+def test_any_operators_and_any_tree_have_a_place(operators: list[Operator], sections: dict[str, Any]) -> None:
+    try:
+        given_metadata = read(sections)
+    except MetadataError:
+        return
+    assert is_sound(build_hierarchy(operators, given_metadata), operators)
+
+
+@given(OPERATORS, st.data())
+def test_a_tag_that_a_module_has_leads_to_such_a_module(operators: list[Operator], data: st.DataObject) -> None:
+    tree = read({"modules": data.draw(MODULES) | {"class_name": "Root"}, "nodes": {}}).modules
+    tags = [each.tag for each in tree]
+    nodes = {operator.name: data.draw(st.sampled_from(tags)) for operator in operators}
+    root = {"class_name": "Root", "traced_tag": tags[0], "scope": "", "children": {}}
+    flat_children = {str(n): {"traced_tag": m.tag, "scope": m.scope} for n, m in enumerate(tree[1:])}
+    hierarchy = build_hierarchy(operators, read({"modules": root | {"children": flat_children}, "nodes": nodes}))
+    for operator, index in zip(operators, hierarchy.placement, strict=True):
+        if operator.name:
+            assert hierarchy.modules[index].tag == nodes[operator.name]
+
+
+@given(ANY_METADATA | ANY_JSON)
+@example({"modules": {"scope": "", "execution_order": 10**4000}, "nodes": {}})
+def test_any_json_is_read_or_refused(value: object) -> None:
+    message = ""
+    try:
+        given_metadata = read(value)
+    except MetadataError as error:
+        message = str(error)
+    else:
+        assert is_sound(build_hierarchy([], given_metadata), [])
+    assert message.isprintable()
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    with pytest.raises(MetadataError):
+        read_metadata(data, None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_cut_off_anywhere_is_refused(name: str) -> None:
+    data = sample(name).metadata.text.rstrip().encode()
+    for length in range(0, len(data), 97):
+        with pytest.raises(MetadataError):
+            read_metadata(data[:length], None)
+
+
+LONG = 300_000
+HUGE = [
+    Operator("/" * LONG),
+    Operator("/a" * LONG),
+    Operator("a." * LONG + "/b"),
+    Operator("", tag="/A" * LONG),
+    Operator("", tag="A" * LONG),
+    Operator("", name_scopes="[" + "'a'," * LONG, class_hierarchy="[]"),
+    Operator("", name_scopes="['" + "\\" * LONG, class_hierarchy="[]"),
+    Operator("", name_scopes="['a'" + " " * LONG, class_hierarchy="[]"),
+    Operator("", name_scopes=repr(["a" * n for n in range(500)]), class_hierarchy=repr(["A"] * 500)),
+    Operator("", namespace="a: A/" * LONG + "a: A"),
+]
+
+
+@pytest.mark.parametrize("operator", HUGE)
+@pytest.mark.parametrize("metadata", [None, read({"modules": module("/A", "", module("/A/A", "a")), "nodes": {}})])
+def test_huge_paths_are_read_in_linear_time(operator: Operator, metadata: HtpMetadata | None) -> None:
+    """Quadratic work would run for hours here."""
+    assert is_sound(build_hierarchy([operator], metadata), [operator])
+
+
+@pytest.mark.slow
+def test_a_million_operators_and_a_hundred_thousand_modules() -> None:
+    layers, operators = 9_091, 1_000_000
+    children = [
+        module(f"/M/Layer.{n}", f"layer.{n}", *(module(f"/M/Layer.{n}/Linear", f"layer.{n}.l{k}") for k in range(10)))
+        for n in range(layers)
+    ]
+    names = [f"/layer.{n % layers}/l{n % 10}/MatMul_{n}" for n in range(operators)]
+    nodes = {name: f"/M/Layer.{n % layers}/Linear" for n, name in enumerate(names)}
+    hierarchy = build_hierarchy(map(Operator, names), read({"modules": module("/M", "", *children), "nodes": nodes}))
+    assert len(hierarchy.modules) == 1 + 11 * layers
+    assert hierarchy.rules == {"tag and name": operators}
+    for n in range(0, operators, 9_973):
+        assert hierarchy.modules[hierarchy.placement[n]].scope == f"layer.{n % layers}.l{n % 10}"

@@ -1,0 +1,233 @@
+"""The tree from what the model itself tells: tags, the exporter's metadata, names, or nothing."""
+
+from __future__ import annotations
+
+import pytest
+from htp_samples import DYNAMO, NAMES, TORCHSCRIPT, sample, scopes, shape, tags, without
+
+from graphml_onnx.hierarchy import Hierarchy, Operator, build_hierarchy
+
+EXPORTER = ("name_scopes", "class_hierarchy", "namespace")
+
+
+def from_metadata(name: str) -> Hierarchy:
+    return build_hierarchy(sample(name).operators, sample(name).metadata)
+
+
+def tagged(*given: str | None) -> Hierarchy:
+    return build_hierarchy([Operator("", tag=tag) for tag in given], None)
+
+
+def named(*given: str) -> Hierarchy:
+    return build_hierarchy([Operator(name) for name in given], None)
+
+
+class TestTags:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_tree_from_tags_places_operators_as_the_metadata_does(self, name: str) -> None:
+        hierarchy = build_hierarchy(sample(name).operators, None)
+        assert hierarchy.source == "tags"
+        assert tags(hierarchy) == tags(from_metadata(name))
+        assert list(hierarchy.tags) == tags(hierarchy)
+        assert {m.tag for m in hierarchy.modules} <= {m.tag for m in sample(name).metadata.modules}
+        assert hierarchy.coverage == 100.0
+        assert hierarchy.findings == ()
+
+    @pytest.mark.parametrize("name", DYNAMO)
+    def test_the_exporter_tells_the_scopes_that_tags_leave_out(self, name: str) -> None:
+        hierarchy = build_hierarchy(sample(name).operators, None)
+        assert shape(hierarchy) == shape(from_metadata(name))
+
+    def test_an_exporter_that_tells_of_other_modules_is_not_asked(self) -> None:
+        operator = Operator("", tag="/M/A.0", namespace=": m.M/list: m.List/list.0: m.A/op: op")
+        assert scopes(build_hierarchy([operator], None)) == ["0"]
+
+    def test_segments_hold_class_and_name(self) -> None:
+        hierarchy = tagged("/BertModel/BertEncoder.encoder/BertLayer.0/Linear")
+        assert [(m.parent, m.class_name, m.name, m.scope, m.tag) for m in hierarchy.modules] == [
+            (None, "BertModel", "BertModel", "", "/BertModel"),
+            (0, "BertEncoder", "encoder", "encoder", "/BertModel/BertEncoder.encoder"),
+            (1, "BertLayer", "0", "encoder.0", "/BertModel/BertEncoder.encoder/BertLayer.0"),
+            (2, "Linear", "Linear", "encoder.0.Linear", "/BertModel/BertEncoder.encoder/BertLayer.0/Linear"),
+        ]
+
+    def test_scopes_stay_unique(self) -> None:
+        hierarchy = tagged("/M/Conv.0", "/M/Norm.0", "/M/x.a.b", "/M/y.a/b", "/M/y.a/z.b", "/M/Norm/0")
+        found = [m.scope for m in hierarchy.modules]
+        assert found[:3] == ["", "0", "Norm.0"]
+        assert len(set(found)) == len(found) == 9
+
+    def test_several_outermost_modules_have_scopes_of_their_own(self) -> None:
+        hierarchy = tagged("/Encoder/Layer.0", "/Decoder/Layer.0", None)
+        assert scopes(hierarchy) == ["Encoder.0", "Decoder.0", None]
+
+    def test_operators_without_a_tag_are_placed_by_scope_or_name_or_in_the_root(self) -> None:
+        operators = [
+            Operator("tagged", tag="/M/Encoder.encoder"),
+            Operator("/encoder/dropout/Add"),
+            Operator("traced", namespace=": m.M/encoder: m.E/add: aten.add"),
+            Operator("Constant_1"),
+            Operator("", tag=""),
+            Operator("", tag="//"),
+        ]
+        hierarchy = build_hierarchy(operators, None)
+        assert scopes(hierarchy) == ["encoder", "encoder", "encoder", "", "", ""]
+        assert hierarchy.rules == {"tag": 1, "name": 1, "scope": 1, "root": 3}
+        assert hierarchy.coverage == pytest.approx(100 / 6)
+        (finding,) = hierarchy.findings
+        assert finding.startswith("operators without a tag, placed by their scope or name: 5,")
+        assert finding.endswith('for example "/encoder/dropout/Add", "traced", "Constant_1"')
+
+    def test_a_tag_may_go_deeper_than_the_tree(self) -> None:
+        hierarchy = tagged("/M" * 150, "/M" * 100)
+        assert len(hierarchy.modules) == 100
+        assert list(hierarchy.placement) == [99, 99]
+        assert hierarchy.findings[0].startswith("paths of more than 100 modules, cut off at that level: 1,")
+
+
+class TestExporter:
+    @pytest.mark.parametrize("name", DYNAMO)
+    def test_the_exporters_metadata_gives_the_tree_of_the_htp_metadata(self, name: str) -> None:
+        hierarchy = build_hierarchy(without(sample(name).operators, "tag"), None)
+        assert hierarchy.source == "exporter"
+        assert shape(hierarchy) == shape(from_metadata(name))
+        assert tags(hierarchy) == tags(from_metadata(name))
+        assert hierarchy.rules == {"scope": len(sample(name).operators)}
+        assert hierarchy.coverage == 100.0
+
+    @pytest.mark.parametrize("name", DYNAMO)
+    @pytest.mark.parametrize("lost", [("name_scopes", "class_hierarchy"), ("name_scopes",), ("class_hierarchy",)])
+    def test_namespace_holds_the_same(self, name: str, lost: tuple[str, ...]) -> None:
+        operators = without(sample(name).operators, "tag")
+        assert build_hierarchy(without(operators, *lost), None) == build_hierarchy(operators, None)
+
+    @pytest.mark.parametrize("name", DYNAMO)
+    def test_the_lists_alone_are_enough(self, name: str) -> None:
+        operators = without(sample(name).operators, "tag")
+        assert build_hierarchy(without(operators, "namespace"), None) == build_hierarchy(operators, None)
+
+    @pytest.mark.parametrize(
+        "scopes_text",
+        [
+            "",
+            "[",
+            "[]",
+            "['']",
+            "['', 'a'",
+            "['', 'a', 'op'] ",
+            "['', 'a', 'op'], 'x'",
+            "['' 'a', 'op']",
+            "['', a, 'op']",
+            "['', 'a', op']",
+            "('', 'a', 'op')",
+            "['', 'a', 'op\\']",
+            "['', ['a'], 'op']",
+            "__import__('os').abort()",
+            "[" * 100_000,
+            "['a', " * 100_000,
+        ],
+    )
+    def test_a_text_that_is_no_list_of_strings_tells_nothing(self, scopes_text: str) -> None:
+        operator = Operator("x", name_scopes=scopes_text, class_hierarchy="['m.M', 'm.A', 'aten.add']")
+        assert build_hierarchy([operator], None).source == "flat"
+
+    def test_lists_of_different_length_tell_nothing(self) -> None:
+        operator = Operator("x", name_scopes="['', 'a', 'op']", class_hierarchy="['m.M', 'op']")
+        assert build_hierarchy([operator], None).source == "flat"
+
+    @pytest.mark.parametrize("namespace", ["", "a/b/c", ": m.M", "/", ": m.M/encoder/add: aten.add"])
+    def test_a_namespace_of_another_kind_tells_nothing(self, namespace: str) -> None:
+        assert build_hierarchy([Operator("x", namespace=namespace)], None).source == "flat"
+
+    @pytest.mark.parametrize(
+        "scope",
+        ["it's", 'say "it\'s"', "back\\slash", "line\nbreak\ttab\r", "é漢", "\x00\x7f\xa0", "\U0001f600", "\ud800"],
+    )
+    def test_lists_are_read_as_python_writes_them(self, scope: str) -> None:
+        operator = Operator("x", name_scopes=repr(["", scope, "op"]), class_hierarchy=repr(["m.M", "m.A", "op"]))
+        assert scopes(build_hierarchy([operator], None)) == [scope]
+
+    def test_a_scope_may_repeat_with_another_class(self) -> None:
+        operators = [Operator(path, namespace=f": m.M/a: {path}/op: op") for path in ("m.A", "m.B", "m.A")]
+        hierarchy = build_hierarchy(operators, None)
+        assert tags(hierarchy) == ["/M/A.a", "/M/B.a", "/M/A.a"]
+
+    def test_operators_without_it_are_placed_by_name_or_in_the_root(self) -> None:
+        operators = [
+            Operator("x", namespace=": m.M/encoder: m.E/op: op"),
+            Operator("/encoder/dropout/Add"),
+            Operator("Constant", namespace="unreadable"),
+        ]
+        hierarchy = build_hierarchy(operators, None)
+        assert scopes(hierarchy) == ["encoder", "encoder", ""]
+        assert hierarchy.rules == {"scope": 1, "name": 1, "root": 1}
+        (finding,) = hierarchy.findings
+        assert finding.startswith("operators without readable metadata of the exporter, placed by their name: 2,")
+        assert finding.endswith('for example "/encoder/dropout/Add", "Constant"')
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", TORCHSCRIPT)
+    def test_names_lead_into_the_module_of_the_htp_metadata(self, name: str) -> None:
+        hierarchy = build_hierarchy(without(sample(name).operators, "tag", *EXPORTER), None)
+        assert hierarchy.source == "names"
+        pairs = zip(scopes(hierarchy), scopes(from_metadata(name)), strict=True)
+        for in_name, in_metadata in pairs:
+            assert in_metadata is not None
+            assert in_name is None or not in_metadata or f"{in_name}.".startswith(f"{in_metadata}.")
+
+    @pytest.mark.parametrize("name", TORCHSCRIPT)
+    def test_names_know_every_module_that_holds_an_operator(self, name: str) -> None:
+        hierarchy = build_hierarchy(without(sample(name).operators, "tag", *EXPORTER), None)
+        assert {scope for scope in scopes(from_metadata(name)) if scope} <= {m.scope for m in hierarchy.modules}
+
+    def test_segments_are_modules(self) -> None:
+        hierarchy = named("/encoder/layer.0/attention/MatMul")
+        assert [(m.parent, m.class_name, m.name, m.scope, m.tag) for m in hierarchy.modules] == [
+            (None, "encoder", "encoder", "encoder", "/encoder"),
+            (0, "layer.0", "0", "encoder.layer.0", "/encoder/layer.0"),
+            (1, "attention", "attention", "encoder.layer.0.attention", "/encoder/layer.0/attention"),
+        ]
+        assert hierarchy.rules == {"name": 1}
+        assert list(hierarchy.tags) == [None]
+
+    @pytest.mark.parametrize(
+        ("name", "scope"),
+        [
+            ("bert/encoder/layer_0/MatMul", "bert.encoder.layer_0"),
+            ("//a///b/Add", "a.b"),
+            ("a/", "a"),
+            ("/layer1/layer1.0/conv1/Conv", "layer1.0.conv1"),
+            ("/model.22/cv2.0/cv2.0.0/conv/Conv", "model.22.cv2.0.0.conv"),
+            ("/0/0.1/Conv", "0.1"),
+            ("/layer/layer.norm/Add", "layer.layer.norm"),
+            ("/layer/layer10.0/Add", "layer.layer10.0"),
+        ],
+    )
+    def test_names_tell_the_scope(self, name: str, scope: str) -> None:
+        assert scopes(named(name)) == [scope]
+
+    def test_operators_outside_all_modules_stand_in_the_model(self) -> None:
+        hierarchy = named("/encoder/Add", "/Constant", "Identity_0", "")
+        assert scopes(hierarchy) == ["encoder", None, None, None]
+        assert hierarchy.rules == {"name": 2, "root": 2}
+        assert hierarchy.coverage == 50.0
+
+    def test_a_name_may_go_deeper_than_the_tree(self) -> None:
+        hierarchy = named("/m" * 150 + "/Add")
+        assert len(hierarchy.modules) == 100
+        assert list(hierarchy.placement) == [99]
+
+
+class TestFlat:
+    @pytest.mark.parametrize("names", [(), ("Add", "Mul", ""), ("/Add", "/Mul")])
+    def test_a_model_that_tells_nothing_is_flat(self, names: tuple[str, ...]) -> None:
+        hierarchy = named(*names)
+        assert (hierarchy.source, hierarchy.modules, hierarchy.coverage) == ("flat", (), 0.0)
+        assert scopes(hierarchy) == [None] * len(names)
+        assert sum(hierarchy.rules.values()) == len(names)
+
+
+def test_operators_may_come_one_by_one() -> None:
+    hierarchy = build_hierarchy((Operator(f"/encoder/Add_{number}") for number in range(3)), None)
+    assert list(hierarchy.placement) == [0, 0, 0]
