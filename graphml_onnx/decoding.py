@@ -13,6 +13,7 @@ from graphml_onnx.errors import (
     NotExactError,
     OutputError,
     PayloadError,
+    UsageError,
     writing_failed,
 )
 from graphml_onnx.files import Publication, StagedFile
@@ -23,16 +24,19 @@ from graphml_onnx.onnxfile.skeleton import MarkerError, Stored
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.lanes import WINDOW
-from graphml_onnx.parameters.store import open_store, sha256_of
+from graphml_onnx.parameters.store import check_gaps, open_store, sha256_of
 from graphml_onnx.parameters.transfer import assemble
 from graphml_onnx.progress import Stage
 from graphml_onnx.results import DecodeResult, Progress, Trust
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from types import TracebackType
 
     from graphml_onnx.codec.externals import ExternalFile
+    from graphml_onnx.onnxfile.skeleton import FilePiece
+    from graphml_onnx.parameters.store import PayloadReference
 
 
 def decode(
@@ -71,6 +75,7 @@ def decode(
     folder = path.parent if parameter_folder is None else Path(parameter_folder)
     with ExitStack() as stack:
         source = stack.enter_context(FileSource.open(path, GraphMLError))
+        folders = stack.enter_context(_Folders(target.parent))
         publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[path]))
         # Staged in the order of publication: the model comes last, and refusals come before the work.
         metadata_file = None if metadata_output is None else publication.stage(Path(metadata_output))
@@ -80,22 +85,18 @@ def decode(
         if metadata_file is not None:
             _write_metadata(model, path, metadata_file)
         store = open_payloads(model, folder, stack)
+        for output in (target, metadata_output):
+            _check_not_store(output, store)
         with Stage(progress, "write model", model.size, "bytes") as stage, naming(path, store):
-            sha256 = assemble(
-                model.pieces(),
-                model.references,
-                store,
-                model_file.file,
-                stage.advance,
-                threaded=model.size > WINDOW,
-            )
+            sha256 = _write(model.pieces(), model.references, store, model_file, stage, model.size)
         exact = sha256 == model.sha256
         findings = list(model.findings)
         if not exact:
             _check_edited(model, path, require_exact=require_exact, found=sha256)
-        external = _Externals(model, folder, target.parent)
-        with naming(path, store), external.staged(publication, store, progress):
-            publication.publish(last=model_file)
+        external = _Externals(model, folder, folders)
+        with naming(path, store):
+            external.stage(publication, store, progress)
+        publication.publish(last=model_file)
     return DecodeResult(
         target,
         sha256,
@@ -114,12 +115,15 @@ def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack) -> Source:
     """
     if model.embedded is not None:
         return model.embedded
-    kept = bool(model.externals) and model.store.strategy != "reference"
+    kept = model.store.strategy != "reference" and any(file.content.length for file in model.externals)
     if not model.references and not kept:
         return BytesSource(b"")
     if model.store.file is None:
         raise PayloadError("the GraphML has payloads, but does not say where", remedy="encode the model again")
-    return stack.enter_context(open_store(folder, model.store))
+    store = stack.enter_context(open_store(folder, model.store))
+    if model.store.strategy == "sidecar":
+        check_gaps(store, model.store, [*model.references.values(), *(file.content for file in model.externals)])
+    return store
 
 
 @contextmanager
@@ -131,6 +135,20 @@ def naming(path: Path, store: Source) -> Iterator[None]:
         raise error.at(file=store.path if isinstance(store, FileSource) else path) from None
     except (MarkerError, WireError) as error:
         raise GraphMLError(str(error), file=path, remedy="encode the model again") from None
+
+
+def _write(
+    pieces: Iterable[FilePiece],
+    references: Mapping[int, PayloadReference],
+    store: Source,
+    staged: StagedFile,
+    stage: Stage,
+    size: int,
+) -> str:
+    try:
+        return assemble(pieces, references, store, staged.file, stage.advance, threaded=size > WINDOW)
+    except OSError as error:  # of the output: a store reports its own errors
+        raise writing_failed(error, staged.path) from error
 
 
 def _check_edited(model: LoadedModel, path: Path, *, require_exact: bool, found: str) -> None:
@@ -157,40 +175,85 @@ def _write_metadata(model: LoadedModel, path: Path, staged: StagedFile) -> None:
         raise writing_failed(error, staged.path) from error
 
 
+def _check_not_store(output: str | os.PathLike[str] | None, store: Source) -> None:
+    """Raises UsageError where an output would replace the file that the payloads come from."""
+    if isinstance(store, FileSource) and output is not None:
+        try:
+            status = Path(output).stat()
+        except (OSError, ValueError):  # whoever creates the file reports what is wrong with its name
+            return
+        if (status.st_dev, status.st_ino) == store.identity:
+            raise UsageError("is an input as well as an output", file=output, remedy="name another output")
+
+
+class _Folders:
+    """Makes folders for data files; removes them again when left by an exception.
+
+    Args:
+        root: the folder of the decoded model, which exists.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._made: list[Path] = []
+
+    def make(self, location: PurePosixPath) -> None:
+        """Makes the folders on the way to a file.
+
+        Raises:
+            OutputError: one of them is a symbolic link, or cannot be made.
+        """
+        folder = self.root
+        for part in location.parts[:-1]:
+            folder /= part
+            try:
+                if folder.is_symlink():
+                    raise OutputError(
+                        "is a symbolic link, which is not followed", file=folder, remedy="decode elsewhere"
+                    )
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise writing_failed(error, folder) from error
+            self._made.append(folder)
+
+    def __enter__(self) -> _Folders:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            for folder in reversed(self._made):
+                with suppress(OSError):
+                    folder.rmdir()
+
+
 class _Externals:
     """The model's data files: written beside the model, or checked where they are.
 
     Args:
         model: the model.
         folder: where the GraphML's files lie.
-        target: the folder of the decoded model.
+        folders: makes those of the decoded model.
     """
 
-    def __init__(self, model: LoadedModel, folder: Path, target: Path) -> None:
-        self._model, self._folder, self._target = model, folder, target
-        self._made: list[Path] = []
+    def __init__(self, model: LoadedModel, folder: Path, folders: _Folders) -> None:
+        self._model, self._folder, self._folders = model, folder, folders
         self.written: tuple[Path, ...] = ()
         self.findings: tuple[str, ...] = ()
 
-    @contextmanager
-    def staged(self, publication: Publication, store: Source, progress: Progress | None) -> Iterator[None]:
-        """Stages them; the folders that were made for them are removed if the publication fails."""
+    def stage(self, publication: Publication, store: Source, progress: Progress | None) -> None:
+        """Stages them, or checks them where they are."""
         files = self._model.externals
         total = sum(file.content.length for file in files)
         with Stage(progress if files else None, "data files", total, "bytes") as stage:
             if self._model.store.strategy == "reference":
                 self._check_in_place(stage)
-                yield
                 return
-            try:
-                for file in files:
-                    self._stage(file, publication, store, stage)
-                yield
-            except BaseException:
-                for folder in reversed(self._made):
-                    with suppress(OSError):
-                        folder.rmdir()
-                raise
+            for file in files:
+                self._stage(file, publication, store, stage)
 
     def _check_in_place(self, stage: Stage) -> None:
         for file in self._model.externals:
@@ -203,35 +266,22 @@ class _Externals:
                         remedy="the file was changed since the model was encoded",
                     )
                 stage.advance(source.size)
-        if self._model.externals and not _same_folder(self._folder, self._target):
+        if self._model.externals and not _same_folder(self._folder, self._folders.root):
             names = ", ".join(file.location for file in self._model.externals)
             self.findings = (f"the model needs its data files, which stay in {self._folder}: {names}",)
 
     def _stage(self, file: ExternalFile, publication: Publication, store: Source, stage: Stage) -> None:
-        path = self._target / file.location
+        path = self._folders.root / file.location
+        _check_not_store(path, store)
         if _holds(path, file):
             stage.advance(file.content.length)
             return
-        self._make_folders(PurePosixPath(file.location))
+        self._folders.make(PurePosixPath(file.location))
         staged = publication.stage(path)
         references = {file.content.offset: file.content}
-        threaded = file.content.length > WINDOW
-        assemble([Stored(file.content.offset)], references, store, staged.file, stage.advance, threaded=threaded)
+        _write([Stored(file.content.offset)], references, store, staged, stage, file.content.length)
+        staged.file.close()  # a model may have more data files than a process may have open
         self.written = (*self.written, path)
-
-    def _make_folders(self, location: PurePosixPath) -> None:
-        folder = self._target
-        for part in location.parts[:-1]:
-            folder /= part
-            if folder.is_symlink():
-                raise OutputError("is a symbolic link, which is not followed", file=folder, remedy="decode elsewhere")
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise writing_failed(error, folder) from error
-            self._made.append(folder)
 
 
 def _same_folder(left: Path, right: Path) -> bool:
@@ -243,10 +293,10 @@ def _same_folder(left: Path, right: Path) -> bool:
 
 def _holds(path: Path, file: ExternalFile) -> bool:
     """Whether the very file is there already, as it is where a model is decoded in its own folder."""
-    if path.is_symlink() or not path.is_file():
-        return False
     try:
+        if path.is_symlink() or not path.is_file():
+            return False
         with FileSource.open(path) as source:
             return source.size == file.content.length and sha256_of(source) == file.content.sha256
-    except GraphmlOnnxError:
+    except (GraphmlOnnxError, OSError, ValueError):  # whoever creates the file reports what is wrong with its name
         return False

@@ -30,10 +30,10 @@ from graphml_onnx.graphml.text import escape
 from graphml_onnx.graphml.writer import GraphMLWriter, TextSink
 from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, build_hierarchy, read_metadata
 from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, load_graphml
-from graphml_onnx.onnxfile.external import check_range, external_tensors, open_external
+from graphml_onnx.onnxfile.external import DataFile, check_range, external_tensors
 from graphml_onnx.onnxfile.locate import locate
 from graphml_onnx.onnxfile.schema import parse_model
-from graphml_onnx.onnxfile.skeleton import Payload, Skeleton, Stored, split
+from graphml_onnx.onnxfile.skeleton import Payload, Skeleton, Stored, merged_payloads, split
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.embedded import encode_base64, encoded_size
@@ -119,7 +119,7 @@ def encode(
         inputs = open_inputs(model, metadata, stack)
         target = _output_path(inputs.path, output)
         _check_reference(inputs.path, target, parameters)
-        work = prepare(inputs, options, stack)
+        work = prepare(inputs, options)
         return encode_prepared(work, target, stack, overwrite=overwrite, progress=progress, self_check=self_check)
 
 
@@ -144,10 +144,10 @@ def preview(
         inputs = open_inputs(model, metadata, stack)
         target = _output_path(inputs.path, output)
         _check_reference(inputs.path, target, parameters)
-        work = prepare(inputs, options, stack)
+        work = prepare(inputs, options)
         sidecar = target.with_suffix(".onnxdata") if work.has_sidecar else None
         references = [PayloadReference(p.address, p.length, _NO_DIGEST) for p in work.skeleton.payloads]
-        externals = [ExternalFile(e.location, e.reference(_NO_DIGEST)) for e in work.externals]
+        externals = [ExternalFile(e.file.location, e.reference(_NO_DIGEST)) for e in work.externals]
         counter = _Counter()
         info = work.store_info(_NO_DIGEST, _NO_DIGEST, sidecar)
         counts = write_graph(work, counter, info, _NO_DIGEST, references, externals, None, embed=False)
@@ -189,12 +189,11 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class _External:
-    location: str
-    source: FileSource
+    file: DataFile
     address: int
 
     def reference(self, sha256: str) -> PayloadReference:
-        return PayloadReference(self.address, self.source.size, sha256)
+        return PayloadReference(self.address, self.file.size, sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,21 +278,44 @@ def _check_reference(model: Path | None, target: Path, parameters: ParameterStra
         )
 
 
-def prepare(inputs: Inputs, options: Options, stack: ExitStack) -> Work:
+def prepare(inputs: Inputs, options: Options) -> Work:
     """Reads and understands a model.
 
     Args:
         inputs: the model and its metadata.
         options: how it is to be encoded.
-        stack: closes its data files.
 
     Raises:
         ModelError: it is no ONNX model, or beyond what protobuf reads back.
         ExternalDataError: its data files are not what it says.
     """
+    placement, skeleton, model, canonical = _read_model(inputs, options, frozenset())
+    if canonical is not None and (merged := merged_payloads(skeleton, canonical)):
+        placement, skeleton, model, canonical = _read_model(inputs, options, merged)
+    try:
+        externals = _find_externals(model, skeleton.data, inputs.path, placement)
+    except ExternalDataError as error:
+        raise error.at(file=inputs.path) from None
+    hierarchy = build_hierarchy(operators(model, skeleton.data), inputs.metadata)
+    return Work(
+        inputs,
+        options,
+        skeleton,
+        model,
+        canonical,
+        hierarchy,
+        externals,
+        placement.size,
+    )
+
+
+def _read_model(
+    inputs: Inputs, options: Options, keep: frozenset[int]
+) -> tuple[Placement, Skeleton, onnx.ModelProto, bytes | None]:
+    """Cuts and parses a model; ``keep`` names payloads that stay. The bytes are None where they are canonical."""
     placement = Placement(options.parameters)
     try:
-        skeleton = split(inputs.source, options.inline_limit, placement.place)
+        skeleton = split(inputs.source, options.inline_limit, placement.place, keep)
         model = parse_model(skeleton.data)
     except WireError as error:
         raise _not_onnx(inputs, error.message, f"byte {error.offset}") from None
@@ -304,21 +326,7 @@ def prepare(inputs: Inputs, options: Options, stack: ExitStack) -> Work:
     if not model.HasField("graph"):
         raise _not_onnx(inputs, "it holds no graph", None)
     canonical = canonical_bytes(model)
-    try:
-        externals = _open_externals(model, skeleton.data, inputs.path, placement, stack)
-    except ExternalDataError as error:
-        raise error.at(file=inputs.path) from None
-    hierarchy = build_hierarchy(operators(model, skeleton.data), inputs.metadata)
-    return Work(
-        inputs,
-        options,
-        skeleton,
-        model,
-        None if canonical == skeleton.data else canonical,
-        hierarchy,
-        externals,
-        placement.size,
-    )
+    return placement, skeleton, model, None if canonical == skeleton.data else canonical
 
 
 def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:
@@ -333,8 +341,8 @@ def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:
     )
 
 
-def _open_externals(
-    model: onnx.ModelProto, skeleton: bytes, path: Path | None, placement: Placement, stack: ExitStack
+def _find_externals(
+    model: onnx.ModelProto, skeleton: bytes, path: Path | None, placement: Placement
 ) -> tuple[_External, ...]:
     found: dict[str, _External] = {}
     for tensor in external_tensors(model, skeleton):
@@ -342,9 +350,7 @@ def _open_externals(
             raise tensor.fail("a model in memory has no folder", "save the model, and encode the file")
         if tensor.location not in found:
             try:
-                source = stack.enter_context(open_external(path.parent, tensor.location))
-            except ExternalDataError:
-                raise
+                file = DataFile.find(path.parent, tensor.location)
             except GraphmlOnnxError as error:
                 raise type(error)(
                     f"external data of tensor {tensor.name!r}: {error.message}",
@@ -352,16 +358,16 @@ def _open_externals(
                     place=tensor.path,
                     remedy=error.remedy,
                 ) from None
-            if isinstance(source, FileSource) and _is_model(source, path):
+            if _is_model(file, path):
                 raise tensor.fail("the location is the model file itself")
-            found[tensor.location] = _External(tensor.location, source, placement.place(0, source.size))
-        check_range(tensor, found[tensor.location].source.size)
+            found[tensor.location] = _External(file, placement.place(0, file.size))
+        check_range(tensor, found[tensor.location].file.size)
     return tuple(found.values())
 
 
-def _is_model(source: FileSource, path: Path) -> bool:
+def _is_model(file: DataFile, path: Path) -> bool:
     status = path.stat()
-    return source.identity == (status.st_dev, status.st_ino)
+    return file.identity == (status.st_dev, status.st_ino)
 
 
 class _Counter:
@@ -445,7 +451,8 @@ def _about(
 def _store_chunks(work: Work) -> Iterator[bytes]:
     yield from read_payloads(work.inputs.source, work.skeleton.payloads)
     for external in work.externals:
-        yield from read_payloads(external.source, [Payload(0, external.source.size, 0)])
+        with external.file.open() as source:
+            yield from read_payloads(source, [Payload(0, source.size, 0)])
 
 
 def encode_prepared(
@@ -458,7 +465,7 @@ def encode_prepared(
     self_check: bool,
 ) -> EncodeResult:
     """Writes, checks and publishes; see `encode` for the arguments and errors."""
-    data_files = [external.source.path for external in work.externals]
+    data_files = [external.file.path for external in work.externals]
     publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[*work.inputs.files, *data_files]))
     sidecar_path = target.with_suffix(".onnxdata") if work.has_sidecar else None
     sidecar = None if sidecar_path is None else publication.stage(sidecar_path)
@@ -502,15 +509,16 @@ def _move_payloads(
     Returns:
         The model's digest, the payloads, the data files, and the sidecar's digest.
     """
-    total = work.inputs.source.size + sum(external.source.size for external in work.externals)
+    total = work.inputs.source.size + sum(external.file.size for external in work.externals)
     externals = []
     with Stage(progress, "payloads", total, "bytes") as stage, Lane(threaded=total > WINDOW) as lane:
         store = None if sidecar is None else StoreWriter(sidecar.file, lane)
         collected = collect(work.inputs.source, work.skeleton.payloads, store, stage.advance)
         for external in work.externals:
-            payloads = [Payload(0, external.source.size, external.address)] if external.source.size else []
-            digest = collect(external.source, payloads, store, stage.advance).sha256
-            externals.append(ExternalFile(external.location, external.reference(digest)))
+            payloads = [Payload(0, external.file.size, external.address)] if external.file.size else []
+            with external.file.open() as source:
+                digest = collect(source, payloads, store, stage.advance).sha256
+            externals.append(ExternalFile(external.file.location, external.reference(digest)))
         checksum = "" if store is None else store.finish()
     return collected.sha256, collected.references, externals, checksum
 
@@ -535,8 +543,10 @@ def _check(work: Work, graph: StagedFile, sidecar: StagedFile | None, target: Pa
                 kept = store if model.store.strategy != "reference" else None
                 if kept is not None:
                     references = {file.content.offset: file.content}
-                    if first_difference(pieces, references, kept, external.source) is not None:
-                        raise _failed(work, f"the data file {external.location} differs")
+                    with external.file.open() as original:
+                        difference = first_difference(pieces, references, kept, original)
+                    if difference is not None:
+                        raise _failed(work, f"the data file {external.file.location} differs", f"byte {difference}")
             expected = None if work.inputs.metadata is None else work.inputs.metadata.text.encode()
             if model.metadata != expected:
                 raise _failed(work, "the HTP metadata differ")

@@ -185,7 +185,7 @@ def _store_info(texts: Mapping[str, str]) -> StoreInfo:
 def _check_ranges(references: list[PayloadReference], size: int) -> None:
     """Makes sure that payloads lie within their store, side by side, before anything is read or allocated."""
     end = 0
-    for reference in sorted(references, key=lambda reference: reference.offset):
+    for reference in sorted(references, key=lambda reference: (reference.offset, reference.end)):
         place = f"payload of {reference.length} bytes at offset {reference.offset}"
         if reference.end > size:
             raise PayloadError(f"the {place} goes beyond its store of {size} bytes")

@@ -65,7 +65,7 @@ def verify(
     options.check()
     with ExitStack() as stack:
         inputs = open_inputs(path, metadata, stack)
-        work = prepare(inputs, options, stack)
+        work = prepare(inputs, options)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="g2o-verify-")))
         graph = folder / "model.graphml"
         back = folder / "decoded" / "model.onnx"
@@ -102,7 +102,7 @@ def _compare_bytes(
 ) -> tuple[list[Check], Difference | None]:
     pairs: list[tuple[str, Path, Path]] = [("", path, back)]
     if work.options.parameters != "reference":
-        pairs += [(f" {e.location}", e.source.path, back.parent / e.location) for e in work.externals]
+        pairs += [(f" {e.file.location}", e.file.path, back.parent / e.file.location) for e in work.externals]
     total = sum(original.stat().st_size for _, original, _ in pairs)
     checks = []
     first: Difference | None = None
@@ -206,10 +206,10 @@ def _beside_data(back: Path, path: Path, work: Work) -> Path:
     if work.options.parameters != "reference":
         return back
     for external in work.externals:
-        link = back.parent / external.location
+        link = back.parent / external.file.location
         link.parent.mkdir(parents=True, exist_ok=True)
         try:
-            link.hardlink_to(external.source.path)
+            link.hardlink_to(external.file.path)
         except OSError:  # another file system
-            shutil.copyfile(external.source.path, link)
+            shutil.copyfile(external.file.path, link)
     return back

@@ -17,7 +17,7 @@ from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.keys import FORMAT_VERSION, declared
 from graphml_onnx.codec.numbers import NumberError
-from graphml_onnx.codec.protojson import MessageCodec, PayloadBook, String
+from graphml_onnx.codec.protojson import MessageCodec, PayloadBook, String, has_unknown
 from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.hierarchy import Hierarchy, Module, Operator
@@ -149,6 +149,8 @@ class GraphEncoder:
         used |= self._graph_keys.present(graph)
         for value in (*graph.input, *graph.output):
             used |= self._value_keys.present(value) | {"index"}
+        if graph.output:  # which may be an input or initializer itself
+            used |= {"tensor_name", "input_index"}
         if graph.initializer and self._show_parameters:
             used |= {"parent", "index", "tensor"}
         if any(value.HasField("type") for values in (graph.input, graph.output, graph.value_info) for value in values):
@@ -157,9 +159,9 @@ class GraphEncoder:
 
     def _add_used_by_operators(self, nodes: Iterable[onnx.NodeProto], used: set[str]) -> None:
         present = self._op_keys.present
-        seen: set[tuple[int, ...]] = set()
+        seen: set[tuple[int | bool, ...]] = set()
         for node in nodes:
-            fields = tuple([field.number for field, _ in node.ListFields()])
+            fields = (has_unknown(node), *[field.number for field, _ in node.ListFields()])
             if fields not in seen:
                 seen.add(fields)
                 used |= present(node) | {"parent", "index", "tensor_name", "input_index"}

@@ -529,6 +529,11 @@ def _first_bad(items: Sequence[Json], read: Callable[[Json], object], error: Num
     return FieldError(str(error))
 
 
+def has_unknown(message: Message) -> bool:
+    """Whether a message has fields that ONNX does not know."""
+    return len(UnknownFieldSet(message)) > 0
+
+
 def unknown_json(message: Message) -> str:
     """JSON text of the fields of a message that ONNX does not know; empty where it has none."""
     unknown = UnknownFieldSet(message)

@@ -57,7 +57,7 @@ if sys.platform == "win32":
                 file.unlink()
 
     def _sync_folder(descriptor: int) -> None:
-        """Windows writes folders through by itself."""
+        """Windows has no call for that."""
 
 else:
     import fcntl

@@ -188,8 +188,12 @@ class Publication:
         for staged in self._staged:
             with writing(staged.path):
                 staged.file.close()
+        self._release()
+
+    def _release(self) -> None:
         while self._holders:
-            os.close(self._holders.popitem()[1])
+            with suppress(OSError):  # closed all the same; what was written is on the disk already
+                os.close(self._holders.popitem()[1])
 
     def _discard(self) -> None:
         """Closes and removes what is left of the temporary files; other writers may be publishing meanwhile."""
@@ -199,8 +203,7 @@ class Publication:
         for temporary in self._temporaries:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        while self._holders:
-            os.close(self._holders.popitem()[1])
+        self._release()
         self._staged.clear()
         self._names.clear()
         self._temporaries.clear()

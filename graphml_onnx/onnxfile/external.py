@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 import onnx
 
-from graphml_onnx.errors import ExternalDataError, reading_failed
+from graphml_onnx.errors import ExternalDataError, StorageError, reading_failed
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource
 
@@ -70,7 +70,7 @@ def external_tensors(model: Message, skeleton: bytes) -> list[ExternalTensor]:
     return [
         _read_entry(tensor, path)
         for tensor, path in _tensors(model, "")
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        if tensor.data_location == onnx.TensorProto.EXTERNAL and _has_location(tensor)
     ]
 
 
@@ -104,6 +104,11 @@ def _reaches_tensors(descriptor: Descriptor) -> bool:
     return False
 
 
+def _has_location(tensor: onnx.TensorProto) -> bool:
+    """Whether there is anything to open; a tensor that names no file is carried as it is."""
+    return any(cast("bytes", entry.key) == b"location" for entry in tensor.external_data)
+
+
 def _read_entry(tensor: onnx.TensorProto, path: str) -> ExternalTensor:
     # The exact classes hold strings as bytes.
     name = cast("bytes", tensor.name).decode("utf-8", "replace")
@@ -114,8 +119,6 @@ def _read_entry(tensor: onnx.TensorProto, path: str) -> ExternalTensor:
         if keys.count(key) > 1:
             raise problem.fail(f"more than one {key.decode()}")
     values = dict(entries)
-    if b"location" not in values:
-        raise problem.fail("no location")
     try:
         location = check_location(values[b"location"].decode())
     except UnicodeDecodeError:
@@ -137,7 +140,7 @@ def check_location(location: str) -> str:
     Raises:
         ValueError: it is empty, absolute, leaves the folder, or has characters that mean something else elsewhere.
     """
-    if not location or set(location) & set("\\:\0"):
+    if not location or set(location) & set("\\:\0") or any("\ud800" <= character <= "\udfff" for character in location):
         raise ValueError(f"the location {location!r} is not a relative path")
     path = PurePosixPath(location)
     if path.is_absolute() or ".." in path.parts or not path.parts:
@@ -158,13 +161,13 @@ def open_external(folder: Path, location: str) -> FileSource:
     """
     full = folder / location
     parts = PurePosixPath(location).parts
-    if any((folder / Path(*parts[: count + 1])).is_symlink() for count in range(len(parts))):
-        raise ExternalDataError(
-            "external data behind a symbolic link are not read",
-            file=full,
-            remedy="copy the model with its links resolved: cp -rL FOLDER COPY",
-        )
     try:
+        if any((folder / Path(*parts[: count + 1])).is_symlink() for count in range(len(parts))):
+            raise ExternalDataError(
+                "a symbolic link, or behind one, which is not followed",
+                file=full,
+                remedy="copy the model with its links resolved: cp -rL FOLDER COPY",
+            )
         return FileSource(full, _open_confined(folder, parts), ExternalDataError)
     except OSError as error:
         raise reading_failed(error, full) from None
@@ -182,6 +185,47 @@ def _open_confined(folder: Path, parts: Sequence[str]) -> int:
         return os.open(parts[-1], OPEN_FLAGS | _NOFOLLOW, dir_fd=current)
     finally:
         os.close(current)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data file of a model, open only while it is read: a model may have more than a process may have open.
+
+    Attributes:
+        folder: the model's folder.
+        location: as `check_location` gave it.
+        size: in bytes.
+        identity: of the file itself, whatever its name.
+    """
+
+    folder: Path
+    location: str
+    size: int
+    identity: tuple[int, int]
+
+    @classmethod
+    def find(cls, folder: Path, location: str) -> DataFile:
+        """Looks at the file; raises what `open_external` raises."""
+        with open_external(folder, location) as source:
+            return cls(folder, location, source.size, source.identity)
+
+    @property
+    def path(self) -> Path:
+        """Its path, for messages."""
+        return self.folder / self.location
+
+    def open(self) -> FileSource:
+        """Opens the very file that was found.
+
+        Raises:
+            StorageError: there is another one now, or it has another size.
+            ExternalDataError, InputError: as `open_external`.
+        """
+        source = open_external(self.folder, self.location)
+        if (source.size, source.identity) != (self.size, self.identity):
+            source.close()
+            raise StorageError("the file was replaced while it was read", file=self.path, remedy="run it again")
+        return source
 
 
 def check_range(tensor: ExternalTensor, size: int) -> None:

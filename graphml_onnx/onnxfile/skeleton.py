@@ -19,7 +19,7 @@ from graphml_onnx.onnxfile.source import BytesSource, Source
 from graphml_onnx.onnxfile.wire import WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 NONCE_BYTES = 16
 MARKER_BYTES = 32
@@ -76,20 +76,21 @@ def read_marker(nonce: bytes, content: bytes) -> int | None:
     return address if marker(nonce, address) == content else None
 
 
-def split(source: Source, limit: int, place: Callable[[int, int], int]) -> Skeleton:
+def split(source: Source, limit: int, place: Callable[[int, int], int], keep: Set[int] = frozenset()) -> Skeleton:
     """Cuts the payloads out of an ONNX file.
 
     Args:
         source: the file.
         limit: tensor fields of up to this many bytes stay; never less than the 32 bytes of a marker.
         place: called with offset and length of each payload in the order of the file; returns its address.
+        keep: offsets of fields that stay, whatever their length.
 
     Raises:
         WireError: the file is not wire format.
     """
 
     def selects(route: Route, start: int, end: int) -> bool:
-        if end - start <= max(limit, MARKER_BYTES):
+        if end - start <= max(limit, MARKER_BYTES) or (start in keep and route.payload):
             return False
         return not route.text or not _is_text(source, start, end)
 
@@ -153,6 +154,48 @@ class MarkerError(ValueError):
     """A skeleton has a marker where no payload can stand, or one that its store does not know."""
 
 
+def _find_marks(skeleton: bytes, nonce: bytes) -> list[int]:
+    """Where the nonce stands."""
+    marks = []
+    position = skeleton.find(nonce)
+    while position >= 0:
+        marks.append(position)
+        position = skeleton.find(nonce, position + NONCE_BYTES)
+    return marks
+
+
+def _find_marked(skeleton: bytes, nonce: bytes, marks: Sequence[int]) -> list[Extent]:
+    """The fields that are markers."""
+
+    def selects(route: Route, start: int, end: int) -> bool:
+        if route.payload:
+            return read_marker(nonce, skeleton[start:end]) is not None if end - start == MARKER_BYTES else False
+        first = bisect_left(marks, start)
+        return first < len(marks) and marks[first] < end
+
+    return find_extents(BytesSource(skeleton), selects) if marks else []
+
+
+def merged_payloads(skeleton: Skeleton, canonical: bytes) -> frozenset[int]:
+    """Offsets of payloads that protobuf has joined to something else, so that their markers stand for nothing.
+
+    A packed field may stand in several pieces, which protobuf puts together.
+
+    Args:
+        skeleton: a skeleton that is not canonical.
+        canonical: what protobuf makes of it.
+    """
+    marks = _find_marks(canonical, skeleton.nonce)
+    todo = _find_marked(canonical, skeleton.nonce, marks)
+    whole: set[int] = set()
+    while todo:
+        extent = todo.pop()
+        whole.add(extent.start)
+        todo += extent.children or ()
+    merged = {int(canonical[mark + NONCE_BYTES : mark + MARKER_BYTES], 16) for mark in marks if mark not in whole}
+    return frozenset(payload.offset for payload in skeleton.payloads if payload.address in merged)
+
+
 def join(skeleton: bytes, nonce: bytes, lengths: Mapping[int, int]) -> Iterator[FilePiece]:
     """Puts the payloads back; the inverse of `split`.
 
@@ -168,19 +211,8 @@ def join(skeleton: bytes, nonce: bytes, lengths: Mapping[int, int]) -> Iterator[
         MarkerError: a marker's address is not in ``lengths``, or stands outside the payload fields.
         WireError: the skeleton is not wire format.
     """
-    marks = []
-    position = skeleton.find(nonce)
-    while position >= 0:
-        marks.append(position)
-        position = skeleton.find(nonce, position + NONCE_BYTES)
-
-    def selects(route: Route, start: int, end: int) -> bool:
-        if route.payload:
-            return read_marker(nonce, skeleton[start:end]) is not None if end - start == MARKER_BYTES else False
-        first = bisect_left(marks, start)
-        return first < len(marks) and marks[first] < end
-
-    extents = find_extents(BytesSource(skeleton), selects) if marks else []
+    marks = _find_marks(skeleton, nonce)
+    extents = _find_marked(skeleton, nonce, marks)
 
     def address(extent: Extent) -> int:
         return int(skeleton[extent.start + NONCE_BYTES : extent.end], 16)

@@ -8,6 +8,7 @@ Source: docs/format.md, section "Payloads".
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -17,6 +18,7 @@ from graphml_onnx.files import candidates
 from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from graphml_onnx.results import ParameterStrategy
@@ -26,6 +28,8 @@ STRATEGIES: tuple[ParameterStrategy, ...] = ("sidecar", "embedded", "reference")
 # A payload of a page or more starts on a page, so that ONNX runtimes can map it; smaller ones keep to cache lines.
 _PAGE = 4096
 _LINE = 64
+
+_STEP = 1 << 20  # bytes that are read at a time
 
 
 class Placement:
@@ -42,6 +46,8 @@ class Placement:
 
     def place(self, offset: int, length: int) -> int:
         """Address of a payload that stands at ``offset`` of the model file."""
+        if not length:
+            return self.size  # without padding: nothing is written there, and the store ends with what is written
         if self._strategy == "reference":
             self.size = max(self.size, offset + length)
             return offset
@@ -136,6 +142,44 @@ def open_store(folder: Path, info: StoreInfo) -> FileSource:
     return source
 
 
+def check_gaps(source: FileSource, info: StoreInfo, references: Iterable[PayloadReference]) -> None:
+    """Makes sure that what lies between the payloads of a sidecar was not changed.
+
+    Gaps are zero. After an edit they may hold payloads that are no longer referred to: then the whole file counts.
+
+    Raises:
+        PayloadError: the sidecar is not the one that was written.
+    """
+    if all(_is_zero(source, start, end) for start, end in _gaps(references, source.size)):
+        return
+    found = sha256_of(source)
+    if found != info.checksum:
+        raise PayloadError(
+            f"the sidecar has SHA-256 {found}, but the GraphML says {info.checksum}",
+            file=source.path,
+            remedy="the file was changed or damaged since it was written",
+        )
+
+
+def _gaps(references: Iterable[PayloadReference], size: int) -> Iterator[tuple[int, int]]:
+    position = 0
+    for reference in sorted(references, key=lambda reference: reference.offset):
+        if reference.offset > position:
+            yield position, reference.offset
+        position = max(position, reference.end)
+    if position < size:
+        yield position, size
+
+
+def _is_zero(source: FileSource, start: int, end: int) -> bool:
+    zeros = bytes(min(_STEP, end - start))
+    for offset in range(start, end, _STEP):
+        data = source.read(offset, min(_STEP, end - offset))
+        if data != zeros[: len(data)]:
+            return False
+    return True
+
+
 def _open(path: Path) -> FileSource:
     if path.is_symlink():
         raise PayloadError("is a symbolic link, which is not followed", file=path, remedy="put the file itself there")
@@ -148,10 +192,7 @@ def _open(path: Path) -> FileSource:
 
 def sha256_of(source: FileSource) -> str:
     """SHA-256 of a whole file, in lower-case hexadecimal digits."""
-    import hashlib
-
     digest = hashlib.sha256()
-    step = 1 << 20
-    for offset in range(0, source.size, step):
-        digest.update(source.read(offset, min(step, source.size - offset)))
+    for offset in range(0, source.size, _STEP):
+        digest.update(source.read(offset, min(_STEP, source.size - offset)))
     return digest.hexdigest()

@@ -1,0 +1,65 @@
+# Everything from a fresh clone, with Python 3.11 or newer and git. See CONTRIBUTING.md.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := fixtures/htp/winml-bert-mini-dynamo
+WORKERS ?= 2
+
+.PHONY: help demo test test-all lint format corpus bench fuzz clean
+
+help:
+	@echo "make demo      encode and decode a real model, and compare the digests"
+	@echo "make test      lint, types and the tests (under 10 minutes on 2 cores)"
+	@echo "make test-all  the slow tests too"
+	@echo "make corpus    round trips of models in published packages (needs a package index)"
+	@echo "make bench     speed and memory beside peers"
+	@echo "make format    apply the formatter"
+
+# The package as a user gets it; what development adds comes on top, so that one environment serves both.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/developed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group test --group lint
+	@touch $@
+
+demo: $(VENV)/installed
+	@rm -rf .demo && mkdir .demo
+	$(BIN)/g2o encode $(DEMO)/model.onnx --meta $(DEMO)/model_htp_metadata.json --output .demo/model.graphml
+	$(BIN)/g2o decode .demo/model.graphml --output .demo/model.onnx --meta-out .demo/model_htp_metadata.json
+	@$(BIN)/python -c "import hashlib, sys; \
+	digests = [hashlib.sha256(open(name, 'rb').read()).hexdigest() for name in sys.argv[1:]]; \
+	print('original', digests[0]); print('decoded ', digests[1]); \
+	sys.exit(digests[0] != digests[1])" $(DEMO)/model.onnx .demo/model.onnx
+	@echo "The same file. Look at .demo/model.graphml in yEd, Cytoscape or an editor."
+
+lint: $(VENV)/developed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+
+test-all: lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+format: $(VENV)/developed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+corpus: $(VENV)/developed
+	$(BIN)/python -m tests.corpus
+
+bench: $(VENV)/developed
+	$(BIN)/python -m benchmarks.bench
+
+fuzz: $(VENV)/developed
+	$(BIN)/python -m tests.fuzz --count 10000
+
+clean:
+	rm -rf $(VENV) .demo .corpus build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
