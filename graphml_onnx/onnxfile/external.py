@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +177,10 @@ def open_external(folder: Path, location: str) -> FileSource:
 def _open_confined(folder: Path, parts: Sequence[str]) -> int:
     if os.open not in os.supports_dir_fd or not _NOFOLLOW:
         return os.open(folder.joinpath(*parts), OPEN_FLAGS)
-    current = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    current = os.open(folder, _FOLDER_FLAGS)
     try:
         for part in parts[:-1]:
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | _NOFOLLOW, dir_fd=current)
+            inner = os.open(part, _FOLDER_FLAGS | _NOFOLLOW, dir_fd=current)
             os.close(current)
             current = inner
         return os.open(parts[-1], OPEN_FLAGS | _NOFOLLOW, dir_fd=current)

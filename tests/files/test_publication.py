@@ -108,6 +108,23 @@ def test_outputs_in_several_folders(tmp_path: Path) -> None:
     assert list(contents_of(tmp_path / "y")) == [SIDECAR]
 
 
+def test_file_named_as_the_last_is_published_after_those_staged_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = []
+    real_replace = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        published.append(target.name)
+        real_replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with Publication(overwrite=True) as publication:
+        model, *_ = [publication.stage(tmp_path / name) for name in ("m.onnx", "1.bin", "2.bin")]
+        publication.publish(last=model)
+    assert published == ["1.bin", "2.bin", "m.onnx"]
+
+
 def test_bare_relative_name_goes_to_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     publish(Path("a"), b"content")
