@@ -23,7 +23,10 @@ def parse(text: str) -> Json:
         JsonError: syntax, a duplicate key, NaN or Infinity, nesting or a number beyond Python's limits.
     """
     try:
-        value: Json = _DECODER.decode(text)
+        value: Json
+        value, end = (None, -1) if text[:1].isspace() else _DECODER.raw_decode(text)
+        if end != len(text):  # white space around it, which is slower to read, or something wrong
+            value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise JsonError(f"not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
     except RecursionError:

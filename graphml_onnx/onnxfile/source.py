@@ -105,8 +105,9 @@ class FileSource:
     def _read_some(self, offset: int, length: int) -> bytes:
         if sys.platform != "win32":
             return os.pread(self._descriptor, length, offset)
-        os.lseek(self._descriptor, offset, os.SEEK_SET)
-        return os.read(self._descriptor, length)
+        else:
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            return os.read(self._descriptor, length)
 
     def _read_rest(self, data: bytes, offset: int, length: int) -> bytes:
         parts = [data]
