@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import onnx
-
-from graphml_onnx.codec.encoder import Counts, GraphEncoder, operators
+from graphml_onnx.codec.encoder import Counts, GraphEncoder
 from graphml_onnx.codec.exactness import Residue, make_residue
 from graphml_onnx.codec.externals import ExternalFile, externals_text
-from graphml_onnx.codec.protojson import PayloadBook, canonical_bytes
+from graphml_onnx.codec.scalars import PayloadBook
 from graphml_onnx.errors import (
-    ExternalDataError,
     GraphmlOnnxError,
-    MetadataError,
-    ModelError,
     RoundTripError,
     UsageError,
     writing_failed,
@@ -28,50 +20,26 @@ from graphml_onnx.errors import (
 from graphml_onnx.files import Publication, StagedFile
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.graphml.writer import GraphMLWriter, TextSink
-from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, build_hierarchy, read_metadata
 from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, load_graphml
-from graphml_onnx.onnxfile.external import DataFile, check_range, external_tensors
 from graphml_onnx.onnxfile.locate import locate
-from graphml_onnx.onnxfile.schema import parse_model
-from graphml_onnx.onnxfile.skeleton import Payload, Skeleton, Stored, merged_payloads, split
-from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
-from graphml_onnx.onnxfile.wire import WireError
+from graphml_onnx.onnxfile.skeleton import Payload, Stored
+from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.embedded import encode_base64, encoded_size
 from graphml_onnx.parameters.lanes import WINDOW, Lane
-from graphml_onnx.parameters.store import STRATEGIES, PayloadReference, Placement, StoreInfo
+from graphml_onnx.parameters.store import PayloadReference, StoreInfo
 from graphml_onnx.parameters.transfer import StoreWriter, collect, first_difference, read_payloads, write_all
+from graphml_onnx.preparation import DEFAULT_INLINE_LIMIT, Options, Work, open_inputs, prepare
 from graphml_onnx.progress import Stage
 from graphml_onnx.results import EncodePreview, EncodeResult, Layout, ParameterStrategy, Progress
-from graphml_onnx.sniff import looks_like
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import onnx
+
     from graphml_onnx.graphml.elements import Data
 
-DEFAULT_INLINE_LIMIT = 1024
-"""Tensors of up to this many bytes stand in the GraphML as numbers."""
-
-_LAYOUTS: tuple[Layout, ...] = ("nested", "flat")
-_HEAD = 512
 _NO_DIGEST = "0" * 64
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a model is encoded; see `encode`."""
-
-    parameters: ParameterStrategy = "sidecar"
-    layout: Layout = "nested"
-    show_parameters: bool = False
-    inline_limit: int = DEFAULT_INLINE_LIMIT
-
-    def check(self) -> None:
-        """Raises UsageError for a value that is none."""
-        if self.parameters not in STRATEGIES:
-            raise UsageError(f"parameters is {self.parameters!r}, not one of {', '.join(STRATEGIES)}")
-        if self.layout not in _LAYOUTS:
-            raise UsageError(f"layout is {self.layout!r}, not one of {', '.join(_LAYOUTS)}")
-        if self.inline_limit < 0:
-            raise UsageError("inline_limit is negative", remedy="give a number of bytes")
 
 
 def encode(
@@ -150,7 +118,7 @@ def preview(
         externals = [ExternalFile(e.file.location, e.reference(_NO_DIGEST)) for e in work.externals]
         counter = _Counter()
         info = work.store_info(_NO_DIGEST, _NO_DIGEST, sidecar)
-        counts = write_graph(work, counter, info, _NO_DIGEST, references, externals, None, embed=False)
+        counts, _ = write_graph(work, counter, info, _NO_DIGEST, references, externals, None, embed=False)
         outputs = [target] if sidecar is None else [target, sidecar]
         embedded = encoded_size(work.store_size) if parameters == "embedded" else 0
         return EncodePreview(
@@ -168,93 +136,6 @@ def preview(
             sidecar_bytes=work.store_size if sidecar is not None else 0,
             existing=tuple(path for path in outputs if os.path.lexists(path)),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What is read: the model, its metadata, and the folder of its data files.
-
-    Attributes:
-        source: the model's bytes.
-        path: its file, or None for a model in memory.
-        metadata: the HTP metadata.
-        files: all files that are read.
-    """
-
-    source: Source
-    path: Path | None
-    metadata: HtpMetadata | None
-    files: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _External:
-    file: DataFile
-    address: int
-
-    def reference(self, sha256: str) -> PayloadReference:
-        return PayloadReference(self.address, self.file.size, sha256)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A model, read and understood, with nothing written yet."""
-
-    inputs: Inputs
-    options: Options
-    skeleton: Skeleton
-    model: onnx.ModelProto
-    canonical: bytes | None
-    hierarchy: Hierarchy
-    externals: tuple[_External, ...]
-    store_size: int
-
-    @property
-    def has_sidecar(self) -> bool:
-        """Whether there is anything to put into a sidecar."""
-        return self.options.parameters == "sidecar" and bool(self.skeleton.payloads or self.externals)
-
-    def store_info(self, sha256: str, checksum: str, sidecar: Path | None) -> StoreInfo:
-        """What the GraphML says of its store; of the model's and the sidecar's digest, the one that it needs."""
-        strategy = self.options.parameters
-        if strategy == "reference" and self.skeleton.payloads and self.inputs.path is not None:
-            return StoreInfo(strategy, self.inputs.path.name, self.inputs.source.size, sha256)
-        if sidecar is not None:
-            return StoreInfo(strategy, sidecar.name, self.store_size, checksum)
-        return StoreInfo(strategy, None, self.store_size if strategy == "embedded" else 0)
-
-
-def open_inputs(
-    model: str | os.PathLike[str] | onnx.ModelProto,
-    metadata: str | os.PathLike[str] | Mapping[str, object] | None,
-    stack: ExitStack,
-) -> Inputs:
-    """Opens what `encode` reads; ``stack`` closes it."""
-    source: Source
-    if isinstance(model, onnx.ModelProto):
-        path = None
-        source = BytesSource(model.SerializeToString())
-    else:
-        path = Path(model)
-        source = stack.enter_context(FileSource.open(path))
-    files = [] if path is None else [path]
-    if metadata is None:
-        return Inputs(source, path, None, tuple(files))
-    if isinstance(metadata, Mapping):
-        content, name = _metadata_content(metadata), None
-    else:
-        name = Path(metadata)
-        files.append(name)
-        with FileSource.open(name, MetadataError) as file:
-            content = file.read(0, file.size)
-    return Inputs(source, path, read_metadata(content, name), tuple(files))
-
-
-def _metadata_content(metadata: Mapping[str, object]) -> bytes:
-    try:
-        return json.dumps(metadata, indent=2, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise MetadataError(f"the metadata cannot be written as JSON: {error}") from None
 
 
 def _output_path(model: Path | None, output: str | os.PathLike[str] | None) -> Path:
@@ -276,98 +157,6 @@ def _check_reference(model: Path | None, target: Path, parameters: ParameterStra
             file=target,
             remedy="leave out --output, or use sidecar or embedded",
         )
-
-
-def prepare(inputs: Inputs, options: Options) -> Work:
-    """Reads and understands a model.
-
-    Args:
-        inputs: the model and its metadata.
-        options: how it is to be encoded.
-
-    Raises:
-        ModelError: it is no ONNX model, or beyond what protobuf reads back.
-        ExternalDataError: its data files are not what it says.
-    """
-    placement, skeleton, model, canonical = _read_model(inputs, options, frozenset())
-    if canonical is not None and (merged := merged_payloads(skeleton, canonical)):
-        placement, skeleton, model, canonical = _read_model(inputs, options, merged)
-    try:
-        externals = _find_externals(model, skeleton.data, inputs.path, placement)
-    except ExternalDataError as error:
-        raise error.at(file=inputs.path) from None
-    hierarchy = build_hierarchy(operators(model, skeleton.data), inputs.metadata)
-    return Work(
-        inputs,
-        options,
-        skeleton,
-        model,
-        canonical,
-        hierarchy,
-        externals,
-        placement.size,
-    )
-
-
-def _read_model(
-    inputs: Inputs, options: Options, keep: frozenset[int]
-) -> tuple[Placement, Skeleton, onnx.ModelProto, bytes | None]:
-    """Cuts and parses a model; ``keep`` names payloads that stay. The bytes are None where they are canonical."""
-    placement = Placement(options.parameters)
-    try:
-        skeleton = split(inputs.source, options.inline_limit, placement.place, keep)
-        model = parse_model(skeleton.data)
-    except WireError as error:
-        raise _not_onnx(inputs, error.message, f"byte {error.offset}") from None
-    except ValueError as error:
-        raise _not_onnx(inputs, str(error), None) from None
-    except GraphmlOnnxError as error:
-        raise error.at(file=inputs.path) from None
-    if not model.HasField("graph"):
-        raise _not_onnx(inputs, "it holds no graph", None)
-    canonical = canonical_bytes(model)
-    return placement, skeleton, model, None if canonical == skeleton.data else canonical
-
-
-def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:
-    head = inputs.source.read(0, min(_HEAD, inputs.source.size))
-    if not head:
-        return ModelError("the file is empty, not an ONNX model", file=inputs.path)
-    look = looks_like(head)
-    if look is not None:
-        return ModelError(f"is not an ONNX model; it looks like {look}", file=inputs.path)
-    return ModelError(
-        f"is not an ONNX model, or a damaged one: {reason}", file=inputs.path, place=place, remedy="export it again"
-    )
-
-
-def _find_externals(
-    model: onnx.ModelProto, skeleton: bytes, path: Path | None, placement: Placement
-) -> tuple[_External, ...]:
-    found: dict[str, _External] = {}
-    for tensor in external_tensors(model, skeleton):
-        if path is None:
-            raise tensor.fail("a model in memory has no folder", "save the model, and encode the file")
-        if tensor.location not in found:
-            try:
-                file = DataFile.find(path.parent, tensor.location)
-            except GraphmlOnnxError as error:
-                raise type(error)(
-                    f"external data of tensor {tensor.name!r}: {error.message}",
-                    file=error.file,
-                    place=tensor.path,
-                    remedy=error.remedy,
-                ) from None
-            if _is_model(file, path):
-                raise tensor.fail("the location is the model file itself")
-            found[tensor.location] = _External(file, placement.place(0, file.size))
-        check_range(tensor, found[tensor.location].file.size)
-    return tuple(found.values())
-
-
-def _is_model(file: DataFile, path: Path) -> bool:
-    status = path.stat()
-    return file.identity == (status.st_dev, status.st_ino)
 
 
 class _Counter:
@@ -400,8 +189,22 @@ def write_graph(
     stage: Stage | None,
     *,
     embed: bool,
-) -> Counts:
-    """Writes the GraphML of a model; returns what it consists of."""
+) -> tuple[Counts, int]:
+    """Writes the GraphML of a model.
+
+    Args:
+        work: the model.
+        file: takes the GraphML.
+        info: what the GraphML says of its store.
+        sha256: digest of the model.
+        references: its payloads.
+        externals: its data files.
+        stage: progress in operators.
+        embed: whether an embedded store is written, and not only its key.
+
+    Returns:
+        What the graph consists of, and the size of the residue in bytes.
+    """
     residue = _residue(work, references)
     about = _about(work, info, sha256, residue, externals, embed=embed)
     book = PayloadBook(work.skeleton.nonce, {reference.offset: reference for reference in references})
@@ -409,7 +212,7 @@ def write_graph(
     writer = GraphMLWriter(file, encoder.keys(), work.options.layout)
     encoder.emit(writer, stage.advance if stage is not None else lambda _: None)
     writer.close()
-    return encoder.counts
+    return encoder.counts, 0 if residue is None else len(residue.patch)
 
 
 def _residue(work: Work, references: Sequence[PayloadReference]) -> Residue | None:
@@ -479,10 +282,11 @@ def encode_prepared(
     info = work.store_info(sha256, checksum, sidecar_path)
     with Stage(progress, "write graph", len(work.model.graph.node), "nodes") as stage:
         try:
-            counts = write_graph(work, _RawText(graph), info, sha256, references, externals, stage, embed=True)
+            counts, residue_bytes = write_graph(
+                work, _RawText(graph), info, sha256, references, externals, stage, embed=True
+            )
         except OSError as error:
             raise writing_failed(error, target) from error
-    residue = _residue(work, references)
     if self_check:
         _check(work, graph, sidecar, target, progress)
     with Stage(progress, "publish", 1, "nodes"):
@@ -491,7 +295,7 @@ def encode_prepared(
         graphml=target,
         sidecar=sidecar_path,
         sha256=sha256,
-        residue_bytes=0 if residue is None else len(residue.patch),
+        residue_bytes=residue_bytes,
         nodes=counts.operators,
         modules=counts.modules,
         coverage=work.hierarchy.coverage,

@@ -112,11 +112,12 @@ def load_graphml(
     _check_head(source, path)
     spool = _Spool(spool_folder, stack)
     records = read_graphml(_Reading(source, report), path, TRUTH_KEYS - {EMBEDDED_KEY}, {EMBEDDED_KEY: spool.feed})
-    graph = decode_graph(records, path, trust)
     try:
-        return _load(graph, spool.close())
-    except NumberError as error:
-        raise GraphMLError(str(error), file=path, place=f"line {graph.line}") from None
+        graph = decode_graph(records, path, trust)
+        try:
+            return _load(graph, spool.close())
+        except NumberError as error:
+            raise GraphMLError(str(error), file=path, place=f"line {graph.line}") from None
     except PayloadError as error:
         raise error.at(file=path) from None
 
@@ -147,7 +148,6 @@ def _load(graph: DecodedGraph, embedded: FileSource | None) -> LoadedModel:
     kept = [] if store.strategy == "reference" else [file.content for file in externals]
     size = embedded.size if embedded is not None else store.size
     _check_ranges([*references.values(), *kept], size)
-    metadata = _text(texts, "htp_metadata")
     return LoadedModel(
         skeleton,
         nonce,
@@ -155,7 +155,7 @@ def _load(graph: DecodedGraph, embedded: FileSource | None) -> LoadedModel:
         store,
         embedded,
         externals,
-        None if metadata is None else metadata.encode("utf-8", "surrogateescape"),
+        _metadata(texts),
         _text(texts, "source_sha256"),
         tuple(findings),
     )
@@ -166,6 +166,14 @@ def _text(texts: Mapping[str, str], key: str) -> str | None:
         return unescape(texts[key]) if key in texts else None
     except JsonError as error:
         raise NumberError(f"{key}: {error}") from None
+
+
+def _metadata(texts: Mapping[str, str]) -> bytes | None:
+    text = _text(texts, "htp_metadata")
+    try:
+        return None if text is None else text.encode()
+    except UnicodeEncodeError:
+        raise NumberError("htp_metadata: holds a surrogate, which is no text") from None
 
 
 def _store_info(texts: Mapping[str, str]) -> StoreInfo:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.encoder import graphs_of
 from graphml_onnx.decoding import decode
-from graphml_onnx.encoding import Options, Work, encode_prepared, open_inputs, prepare
+from graphml_onnx.encoding import encode_prepared
 from graphml_onnx.graphml.elements import NodeRecord
 from graphml_onnx.graphml.reader import read_graphml
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.locate import locate
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.parameters.lanes import WINDOW
+from graphml_onnx.preparation import Options, Work, open_inputs, prepare
 from graphml_onnx.progress import Stage
 from graphml_onnx.results import Check, Difference, VerifyReport
 

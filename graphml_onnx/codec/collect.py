@@ -19,7 +19,8 @@ import numpy as np
 from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
-from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec, String
+from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec
+from graphml_onnx.codec.scalars import String
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
 from graphml_onnx.onnxfile import schema
@@ -266,10 +267,10 @@ class Collector:
             self.fail(record.line, "the model has no format_version", "this GraphML was not written by g2o")
         major, ours = version.split(".")[0], FORMAT_VERSION.split(".")[0]
         if major != ours:
-            newer = major.isdecimal() and int(major) > int(ours)
+            newer = major.isascii() and major.isdigit() and (len(major), major) > (len(ours), ours)
             self.fail(
                 record.line,
-                f"format {version} is not format {ours}, which this version of g2o reads",
+                f"format {version[:40]} is not format {ours}, which this version of g2o reads",
                 "install a newer graphml-onnx" if newer else "encode the model again",
             )
 

@@ -60,24 +60,20 @@ class Dataflow:
             body_of: the body of each place.
             outer: the body around a body whose names it sees.
         """
-        definitions: dict[int, dict[int, int]] = {}
-        ranks: dict[tuple[int, int], int] = {}
-        for place, name, node, rank in self._definitions:
-            body = body_of[place]
-            known = definitions.setdefault(body, {})
-            if name in known:  # not in a valid model
-                if ranks.get((body, name), self._definitions.rank_of(known[name])) <= rank:
-                    continue
-                ranks[body, name] = rank
-            known[name] = node
+        definitions: dict[int, dict[int, int]] = {}  # by body and name, the row
+        ranks = self._definitions.extra
+        for row, (place, name, _, rank) in enumerate(self._definitions):
+            known = definitions.setdefault(body_of[place], {})
+            if name not in known or rank < ranks[known[name]]:  # the latter not in a valid model
+                known[name] = row
         names = list(self._names)
         nothing: dict[int, int] = {}
         for place, name, target, index in self._uses:
             scope: int | None = body_of[place]
             while scope is not None:
-                source = definitions.get(scope, nothing).get(name)
-                if source is not None:
-                    yield Use(source, target, names[name], index, scope)
+                defined = definitions.get(scope, nothing).get(name)
+                if defined is not None:
+                    yield Use(self._definitions.node[defined], target, names[name], index, scope)
                     break
                 scope = outer.get(scope)
 
@@ -88,17 +84,14 @@ class _Columns:
     def __init__(self) -> None:
         self._place = array("i")
         self._name = array("i")
-        self._node = array("i")
-        self._extra = array("q")
+        self.node = array("i")
+        self.extra = array("q")
 
     def add(self, place: int, name: int, node: int, extra: int) -> None:
         self._place.append(place)
         self._name.append(name)
-        self._node.append(node)
-        self._extra.append(extra)
-
-    def rank_of(self, node: int) -> int:
-        return self._extra[self._node.index(node)]
+        self.node.append(node)
+        self.extra.append(extra)
 
     def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
-        return zip(self._place, self._name, self._node, self._extra, strict=True)
+        return zip(self._place, self._name, self.node, self.extra, strict=True)

@@ -13,10 +13,13 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from google.protobuf.message import DecodeError
+
 from graphml_onnx.codec.collect import MAIN_BODY, Collector, Compound, Members, WaitingOperator
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.numbers import NumberError
-from graphml_onnx.codec.protojson import MessageCodec, PayloadBook
+from graphml_onnx.codec.protojson import MessageCodec
+from graphml_onnx.codec.scalars import PayloadBook
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, encode_varint
@@ -65,6 +68,8 @@ class _BodiesOfOperator:
     def graph(self, number: int) -> Message:
         if number not in self._graphs:
             raise NumberError(f"the operator has no body with index {number}")
+        if number in self._used:  # bodies that stand for two, nested, would grow without bound
+            raise NumberError(f"the operator's body with index {number} is named twice")
         self._used.add(number)
         return self._graphs[number]
 
@@ -163,7 +168,11 @@ class _Builder:
                 parts: list[bytes] = []
                 for item in cast("list[bytes]", items):
                     parts += (tag, encode_varint(len(item)), item)
-                message.MergeFromString(b"".join(parts))
+                try:
+                    message.MergeFromString(b"".join(parts))
+                except DecodeError:
+                    problem = f"nodes of kind {name} are nested deeper than protobuf reads (33 bodies within bodies)"
+                    self._collector.fail(compound.line, problem)
 
     def _sorted(self, members: Sequence[Members], name: str) -> list[bytes | WaitingOperator]:
         items = [item for group in members for item in getattr(group, name)]

@@ -17,8 +17,10 @@ from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.keys import FORMAT_VERSION, declared
 from graphml_onnx.codec.numbers import NumberError
-from graphml_onnx.codec.protojson import MessageCodec, PayloadBook, String, has_unknown
+from graphml_onnx.codec.protojson import MessageCodec
+from graphml_onnx.codec.scalars import PayloadBook, String
 from graphml_onnx.codec.types import type_and_shape
+from graphml_onnx.codec.unknown import has_unknown
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.hierarchy import Hierarchy, Module, Operator
 

@@ -14,7 +14,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.numbers import NumberError, integer
-from graphml_onnx.codec.protojson import UNKNOWN, FieldError, MessageCodec, String, read_unknown, unknown_json
+from graphml_onnx.codec.protojson import FieldError, MessageCodec
+from graphml_onnx.codec.scalars import String
+from graphml_onnx.codec.unknown import UNKNOWN, read_unknown, unknown_json
 from graphml_onnx.graphml.text import escape, unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.strictjson import Json, JsonError, parse

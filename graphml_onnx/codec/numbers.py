@@ -78,16 +78,22 @@ def float_bits(form: FloatFormat, value: Json) -> int:
     except OverflowError:
         raise NumberError("the number is beyond the range of its type") from None
     if not np.isfinite(number.astype(np.float64)):
-        raise NumberError(f"{value} is beyond the range of {form.dtype}")
+        raise NumberError(f"{_shown(value)} is beyond the range of {form.dtype}")
     return int(number.view(form.bits))
 
 
 def _special_bits(form: FloatFormat, value: str) -> int:
     if value in ("NaN", "Infinity", "-Infinity"):
-        return int(np.array(float(value), np.float64).astype(form.dtype).view(form.bits))
+        number = np.array(float(value), np.float64).astype(form.dtype)
+        if not np.array_equal(number.astype(np.float64), float(value), equal_nan=True):
+            raise NumberError(f"{form.dtype} has no {value}")
+        return int(number.view(form.bits))
     digits = value.removeprefix("NaN:")
     if digits != value and len(digits) == 2 * form.bits.itemsize and set(digits) <= set("0123456789abcdef"):
-        return int(digits, 16)
+        bits = int(digits, 16)
+        if not np.isnan(np.array(bits, form.bits).view(form.dtype)):
+            raise NumberError(f"{_shown(value)} is not a NaN of {form.dtype}")
+        return bits
     raise NumberError(f"{_shown(value)} is neither a number nor NaN, Infinity, -Infinity or NaN:<bits>")
 
 

@@ -9,45 +9,27 @@ Source: docs/format.md, section "JSON".
 
 from __future__ import annotations
 
-import base64
-import binascii
 import struct
-from functools import cache
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import onnx
-from google.protobuf.unknown_fields import UnknownFieldSet
 
-from graphml_onnx.codec.numbers import FLOAT32, FLOAT64, FloatFormat, NumberError, float_bits, float_json, integer
-from graphml_onnx.codec.payloads import PAYLOAD, payload_json, read_payload
+from graphml_onnx.codec.numbers import NumberError, integer
+from graphml_onnx.codec.scalars import PayloadBook, Scalar, base64_json, list_of, read_base64, scalar_of
 from graphml_onnx.codec.tensors import has_numbers, raw_bytes, raw_json
-from graphml_onnx.graphml.text import json_string
-from graphml_onnx.onnxfile import schema, wire
-from graphml_onnx.onnxfile.skeleton import MARKER_BYTES, marker, read_marker
-from graphml_onnx.strictjson import parse
+from graphml_onnx.codec.unknown import UNKNOWN, read_unknown, unknown_json
+from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile.skeleton import MARKER_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, MutableMapping, MutableSequence, Sequence, Set
+    from collections.abc import Callable, MutableSequence, Sequence
 
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
     from google.protobuf.message import Message
 
-    from graphml_onnx.parameters.store import PayloadReference
     from graphml_onnx.strictjson import Json
 
-UNKNOWN = "$unknown"
-BASE64 = "$base64"
 GRAPH = "$graph"
-
-# Integers that are values of TensorProto.DataType, although their fields do not say so.
-DATA_TYPE_FIELDS = frozenset(
-    {
-        ("TensorProto", "data_type"),
-        ("TypeProto.Tensor", "elem_type"),
-        ("TypeProto.SparseTensor", "elem_type"),
-        ("TypeProto.Map", "key_type"),
-    }
-)
 
 
 class FieldError(ValueError):
@@ -69,188 +51,10 @@ class FieldError(ValueError):
         return FieldError(self.message, f"{part}{joint}{self.path}")
 
 
-class PayloadBook:
-    """The payloads of a model, by address; both directions keep one.
-
-    Args:
-        nonce: first half of the skeleton's markers.
-        references: the payloads by address; decoding adds to it what it reads.
-    """
-
-    def __init__(self, nonce: bytes, references: MutableMapping[int, PayloadReference]) -> None:
-        self._nonce = nonce
-        self._references = references
-
-    def json(self, content: bytes) -> str | None:
-        """JSON text of the payload that ``content`` marks, or None where it is not a marker."""
-        address = read_marker(self._nonce, content)
-        return None if address is None else payload_json(self._references[address])
-
-    def marker(self, value: Json) -> bytes | None:
-        """The marker of the payload that a JSON value refers to, or None where it refers to none.
-
-        Raises:
-            NumberError: the reference is malformed, or says of one address what another reference denies.
-        """
-        if not isinstance(value, dict) or PAYLOAD not in value:
-            return None
-        reference = read_payload(value)
-        if self._references.setdefault(reference.offset, reference) != reference:
-            raise NumberError(f"two payloads at offset {reference.offset} have different lengths or digests")
-        return marker(self._nonce, reference.offset)
-
-
-_Value = TypeVar("_Value")
-
-
-class _Scalar(Protocol, Generic[_Value]):
-    """Both directions of a single value of a field."""
-
-    def write(self, value: _Value, /) -> str:
-        """JSON text of the value."""
-
-    def read(self, value: Json, /) -> _Value:
-        """The value that a JSON value says; raises NumberError."""
-
-
-class _Integer:
-    def __init__(self, low: int, high: int) -> None:
-        self._low, self._high = low, high
-
-    write = staticmethod(str)
-
-    def read(self, value: Json) -> int:
-        return integer(value, self._low, self._high)
-
-
-class _Boolean:
-    def write(self, value: bool) -> str:
-        return "true" if value else "false"
-
-    def read(self, value: Json) -> bool:
-        if not isinstance(value, bool):
-            raise NumberError("must be true or false")
-        return value
-
-
-class _Float:
-    def __init__(self, form: FloatFormat) -> None:
-        self._form = form
-
-    def write(self, value: int) -> str:
-        return float_json(self._form, value)
-
-    def read(self, value: Json) -> int:
-        return float_bits(self._form, value)
-
-
-class _Enumerated:
-    """An integer with names: a value without a name stands as the integer."""
-
-    def __init__(self, names: Sequence[tuple[str, int]]) -> None:
-        self._texts = {number: f'"{name}"' for name, number in names}
-        self._numbers = dict(names)
-
-    def write(self, value: int) -> str:
-        return self._texts.get(value) or str(value)
-
-    def read(self, value: Json) -> int:
-        if isinstance(value, str):
-            number = self._numbers.get(value)
-            if number is None:
-                raise NumberError(f"{value!r} is not one of {', '.join(self._numbers)}")
-            return number
-        return integer(value, -(2**31), 2**31 - 1)
-
-
-class String:
-    """A protobuf string: text, with bytes that are not UTF-8 as surrogates (PEP 383)."""
-
-    @staticmethod
-    def text(value: bytes | str) -> str:
-        """The string as Python has it; the exact classes hold bytes where ONNX's own say str."""
-        return cast("bytes", value).decode("utf-8", "surrogateescape")
-
-    @staticmethod
-    def write(value: bytes) -> str:
-        """JSON text."""
-        return json_string(value.decode("utf-8", "surrogateescape"))
-
-    @staticmethod
-    def read(value: Json) -> bytes:
-        """The string's bytes; raises NumberError."""
-        if not isinstance(value, str):
-            raise NumberError("must be a string")
-        try:
-            return value.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            raise NumberError("holds a surrogate that stands for no byte") from None
-
-
-class _Bytes:
-    """Bytes that are usually text: where they are not, base64 or a payload."""
-
-    def __init__(self, book: PayloadBook) -> None:
-        self._book = book
-
-    def write(self, value: bytes) -> str:
-        if (payload := self._book.json(value)) is not None:
-            return payload
-        try:
-            return json_string(value.decode())
-        except UnicodeDecodeError:
-            return base64_json(value)
-
-    def read(self, value: Json) -> bytes:
-        if isinstance(value, dict):
-            found = self._book.marker(value)
-            return read_base64(value) if found is None else found
-        return String.read(value)
-
-
-def base64_json(value: bytes) -> str:
-    """Bytes that no text says exactly."""
-    return f'{{"{BASE64}":"{base64.b64encode(value).decode()}"}}'
-
-
-def read_base64(value: Json) -> bytes:
-    """The inverse of `base64_json`; raises NumberError."""
-    text = value.get(BASE64) if isinstance(value, dict) and len(value) == 1 else None
-    if not isinstance(text, str):
-        raise NumberError(f'must be text, or an object with the one member "{BASE64}" or "{PAYLOAD}"')
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise NumberError("is not base64") from None
-
-
-def _scalar(field: FieldDescriptor, book: PayloadBook) -> _Scalar[int] | _Scalar[bytes] | _Scalar[bool]:
-    original = schema.original_field(field)
-    if (schema.message_name(schema.owner_of(field)), field.name) in DATA_TYPE_FIELDS:
-        return _Enumerated(onnx.TensorProto.DataType.items())
-    kind = original.type
-    if original.enum_type is not None:
-        return _Enumerated([(value.name, value.number) for value in original.enum_type.values])
-    if kind == original.TYPE_STRING:
-        return String()
-    if kind == original.TYPE_BYTES:
-        return _Bytes(book)
-    if kind == original.TYPE_FLOAT:
-        return _Float(FLOAT32)
-    if kind == original.TYPE_DOUBLE:
-        return _Float(FLOAT64)
-    if kind == original.TYPE_BOOL:
-        return _Boolean()
-    bits = 32 if original.cpp_type in (original.CPPTYPE_INT32, original.CPPTYPE_UINT32) else 64
-    if original.cpp_type in (original.CPPTYPE_UINT32, original.CPPTYPE_UINT64):
-        return _Integer(0, 2**bits - 1)
-    return _Integer(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-
-
 class _ScalarField:
     def __init__(self, field: FieldDescriptor, book: PayloadBook) -> None:
         self._name = field.name
-        scalar = cast("_Scalar[object]", _scalar(field, book))
+        scalar = cast("Scalar[object]", scalar_of(field, book))
         self.write, self._read = scalar.write, scalar.read
 
     def read(self, message: Message, value: Json) -> None:
@@ -260,7 +64,7 @@ class _ScalarField:
 class _RepeatedScalarField:
     def __init__(self, field: FieldDescriptor, book: PayloadBook) -> None:
         self._name = field.name
-        scalar = cast("_Scalar[object]", _scalar(field, book))
+        scalar = cast("Scalar[object]", scalar_of(field, book))
         self._write, self._read = scalar.write, scalar.read
 
     def write(self, values: Sequence[object]) -> str:
@@ -270,7 +74,7 @@ class _RepeatedScalarField:
     def read(self, message: Message, value: Json) -> None:
         into: MutableSequence[object] = getattr(message, self._name)
         read = self._read
-        items = _list(value)
+        items = list_of(value)
         try:
             into.extend([read(item) for item in items])
         except NumberError as error:
@@ -334,7 +138,7 @@ class _RepeatedMessageField:
     def read(self, message: Message, value: Json) -> None:
         into = getattr(message, self._name)
         read = self._codec.read
-        for index, item in enumerate(_list(value)):
+        for index, item in enumerate(list_of(value)):
             try:
                 read(into.add(), item)
             except FieldError as error:
@@ -395,7 +199,7 @@ class _RepeatedGraphField(_GraphField):
 
     def read(self, message: Message, value: Json) -> None:
         into = getattr(message, self._name)
-        for item in _list(value):
+        for item in list_of(value):
             self._read_one(into.add(), item)
 
 
@@ -513,12 +317,6 @@ class MessageCodec:
         return fields
 
 
-def _list(value: Json) -> list[Json]:
-    if not isinstance(value, list):
-        raise NumberError("must be a list")
-    return value
-
-
 def _first_bad(items: Sequence[Json], read: Callable[[Json], object], error: NumberError) -> FieldError:
     """The error again, with the index of the item that caused it."""
     for index, item in enumerate(items):
@@ -527,119 +325,3 @@ def _first_bad(items: Sequence[Json], read: Callable[[Json], object], error: Num
         except NumberError as found:
             return FieldError(str(found), f"[{index}]")
     return FieldError(str(error))
-
-
-def has_unknown(message: Message) -> bool:
-    """Whether a message has fields that ONNX does not know."""
-    return len(UnknownFieldSet(message)) > 0
-
-
-def unknown_json(message: Message) -> str:
-    """JSON text of the fields of a message that ONNX does not know; empty where it has none."""
-    unknown = UnknownFieldSet(message)
-    return _unknown_list(unknown) if len(unknown) else ""
-
-
-_KINDS = {wire.VARINT: "varint", wire.FIXED64: "fixed64", wire.FIXED32: "fixed32"}
-_KIND_LIMITS = {"varint": (wire.VARINT, 64), "fixed64": (wire.FIXED64, 64), "fixed32": (wire.FIXED32, 32)}
-_WIRE_TYPES = {"bytes": wire.LENGTH_DELIMITED, **{kind: number for number, kind in _KINDS.items()}}
-
-
-def _unknown_list(unknown: UnknownFieldSet) -> str:
-    items = []
-    for index in range(len(unknown)):
-        field = unknown[index]
-        kind = _KINDS.get(field.wire_type)
-        if kind is not None:
-            items.append(f'[{field.field_number},"{kind}",{field.data}]')
-        elif field.wire_type == wire.START_GROUP:
-            items.append(f'[{field.field_number},"group",{_unknown_list(field.data)}]')
-        else:
-            items.append(f'[{field.field_number},"bytes",{_text_or_base64(field.data)}]')
-    return "[" + ",".join(items) + "]"
-
-
-def _text_or_base64(value: bytes) -> str:
-    try:
-        return json_string(value.decode())
-    except UnicodeDecodeError:
-        return base64_json(value)
-
-
-def read_unknown(message: Message, value: Json) -> None:
-    """Adds unknown fields to a message; the inverse of `unknown_json`.
-
-    Raises:
-        NumberError: they are malformed, or ONNX knows one of them.
-    """
-    message.MergeFromString(_unknown_bytes(_list(value), _known_tags(schema.descriptor_of(message)), 0))
-
-
-def canonical_bytes(message: Message) -> bytes:
-    """What a message has become once it was JSON: protobuf's own bytes, with unknown fields canonical as well.
-
-    protobuf itself keeps unknown fields as they were written, over-long numbers included.
-    """
-    serialised = message.SerializeToString()
-    copy = type(message)()
-    copy.CopyFrom(message)
-    copy.DiscardUnknownFields()
-    if copy.ByteSize() == len(serialised):
-        return serialised
-    copy.CopyFrom(message)
-    unknown = [(part, text) for part in _messages_in(copy) if (text := unknown_json(part))]
-    copy.DiscardUnknownFields()
-    for part, text in unknown:
-        read_unknown(part, parse(text))
-    return copy.SerializeToString()
-
-
-def _messages_in(message: Message) -> Iterator[Message]:
-    yield message
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for part in value if field.is_repeated else [value]:
-                yield from _messages_in(part)
-
-
-@cache
-def _known_tags(descriptor: Descriptor) -> frozenset[tuple[int, int]]:
-    """Number and wire type of what protobuf reads as known; a known number of another wire type is unknown to it."""
-    tags: set[tuple[int, int]] = set()
-    for field in schema.fields_of(descriptor):
-        delimited = field.message_type is not None or field.type in (field.TYPE_BYTES, field.TYPE_STRING)
-        widths = {field.TYPE_FIXED32: wire.FIXED32, field.TYPE_FIXED64: wire.FIXED64}
-        if not delimited:
-            tags.add((field.number, widths.get(field.type, wire.VARINT)))
-        if delimited or field.is_repeated:  # repeated numbers may be packed
-            tags.add((field.number, wire.LENGTH_DELIMITED))
-    return frozenset(tags)
-
-
-def _unknown_bytes(items: Sequence[Json], known: Set[tuple[int, int]], depth: int) -> bytes:
-    if depth > 100:
-        raise NumberError("groups are nested too deeply")
-    parts = []
-    for item in items:
-        if not isinstance(item, list) or len(item) != 3:
-            raise NumberError("an unknown field is a list of number, kind and value")
-        number, kind, data = integer(item[0], 1, 2**29 - 1), item[1], item[2]
-        if isinstance(kind, str) and (number, _WIRE_TYPES.get(kind)) in known:
-            raise NumberError(f"field {number} is known, and cannot stand under {UNKNOWN}")
-        if isinstance(kind, str) and kind in _KIND_LIMITS:
-            wire_type, bits = _KIND_LIMITS[kind]
-            parts.append(wire.encode_varint(number << 3 | wire_type))
-            number_value = integer(data, 0, 2**bits - 1)
-            is_varint = wire_type == wire.VARINT
-            parts.append(wire.encode_varint(number_value) if is_varint else number_value.to_bytes(bits // 8, "little"))
-        elif kind == "group":
-            body = _unknown_bytes(_list(data), frozenset(), depth + 1)
-            parts.append(wire.encode_varint(number << 3 | wire.START_GROUP) + body)
-            parts.append(wire.encode_varint(number << 3 | wire.END_GROUP))
-        elif kind == "bytes":
-            content = read_base64(data) if isinstance(data, dict) else String.read(data)
-            parts.append(wire.encode_varint(number << 3 | wire.LENGTH_DELIMITED))
-            parts.append(wire.encode_varint(len(content)) + content)
-        else:
-            raise NumberError("the kind of an unknown field is varint, fixed32, fixed64, bytes or group")
-    return b"".join(parts)

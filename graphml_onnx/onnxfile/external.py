@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 _NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
+_MAX_LOCATION = 4096  # what Linux takes as a path
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -143,6 +144,8 @@ def check_location(location: str) -> str:
     """
     if not location or set(location) & set("\\:\0") or any("\ud800" <= character <= "\udfff" for character in location):
         raise ValueError(f"the location {location!r} is not a relative path")
+    if len(location) > _MAX_LOCATION:
+        raise ValueError(f"the location {location[:40]!r}... is longer than {_MAX_LOCATION:,} characters")
     path = PurePosixPath(location)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise ValueError(f"the location {location!r} leads out of the model's folder")

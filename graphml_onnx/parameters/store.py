@@ -100,11 +100,19 @@ def check_name(name: str) -> None:
     Raises:
         PayloadError: it has a folder, a drive, or is no name at all.
     """
-    if not name or name in (".", "..") or set(name) & set("/\\:\0"):
+    if not name or name in (".", "..") or set(name) & set("/\\:\0") or not _is_encodable(name):
         raise PayloadError(
-            f"parameter_file is {name!r}, which is not a plain file name",
+            f"parameter_file is {name[:80]!r}, which is not a plain file name",
             remedy="the file must lie beside the GraphML",
         )
+
+
+def _is_encodable(name: str) -> bool:
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # surrogates
+        return False
+    return True
 
 
 def open_store(folder: Path, info: StoreInfo) -> FileSource:

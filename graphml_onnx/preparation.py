@@ -1,0 +1,247 @@
+"""Reads and understands a model before it is encoded: nothing is written here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+
+from graphml_onnx.codec.encoder import operators
+from graphml_onnx.codec.unknown import canonical_bytes
+from graphml_onnx.errors import ExternalDataError, GraphmlOnnxError, MetadataError, ModelError, UsageError
+from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, build_hierarchy, read_metadata
+from graphml_onnx.onnxfile.external import DataFile, check_range, external_tensors
+from graphml_onnx.onnxfile.schema import parse_model
+from graphml_onnx.onnxfile.skeleton import Skeleton, merged_payloads, split
+from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
+from graphml_onnx.onnxfile.wire import WireError
+from graphml_onnx.parameters.store import STRATEGIES, PayloadReference, Placement, StoreInfo
+from graphml_onnx.sniff import looks_like
+
+if TYPE_CHECKING:
+    import os
+    from contextlib import ExitStack
+
+    from graphml_onnx.results import Layout, ParameterStrategy
+
+DEFAULT_INLINE_LIMIT = 1024
+"""Tensors of up to this many bytes stand in the GraphML as numbers."""
+
+_LAYOUTS: tuple[Layout, ...] = ("nested", "flat")
+_HEAD = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a model is encoded; see `encode`."""
+
+    parameters: ParameterStrategy = "sidecar"
+    layout: Layout = "nested"
+    show_parameters: bool = False
+    inline_limit: int = DEFAULT_INLINE_LIMIT
+
+    def check(self) -> None:
+        """Raises UsageError for a value that is none."""
+        if self.parameters not in STRATEGIES:
+            raise UsageError(f"parameters is {self.parameters!r}, not one of {', '.join(STRATEGIES)}")
+        if self.layout not in _LAYOUTS:
+            raise UsageError(f"layout is {self.layout!r}, not one of {', '.join(_LAYOUTS)}")
+        if self.inline_limit < 0:
+            raise UsageError("inline_limit is negative", remedy="give a number of bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What is read: the model, its metadata, and the folder of its data files.
+
+    Attributes:
+        source: the model's bytes.
+        path: its file, or None for a model in memory.
+        metadata: the HTP metadata.
+        files: all files that are read.
+    """
+
+    source: Source
+    path: Path | None
+    metadata: HtpMetadata | None
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """A data file of the model, and its address in the store."""
+
+    file: DataFile
+    address: int
+
+    def reference(self, sha256: str) -> PayloadReference:
+        """What the GraphML says of it, given its digest."""
+        return PayloadReference(self.address, self.file.size, sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A model, read and understood, with nothing written yet.
+
+    Attributes:
+        inputs: what was read.
+        options: how it is to be encoded.
+        skeleton: the model without its payloads.
+        model: the skeleton, parsed; the exact message.
+        canonical: the canonical skeleton, or None where the skeleton itself is canonical.
+        hierarchy: modules, and the place of each operator.
+        externals: the model's data files.
+        store_size: size of the store in bytes.
+    """
+
+    inputs: Inputs
+    options: Options
+    skeleton: Skeleton
+    model: onnx.ModelProto
+    canonical: bytes | None
+    hierarchy: Hierarchy
+    externals: tuple[External, ...]
+    store_size: int
+
+    @property
+    def has_sidecar(self) -> bool:
+        """Whether there is anything to put into a sidecar."""
+        return self.options.parameters == "sidecar" and bool(self.skeleton.payloads or self.externals)
+
+    def store_info(self, sha256: str, checksum: str, sidecar: Path | None) -> StoreInfo:
+        """What the GraphML says of its store; of the model's and the sidecar's digest, the one that it needs."""
+        strategy = self.options.parameters
+        if strategy == "reference" and self.skeleton.payloads and self.inputs.path is not None:
+            return StoreInfo(strategy, self.inputs.path.name, self.inputs.source.size, sha256)
+        if sidecar is not None:
+            return StoreInfo(strategy, sidecar.name, self.store_size, checksum)
+        return StoreInfo(strategy, None, self.store_size if strategy == "embedded" else 0)
+
+
+def open_inputs(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None,
+    stack: ExitStack,
+) -> Inputs:
+    """Opens what `encode` reads; ``stack`` closes it."""
+    source: Source
+    if isinstance(model, onnx.ModelProto):
+        path = None
+        source = BytesSource(model.SerializeToString())
+    else:
+        path = Path(model)
+        source = stack.enter_context(FileSource.open(path))
+    files = [] if path is None else [path]
+    if metadata is None:
+        return Inputs(source, path, None, tuple(files))
+    if isinstance(metadata, Mapping):
+        content, name = _metadata_content(metadata), None
+    else:
+        name = Path(metadata)
+        files.append(name)
+        with FileSource.open(name, MetadataError) as file:
+            content = file.read(0, file.size)
+    return Inputs(source, path, read_metadata(content, name), tuple(files))
+
+
+def _metadata_content(metadata: Mapping[str, object]) -> bytes:
+    try:
+        return json.dumps(metadata, indent=2, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MetadataError(f"the metadata cannot be written as JSON: {error}") from None
+
+
+def prepare(inputs: Inputs, options: Options) -> Work:
+    """Reads and understands a model.
+
+    Args:
+        inputs: the model and its metadata.
+        options: how it is to be encoded.
+
+    Raises:
+        ModelError: it is no ONNX model, or beyond what protobuf reads back.
+        ExternalDataError: its data files are not what it says.
+    """
+    placement, skeleton, model, canonical = _read_model(inputs, options, frozenset())
+    if canonical is not None and (merged := merged_payloads(skeleton, canonical)):
+        placement, skeleton, model, canonical = _read_model(inputs, options, merged)
+    try:
+        externals = _find_externals(model, skeleton.data, inputs.path, placement)
+    except ExternalDataError as error:
+        raise error.at(file=inputs.path) from None
+    hierarchy = build_hierarchy(operators(model, skeleton.data), inputs.metadata)
+    return Work(
+        inputs,
+        options,
+        skeleton,
+        model,
+        canonical,
+        hierarchy,
+        externals,
+        placement.size,
+    )
+
+
+def _read_model(
+    inputs: Inputs, options: Options, keep: frozenset[int]
+) -> tuple[Placement, Skeleton, onnx.ModelProto, bytes | None]:
+    """Cuts and parses a model; ``keep`` names payloads that stay. The bytes are None where they are canonical."""
+    placement = Placement(options.parameters)
+    try:
+        skeleton = split(inputs.source, options.inline_limit, placement.place, keep)
+        model = parse_model(skeleton.data)
+    except WireError as error:
+        raise _not_onnx(inputs, error.message, f"byte {error.offset}") from None
+    except ValueError as error:
+        raise _not_onnx(inputs, str(error), None) from None
+    except GraphmlOnnxError as error:
+        raise error.at(file=inputs.path) from None
+    if not model.HasField("graph"):
+        raise _not_onnx(inputs, "it holds no graph", None)
+    canonical = canonical_bytes(model)
+    return placement, skeleton, model, None if canonical == skeleton.data else canonical
+
+
+def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:
+    head = inputs.source.read(0, min(_HEAD, inputs.source.size))
+    if not head:
+        return ModelError("the file is empty, not an ONNX model", file=inputs.path)
+    look = looks_like(head)
+    if look is not None:
+        return ModelError(f"is not an ONNX model; it looks like {look}", file=inputs.path)
+    return ModelError(
+        f"is not an ONNX model, or a damaged one: {reason}", file=inputs.path, place=place, remedy="export it again"
+    )
+
+
+def _find_externals(
+    model: onnx.ModelProto, skeleton: bytes, path: Path | None, placement: Placement
+) -> tuple[External, ...]:
+    found: dict[str, External] = {}
+    for tensor in external_tensors(model, skeleton):
+        if path is None:
+            raise tensor.fail("a model in memory has no folder", "save the model, and encode the file")
+        if tensor.location not in found:
+            try:
+                file = DataFile.find(path.parent, tensor.location)
+            except GraphmlOnnxError as error:
+                raise type(error)(
+                    f"external data of tensor {tensor.name!r}: {error.message}",
+                    file=error.file,
+                    place=tensor.path,
+                    remedy=error.remedy,
+                ) from None
+            if _is_model(file, path):
+                raise tensor.fail("the location is the model file itself")
+            found[tensor.location] = External(file, placement.place(0, file.size))
+        check_range(tensor, found[tensor.location].file.size)
+    return tuple(found.values())
+
+
+def _is_model(file: DataFile, path: Path) -> bool:
+    status = path.stat()
+    return file.identity == (status.st_dev, status.st_ino)
