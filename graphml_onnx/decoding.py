@@ -17,7 +17,7 @@ from graphml_onnx.errors import (
     writing_failed,
 )
 from graphml_onnx.files import Publication, StagedFile
-from graphml_onnx.loading import LoadedModel, load_graphml
+from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, load_graphml
 from graphml_onnx.onnxfile.external import open_external
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import MarkerError, Stored
@@ -84,7 +84,10 @@ def decode(
             model = load_graphml(source, path, stack, stage.advance, trust=trust, spool_folder=target.parent)
         if metadata_file is not None:
             _write_metadata(model, path, metadata_file)
-        store = open_payloads(model, folder, stack)
+        try:
+            store = open_payloads(model, folder, stack)
+        except PayloadError as error:
+            raise error.at(file=path) from None
         for output in (target, metadata_output):
             _check_not_store(output, store)
         with Stage(progress, "write model", model.size, "bytes") as stage, naming(path, store):
@@ -132,7 +135,9 @@ def naming(path: Path, store: Source) -> Iterator[None]:
     try:
         yield
     except PayloadError as error:
-        raise error.at(file=store.path if isinstance(store, FileSource) else path) from None
+        if not isinstance(store, FileSource):
+            raise error.at(file=path) from None
+        raise error.at(file=store.path, place=EMBEDDED_KEY if store.path == path else None) from None
     except (MarkerError, WireError) as error:
         raise GraphMLError(str(error), file=path, remedy="encode the model again") from None
 
@@ -161,7 +166,9 @@ def _check_edited(model: LoadedModel, path: Path, *, require_exact: bool, found:
     try:
         parse_model(model.skeleton)
     except ValueError as error:
-        raise GraphMLError(f"the edited model could not be read back: {error}", file=path) from None
+        raise GraphMLError(
+            f"the edited model could not be read back: {error}", file=path, remedy="take the last edit back"
+        ) from None
 
 
 def _write_metadata(model: LoadedModel, path: Path, staged: StagedFile) -> None:

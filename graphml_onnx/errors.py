@@ -44,8 +44,10 @@ class GraphmlOnnxError(Exception):
         self.place = place
         self.remedy = remedy
 
-    def at(self, *, file: str | os.PathLike[str] | None = None, place: str | None = None) -> GraphmlOnnxError:
-        """Fills in the file, and puts ``place`` in front of the place; returns the error for ``raise``.
+    def at(
+        self, *, file: str | os.PathLike[str] | None = None, place: str | None = None, remedy: str | None = None
+    ) -> GraphmlOnnxError:
+        """Fills in file and remedy, and puts ``place`` in front of the place; returns the error for ``raise``.
 
         Code deep in a message knows only its own field; each level on the way out adds its part.
         """
@@ -54,6 +56,8 @@ class GraphmlOnnxError(Exception):
         if place:
             joint = "" if self.place is None or self.place.startswith("[") else "."
             self.place = place if self.place is None else f"{place}{joint}{self.place}"
+        if self.remedy is None:
+            self.remedy = remedy
         return self
 
     def __str__(self) -> str:

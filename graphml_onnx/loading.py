@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
@@ -26,6 +25,7 @@ from graphml_onnx.strictjson import JsonError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import ExitStack
+    from pathlib import Path
 
     from graphml_onnx.parameters.transfer import Report
     from graphml_onnx.results import Trust
@@ -109,26 +109,28 @@ def load_graphml(
         GraphMLError: the file is not well-formed, not of this format, incomplete, or contradicts itself.
         PayloadError: an embedded store is not base64, or references lie outside their store.
     """
-    _check_head(source, path)
-    spool = _Spool(spool_folder, stack)
-    records = read_graphml(_Reading(source, report), path, TRUTH_KEYS - {EMBEDDED_KEY}, {EMBEDDED_KEY: spool.feed})
+    spool = _Spool(spool_folder, path, stack)
     try:
+        _check_head(source, path)
+        records = read_graphml(_Reading(source, report), path, TRUTH_KEYS - {EMBEDDED_KEY}, {EMBEDDED_KEY: spool.feed})
         graph = decode_graph(records, path, trust)
         try:
             return _load(graph, spool.close())
         except NumberError as error:
             raise GraphMLError(str(error), file=path, place=f"line {graph.line}") from None
-    except PayloadError as error:
-        raise error.at(file=path) from None
+    except (GraphMLError, PayloadError) as error:
+        raise error.at(file=path, remedy="correct the text there, or encode the model again") from None
 
 
 def _check_head(source: Source, path: Path) -> None:
     head = source.read(0, min(_HEAD, source.size))
     if not head:
-        raise GraphMLError("the file is empty", file=path)
+        raise GraphMLError("the file is empty", file=path, remedy="encode the model again")
     look = looks_like(head)
     if look not in (None, "XML", "GraphML", "text"):
-        raise GraphMLError(f"is not GraphML in UTF-8; it looks like {look}", file=path)
+        raise GraphMLError(
+            f"is not GraphML in UTF-8; it looks like {look}", file=path, remedy="give a file that g2o encode wrote"
+        )
 
 
 def _load(graph: DecodedGraph, embedded: FileSource | None) -> LoadedModel:
@@ -205,8 +207,8 @@ def _check_ranges(references: list[PayloadReference], size: int) -> None:
 class _Spool:
     """Unpacks an embedded store to a temporary file, which is only made when there is one."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._folder, self._stack = folder, stack
+    def __init__(self, folder: Path, graphml: Path, stack: ExitStack) -> None:
+        self._folder, self._graphml, self._stack = folder, graphml, stack
         self._decoder: Base64Decoder | None = None
 
     def feed(self, text: str) -> None:
@@ -232,4 +234,4 @@ class _Spool:
             descriptor = os.dup(self._file.fileno())
         except OSError as error:
             raise writing_failed(error, self._folder) from error
-        return self._stack.enter_context(FileSource(Path("embedded payloads"), descriptor, PayloadError))
+        return self._stack.enter_context(FileSource(self._graphml, descriptor, PayloadError))

@@ -172,7 +172,7 @@ def prepare(inputs: Inputs, options: Options) -> Work:
     try:
         externals = _find_externals(model, skeleton.data, inputs.path, placement)
     except ExternalDataError as error:
-        raise error.at(file=inputs.path) from None
+        raise error.at(file=inputs.path, remedy="export the model again") from None
     hierarchy = build_hierarchy(operators(model, skeleton.data), inputs.metadata)
     return Work(
         inputs,
@@ -209,10 +209,12 @@ def _read_model(
 def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:
     head = inputs.source.read(0, min(_HEAD, inputs.source.size))
     if not head:
-        return ModelError("the file is empty, not an ONNX model", file=inputs.path)
+        return ModelError("the file is empty, not an ONNX model", file=inputs.path, remedy="export it again")
     look = looks_like(head)
     if look is not None:
-        return ModelError(f"is not an ONNX model; it looks like {look}", file=inputs.path)
+        return ModelError(
+            f"is not an ONNX model; it looks like {look}", file=inputs.path, remedy="give a file that ends in .onnx"
+        )
     return ModelError(
         f"is not an ONNX model, or a damaged one: {reason}", file=inputs.path, place=place, remedy="export it again"
     )

@@ -171,7 +171,7 @@ class _Builder:
                 try:
                     message.MergeFromString(b"".join(parts))
                 except DecodeError:
-                    problem = f"nodes of kind {name} are nested deeper than protobuf reads (33 bodies within bodies)"
+                    problem = f"its {name}s are nested deeper than protobuf reads (33 bodies within bodies)"
                     self._collector.fail(compound.line, problem)
 
     def _sorted(self, members: Sequence[Members], name: str) -> list[bytes | WaitingOperator]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
@@ -238,13 +238,35 @@ class _KeyedField:
         elif form is Form.INTEGER:
             self.write, self.read = str, self._read_integer
         elif form is Form.JSON and field.message_type is not None and field.is_repeated:
-            self.write = self._write_lines
+            self.write, self.read = self._write_lines, self._read_lines
         self._write_item = codec.write
+        # Most operators have the attributes of many others. What refers to something elsewhere is not remembered.
+        self._known_items: dict[bytes, str] = {}
+        self._known_texts: dict[str, bytes] = {}
 
     def _write_lines(self, messages: object) -> str:
-        write = self._write_item
-        items = [write(message) for message in cast("list[Message]", messages)]
+        items = []
+        for message in cast("list[Message]", messages):
+            content = message.SerializeToString()
+            text = self._known_items.get(content)
+            if text is None:
+                text = self._write_item(message)
+                if _is_worth_keeping(text):
+                    _keep(self._known_items, content, text)
+            items.append(text)
         return f"[{items[0]}]" if len(items) == 1 else "[\n" + ",\n".join(items) + "\n]"
+
+    def _read_lines(self, message: Message, text: str) -> None:
+        content = self._known_texts.get(text)
+        if content is None:
+            if not _is_worth_keeping(text):
+                self._read(message, text)
+                return
+            alone = type(message)()
+            self._read(alone, text)
+            content = alone.SerializeToString()
+            _keep(self._known_texts, text, content)
+        message.MergeFromString(content)
 
     def _read(self, message: Message, text: str) -> None:
         self._read_json(message, parse(text))
@@ -255,6 +277,21 @@ class _KeyedField:
     def _read_integer(self, message: Message, text: str) -> None:
         value = parse(text)
         setattr(message, self.name, integer(value, -(2**63), 2**63 - 1))
+
+
+_MAX_KEPT, _MAX_KEPT_LENGTH = 4096, 512
+_Key = TypeVar("_Key")
+_Kept = TypeVar("_Kept")
+
+
+def _is_worth_keeping(text: str) -> bool:
+    return len(text) <= _MAX_KEPT_LENGTH and '"$' not in text
+
+
+def _keep(kept: dict[_Key, _Kept], key: _Key, value: _Kept) -> None:
+    if len(kept) >= _MAX_KEPT:
+        kept.clear()
+    kept[key] = value
 
 
 def _write_text(value: object) -> str:

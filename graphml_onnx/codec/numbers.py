@@ -91,7 +91,9 @@ def _special_bits(form: FloatFormat, value: str) -> int:
     digits = value.removeprefix("NaN:")
     if digits != value and len(digits) == 2 * form.bits.itemsize and set(digits) <= set("0123456789abcdef"):
         bits = int(digits, 16)
-        if not np.isnan(np.array(bits, form.bits).view(form.dtype)):
+        with np.errstate(invalid="ignore"):  # a signalling NaN, on its way through a wider format
+            is_nan = np.isnan(np.array(bits, form.bits).view(form.dtype))
+        if not is_nan:
             raise NumberError(f"{_shown(value)} is not a NaN of {form.dtype}")
         return bits
     raise NumberError(f"{_shown(value)} is neither a number nor NaN, Infinity, -Infinity or NaN:<bits>")

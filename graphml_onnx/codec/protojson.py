@@ -155,7 +155,7 @@ class _RawDataField:
         raw = tensor.raw_data
         if (payload := self._book.json(raw)) is not None:
             return payload
-        if has_numbers(tensor.data_type, len(raw)):
+        if has_numbers(tensor.data_type, raw):
             return raw_json(tensor.data_type, tensor.dims, raw)
         return base64_json(raw)
 
@@ -164,7 +164,7 @@ class _RawDataField:
         if not isinstance(value, list):
             content = self._book.marker(value)
             tensor.raw_data = read_base64(value) if content is None else content
-        elif has_numbers(tensor.data_type, 0):
+        elif has_numbers(tensor.data_type, b""):
             tensor.raw_data = raw_bytes(tensor.data_type, value)
         else:
             raise NumberError("the tensor's data_type has no numbers: use base64")

@@ -74,6 +74,8 @@ _BY_NAME = {
     "FLOAT8E5M2": _floats(float_format(ml_dtypes.float8_e5m2)),
     "FLOAT8E5M2FNUZ": _floats(float_format(ml_dtypes.float8_e5m2fnuz)),
     "FLOAT8E8M0": _floats(float_format(ml_dtypes.float8_e8m0fnu)),
+    "FLOAT6E2M3": _floats(float_format(ml_dtypes.float6_e2m3fn), bits=6),
+    "FLOAT6E3M2": _floats(float_format(ml_dtypes.float6_e3m2fn), bits=6),
     "FLOAT4E2M1": _floats(float_format(ml_dtypes.float4_e2m1fn), bits=4),
     "BOOL": _BOOL,
     **{f"INT{bits}": _signed(bits) for bits in (2, 4, 8, 16, 32, 64)},
@@ -82,10 +84,13 @@ _BY_NAME = {
 _ELEMENTS = {number: _BY_NAME[name] for name, number in onnx.TensorProto.DataType.items() if name in _BY_NAME}
 
 
-def has_numbers(data_type: int, size: int) -> bool:
-    """Whether ``size`` raw bytes of a tensor of this type can be written as numbers."""
+def has_numbers(data_type: int, raw: bytes) -> bool:
+    """Whether the raw bytes of a tensor of this type can be written as numbers."""
     elements = _ELEMENTS.get(data_type)
-    return elements is not None and size * 8 % elements.bits == 0
+    if elements is None:
+        return False
+    rest = len(raw) * 8 % elements.bits
+    return not rest or (elements.bits < 8 and raw[-1] >> (8 - rest) == 0)
 
 
 def raw_json(data_type: int, dims: Sequence[int], raw: bytes) -> str:
@@ -103,7 +108,7 @@ def raw_json(data_type: int, dims: Sequence[int], raw: bytes) -> str:
     else:
         values = _unpack(raw, elements.bits)
         count = math.prod(dims)
-        if 0 <= len(values) - count < 8 // elements.bits and not any(values[count:]):
+        if _packed_size(count, elements.bits) == len(raw) and not any(values[count:]):
             values = values[:count]
     write = elements.write
     return "[" + ",".join([write(value) for value in values]) + "]"
@@ -123,14 +128,17 @@ def raw_bytes(data_type: int, values: Sequence[Json]) -> bytes:
     return _pack(bits, elements.bits)
 
 
+def _packed_size(count: int, bits: int) -> int:
+    return (count * bits + 7) // 8
+
+
 def _unpack(raw: bytes, bits: int) -> list[int]:
-    mask = (1 << bits) - 1
-    return [byte >> shift & mask for byte in raw for shift in range(0, 8, bits)]
+    stream = np.unpackbits(np.frombuffer(raw, np.uint8), bitorder="little")
+    whole = stream[: len(stream) // bits * bits].reshape(-1, bits)
+    values: list[int] = (whole @ (1 << np.arange(bits))).tolist()
+    return values
 
 
 def _pack(values: Sequence[int], bits: int) -> bytes:
-    packed = bytearray((len(values) * bits + 7) // 8)
-    for index, value in enumerate(values):
-        position = index * bits
-        packed[position // 8] |= value << position % 8
-    return bytes(packed)
+    stream = np.array(values, np.uint8)[:, np.newaxis] >> np.arange(bits, dtype=np.uint8) & 1
+    return np.packbits(stream, bitorder="little").tobytes()

@@ -1,12 +1,12 @@
 """Reads GraphML as XML, node by node, from this project's writer or from any tool that saved it since.
 
 Nothing is taken from XML ids, nesting, or the order of the document. Hostile input is refused: any DOCTYPE (so no
-entities but XML's own five), any encoding but UTF-8, and nesting or text beyond the limits below.
+entities but XML's own five), any encoding but UTF-8, and nesting, text or markup beyond the limits below.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Never, Protocol
+from typing import TYPE_CHECKING, Never, Protocol, cast
 from xml.parsers import expat
 
 from graphml_onnx.errors import GraphMLError
@@ -22,6 +22,9 @@ MAX_DEPTH = 2_000
 
 MAX_TEXT = 1 << 31
 """Characters of one value that is held in memory."""
+
+MAX_MARKUP = 1 << 24
+"""Bytes of one tag, comment or processing instruction; expat may scan it again with each chunk."""
 
 _CHUNK = 1 << 18
 
@@ -46,7 +49,7 @@ def read_graphml(
         file: the file, open for reading.
         path: its name, for messages.
         node_keys: which values of nodes to keep, by attr.name; others are passed over.
-        streams: values of nodes that are handed over in pieces, as they are read, instead of being kept.
+        streams: values of nodes that are handed over in pieces, as they are read; what is kept is an empty text.
         edge_keys: which values of edges to keep.
 
     Yields:
@@ -79,6 +82,7 @@ class _Reader:
         self._names: dict[str, dict[str, str]] = {"node": {}, "edge": {}}  # key id -> attr.name, of the wanted keys
         self._declared: set[str] = set()
         self._depth = 0
+        self._fed = 0  # bytes
         self._open: list[NodeRecord | EdgeRecord] = []
         self._done: list[Record] = []
         self._text: list[str] = []  # what was read since the last value began
@@ -99,6 +103,9 @@ class _Reader:
     def feed(self, chunk: bytes) -> list[Record]:
         """Parses a chunk (an empty one ends the document) and gives what ended in it."""
         self._done = []
+        if self._fed == 0 and (b"\0" in chunk[:4] or chunk[:2] in (b"\xff\xfe", b"\xfe\xff")):
+            # expat would follow a byte order mark, or the pattern of zeros.
+            self._fail("is in another encoding than UTF-8", "only UTF-8 is read: convert the file")
         try:
             self._parser.Parse(chunk, not chunk)
         except expat.ExpatError as error:
@@ -109,6 +116,9 @@ class _Reader:
                 place=f"line {error.lineno}",
                 remedy="the file is cut off, damaged, or not GraphML in UTF-8",
             ) from None
+        self._fed += len(chunk)
+        if self._fed - self._parser.CurrentByteIndex > MAX_MARKUP:
+            self._fail(f"a tag, comment or processing instruction is longer than {MAX_MARKUP:,} bytes")
         if self._key is None:
             self._text.clear()
         elif sum(map(len, self._text)) > MAX_TEXT:
@@ -153,7 +163,13 @@ class _Reader:
         self._key = name
         self._text.clear()
         if name in self._streams:
-            self._parser.CharacterDataHandler = self._streams[name]
+            self._parser.CharacterDataHandler = self._on_streamed_text
+
+    def _on_streamed_text(self, text: str) -> None:
+        name = cast("str", self._key)
+        self._streams[name](text)
+        if not text.isspace():
+            self._open[-1].data[name] = ""  # only that there is one
 
     def _start_structure(self, kind: str, attributes: list[str]) -> None:
         if self._passing_over:
