@@ -63,18 +63,16 @@ class GraphMLWriter:
 
     def node(self, node_id: str, data: Data, appearance: Appearance) -> None:
         """A node without children."""
-        self._put(f'<node id="{node_id}">\n')
-        self._values(data)
-        self._put(self._drawing(appearance, group=False) + "</node>\n")
+        self._put_node(f'<node id="{node_id}">\n', data, f"{self._drawing(appearance, group=False)}</node>\n")
 
     def open_group(self, node_id: str, data: Data, appearance: Appearance) -> None:
         """A compound node; in the flat layout, a node like any other."""
         if not self._nested:
             self.node(node_id, data, appearance)
             return
-        self._put(f'<node id="{node_id}" yfiles.foldertype="group">\n')
-        self._values(data)
-        self._put(f'{self._drawing(appearance, group=True)}<graph id="{node_id}:" edgedefault="directed">\n')
+        graph = f'<graph id="{node_id}:" edgedefault="directed">\n'
+        opening = f'<node id="{node_id}" yfiles.foldertype="group">\n'
+        self._put_node(opening, data, self._drawing(appearance, group=True) + graph)
 
     def close_group(self) -> None:
         """Ends the compound node that was opened last."""
@@ -84,7 +82,7 @@ class GraphMLWriter:
     def edge(self, source: str, target: str, data: Data) -> None:
         """An edge; it stands in the root graph."""
         prefixes = self._edge_data
-        values = "".join([f"{prefixes[key]}{_xml(str(value))}</data>" for key, value in data.items()])
+        values = "".join([f"{prefixes[key]}{_escaped(str(value))}</data>" for key, value in data.items()])
         self._put(f'<edge source="{source}" target="{target}">{values}</edge>\n')
 
     def close(self) -> None:
@@ -92,16 +90,19 @@ class GraphMLWriter:
         self._put("</graph>\n</graphml>\n")
         self._flush()
 
-    def _values(self, data: Data) -> None:
+    def _put_node(self, opening: str, data: Data, closing: str) -> None:
         prefixes = self._node_data
+        parts = [opening]
         for key, value in data.items():
             if isinstance(value, str):
-                self._put(f"{prefixes[key]}{_xml(value)}</data>\n")
-            else:
-                self._put(prefixes[key])
+                parts.append(f"{prefixes[key]}{_escaped(value)}</data>\n")
+            else:  # too large for memory
+                self._put("".join(parts) + prefixes[key])
                 for piece in value:
                     self._put(_xml(piece))
-                self._put("</data>\n")
+                parts = ["</data>\n"]
+        parts.append(closing)
+        self._put("".join(parts))
 
     def _drawing(self, appearance: Appearance, *, group: bool) -> str:
         if not self._nested:
@@ -123,6 +124,11 @@ class GraphMLWriter:
         self._file.write("".join(self._parts).encode())
         self._parts.clear()
         self._size = 0
+
+
+def _escaped(text: str) -> str:
+    # Most values have nothing to escape, and looking is faster than replacing.
+    return _xml(text) if "&" in text or "<" in text or ">" in text else text
 
 
 def _label(appearance: Appearance) -> str:
