@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphml_onnx.codec.exactness import Residue, make_residue
+from graphml_onnx.codec.numbers import NumberError
+from graphml_onnx.parameters.store import PayloadReference
+from tests.strategies import wire
+from tests.strategies.models import models
+from tests.strategies.wire import serialise
+
+NONCE = b"0123456789abcdef"
+
+
+@given(original=st.binary(max_size=300), canonical=st.binary(max_size=300))
+def test_any_bytes_are_restored_from_any_others(original, canonical):
+    residue = make_residue(original, canonical, NONCE, [])
+    if original == canonical:
+        assert residue is None
+        return
+    again = Residue.from_text(residue.text())
+    assert again == residue
+    assert again.applies_to(canonical)
+    assert again.apply(canonical) == original
+
+
+@given(fields=models(), seed=st.integers(0, 2**32))
+def test_a_mutant_is_restored_from_its_model(fields, seed):
+    canonical, original = serialise(fields), serialise(wire.mutate(fields, random.Random(seed)))
+    residue = make_residue(original, canonical, NONCE, [])
+    if residue is not None:
+        assert Residue.from_text(residue.text()).apply(canonical) == original
+
+
+def test_a_few_changes_in_a_large_file_cost_a_few_bytes():
+    canonical = random.Random(1).randbytes(1_000_000)
+    original = canonical[:500_000] + b"!" + canonical[500_000:]
+    residue = make_residue(original, canonical, NONCE, [])
+    assert len(residue.patch) < 200
+    assert residue.apply(canonical) == original
+
+
+def test_a_residue_applies_to_nothing_else():
+    residue = make_residue(b"original", b"canonical bytes", NONCE, [])
+    assert not residue.applies_to(b"canonical byteS")
+
+
+def test_payloads_that_only_the_original_mentions_go_with_it():
+    references = [PayloadReference(0, 40, "a" * 64), PayloadReference(64, 50, "b" * 64)]
+    residue = make_residue(b"original", b"..." + NONCE + b"%016x" % 64 + b"...", NONCE, references)
+    assert residue.payloads == (references[0],)
+    assert Residue.from_text(residue.text()) == residue
+
+
+def _text(**changes: object) -> str:
+    value = json.loads(make_residue(b"original", b"canonical bytes", NONCE, []).text())
+    return json.dumps(value | changes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "{}",
+        '{"nonce":"0"}',
+        _text(extra=1),
+        _text(nonce="0123"),
+        _text(nonce="0123456789ABCDEF"),
+        _text(nonce=5),
+        _text(canonical_sha256=None),
+        _text(size=-1),
+        _text(size=2**40),
+        _text(size="1"),
+        _text(payloads={}),
+        _text(payloads=[{}]),
+        _text(patch="***"),
+        _text(patch=None),
+    ],
+)
+def test_what_is_no_residue_is_refused(text):
+    with pytest.raises(NumberError):
+        Residue.from_text(text)
+
+
+@pytest.mark.parametrize("patch", ["", "AAAA", "KLUv/SAA", "KLUv/QRYAQAAAA=="])
+def test_a_patch_that_is_no_frame_is_refused(patch):
+    with pytest.raises(NumberError):
+        Residue.from_text(_text(patch=patch)).apply(b"canonical bytes")
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 9, 2**30])
+def test_a_patch_of_another_size_is_refused(size):
+    with pytest.raises(NumberError, match="bytes instead of"):
+        Residue.from_text(_text(size=size)).apply(b"canonical bytes")
+
+
+def test_every_damaged_patch_gives_an_error_or_bytes_of_the_size():
+    """What it gives is compared with the digest of the file afterwards."""
+    residue = make_residue(b"original " * 20, b"canonical bytes " * 20, NONCE, [])
+    for position in range(len(residue.patch)):
+        for bit in range(8):
+            damaged = bytearray(residue.patch)
+            damaged[position] ^= 1 << bit
+            broken = Residue(NONCE, residue.canonical_sha256, residue.size, (), bytes(damaged))
+            with contextlib.suppress(NumberError):
+                assert len(broken.apply(b"canonical bytes " * 20)) == residue.size

@@ -1,0 +1,23 @@
+"""Hypothesis profiles, ``fast`` unless ``--hypothesis-profile=long`` is given; and the way to ``tests.strategies``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+# What tests share is imported as `tests.strategies`, `tests.roundtrip`, … from wherever pytest is started.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+_ALWAYS = {
+    "deadline": None,  # machines are shared
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    "print_blob": True,
+}
+
+# The same examples each time in CI, so that a change is judged by what it changes.
+settings.register_profile("fast", max_examples=100, derandomize=os.environ.get("CI") == "true", **_ALWAYS)
+settings.register_profile("long", max_examples=20_000, **_ALWAYS)
+settings.load_profile("fast")

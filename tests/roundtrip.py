@@ -1,0 +1,102 @@
+"""The round trip of one model: in memory, which is fast, or through files and the public functions."""
+
+from __future__ import annotations
+
+import io
+import re
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphml_onnx import decode, encode
+from graphml_onnx.encoding import write_graph
+from graphml_onnx.loading import load_graphml
+from graphml_onnx.onnxfile.source import BytesSource
+from graphml_onnx.parameters.lanes import Lane
+from graphml_onnx.parameters.transfer import StoreWriter, assemble, collect
+from graphml_onnx.preparation import Inputs, Options, prepare
+
+if TYPE_CHECKING:
+    from graphml_onnx.results import Layout, ParameterStrategy
+
+_MODEL = Path("model.onnx")
+_SPOOL = Path(tempfile.gettempdir())
+_RESIDUE = re.compile(b'<data key="residue">([^<]*)')
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """What came of it: the graph, the model that was decoded from it, and what was said of them."""
+
+    graphml: bytes
+    decoded: bytes
+    exact: bool
+    residue_bytes: int
+
+
+def through_memory(
+    data: bytes,
+    parameters: ParameterStrategy = "sidecar",
+    layout: Layout = "nested",
+    *,
+    show_parameters: bool = False,
+    inline_limit: int = 1024,
+) -> Trip:
+    """Encodes and decodes without files and without the self-check; raises what the library raises."""
+    with ExitStack() as stack:
+        inputs = Inputs(BytesSource(data), _MODEL, None, (_MODEL,))
+        work = prepare(inputs, Options(parameters, layout, show_parameters, inline_limit))
+        sidecar = io.BytesIO()
+        with Lane(threaded=False) as lane:
+            store = StoreWriter(sidecar, lane) if work.has_sidecar else None
+            collected = collect(inputs.source, work.skeleton.payloads, store, _ignore)
+            checksum = "" if store is None else store.finish()
+        info = work.store_info(collected.sha256, checksum, Path("model.onnxdata") if work.has_sidecar else None)
+        graphml = io.BytesIO()
+        write_graph(work, graphml, info, collected.sha256, collected.references, [], None, embed=True)
+        residue = _RESIDUE.search(graphml.getvalue())
+
+        loaded = load_graphml(
+            BytesSource(graphml.getvalue()),
+            Path("model.graphml"),
+            stack,
+            _ignore,
+            trust=None,
+            spool_folder=_SPOOL,
+        )
+        kept = {"sidecar": BytesSource(sidecar.getvalue()), "embedded": loaded.embedded, "reference": inputs.source}
+        decoded = io.BytesIO()
+        store = kept[parameters]
+        sha256 = assemble(loaded.pieces(), loaded.references, store, decoded, _ignore, threaded=False)
+        residue_bytes = 0 if residue is None else len(residue[1])
+        return Trip(graphml.getvalue(), decoded.getvalue(), sha256 == loaded.sha256, residue_bytes)
+
+
+def _ignore(_: int) -> None:
+    pass
+
+
+def through_files(
+    data: bytes,
+    folder: Path,
+    parameters: ParameterStrategy = "sidecar",
+    layout: Layout = "nested",
+    *,
+    show_parameters: bool = False,
+) -> Trip:
+    """Encodes and decodes with the public functions, without the self-check, so that the caller finds differences."""
+    model, graph, copy = folder / "model.onnx", folder / "model.graphml", folder / "copy.onnx"
+    model.write_bytes(data)
+    encoded = encode(
+        model,
+        graph,
+        parameters=parameters,
+        layout=layout,
+        show_parameters=show_parameters,
+        overwrite=True,
+        self_check=False,
+    )
+    decoded = decode(graph, copy, overwrite=True)
+    return Trip(graph.read_bytes(), copy.read_bytes(), decoded.exact, encoded.residue_bytes)
