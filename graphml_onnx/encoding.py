@@ -14,6 +14,7 @@ from graphml_onnx.codec.scalars import PayloadBook
 from graphml_onnx.errors import (
     GraphmlOnnxError,
     RoundTripError,
+    StorageError,
     UsageError,
     writing_failed,
 )
@@ -335,6 +336,8 @@ def _check(work: Work, graph: StagedFile, sidecar: StagedFile | None, target: Pa
         with Stage(progress, "check", total, "bytes") as stage:
             try:
                 model = load_graphml(source, target, stack, stage.advance, trust=None, spool_folder=target.parent)
+            except StorageError:
+                raise
             except GraphmlOnnxError as error:
                 raise _failed(work, f"what was written cannot be read: {error}") from error
             store = _written_store(work, model, sidecar, stack)

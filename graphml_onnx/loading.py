@@ -215,7 +215,7 @@ class _Spool:
         if self._decoder is None:
             try:
                 # The stack closes it.
-                self._file = self._stack.enter_context(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115
+                self._file = self._stack.enter_context(tempfile.TemporaryFile(dir=self._folder, buffering=0))  # noqa: SIM115
             except OSError as error:
                 raise writing_failed(error, self._folder) from error
             self._decoder = Base64Decoder(self._file)

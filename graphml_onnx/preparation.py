@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from graphml_onnx.codec.encoder import operators
-from graphml_onnx.codec.unknown import canonical_bytes
+from graphml_onnx.codec.unknown import canonical_unknown, drop_unknown
 from graphml_onnx.errors import ExternalDataError, GraphmlOnnxError, MetadataError, ModelError, UsageError
 from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, build_hierarchy, read_metadata
 from graphml_onnx.onnxfile.external import DataFile, check_range, external_tensors
@@ -202,7 +202,11 @@ def _read_model(
         raise error.at(file=inputs.path) from None
     if not model.HasField("graph"):
         raise _not_onnx(inputs, "it holds no graph", None)
-    canonical = canonical_bytes(model)
+    canonical = model.SerializeToString()
+    if drop_unknown(model):  # then this message is spoilt: parsing again is rare, and cheaper than a copy each time
+        model = parse_model(skeleton.data)
+        canonical_unknown(model)
+        canonical = model.SerializeToString()
     return placement, skeleton, model, None if canonical == skeleton.data else canonical
 
 

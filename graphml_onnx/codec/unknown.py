@@ -72,23 +72,22 @@ def read_unknown(message: Message, value: Json) -> None:
     message.MergeFromString(_unknown_bytes(list_of(value), _known_tags(schema.descriptor_of(message)), 0))
 
 
-def canonical_bytes(message: Message) -> bytes:
-    """What a message has become once it was JSON: protobuf's own bytes, with unknown fields canonical as well.
+def drop_unknown(message: Message) -> bool:
+    """Drops the unknown fields of a message and of all messages within; returns whether there were any."""
+    size = message.ByteSize()
+    message.DiscardUnknownFields()
+    return message.ByteSize() != size
 
-    protobuf itself keeps unknown fields as they were written, over-long numbers included.
+
+def canonical_unknown(message: Message) -> None:
+    """Writes the unknown fields of a message, and of all messages within, as they come back from JSON.
+
+    protobuf itself keeps them as they were written, over-long numbers included.
     """
-    serialised = message.SerializeToString()
-    copy = type(message)()
-    copy.CopyFrom(message)
-    copy.DiscardUnknownFields()
-    if copy.ByteSize() == len(serialised):
-        return serialised
-    copy.CopyFrom(message)
-    unknown = [(part, text) for part in _messages_in(copy) if (text := unknown_json(part))]
-    copy.DiscardUnknownFields()
+    unknown = [(part, text) for part in _messages_in(message) if (text := unknown_json(part))]
+    message.DiscardUnknownFields()
     for part, text in unknown:
         read_unknown(part, parse(text))
-    return copy.SerializeToString()
 
 
 def _messages_in(message: Message) -> Iterator[Message]:

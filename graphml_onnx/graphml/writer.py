@@ -142,7 +142,8 @@ def _width(label: str) -> int:
 def _draw_node(appearance: Appearance) -> str:
     return (
         f'  <data key="{_GRAPHICS_KEY}"><y:ShapeNode>'
-        f'<y:Geometry height="30" width="{_width(appearance.label)}"/><y:Fill color="{appearance.fill}"/>'
+        # networkx cannot write again what it reads of a node without a position.
+        f'<y:Geometry height="30" width="{_width(appearance.label)}" x="0" y="0"/><y:Fill color="{appearance.fill}"/>'
         f'<y:NodeLabel>{_label(appearance)}</y:NodeLabel><y:Shape type="{appearance.shape}"/>'
         "</y:ShapeNode></data>\n"
     )

@@ -63,7 +63,7 @@ def read_metadata(data: bytes, file: str | os.PathLike[str] | None) -> HtpMetada
     except JsonError as error:
         raise MetadataError(str(error), file=file, remedy="export the metadata again") from None
     except MetadataError as error:
-        raise error.at(file=file) from None
+        raise error.at(file=file, remedy="export the metadata again") from None
 
 
 def _metadata(text: str, file: str | None) -> HtpMetadata:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import binascii
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from graphml_onnx.errors import PayloadError
+from graphml_onnx.parameters.transfer import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from graphml_onnx.parameters.transfer import RawFile
 
 _LINE_BYTES = 3 * 1024  # 4,096 characters: a change of one weight is a change of one line
 
@@ -46,7 +49,7 @@ class Base64Decoder:
         file: takes the bytes.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: RawFile) -> None:
         self._file = file
         self._pending = ""
         self._ended = False
@@ -71,7 +74,7 @@ class Base64Decoder:
         except ValueError:
             raise PayloadError("the embedded payloads are not base64") from None
         self._ended = compact[whole - 1] == "="
-        self._file.write(data)
+        write_all(self._file, data)
         self.size += len(data)
 
     def close(self) -> None:
