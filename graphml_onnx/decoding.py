@@ -24,8 +24,8 @@ from graphml_onnx.onnxfile.skeleton import MarkerError, Stored
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.lanes import WINDOW
-from graphml_onnx.parameters.store import check_gaps, open_store, sha256_of
-from graphml_onnx.parameters.transfer import assemble
+from graphml_onnx.parameters.store import open_store, sha256_of
+from graphml_onnx.parameters.transfer import assemble, check_digest, check_payloads
 from graphml_onnx.progress import Stage
 from graphml_onnx.results import DecodeResult, Progress, Trust
 
@@ -95,6 +95,8 @@ def decode(
         exact = sha256 == model.sha256
         findings = list(model.findings)
         if not exact:
+            with naming(path, store):
+                check_payloads(model.references.values(), store)
             _check_edited(model, path, require_exact=require_exact, found=sha256)
         external = _Externals(model, folder, folders)
         with naming(path, store):
@@ -123,10 +125,7 @@ def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack) -> Source:
         return BytesSource(b"")
     if model.store.file is None:
         raise PayloadError("the GraphML has payloads, but does not say where", remedy="encode the model again")
-    store = stack.enter_context(open_store(folder, model.store))
-    if model.store.strategy == "sidecar":
-        check_gaps(store, model.store, [*model.references.values(), *(file.content for file in model.externals)])
-    return store
+    return stack.enter_context(open_store(folder, model.store, model.stored))
 
 
 @contextmanager
@@ -286,7 +285,8 @@ class _Externals:
         self._folders.make(PurePosixPath(file.location))
         staged = publication.stage(path)
         references = {file.content.offset: file.content}
-        _write([Stored(file.content.offset)], references, store, staged, stage, file.content.length)
+        found = _write([Stored(file.content.offset)], references, store, staged, stage, file.content.length)
+        check_digest(file.content, found)
         staged.file.close()  # a model may have more data files than a process may have open
         self.written = (*self.written, path)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -27,7 +28,7 @@ from graphml_onnx.onnxfile.skeleton import Payload, Stored
 from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.embedded import encode_base64, encoded_size
 from graphml_onnx.parameters.lanes import WINDOW, Lane
-from graphml_onnx.parameters.store import PayloadReference, StoreInfo
+from graphml_onnx.parameters.store import PayloadReference, StoreInfo, store_checksum
 from graphml_onnx.parameters.transfer import StoreWriter, collect, first_difference, read_payloads, write_all
 from graphml_onnx.preparation import DEFAULT_INLINE_LIMIT, Options, Work, open_inputs, prepare
 from graphml_onnx.progress import Stage
@@ -118,7 +119,7 @@ def preview(
         references = [PayloadReference(p.address, p.length, _NO_DIGEST) for p in work.skeleton.payloads]
         externals = [ExternalFile(e.file.location, e.reference(_NO_DIGEST)) for e in work.externals]
         counter = _Counter()
-        info = work.store_info(_NO_DIGEST, _NO_DIGEST, sidecar)
+        info = work.store_info(_NO_DIGEST, sidecar)
         counts, _ = write_graph(work, counter, info, _NO_DIGEST, references, externals, None, embed=False)
         outputs = [target] if sidecar is None else [target, sidecar]
         embedded = encoded_size(work.store_size) if parameters == "embedded" else 0
@@ -238,6 +239,7 @@ def _about(
     }
     if info.file is not None:
         about["parameter_file"] = escape(info.file)
+    if info.checksum:
         about["parameter_checksum"] = info.checksum
     if info.size:
         about["parameter_size"] = str(info.size)
@@ -275,12 +277,15 @@ def encode_prepared(
     sidecar = None if sidecar_path is None else publication.stage(sidecar_path)
     graph = publication.stage(target)
     try:
-        sha256, references, externals, checksum = _move_payloads(work, sidecar, progress)
+        sha256, references, externals = _move_payloads(work, sidecar, progress)
     except OSError as error:
         raise writing_failed(error, target if sidecar_path is None else sidecar_path) from error
+    checksum = store_checksum([*references, *(file.content for file in externals)])
     if sidecar is not None:
         sidecar.alias_digest = checksum
-    info = work.store_info(sha256, checksum, sidecar_path)
+        # The disk gets to work while the graph is written and checked; publication waits for what is left.
+        stack.enter_context(Lane(threaded=work.store_size > WINDOW)).run(partial(_start_sync, sidecar))
+    info = work.store_info(checksum, sidecar_path)
     with Stage(progress, "write graph", len(work.model.graph.node), "nodes") as stage:
         try:
             counts, residue_bytes = write_graph(
@@ -308,24 +313,30 @@ def encode_prepared(
 
 def _move_payloads(
     work: Work, sidecar: StagedFile | None, progress: Progress | None
-) -> tuple[str, Sequence[PayloadReference], Sequence[ExternalFile], str]:
+) -> tuple[str, Sequence[PayloadReference], Sequence[ExternalFile]]:
     """Hashes the model and its payloads, and copies them into the sidecar.
 
     Returns:
-        The model's digest, the payloads, the data files, and the sidecar's digest.
+        The model's digest, the payloads, and the data files.
     """
     total = work.inputs.source.size + sum(external.file.size for external in work.externals)
     externals = []
-    with Stage(progress, "payloads", total, "bytes") as stage, Lane(threaded=total > WINDOW) as lane:
-        store = None if sidecar is None else StoreWriter(sidecar.file, lane)
+    with Stage(progress, "payloads", total, "bytes") as stage:
+        store = None if sidecar is None else StoreWriter(sidecar.file)
         collected = collect(work.inputs.source, work.skeleton.payloads, store, stage.advance)
         for external in work.externals:
             payloads = [Payload(0, external.file.size, external.address)] if external.file.size else []
             with external.file.open() as source:
                 digest = collect(source, payloads, store, stage.advance).sha256
             externals.append(ExternalFile(external.file.location, external.reference(digest)))
-        checksum = "" if store is None else store.finish()
-    return collected.sha256, collected.references, externals, checksum
+        if store is not None:
+            store.finish()
+    return collected.sha256, collected.references, externals
+
+
+def _start_sync(staged: StagedFile) -> None:
+    with suppress(OSError, ValueError):  # publication does it again, and reports what is wrong
+        os.fsync(staged.file.fileno())
 
 
 def _check(work: Work, graph: StagedFile, sidecar: StagedFile | None, target: Path, progress: Progress | None) -> None:
@@ -341,7 +352,7 @@ def _check(work: Work, graph: StagedFile, sidecar: StagedFile | None, target: Pa
             except GraphmlOnnxError as error:
                 raise _failed(work, f"what was written cannot be read: {error}") from error
             store = _written_store(work, model, sidecar, stack)
-            difference = first_difference(model.pieces(), model.references, store, work.inputs.source)
+            difference = first_difference(model.pieces(), model.references, store, work.inputs.source, stage.advance)
             if difference is not None:
                 place = f"byte {difference}"
                 raise _failed(work, f"differs in {locate(work.inputs.source, difference) or 'its end'}", place)
@@ -351,7 +362,7 @@ def _check(work: Work, graph: StagedFile, sidecar: StagedFile | None, target: Pa
                 if kept is not None:
                     references = {file.content.offset: file.content}
                     with external.file.open() as original:
-                        difference = first_difference(pieces, references, kept, original)
+                        difference = first_difference(pieces, references, kept, original, stage.advance)
                     if difference is not None:
                         raise _failed(work, f"the data file {external.file.location} differs", f"byte {difference}")
             expected = None if work.inputs.metadata is None else work.inputs.metadata.text.encode()

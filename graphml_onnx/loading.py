@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,12 @@ class LoadedModel:
         return join(self.skeleton, self.nonce, lengths)
 
     @property
+    def stored(self) -> tuple[PayloadReference, ...]:
+        """All payloads and data files in the store."""
+        kept = () if self.store.strategy == "reference" else tuple(file.content for file in self.externals)
+        return (*self.references.values(), *kept)
+
+    @property
     def size(self) -> int:
         """About how many bytes the ONNX file has; for progress."""
         return len(self.skeleton) + sum(reference.length for reference in self.references.values())
@@ -136,14 +143,18 @@ def _check_head(source: Source, path: Path) -> None:
 def _load(graph: DecodedGraph, embedded: FileSource | None) -> LoadedModel:
     texts = graph.texts
     store = _store_info(texts)
-    externals = read_externals(texts["external_files"]) if "external_files" in texts else ()
+    with _within("external_files"):
+        externals = read_externals(texts["external_files"]) if "external_files" in texts else ()
     skeleton, nonce, references = graph.skeleton, graph.nonce, dict(graph.references)
     findings: list[str] = []
     if "residue" in texts:
-        residue = Residue.from_text(texts["residue"])
-        canonical = skeleton.replace(nonce, residue.nonce)
-        if residue.applies_to(canonical):
-            skeleton, nonce = residue.apply(canonical), residue.nonce
+        with _within("residue"):
+            residue = Residue.from_text(texts["residue"])
+            canonical = skeleton.replace(nonce, residue.nonce)
+            applies = residue.applies_to(canonical)
+            original = residue.apply(canonical) if applies else b""
+        if applies:
+            skeleton, nonce = original, residue.nonce
             references |= {reference.offset: reference for reference in residue.payloads}
         else:
             findings.append("the graph was edited: fields are written in protobuf's own order and width from now on")
@@ -163,11 +174,18 @@ def _load(graph: DecodedGraph, embedded: FileSource | None) -> LoadedModel:
     )
 
 
-def _text(texts: Mapping[str, str], key: str) -> str | None:
+@contextmanager
+def _within(key: str) -> Iterator[None]:
+    """Puts the key in front of what is wrong with its text."""
     try:
-        return unescape(texts[key]) if key in texts else None
-    except JsonError as error:
+        yield
+    except (JsonError, NumberError) as error:
         raise NumberError(f"{key}: {error}") from None
+
+
+def _text(texts: Mapping[str, str], key: str) -> str | None:
+    with _within(key):
+        return unescape(texts[key]) if key in texts else None
 
 
 def _metadata(texts: Mapping[str, str]) -> bytes | None:
@@ -187,7 +205,11 @@ def _store_info(texts: Mapping[str, str]) -> StoreInfo:
         raise NumberError(f"parameter_size: {size!r} is not a number of bytes")
     file = _text(texts, "parameter_file")
     checksum = _text(texts, "parameter_checksum") or ""
-    if file is not None and (len(checksum) != 64 or not set(checksum) <= set("0123456789abcdef")):
+    if (
+        file is not None
+        and strategy == "sidecar"
+        and (len(checksum) != 64 or not set(checksum) <= set("0123456789abcdef"))
+    ):
         raise NumberError("parameter_checksum: is not a SHA-256 in lower-case hexadecimal digits")
     return StoreInfo(strategy, file, int(size), checksum)
 

@@ -112,11 +112,11 @@ class Work:
         """Whether there is anything to put into a sidecar."""
         return self.options.parameters == "sidecar" and bool(self.skeleton.payloads or self.externals)
 
-    def store_info(self, sha256: str, checksum: str, sidecar: Path | None) -> StoreInfo:
-        """What the GraphML says of its store; of the model's and the sidecar's digest, the one that it needs."""
+    def store_info(self, checksum: str, sidecar: Path | None) -> StoreInfo:
+        """What the GraphML says of its store, given the checksum and name of the sidecar."""
         strategy = self.options.parameters
         if strategy == "reference" and self.skeleton.payloads and self.inputs.path is not None:
-            return StoreInfo(strategy, self.inputs.path.name, self.inputs.source.size, sha256)
+            return StoreInfo(strategy, self.inputs.path.name, self.inputs.source.size)
         if sidecar is not None:
             return StoreInfo(strategy, sidecar.name, self.store_size, checksum)
         return StoreInfo(strategy, None, self.store_size if strategy == "embedded" else 0)

@@ -14,7 +14,7 @@ from graphml_onnx import decode, encode
 from graphml_onnx.encoding import write_graph
 from graphml_onnx.loading import load_graphml
 from graphml_onnx.onnxfile.source import BytesSource
-from graphml_onnx.parameters.lanes import Lane
+from graphml_onnx.parameters.store import store_checksum
 from graphml_onnx.parameters.transfer import StoreWriter, assemble, collect
 from graphml_onnx.preparation import Inputs, Options, prepare
 
@@ -49,11 +49,12 @@ def through_memory(
         inputs = Inputs(BytesSource(data), _MODEL, None, (_MODEL,))
         work = prepare(inputs, Options(parameters, layout, show_parameters, inline_limit))
         sidecar = io.BytesIO()
-        with Lane(threaded=False) as lane:
-            store = StoreWriter(sidecar, lane) if work.has_sidecar else None
-            collected = collect(inputs.source, work.skeleton.payloads, store, _ignore)
-            checksum = "" if store is None else store.finish()
-        info = work.store_info(collected.sha256, checksum, Path("model.onnxdata") if work.has_sidecar else None)
+        store = StoreWriter(sidecar) if work.has_sidecar else None
+        collected = collect(inputs.source, work.skeleton.payloads, store, _ignore)
+        if store is not None:
+            store.finish()
+        checksum = store_checksum(collected.references)
+        info = work.store_info(checksum, Path("model.onnxdata") if work.has_sidecar else None)
         graphml = io.BytesIO()
         write_graph(work, graphml, info, collected.sha256, collected.references, [], None, embed=True)
         residue = _RESIDUE.search(graphml.getvalue())

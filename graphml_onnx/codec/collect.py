@@ -111,7 +111,7 @@ class Collector:
         self._places: dict[str, int] = {"": MAIN_BODY}  # by the node_id that members name as their parent
         self._lines: dict[str, int] = {}  # of every node_id
         self._numbers: dict[str, int] = {}  # of every XML id
-        self._seen: set[int] = set()
+        self._seen: dict[int, int] = {}  # line of every node, by the number of its XML id
         self._flow = Dataflow()
         self._edge_source, self._edge_target, self._edge_line = array("i"), array("i"), array("q")
         self._take = {
@@ -169,7 +169,7 @@ class Collector:
         number = self._numbers.setdefault(record.node_id, len(self._numbers))
         if number in self._seen:
             self.fail(record.line, f"a second node has the id {record.node_id!r}")
-        self._seen.add(number)
+        self._seen[number] = record.line
         kind = record.data.get("kind")
         if kind == "frame":
             return  # drawn around an operator and its bodies; nobody's parent
@@ -404,13 +404,13 @@ class Collector:
         def ends(pair: int) -> str:
             return f"{names[pair >> 32]} -> {names[pair & 0xFFFFFFFF]}"
 
-        surplus = list(present - wanted)
-        problems = [f"line {lines[pair]}: no input says {ends(pair)}" for pair in surplus]
-        problems += [f"no edge says {ends(pair)}" for pair in wanted - present]
+        problems = [(lines[pair], f"no input says {ends(pair)}") for pair in present - wanted]
+        problems += [(self._seen[pair & 0xFFFFFFFF], f"no edge says {ends(pair)}") for pair in wanted - present]
+        shown = "; ".join(f"line {line}: {problem}" for line, problem in problems[:_SHOWN])
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise GraphMLError(
-            f"the edges disagree with the operators' inputs and outputs: {'; '.join(problems[:_SHOWN])}{more}",
+            f"the edges disagree with the operators' inputs and outputs: {shown}{more}",
             file=self._path,
-            place=f"line {lines[surplus[0]]}" if surplus else None,
+            place=f"line {problems[0][0]}",
             remedy="correct them, or pass --trust nodes to go by the inputs and outputs",
         )

@@ -62,7 +62,7 @@ _TABLE = (
     _truth("parameter_strategy", "sidecar, embedded or reference"),
     _truth("parameter_file", "name of the file that holds the payloads"),
     _truth("parameter_size", "size in bytes of the store of payloads"),
-    _truth("parameter_checksum", "SHA-256 of the store of payloads"),
+    _truth("parameter_checksum", "what identifies a sidecar"),
     *_field_keys(),
     _truth("tensor", "TensorProto of an initializer that is shown as a node"),
     _truth("external_files", "data files of the model"),

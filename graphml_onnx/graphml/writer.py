@@ -99,7 +99,7 @@ class GraphMLWriter:
             else:  # too large for memory
                 self._put("".join(parts) + prefixes[key])
                 for piece in value:
-                    self._put(_xml(piece))
+                    self._put(_escaped(piece))
                 parts = ["</data>\n"]
         parts.append(closing)
         self._put("".join(parts))

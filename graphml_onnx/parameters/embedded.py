@@ -62,18 +62,21 @@ class Base64Decoder:
         Raises:
             PayloadError: it is not base64.
         """
-        compact = self._pending + "".join(text.split())
-        whole = len(compact) // 4 * 4
-        self._pending = compact[whole:]
-        if not whole:
-            return
-        if self._ended:
-            raise PayloadError("the embedded payloads go on after their end")
         try:
-            data = binascii.a2b_base64(compact[:whole], strict_mode=True)
-        except ValueError:
-            raise PayloadError("the embedded payloads are not base64") from None
-        self._ended = compact[whole - 1] == "="
+            self._decode(self._pending + text.replace("\n", ""))
+        except ValueError:  # a tool wrapped or indented it in its own way
+            try:
+                self._decode("".join((self._pending + text).split()))
+            except ValueError:
+                raise PayloadError("the embedded payloads are not base64") from None
+
+    def _decode(self, text: str) -> None:
+        whole = len(text) // 4 * 4
+        if whole and self._ended:
+            raise PayloadError("the embedded payloads go on after their end")
+        data = binascii.a2b_base64(text[:whole], strict_mode=True)
+        self._pending = text[whole:]
+        self._ended = self._ended or text[whole - 1 : whole] == "="
         write_all(self._file, data)
         self.size += len(data)
 

@@ -1,6 +1,6 @@
-"""Work beside the copy: hashing on other threads while the main one reads and writes.
+"""Work beside the copy: reading and hashing on other threads while the main one writes.
 
-hashlib releases the interpreter's lock for large data, so that two cores hash and copy at the same time.
+hashlib and the system's calls release the interpreter's lock, so that two cores hash and copy at the same time.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
+
+_Item = TypeVar("_Item")
 
 WINDOW = 1 << 22
 """Bytes that are read, hashed and written at a time."""
@@ -53,6 +55,19 @@ class Lane:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+
+
+def ahead(items: Iterable[_Item], *, threaded: bool) -> Iterator[_Item]:
+    """The same items, each made on another thread while the one before it is used."""
+    if not threaded:
+        yield from items
+        return
+    iterator = iter(items)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        following = pool.submit(next, iterator, None)
+        while (item := following.result()) is not None:
+            following = pool.submit(next, iterator, None)
+            yield item
 
 
 class Digest:

@@ -18,7 +18,7 @@ from graphml_onnx.files import candidates
 from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from graphml_onnx.results import ParameterStrategy
@@ -85,7 +85,7 @@ class StoreInfo:
         strategy: how the payloads are kept.
         file: name of the file that holds them, without a folder; None for embedded, and where there are none.
         size: size of the store in bytes.
-        checksum: SHA-256 of the store, in lower-case hexadecimal digits.
+        checksum: `store_checksum` of a sidecar; empty for other strategies.
     """
 
     strategy: ParameterStrategy
@@ -115,31 +115,57 @@ def _is_encodable(name: str) -> bool:
     return True
 
 
-def open_store(folder: Path, info: StoreInfo) -> FileSource:
+def store_checksum(references: Iterable[PayloadReference]) -> str:
+    """What identifies a sidecar: SHA-256 over a line for each payload, by offset.
+
+    A line is offset, length and SHA-256 of the payload with a space between them, and ends with a line feed.
+    """
+    digest = hashlib.sha256()
+    for reference in sorted(references, key=lambda reference: reference.offset):
+        digest.update(f"{reference.offset} {reference.length} {reference.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def open_store(folder: Path, info: StoreInfo, references: Sequence[PayloadReference]) -> FileSource:
     """Opens the file that holds the payloads.
 
     A writer that was killed while it replaced a pair leaves the new sidecar under its alias: both names are tried,
-    and the one with the right digest is taken.
+    and the one with the right content is taken.
 
     Args:
         folder: where the GraphML lies.
         info: what it says of its store; its ``file`` is not None.
+        references: all payloads and data files in the store.
 
     Raises:
-        PayloadError: there is no such file, it is a symbolic link, or no candidate has the right size.
+        PayloadError: there is no such file, it is a symbolic link, or no candidate has the right size; bytes between
+            the payloads of a sidecar were changed.
     """
     name = cast("str", info.file)
     check_name(name)
-    names = candidates(folder / name, info.checksum) if info.strategy == "sidecar" else (folder / name,)
-    present = [path for path in names if os.path.lexists(path)]
-    if not present:
-        raise PayloadError(
-            "the file of payloads is missing", file=folder / name, remedy="keep it beside the GraphML under this name"
-        )
-    source = _open(present[0])
-    if len(present) > 1 and sha256_of(source) != info.checksum:
+    if info.strategy == "reference":
+        return _sized(_open_present([folder / name]), info)
+    source = _open_present(candidates(folder / name, info.checksum))
+    present = [path for path in candidates(folder / name, info.checksum) if os.path.lexists(path)]
+    if len(present) > 1 and not _holds(source, info, references):
         source.close()
         source = _open(present[1])
+    _sized(source, info)
+    # After an edit, gaps may hold payloads that are no longer referred to.
+    if store_checksum(references) == info.checksum:
+        _check_gaps(source, references)
+    return source
+
+
+def _open_present(paths: Sequence[Path]) -> FileSource:
+    for path in paths:
+        if os.path.lexists(path):
+            return _open(path)
+    remedy = "keep it beside the GraphML under this name"
+    raise PayloadError("the file of payloads is missing", file=paths[0], remedy=remedy)
+
+
+def _sized(source: FileSource, info: StoreInfo) -> FileSource:
     if source.size != info.size:
         source.close()
         raise PayloadError(
@@ -150,23 +176,22 @@ def open_store(folder: Path, info: StoreInfo) -> FileSource:
     return source
 
 
-def check_gaps(source: FileSource, info: StoreInfo, references: Iterable[PayloadReference]) -> None:
-    """Makes sure that what lies between the payloads of a sidecar was not changed.
+def _holds(source: FileSource, info: StoreInfo, references: Iterable[PayloadReference]) -> bool:
+    return source.size == info.size and all(
+        sha256_of(source, reference.offset, reference.end) == reference.sha256 for reference in references
+    )
 
-    Gaps are zero. After an edit they may hold payloads that are no longer referred to: then the whole file counts.
 
-    Raises:
-        PayloadError: the sidecar is not the one that was written.
-    """
-    if all(_is_zero(source, start, end) for start, end in _gaps(references, source.size)):
-        return
-    found = sha256_of(source)
-    if found != info.checksum:
-        raise PayloadError(
-            f"the sidecar has SHA-256 {found}, but the GraphML says {info.checksum}",
-            file=source.path,
-            remedy="the file was changed or damaged since it was written",
-        )
+def _check_gaps(source: FileSource, references: Iterable[PayloadReference]) -> None:
+    for start, end in _gaps(references, source.size):
+        if not _is_zero(source, start, end):
+            source.close()
+            raise PayloadError(
+                f"the bytes from {start} to {end} between payloads are not zero",
+                file=source.path,
+                place=f"byte {start}",
+                remedy="the file was changed or damaged since it was written",
+            )
 
 
 def _gaps(references: Iterable[PayloadReference], size: int) -> Iterator[tuple[int, int]]:
@@ -198,9 +223,10 @@ def _open(path: Path) -> FileSource:
     return FileSource(path, descriptor, PayloadError)
 
 
-def sha256_of(source: FileSource) -> str:
-    """SHA-256 of a whole file, in lower-case hexadecimal digits."""
+def sha256_of(source: FileSource, start: int = 0, end: int | None = None) -> str:
+    """SHA-256 of a file, or of a part of it, in lower-case hexadecimal digits."""
+    stop = source.size if end is None else end
     digest = hashlib.sha256()
-    for offset in range(0, source.size, _STEP):
-        digest.update(source.read(offset, min(_STEP, source.size - offset)))
+    for offset in range(start, stop, _STEP):
+        digest.update(source.read(offset, min(_STEP, stop - offset)))
     return digest.hexdigest()

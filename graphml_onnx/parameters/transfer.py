@@ -5,14 +5,14 @@ Both directions are here: `collect` reads a model file once, and `assemble` puts
 
 from __future__ import annotations
 
-from collections import deque
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from graphml_onnx.errors import PayloadError
 from graphml_onnx.onnxfile.skeleton import FilePiece, Payload, Stored
-from graphml_onnx.parameters.lanes import WINDOW, Digest, Digests, Lane
+from graphml_onnx.parameters.lanes import WINDOW, Digest, Digests, Lane, ahead
 from graphml_onnx.parameters.store import PayloadReference
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ Report = Callable[[int], None]
 """Called with the number of bytes that were done since the last call."""
 
 _ZEROS = bytes(WINDOW)
+_SMALL = 1 << 18  # bytes; smaller pieces are put together, which copies them
 
 
 class RawFile(Protocol):
@@ -44,17 +45,23 @@ def write_all(file: RawFile, data: bytes | memoryview) -> None:
         view = view[file.write(view) or 0 :]
 
 
+def write_sparse(file: RawFile, data: bytes | memoryview, end: int) -> None:
+    """Writes ``data``, which ends at ``end``; a whole window of zeros is left as a hole, which `truncate` closes."""
+    if len(data) == WINDOW and data == _ZEROS:
+        file.seek(end)
+    else:
+        write_all(file, data)
+
+
 class StoreWriter:
-    """Writes payloads to a store, in ascending order of their addresses, and hashes the store.
+    """Writes payloads to a store, in ascending order of their addresses.
 
     Args:
         file: the store's file.
-        lane: where it is hashed.
     """
 
-    def __init__(self, file: RawFile, lane: Lane) -> None:
+    def __init__(self, file: RawFile) -> None:
         self._file = file
-        self._digest = Digest(lane)
         self.size = 0
         """Bytes written so far."""
 
@@ -65,18 +72,12 @@ class StoreWriter:
         self._append(data)
 
     def _append(self, data: bytes | memoryview) -> None:
-        self._digest.update(data)
-        if len(data) == WINDOW and data == _ZEROS:
-            self.size += WINDOW  # a hole in a sparse file stays one
-            self._file.seek(self.size)
-            return
-        write_all(self._file, data)
         self.size += len(data)
+        write_sparse(self._file, data, self.size)
 
-    def finish(self) -> str:
-        """Ends the store; returns its SHA-256."""
+    def finish(self) -> None:
+        """Ends the store."""
         self._file.truncate(self.size)
-        return self._digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,10 @@ def collect(source: Source, payloads: Sequence[Payload], store: StoreWriter | No
         whole = Digest(whole_lane)
         digests = Digests(payload_lane, found.append)
         current = 0
-        for start in range(0, source.size, WINDOW):
-            data = source.read(start, min(WINDOW, source.size - start))
+        end = 0
+        for data in ahead(_read_windows(source), threaded=threaded):
             whole.update(data)
-            end = start + len(data)
+            start, end = end, end + len(data)
             view = memoryview(data)
             parts: list[tuple[bytes | memoryview, bool]] = []
             while current < len(payloads) and payloads[current].offset < end:
@@ -130,6 +131,11 @@ def collect(source: Source, payloads: Sequence[Payload], store: StoreWriter | No
     return Collected(sha256, tuple(references))
 
 
+def _read_windows(source: Source) -> Iterator[bytes]:
+    for start in range(0, source.size, WINDOW):
+        yield source.read(start, min(WINDOW, source.size - start))
+
+
 def read_payloads(source: Source, payloads: Sequence[Payload]) -> Iterator[bytes]:
     """The bytes of the payloads, one after the other, in chunks."""
     for payload in payloads:
@@ -138,51 +144,36 @@ def read_payloads(source: Source, payloads: Sequence[Payload]) -> Iterator[bytes
             yield source.read(start, min(WINDOW, end - start))
 
 
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """A stretch of a window that belongs to a payload; ``ends`` where the payload ends with it."""
-
-    reference: PayloadReference
-    start: int
-    end: int
-    ends: bool
-
-
-def _windows(
+def _blocks(
     pieces: Iterable[FilePiece], references: Mapping[int, PayloadReference], store: Source
-) -> Iterator[tuple[bytes, list[_Stretch]]]:
-    """The file that the pieces make up, in windows; with the stretches that come from payloads."""
-    parts: list[bytes | memoryview] = []
-    stretches: list[_Stretch] = []
+) -> Iterator[bytes | memoryview]:
+    """The file that the pieces make up, in blocks of at most a window; small pieces are put together."""
+    small: list[bytes | memoryview] = []
     size = 0
+    for block in _cut(pieces, references, store):
+        if len(block) < _SMALL:
+            small.append(block)
+            size += len(block)
+        if size >= WINDOW or (small and len(block) >= _SMALL):
+            yield b"".join(small)
+            small, size = [], 0
+        if len(block) >= _SMALL:
+            yield block
+    if small:
+        yield b"".join(small)
 
-    def window() -> tuple[bytes, list[_Stretch]]:
-        nonlocal parts, stretches, size
-        only = parts[0] if len(parts) == 1 else None
-        data = only if isinstance(only, bytes) else b"".join(parts)
-        found = data, stretches
-        parts, stretches, size = [], [], 0
-        return found
 
+def _cut(
+    pieces: Iterable[FilePiece], references: Mapping[int, PayloadReference], store: Source
+) -> Iterator[bytes | memoryview]:
     for piece in pieces:
-        if not isinstance(piece, Stored):
-            parts.append(piece)
-            size += len(piece)
-            if size >= WINDOW:
-                yield window()
-            continue
-        reference = references[piece.address]
-        position = reference.offset
-        while position < reference.end:
-            length = min(WINDOW - size, reference.end - position)
-            parts.append(store.read(position, length))
-            stretches.append(_Stretch(reference, size, size + length, position + length == reference.end))
-            size += length
-            position += length
-            if size >= WINDOW:
-                yield window()
-    if parts:
-        yield window()
+        if isinstance(piece, Stored):
+            reference = references[piece.address]
+            for start in range(reference.offset, reference.end, WINDOW):
+                yield store.read(start, min(WINDOW, reference.end - start))
+        else:
+            for start in range(0, len(piece), WINDOW):
+                yield piece[start : start + WINDOW]
 
 
 def assemble(
@@ -194,7 +185,7 @@ def assemble(
     *,
     threaded: bool,
 ) -> str:
-    """Writes a file from its pieces, and checks the digest of each payload.
+    """Writes a file from its pieces.
 
     Args:
         pieces: what the file consists of.
@@ -202,33 +193,35 @@ def assemble(
         store: holds them; its size was checked against the references.
         file: takes the result.
         report: progress.
-        threaded: whether the file is large enough for hashing on other threads.
+        threaded: whether the file is large enough for reading and hashing on other threads.
 
     Returns:
-        SHA-256 of the file, in lower-case hexadecimal digits.
+        SHA-256 of the file, in lower-case hexadecimal digits. Where it is not that of the original, the payloads
+        have to be checked: `check_payloads`.
+    """
+    with Lane(threaded=threaded) as lane:
+        whole = Digest(lane)
+        size = 0
+        for block in ahead(_blocks(pieces, references, store), threaded=threaded):
+            whole.update(block)
+            size += len(block)
+            write_sparse(file, block, size)
+            report(len(block))
+        file.truncate(size)
+        return whole.hexdigest()
+
+
+def check_payloads(references: Iterable[PayloadReference], store: Source) -> None:
+    """Makes sure that a store holds what a GraphML refers to.
 
     Raises:
         PayloadError: a payload has another digest.
     """
-    expected: deque[PayloadReference] = deque()
-    with Lane(threaded=threaded) as whole_lane, Lane(threaded=threaded) as payload_lane:
-        whole = Digest(whole_lane)
-        digests = Digests(payload_lane, lambda found: check_digest(expected.popleft(), found))
-        size = 0
-        for data, stretches in _windows(pieces, references, store):
-            whole.update(data)
-            view = memoryview(data)
-            expected.extend(stretch.reference for stretch in stretches if stretch.ends)
-            digests.update([(view[stretch.start : stretch.end], stretch.ends) for stretch in stretches])
-            size += len(data)
-            if len(data) == WINDOW and data == _ZEROS:
-                file.seek(size)
-            else:
-                write_all(file, data)
-            report(len(data))
-        payload_lane.finish()
-        file.truncate(size)
-        return whole.hexdigest()
+    for reference in references:
+        digest = hashlib.sha256()
+        for start in range(reference.offset, reference.end, WINDOW):
+            digest.update(store.read(start, min(WINDOW, reference.end - start)))
+        check_digest(reference, digest.hexdigest())
 
 
 def check_digest(reference: PayloadReference, found: str) -> None:
@@ -242,7 +235,11 @@ def check_digest(reference: PayloadReference, found: str) -> None:
 
 
 def first_difference(
-    pieces: Iterable[FilePiece], references: Mapping[int, PayloadReference], store: Source, original: Source
+    pieces: Iterable[FilePiece],
+    references: Mapping[int, PayloadReference],
+    store: Source,
+    original: Source,
+    report: Report,
 ) -> int | None:
     """Compares the file that the pieces make up with the original, without writing it.
 
@@ -250,11 +247,13 @@ def first_difference(
         Offset of the first byte that differs, or of the end of the shorter one; None where they are the same.
     """
     position = 0
-    for data, _ in _windows(pieces, references, store):
+    for block in ahead(_blocks(pieces, references, store), threaded=original.size > WINDOW):
+        data = bytes(block)  # which costs nothing for bytes; only these compare fast
         expected = original.read(position, max(0, min(len(data), original.size - position)))
         if data != expected:
             return position + _common_prefix(data, expected)
         position += len(data)
+        report(len(data))
     return position if position != original.size else None
 
 
