@@ -20,8 +20,8 @@ class NameSource(Source[str, NameStep]):
     lacking = "operators without a scope in their name, placed directly in the model"
 
     def key_of(self, operator: Operator) -> str | None:
-        """Its name without the last segment."""
-        return around(operator.name)
+        """Its name without the last segment; of the names of fused TensorFlow Lite operators, the first."""
+        return around(operator.name.partition(";")[0])
 
     def steps_of(self, key: str) -> list[NameStep]:
         """The modules in the name."""

@@ -39,6 +39,7 @@ PUBLISHED = (
     Package("rapidocr-onnxruntime", "1.2.3"),
     Package("faster-whisper", "1.2.1"),
     Package("faster-whisper", "1.0.3"),
+    Package("basic-pitch", "0.4.0"),
 )
 """Fetched from the package index; the newest release when the table was made, and an older one with other models."""
 

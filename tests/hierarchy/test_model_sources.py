@@ -167,6 +167,11 @@ class TestExporter:
 
 
 class TestNames:
+    def test_of_the_names_of_fused_operators_the_first_tells_the_scope(self) -> None:
+        hierarchy = named("model/conv/BiasAdd;model/conv/Conv2D;other/conv/BiasAdd", "model/conv/Relu")
+        assert [module.scope for module in hierarchy.modules] == ["model", "model.conv"]
+        assert list(hierarchy.placement) == [1, 1]
+
     @pytest.mark.parametrize("name", TORCHSCRIPT)
     def test_names_lead_into_the_module_of_the_htp_metadata(self, name: str) -> None:
         hierarchy = build_hierarchy(without(sample(name).operators, "tag", *EXPORTER), None)
