@@ -274,8 +274,8 @@ def encode_prepared(
     data_files = [external.file.path for external in work.externals]
     publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[*work.inputs.files, *data_files]))
     sidecar_path = target.with_suffix(".onnxdata") if work.has_sidecar else None
+    graph = publication.stage(target)  # first, so that refusals name what the user named
     sidecar = None if sidecar_path is None else publication.stage(sidecar_path)
-    graph = publication.stage(target)
     try:
         sha256, references, externals = _move_payloads(work, sidecar, progress)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def model() -> onnx.ModelProto:
         [helper.make_tensor_value_info("x", f, ["batch", 2]), helper.make_tensor_value_info("c", TensorProto.BOOL, [])],
         [helper.make_tensor_value_info("y", f, None)],
         [
-            TensorProto(name="w", data_type=f, dims=[2, 2], raw_data=b"".join(map(_float, (0.1, 1, -2, 3e-7)))),
+            TensorProto(name="w", data_type=f, dims=[2, 2], raw_data=b"".join(map(float32, (0.1, 1, -2, 3e-7)))),
             TensorProto(name="big", data_type=f, dims=[2, 600], raw_data=bytes(range(200)) * 24),
         ],
         doc_string="a graph",
@@ -51,9 +52,7 @@ def model() -> onnx.ModelProto:
     )
 
 
-def _float(value: float) -> bytes:
-    import struct
-
+def float32(value: float) -> bytes:
     return struct.pack("<f", value)
 
 
@@ -63,55 +62,50 @@ class Text:
 
     text: str
 
-    def block(self, name: str) -> re.Match[str]:
-        """The operator (or input, or output) of this name, from its opening tag to the end of its values."""
-        values = r"(?:  <data [^$]*?</data>\n)*?"
-        name_value = rf'  <data key="name">{re.escape(name)}</data>\n'
-        found = re.search(rf'<node id="([^"]*)"[^>]*>\n{values}{name_value}{values}(?=</node>|<graph )', self._masked())
-        assert found is not None, f"no node named {name}"
-        return found
+    def block(self, name: str) -> str:
+        """The node of this name, from its opening tag to the end of its values."""
+        value = self._only(f'  <data key="name">{name}</data>\n')
+        start = self.text.rindex("<node ", 0, value)
+        ends = [self.text.find(end, value) for end in ("</node>", "<graph ")]
+        return self.text[start : min(end for end in ends if end >= 0)]
 
-    def _masked(self) -> str:
-        return self.text.replace("$", "%")  # of the same length, so that "$" stands nowhere in a value
+    def _only(self, text: str) -> int:
+        assert self.text.count(text) == 1, f"{text!r} stands {self.text.count(text)} times"
+        return self.text.index(text)
 
     def xml_id(self, name: str) -> str:
-        return self.block(name)[1]
+        return self.block(name).split('"')[1]
 
-    def line(self, name: str) -> int:
-        """The line where the node of this name starts."""
-        return self.text.count("\n", 0, self.block(name).start()) + 1
-
-    def model_line(self) -> int:
-        return self.text.count("\n", 0, self.text.rindex("<node ", 0, self.text.index('"kind">model<'))) + 1
-
-    def within(self, name: str, old: str, new: str) -> Text:
-        """Replaces ``old``, which stands once in the node of this name."""
-        start, end = self.block(name).span()
-        block = self.text[start:end]
-        assert block.count(old) == 1, f"{old!r} stands {block.count(old)} times in {block}"
-        return replace(self, text=self.text[:start] + block.replace(old, new) + self.text[end:])
-
-    def value(self, name: str, key: str) -> str:
-        start, end = self.block(name).span()
-        found = re.search(rf'<data key="{key}">([^<]*)</data>', self.text[start:end])
-        assert found is not None
-        return found[1]
-
-    def set(self, name: str, key: str, value: str) -> Text:
-        """Replaces the value of a key."""
-        old = self.value(name, key)
-        return self.within(name, f'<data key="{key}">{old}</data>', f'<data key="{key}">{value}</data>')
-
-    def add(self, name: str, key: str, value: str) -> Text:
-        """Adds a value to the node of this name."""
-        end = self.block(name).end()
-        added = f'  <data key="{key}">{value}</data>\n'
-        return replace(self, text=self.text[:end] + added + self.text[end:])
+    def line_of(self, text: str) -> int:
+        """The line where a text that stands once starts."""
+        return self.text.count("\n", 0, self._only(text)) + 1
 
     def once(self, old: str, new: str) -> Text:
         """Replaces ``old``, which stands once in the whole text."""
-        assert self.text.count(old) == 1, f"{old!r} stands {self.text.count(old)} times"
-        return replace(self, text=self.text.replace(old, new))
+        position = self._only(old)
+        return replace(self, text=self.text[:position] + new + self.text[position + len(old) :])
+
+    def within(self, name: str, old: str, new: str) -> Text:
+        """Replaces ``old``, which stands once in the node of this name."""
+        block = self.block(name)
+        assert block.count(old) == 1, f"{old!r} stands {block.count(old)} times in {block}"
+        return self.once(block, block.replace(old, new))
+
+    def set(self, name: str, key: str, value: str) -> Text:
+        """Replaces the value of a key."""
+        found = re.search(rf'<data key="{key}">[^<]*</data>', self.block(name))
+        assert found is not None, f"{name} has no {key}"
+        return self.within(name, found[0], f'<data key="{key}">{value}</data>')
+
+    def add(self, name: str, key: str, value: str) -> Text:
+        """Adds a value to the node of this name."""
+        block = self.block(name)
+        return self.once(block, f'{block}  <data key="{key}">{value}</data>\n')
+
+    def insert(self, elements: str) -> Text:
+        """Adds nodes or edges to the root graph, after the nodes."""
+        position = self.text.index("<edge ")
+        return replace(self, text=self.text[:position] + elements + self.text[position:])
 
     def every(self, pattern: str, new: str | Callable[[re.Match[str]], str]) -> Text:
         text, count = re.subn(pattern, new, self.text)
@@ -120,16 +114,10 @@ class Text:
 
     def without(self, name: str) -> Text:
         """Removes an operator, and the edges at it."""
-        found = self.block(name)
-        gone = self.text[found.start() : found.end()] + "</node>\n"
-        return self.once(gone, "").every(rf'<edge [^>]*"{found[1]}".*\n', "")
+        node_id = self.xml_id(name)
+        return self.once(f"{self.block(name)}</node>\n", "").every(rf'<edge [^>]*"{node_id}".*\n', "")
 
     def edge(self, source: str, target: str) -> str:
-        """The line of the edge between the nodes of two names."""
+        """The line of the one edge between the nodes of two names."""
         start = f'<edge source="{self.xml_id(source)}" target="{self.xml_id(target)}">'
-        lines = [line for line in self.text.splitlines(keepends=True) if line.startswith(start)]
-        assert len(lines) == 1
-        return lines[0]
-
-    def line_of(self, text: str) -> int:
-        return self.text.count("\n", 0, self.text.index(text)) + 1
+        return next(line for line in self.text.splitlines(keepends=True) if line.startswith(start))
