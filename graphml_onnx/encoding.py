@@ -84,12 +84,8 @@ def encode(
         StorageError: no space, or a broken disk.
     """
     options = Options(parameters, layout, show_parameters, inline_limit)
-    options.check()
     with ExitStack() as stack:
-        inputs = open_inputs(model, metadata, stack)
-        target = _output_path(inputs.path, output)
-        _check_reference(inputs.path, target, parameters)
-        work = prepare(inputs, options)
+        work, target = _prepare(model, output, metadata, options, stack)
         return encode_prepared(work, target, stack, overwrite=overwrite, progress=progress, self_check=self_check)
 
 
@@ -109,12 +105,8 @@ def preview(
         ModelError, MetadataError, UsageError, InputError: as `encode` would.
     """
     options = Options(parameters, layout, show_parameters, inline_limit)
-    options.check()
     with ExitStack() as stack:
-        inputs = open_inputs(model, metadata, stack)
-        target = _output_path(inputs.path, output)
-        _check_reference(inputs.path, target, parameters)
-        work = prepare(inputs, options)
+        work, target = _prepare(model, output, metadata, options, stack)
         sidecar = target.with_suffix(".onnxdata") if work.has_sidecar else None
         references = [PayloadReference(p.address, p.length, _NO_DIGEST) for p in work.skeleton.payloads]
         externals = [ExternalFile(e.file.location, e.reference(_NO_DIGEST)) for e in work.externals]
@@ -138,6 +130,21 @@ def preview(
             sidecar_bytes=work.store_size if sidecar is not None else 0,
             existing=tuple(path for path in outputs if os.path.lexists(path)),
         )
+
+
+def _prepare(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    output: str | os.PathLike[str] | None,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None,
+    options: Options,
+    stack: ExitStack,
+) -> tuple[Work, Path]:
+    """Checks the arguments and reads the model; gives also where the GraphML goes."""
+    options.check()
+    inputs = open_inputs(model, metadata, stack)
+    target = _output_path(inputs.path, output)
+    _check_reference(inputs.path, target, options.parameters)
+    return prepare(inputs, options), target
 
 
 def _output_path(model: Path | None, output: str | os.PathLike[str] | None) -> Path:
