@@ -6,6 +6,8 @@ from functools import lru_cache
 
 from graphml_onnx.graphml.elements import Appearance
 
+_MAX_LABEL = 120  # characters
+
 _KINDS = {
     "model": ("#f5f5f5", "roundrectangle"),
     "module": ("#eaf1fb", "roundrectangle"),
@@ -39,7 +41,8 @@ def appearance_of(kind: str, text: str) -> Appearance:
 
     Args:
         kind: its kind.
-        text: its label; of an operator, its op_type.
+        text: its label, which is shortened if nobody would read all of it; of an operator, its op_type.
     """
     fill, shape = _KINDS.get(kind) or (_COLOURS.get(text, _OTHER_OPERATOR), "roundrectangle")
-    return Appearance(text, fill, shape)
+    label = text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…"
+    return Appearance(label, fill, shape)

@@ -184,8 +184,8 @@ class GraphEncoder:
         self._emit_values("input", graph.input, body, None)
         model_id = f"n{body}"
         data: dict[str, str | Iterable[str]] = {"kind": "model", "node_id": model_id}
-        label = String.text(graph.name) or "model"
-        data["label"] = escape(label)
+        look = appearance_of("model", String.text(graph.name) or "model")
+        data["label"] = escape(look.label)
         data["format_version"] = FORMAT_VERSION
         texts: dict[str, str] = {}
         self._model_keys.write(self._model, texts)
@@ -193,7 +193,7 @@ class GraphEncoder:
         data |= texts
         data |= self._about
         data["hierarchy_source"] = self._hierarchy.source
-        sink.open_group(model_id, data, appearance_of("model", label))
+        sink.open_group(model_id, data, look)
         self._emit_main_graph(body)
         for index, function in enumerate(self._model.functions):
             self._emit_function(function, index, model_id)
@@ -217,13 +217,14 @@ class GraphEncoder:
         for index, value in enumerate(values):
             number = self._new()
             name = String.text(value.name)
+            look = appearance_of(kind, name)
             data = {"kind": kind, "node_id": f"n{number}"}
             if parent is not None:
                 data["parent"] = parent
             data["index"] = str(index)
-            data["label"] = escape(name)
+            data["label"] = escape(look.label)
             self._value_keys.write(value, data)
-            self._sink.node(f"n{number}", data, appearance_of(kind, name))
+            self._sink.node(f"n{number}", data, look)
             if kind == "input":
                 self._flow.define(body, name, number, INPUT_RANK + index)
             else:
@@ -255,8 +256,15 @@ class GraphEncoder:
 
     def _open_module(self, module: Module, index: int, parent: str) -> str:
         node_id = f"n{self._new()}"
-        label = f"{module.name}: {module.class_name}" if module.name != module.class_name else module.class_name
-        data = {"kind": "module", "node_id": node_id, "parent": parent, "index": str(index), "label": escape(label)}
+        name, class_name = module.name, module.class_name
+        look = appearance_of("module", class_name if name == class_name else f"{name}: {class_name}")
+        data = {
+            "kind": "module",
+            "node_id": node_id,
+            "parent": parent,
+            "index": str(index),
+            "label": escape(look.label),
+        }
         data["hierarchy_tag"] = data["traced_tag"] = escape(module.tag)
         data["class_name"] = escape(module.class_name)
         data["scope"] = escape(module.scope)
@@ -264,7 +272,7 @@ class GraphEncoder:
             data["module_type"] = escape(module.module_type)
         if module.execution_order is not None:
             data["execution_order"] = str(module.execution_order)
-        self._sink.open_group(node_id, data, appearance_of("module", label))
+        self._sink.open_group(node_id, data, look)
         self.counts.modules += 1
         return node_id
 
@@ -303,17 +311,18 @@ class GraphEncoder:
     def _emit_tensor(self, tensor: onnx.TensorProto, index: int, body: int, parent: str) -> None:
         number = self._new()
         name = String.text(tensor.name)
+        look = appearance_of("parameter", name)
         data = {"kind": "parameter", "node_id": f"n{number}", "parent": parent, "index": str(index)}
-        data["label"] = escape(name)
+        data["label"] = escape(look.label)
         data["tensor"] = self._json.write(cast("Message", tensor))
-        self._sink.node(f"n{number}", data, appearance_of("parameter", name))
+        self._sink.node(f"n{number}", data, look)
         self._flow.define(body, name, number, INITIALIZER_RANK + index)
 
     def _emit_operator(self, node: onnx.NodeProto, index: int, body: int, parent: str, tag: str | None) -> None:
         number = self._new()
         node_id = f"n{number}"
-        op_type = String.text(node.op_type)
-        data = {"kind": "op", "node_id": node_id, "parent": parent, "index": str(index), "label": escape(op_type)}
+        look = appearance_of("op", String.text(node.op_type))
+        data = {"kind": "op", "node_id": node_id, "parent": parent, "index": str(index), "label": escape(look.label)}
         if tag:
             data["hierarchy_tag"] = escape(tag)
         self._op_keys.write(node, data)
@@ -324,16 +333,15 @@ class GraphEncoder:
             flow.use(body, String.text(value), number, position)
         self.counts.operators += 1
         self._report(1)
-        appearance = appearance_of("op", op_type)
         graphs = self._graphs.take()
         if not graphs:
-            self._sink.node(node_id, data, appearance)
+            self._sink.node(node_id, data, look)
             return
         # No edge may end at a group: the operator is a node, in a frame with its bodies.
         frame = f"n{self._new()}"
         frame_data = {"kind": "frame", "node_id": frame, "parent": parent, "label": data["label"]}
-        self._sink.open_group(frame, frame_data, appearance_of("frame", op_type))
-        self._sink.node(node_id, data, appearance)
+        self._sink.open_group(frame, frame_data, appearance_of("frame", look.label))
+        self._sink.node(node_id, data, look)
         for position, graph in enumerate(graphs):
             self._emit_subgraph(graph, position, node_id, body)
         self._sink.close_group()
@@ -343,10 +351,16 @@ class GraphEncoder:
         node_id = f"n{body}"
         self._outer[body] = outer
         self._add_types(body, graph)
-        name = String.text(graph.name)
-        data = {"kind": "subgraph", "node_id": node_id, "parent": operator, "index": str(index), "label": escape(name)}
+        look = appearance_of("subgraph", String.text(graph.name))
+        data = {
+            "kind": "subgraph",
+            "node_id": node_id,
+            "parent": operator,
+            "index": str(index),
+            "label": escape(look.label),
+        }
         self._graph_keys.write(graph, data)
-        self._sink.open_group(node_id, data, appearance_of("subgraph", name))
+        self._sink.open_group(node_id, data, look)
         if self._show_parameters:
             for position, tensor in enumerate(graph.initializer):
                 self._emit_tensor(tensor, position, body, node_id)
@@ -359,11 +373,17 @@ class GraphEncoder:
     def _emit_function(self, function: onnx.FunctionProto, index: int, model_id: str) -> None:
         body = self._new()
         node_id = f"n{body}"
-        name = String.text(function.name)
-        data = {"kind": "function", "node_id": node_id, "parent": model_id, "index": str(index), "label": escape(name)}
+        look = appearance_of("function", String.text(function.name))
+        data = {
+            "kind": "function",
+            "node_id": node_id,
+            "parent": model_id,
+            "index": str(index),
+            "label": escape(look.label),
+        }
         self._function_keys.write(function, data)
         self._types[body] = {}
-        self._sink.open_group(node_id, data, appearance_of("function", name))
+        self._sink.open_group(node_id, data, look)
         for position, node in enumerate(function.node):
             self._emit_operator(node, position, body, node_id, None)
         self._sink.close_group()
