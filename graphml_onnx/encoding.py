@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -288,10 +288,11 @@ def encode_prepared(
     except OSError as error:
         raise writing_failed(error, target if sidecar_path is None else sidecar_path) from error
     checksum = store_checksum([*references, *(file.content for file in externals)])
+    disk = stack.enter_context(Lane(threaded=True))
     if sidecar is not None:
         sidecar.alias_digest = checksum
-        # The disk gets to work while the graph is written and checked; publication waits for what is left.
-        stack.enter_context(Lane(threaded=work.store_size > WINDOW)).run(partial(_start_sync, sidecar))
+        if work.store_size > WINDOW:  # the disk gets to work while the graph is written and checked
+            disk.run(partial(os.fsync, sidecar.file.fileno()))
     info = work.store_info(checksum, sidecar_path)
     with Stage(progress, "write graph", len(work.model.graph.node), "nodes") as stage:
         try:
@@ -303,6 +304,10 @@ def encode_prepared(
     if self_check:
         _check(work, graph, sidecar, target, progress)
     with Stage(progress, "publish", 1, "nodes"):
+        try:
+            disk.finish()
+        except OSError as error:  # a system tells it once: publication would not hear of it again
+            raise writing_failed(error, target if sidecar_path is None else sidecar_path) from error
         publication.publish()
     return EncodeResult(
         graphml=target,
@@ -339,11 +344,6 @@ def _move_payloads(
         if store is not None:
             store.finish()
     return collected.sha256, collected.references, externals
-
-
-def _start_sync(staged: StagedFile) -> None:
-    with suppress(OSError, ValueError):  # publication does it again, and reports what is wrong
-        os.fsync(staged.file.fileno())
 
 
 def _check(work: Work, graph: StagedFile, sidecar: StagedFile | None, target: Path, progress: Progress | None) -> None:

@@ -115,7 +115,6 @@ class _MessageField:
     def __init__(self, field: FieldDescriptor, codec: MessageCodec) -> None:
         self._name = field.name
         self._codec = codec
-        self._type = field.message_type
 
     def write(self, value: Message) -> str:
         return self._codec.write(value)

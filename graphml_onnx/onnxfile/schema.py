@@ -111,18 +111,3 @@ def original_field(field: FieldDescriptor) -> FieldDescriptor:
     pool = onnx.ModelProto.DESCRIPTOR.file.pool
     message = pool.FindMessageTypeByName(owner_of(field).full_name)
     return cast("FieldDescriptor", message.fields_by_number[field.number])
-
-
-def all_messages() -> tuple[Descriptor, ...]:
-    """Exact descriptors of every message of ONNX, nested ones after the message that holds them."""
-    found: list[Descriptor] = []
-
-    def add(descriptor: Descriptor) -> None:
-        found.append(descriptor)
-        for nested in descriptor.nested_types:
-            add(nested)
-
-    names = onnx.ModelProto.DESCRIPTOR.file.message_types_by_name
-    for name in names:
-        add(cast("Descriptor", message_class(name).DESCRIPTOR))
-    return tuple(found)
