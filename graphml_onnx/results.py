@@ -53,7 +53,23 @@ class EncodeResult:
 
 @dataclass(frozen=True, slots=True)
 class EncodePreview:
-    """What `encode` would do; sizes in bytes are exact but for the residue and the compression of nothing else."""
+    """What `encode` would do with the same arguments.
+
+    Attributes:
+        nodes: see `EncodeResult`.
+        modules: see `EncodeResult`.
+        coverage: see `EncodeResult`.
+        hierarchy_source: see `EncodeResult`.
+        placements: see `EncodeResult`.
+        findings: see `EncodeResult`.
+        payloads: how many payloads and data files there are.
+        payload_bytes: their size in bytes.
+        graphml: where the GraphML would go.
+        graphml_bytes: its size in bytes.
+        sidecar: where the sidecar would go, or None.
+        sidecar_bytes: its size in bytes.
+        existing: which of these files exist already.
+    """
 
     nodes: int
     modules: int
