@@ -6,8 +6,8 @@ a change could not see what it was.
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Protocol
-from xml.sax.saxutils import escape as _xml
 
 from graphml_onnx.graphml.text import escape
 
@@ -128,11 +128,12 @@ class GraphMLWriter:
 
 def _escaped(text: str) -> str:
     # Most values have nothing to escape, and looking is faster than replacing.
-    return _xml(text) if "&" in text or "<" in text or ">" in text else text
+    # (html's function is that of XML; xml.sax.saxutils would load urllib and ssl with its own.)
+    return html.escape(text, quote=False) if "&" in text or "<" in text or ">" in text else text
 
 
 def _label(appearance: Appearance) -> str:
-    return _xml(escape(appearance.label))
+    return _escaped(escape(appearance.label))
 
 
 def _width(label: str) -> int:
