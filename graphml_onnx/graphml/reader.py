@@ -80,7 +80,7 @@ class _Reader:
         self._wanted = {"node": node_keys, "edge": edge_keys}
         self._streams = streams
         self._names: dict[str, dict[str, str]] = {"node": {}, "edge": {}}  # key id -> attr.name, of the wanted keys
-        self._declared: set[str] = set()
+        self._declared: dict[str, set[str]] = {}  # key id -> what it is for
         self._depth = 0
         self._fed = 0  # bytes
         self._open: list[NodeRecord | EdgeRecord] = []
@@ -188,11 +188,13 @@ class _Reader:
 
     def _start_key(self, attributes: list[str]) -> None:
         key = self._attribute("key", attributes, "id")
-        if key in self._declared:
-            self._fail(f"the key {key!r} is declared twice")
-        self._declared.add(key)
         given = dict(zip(attributes[::2], attributes[1::2], strict=True))
         name, scope = given.get("attr.name"), given.get("for", "all")
+        # rustworkx numbers the keys of nodes and those of edges each from one.
+        scopes = self._declared.setdefault(key, set())
+        if scopes and (scope in (*scopes, "all") or "all" in scopes):
+            self._fail(f"the key {key!r} is declared twice")
+        scopes.add(scope)
         for element, wanted in self._wanted.items():
             if name is not None and name in wanted and scope in (element, "all"):
                 self._names[element][key] = name

@@ -237,12 +237,19 @@ def test_two_keys_of_one_name_give_two_values():
     ("keys", "message"),
     [
         ('<key for="node" attr.name="name"/>', "no id"),
-        (KEYS + '<key id="k1" for="edge" attr.name="weight"/>', "declared twice"),
+        (KEYS + '<key id="k1" for="node" attr.name="weight"/>', "declared twice"),
+        (KEYS + '<key id="k1" for="all" attr.name="weight"/>', "declared twice"),
         ('<key id="k" for="node" attr.name="name"><default>x</default></key>', "has a default"),
     ],
 )
 def test_keys_that_cannot_be_followed_are_refused(keys, message):
     refused(document("", keys), message)
+
+
+def test_nodes_and_edges_may_number_their_keys_alike():
+    keys = '<key id="d1" for="node" attr.name="name"/><key id="d1" for="edge" attr.name="tensor_name"/>'
+    body = '<node id="a"><data key="d1">x</data></node><edge source="a" target="a"><data key="d1">y</data></edge>'
+    assert read(document(body, keys))[0].data == {"name": "x"}
 
 
 def test_an_empty_default_is_none():
