@@ -286,7 +286,7 @@ def encode_prepared(
     try:
         sha256, references, externals = _move_payloads(work, sidecar, progress)
     except OSError as error:
-        raise writing_failed(error, target if sidecar_path is None else sidecar_path) from error
+        raise writing_failed(error, sidecar_path or target) from error
     checksum = store_checksum([*references, *(file.content for file in externals)])
     disk = stack.enter_context(Lane(threaded=True))
     if sidecar is not None:
@@ -307,7 +307,7 @@ def encode_prepared(
         try:
             disk.finish()
         except OSError as error:  # a system tells it once: publication would not hear of it again
-            raise writing_failed(error, target if sidecar_path is None else sidecar_path) from error
+            raise writing_failed(error, sidecar_path or target) from error
         publication.publish()
     return EncodeResult(
         graphml=target,
@@ -363,18 +363,21 @@ def _check(work: Work, graph: StagedFile, sidecar: StagedFile | None, target: Pa
             if difference is not None:
                 place = f"byte {difference}"
                 raise _failed(work, f"differs in {locate(work.inputs.source, difference) or 'its end'}", place)
-            for external, file in zip(work.externals, model.externals, strict=True):
-                pieces = [Stored(file.content.offset)] if file.content.length else []
-                kept = store if model.store.strategy != "reference" else None
-                if kept is not None:
-                    references = {file.content.offset: file.content}
-                    with external.file.open() as original:
-                        difference = first_difference(pieces, references, kept, original, stage.advance)
-                    if difference is not None:
-                        raise _failed(work, f"the data file {external.file.location} differs", f"byte {difference}")
+            if model.store.strategy != "reference":  # there, data files stay where they are
+                _check_data_files(work, model, store, stage)
             expected = None if work.inputs.metadata is None else work.inputs.metadata.text.encode()
             if model.metadata != expected:
                 raise _failed(work, "the HTP metadata differ")
+
+
+def _check_data_files(work: Work, model: LoadedModel, store: Source, stage: Stage) -> None:
+    for external, file in zip(work.externals, model.externals, strict=True):
+        pieces = [Stored(file.content.offset)] if file.content.length else []
+        references = {file.content.offset: file.content}
+        with external.file.open() as original:
+            difference = first_difference(pieces, references, store, original, stage.advance)
+        if difference is not None:
+            raise _failed(work, f"the data file {external.file.location} differs", f"byte {difference}")
 
 
 def _written_store(work: Work, model: LoadedModel, sidecar: StagedFile | None, stack: ExitStack) -> Source:

@@ -24,7 +24,7 @@ from graphml_onnx.sniff import looks_like
 from graphml_onnx.strictjson import JsonError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -158,10 +158,7 @@ def _load(graph: DecodedGraph, embedded: FileSource | None) -> LoadedModel:
             references |= {reference.offset: reference for reference in residue.payloads}
         else:
             findings.append("the graph was edited: fields are written in protobuf's own order and width from now on")
-    kept = [] if store.strategy == "reference" else [file.content for file in externals]
-    size = embedded.size if embedded is not None else store.size
-    _check_ranges([*references.values(), *kept], size)
-    return LoadedModel(
+    model = LoadedModel(
         skeleton,
         nonce,
         references,
@@ -172,6 +169,8 @@ def _load(graph: DecodedGraph, embedded: FileSource | None) -> LoadedModel:
         _text(texts, "source_sha256"),
         tuple(findings),
     )
+    _check_ranges(model.stored, store.size if embedded is None else embedded.size)
+    return model
 
 
 @contextmanager
@@ -214,7 +213,7 @@ def _store_info(texts: Mapping[str, str]) -> StoreInfo:
     return StoreInfo(strategy, file, int(size), checksum)
 
 
-def _check_ranges(references: list[PayloadReference], size: int) -> None:
+def _check_ranges(references: Iterable[PayloadReference], size: int) -> None:
     """Makes sure that payloads lie within their store, side by side, before anything is read or allocated."""
     end = 0
     for reference in sorted(references, key=lambda reference: (reference.offset, reference.end)):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import onnx
     from google.protobuf.message import Message
 
-    from graphml_onnx.graphml.elements import Data, GraphSink, Key
+    from graphml_onnx.graphml.elements import Appearance, Data, GraphSink, Key
 
 _TAG_KEY = b"winml.hierarchy.tag"
 _TAG_ATTRIBUTE = b"hierarchy_tag"
@@ -218,11 +218,7 @@ class GraphEncoder:
             number = self._new()
             name = String.text(value.name)
             look = appearance_of(kind, name)
-            data = {"kind": kind, "node_id": f"n{number}"}
-            if parent is not None:
-                data["parent"] = parent
-            data["index"] = str(index)
-            data["label"] = escape(look.label)
+            data = _identity(kind, f"n{number}", parent, index, look)
             self._value_keys.write(value, data)
             self._sink.node(f"n{number}", data, look)
             if kind == "input":
@@ -252,19 +248,14 @@ class GraphEncoder:
                         modules[number], number, f"n{body}" if outer is None else ids[outer]
                     )
                 for index in parameters.get(number, ()):
-                    self._emit_parameter(index, body, ids[number] if number >= 0 else f"n{body}")
+                    parent = ids[number] if number >= 0 else f"n{body}"
+                    self._emit_tensor(self._model.graph.initializer[index], index, body, parent)
 
     def _open_module(self, module: Module, index: int, parent: str) -> str:
         node_id = f"n{self._new()}"
         name, class_name = module.name, module.class_name
         look = appearance_of("module", class_name if name == class_name else f"{name}: {class_name}")
-        data = {
-            "kind": "module",
-            "node_id": node_id,
-            "parent": parent,
-            "index": str(index),
-            "label": escape(look.label),
-        }
+        data = _identity("module", node_id, parent, index, look)
         data["hierarchy_tag"] = data["traced_tag"] = escape(module.tag)
         data["class_name"] = escape(module.class_name)
         data["scope"] = escape(module.scope)
@@ -305,15 +296,11 @@ class GraphEncoder:
             left = -1 if outer is None else outer
         return left
 
-    def _emit_parameter(self, index: int, body: int, parent: str) -> None:
-        self._emit_tensor(self._model.graph.initializer[index], index, body, parent)
-
     def _emit_tensor(self, tensor: onnx.TensorProto, index: int, body: int, parent: str) -> None:
         number = self._new()
         name = String.text(tensor.name)
         look = appearance_of("parameter", name)
-        data = {"kind": "parameter", "node_id": f"n{number}", "parent": parent, "index": str(index)}
-        data["label"] = escape(look.label)
+        data = _identity("parameter", f"n{number}", parent, index, look)
         data["tensor"] = self._json.write(cast("Message", tensor))
         self._sink.node(f"n{number}", data, look)
         self._flow.define(body, name, number, INITIALIZER_RANK + index)
@@ -322,7 +309,7 @@ class GraphEncoder:
         number = self._new()
         node_id = f"n{number}"
         look = appearance_of("op", String.text(node.op_type))
-        data = {"kind": "op", "node_id": node_id, "parent": parent, "index": str(index), "label": escape(look.label)}
+        data = _identity("op", node_id, parent, index, look)
         if tag:
             data["hierarchy_tag"] = escape(tag)
         self._op_keys.write(node, data)
@@ -352,13 +339,7 @@ class GraphEncoder:
         self._outer[body] = outer
         self._add_types(body, graph)
         look = appearance_of("subgraph", String.text(graph.name))
-        data = {
-            "kind": "subgraph",
-            "node_id": node_id,
-            "parent": operator,
-            "index": str(index),
-            "label": escape(look.label),
-        }
+        data = _identity("subgraph", node_id, operator, index, look)
         self._graph_keys.write(graph, data)
         self._sink.open_group(node_id, data, look)
         if self._show_parameters:
@@ -374,13 +355,7 @@ class GraphEncoder:
         body = self._new()
         node_id = f"n{body}"
         look = appearance_of("function", String.text(function.name))
-        data = {
-            "kind": "function",
-            "node_id": node_id,
-            "parent": model_id,
-            "index": str(index),
-            "label": escape(look.label),
-        }
+        data = _identity("function", node_id, model_id, index, look)
         self._function_keys.write(function, data)
         self._types[body] = {}
         self._sink.open_group(node_id, data, look)
@@ -396,6 +371,16 @@ class GraphEncoder:
                 data["tensor_type"], data["tensor_shape"] = facts
             data["input_index"] = str(use.input_index)
             self._sink.edge(f"n{use.source}", f"n{use.target}", data)
+
+
+def _identity(kind: str, node_id: str, parent: str | None, index: int, look: Appearance) -> dict[str, str]:
+    """The first values of every node that has a place in an ONNX list or in the hierarchy."""
+    data = {"kind": kind, "node_id": node_id}
+    if parent is not None:
+        data["parent"] = parent
+    data["index"] = str(index)
+    data["label"] = escape(look.label)
+    return data
 
 
 def graphs_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:

@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from graphml_onnx.errors import PayloadError, reading_failed
+from graphml_onnx.errors import GraphmlOnnxError, PayloadError, reading_failed
 from graphml_onnx.files import candidates
 from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.results import ParameterStrategy
 
 STRATEGIES: tuple[ParameterStrategy, ...] = ("sidecar", "embedded", "reference")
@@ -143,37 +144,34 @@ def open_store(folder: Path, info: StoreInfo, references: Sequence[PayloadRefere
     """
     name = cast("str", info.file)
     check_name(name)
-    if info.strategy == "reference":
-        return _sized(_open_present([folder / name]), info)
-    source = _open_present(candidates(folder / name, info.checksum))
-    present = [path for path in candidates(folder / name, info.checksum) if os.path.lexists(path)]
+    is_sidecar = info.strategy == "sidecar"
+    paths = candidates(folder / name, info.checksum) if is_sidecar else (folder / name,)
+    present = [path for path in paths if os.path.lexists(path)]
+    if not present:
+        remedy = "keep it beside the GraphML under this name"
+        raise PayloadError("the file of payloads is missing", file=folder / name, remedy=remedy)
+    source = _open(present[0])
     if len(present) > 1 and not _holds(source, info, references):
         source.close()
         source = _open(present[1])
-    _sized(source, info)
-    # After an edit, gaps may hold payloads that are no longer referred to.
-    if store_checksum(references) == info.checksum:
-        _check_gaps(source, references)
+    try:
+        _check_size(source, info)
+        # After an edit, gaps may hold payloads that are no longer referred to.
+        if is_sidecar and store_checksum(references) == info.checksum:
+            _check_gaps(source, references)
+    except GraphmlOnnxError:
+        source.close()
+        raise
     return source
 
 
-def _open_present(paths: Sequence[Path]) -> FileSource:
-    for path in paths:
-        if os.path.lexists(path):
-            return _open(path)
-    remedy = "keep it beside the GraphML under this name"
-    raise PayloadError("the file of payloads is missing", file=paths[0], remedy=remedy)
-
-
-def _sized(source: FileSource, info: StoreInfo) -> FileSource:
+def _check_size(source: FileSource, info: StoreInfo) -> None:
     if source.size != info.size:
-        source.close()
         raise PayloadError(
             f"has {source.size:,} bytes, but the GraphML says {info.size:,}",
             file=source.path,
             remedy="the pair does not belong together, or the file was cut off",
         )
-    return source
 
 
 def _holds(source: FileSource, info: StoreInfo, references: Iterable[PayloadReference]) -> bool:
@@ -185,7 +183,6 @@ def _holds(source: FileSource, info: StoreInfo, references: Iterable[PayloadRefe
 def _check_gaps(source: FileSource, references: Iterable[PayloadReference]) -> None:
     for start, end in _gaps(references, source.size):
         if not _is_zero(source, start, end):
-            source.close()
             raise PayloadError(
                 f"the bytes from {start} to {end} between payloads are not zero",
                 file=source.path,
@@ -204,7 +201,7 @@ def _gaps(references: Iterable[PayloadReference], size: int) -> Iterator[tuple[i
         yield position, size
 
 
-def _is_zero(source: FileSource, start: int, end: int) -> bool:
+def _is_zero(source: Source, start: int, end: int) -> bool:
     zeros = bytes(min(_STEP, end - start))
     for offset in range(start, end, _STEP):
         data = source.read(offset, min(_STEP, end - offset))
@@ -223,7 +220,7 @@ def _open(path: Path) -> FileSource:
     return FileSource(path, descriptor, PayloadError)
 
 
-def sha256_of(source: FileSource, start: int = 0, end: int | None = None) -> str:
+def sha256_of(source: Source, start: int = 0, end: int | None = None) -> str:
     """SHA-256 of a file, or of a part of it, in lower-case hexadecimal digits."""
     stop = source.size if end is None else end
     digest = hashlib.sha256()

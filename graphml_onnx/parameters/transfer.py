@@ -5,7 +5,6 @@ Both directions are here: `collect` reads a model file once, and `assemble` puts
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from graphml_onnx.errors import PayloadError
 from graphml_onnx.onnxfile.skeleton import FilePiece, Payload, Stored
 from graphml_onnx.parameters.lanes import WINDOW, Digest, Digests, Lane, ahead
-from graphml_onnx.parameters.store import PayloadReference
+from graphml_onnx.parameters.store import PayloadReference, sha256_of
 
 if TYPE_CHECKING:
     from graphml_onnx.onnxfile.source import Source
@@ -218,10 +217,7 @@ def check_payloads(references: Iterable[PayloadReference], store: Source) -> Non
         PayloadError: a payload has another digest.
     """
     for reference in references:
-        digest = hashlib.sha256()
-        for start in range(reference.offset, reference.end, WINDOW):
-            digest.update(store.read(start, min(WINDOW, reference.end - start)))
-        check_digest(reference, digest.hexdigest())
+        check_digest(reference, sha256_of(store, reference.offset, reference.end))
 
 
 def check_digest(reference: PayloadReference, found: str) -> None:
