@@ -138,7 +138,8 @@ GROUPS = {"large": large_group, "graph": graph_group, "start": start_group}
 
 def run(case: Case) -> tuple[float, int | None]:
     """Seconds and peak memory in KiB of one run."""
-    os.sync()  # what an earlier run wrote is not written at the cost of this one
+    if sys.platform != "win32":
+        os.sync()  # what an earlier run wrote is not written at the cost of this one
     start = time.perf_counter()
     done = subprocess.run(case.command, cwd=ROOT, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start

@@ -112,7 +112,8 @@ def _peak_bytes() -> int | None:
 def _peak_of_rusage() -> int | None:
     if sys.platform == "win32":
         return None
-    import resource
+    else:
+        import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
