@@ -1,22 +1,19 @@
 """Collects the nodes and edges of a graph in whatever order they come, and checks that they fit together.
 
 Nothing is taken from XML ids, nesting or document order: a node says itself what it is (``kind``), who it is
-(``node_id``), and where it stands (``parent``, ``index``). Edges are derived; here they are compared with those that
-follow from the operators' inputs and outputs.
+(``node_id``), and where it stands (``parent``, ``index``).
 
-Source: docs/format.md, sections "Nodes" and "Edges".
+Source: docs/format.md, section "Nodes".
 """
 
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Never, cast
 
-import numpy as np
-
 from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
+from graphml_onnx.codec.edges import Edges
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
 from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec
@@ -38,8 +35,6 @@ MAIN_BODY = 0
 
 MAX_NESTING = 100
 """Bodies within bodies; protobuf reads no more than 33."""
-
-_SHOWN = 3  # disagreements that an error message spells out
 
 
 @dataclass(slots=True)
@@ -110,10 +105,8 @@ class Collector:
         """By operator, its subgraphs by their index."""
         self._places: dict[str, int] = {"": MAIN_BODY}  # by the node_id that members name as their parent
         self._lines: dict[str, int] = {}  # of every node_id
-        self._numbers: dict[str, int] = {}  # of every XML id
-        self._seen: dict[int, int] = {}  # line of every node, by the number of its XML id
         self._flow = Dataflow()
-        self._edge_source, self._edge_target, self._edge_line = array("i"), array("i"), array("q")
+        self.edges = Edges(path, self._flow)
         self._take = {
             "op": self._take_operator,
             "input": self._take_value,
@@ -135,7 +128,7 @@ class Collector:
             if type(record) is NodeRecord:
                 self._take_node(record)
             else:
-                self._take_edge(cast("EdgeRecord", record))
+                self.edges.take(cast("EdgeRecord", record))
 
     @property
     def model(self) -> Compound:
@@ -166,10 +159,7 @@ class Collector:
     # Nodes
 
     def _take_node(self, record: NodeRecord) -> None:
-        number = self._numbers.setdefault(record.node_id, len(self._numbers))
-        if number in self._seen:
-            self.fail(record.line, f"a second node has the id {record.node_id!r}")
-        self._seen[number] = record.line
+        number = self.edges.number_node(record)
         kind = record.data.get("kind")
         if kind == "frame":
             return  # drawn around an operator and its bodies; nobody's parent
@@ -360,57 +350,3 @@ class Collector:
                 line = self.members[start].first_line
                 self.fail(line, f"bodies are nested more than {MAX_NESTING} deep, or contain each other")
         return outer
-
-    # Edges
-
-    def _take_edge(self, record: EdgeRecord) -> None:
-        numbers = self._numbers
-        self._edge_source.append(numbers.setdefault(record.source, len(numbers)))
-        self._edge_target.append(numbers.setdefault(record.target, len(numbers)))
-        self._edge_line.append(record.line)
-
-    def check_edge_ends(self) -> None:
-        """Makes sure that edges end at nodes.
-
-        Raises:
-            GraphMLError: one does not; with its line.
-        """
-        if len(self._numbers) == len(self._seen):
-            return
-        names = list(self._numbers)
-        for source, target, line in zip(self._edge_source, self._edge_target, self._edge_line, strict=True):
-            for end in (source, target):
-                if end not in self._seen:
-                    self.fail(line, f"the edge names the node {names[end]!r}, which does not exist")
-
-    def check_edges(self, body_of: Sequence[int], outer: Mapping[int, int]) -> None:
-        """Compares the edges of the file with those that follow from inputs and outputs.
-
-        Raises:
-            GraphMLError: they disagree; with the first disagreements.
-        """
-        expected = array("q", (use.source << 32 | use.target for use in self._flow.edges(body_of, outer)))
-        found = array(
-            "q", (source << 32 | target for source, target in zip(self._edge_source, self._edge_target, strict=True))
-        )
-        if not np.array_equal(np.sort(np.array(expected)), np.sort(np.array(found))):
-            self._fail_on_edges(expected, found)
-
-    def _fail_on_edges(self, expected: Sequence[int], found: Sequence[int]) -> Never:
-        names = list(self._numbers)
-        lines = dict(zip(reversed(found), reversed(self._edge_line), strict=True))
-        wanted, present = Counter(expected), Counter(found)
-
-        def ends(pair: int) -> str:
-            return f"{names[pair >> 32]} -> {names[pair & 0xFFFFFFFF]}"
-
-        problems = [(lines[pair], f"no input says {ends(pair)}") for pair in present - wanted]
-        problems += [(self._seen[pair & 0xFFFFFFFF], f"no edge says {ends(pair)}") for pair in wanted - present]
-        shown = "; ".join(f"line {line}: {problem}" for line, problem in problems[:_SHOWN])
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise GraphMLError(
-            f"the edges disagree with the operators' inputs and outputs: {shown}{more}",
-            file=self._path,
-            place=f"line {problems[0][0]}",
-            remedy="correct them, or pass --trust nodes to go by the inputs and outputs",
-        )

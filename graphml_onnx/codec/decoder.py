@@ -99,11 +99,11 @@ def decode_graph(records: Iterable[Record], path: Path, trust: Trust | None) -> 
     collector = Collector(path, json, operator_keys)
     collector.take_all(records)
     model = collector.model
-    collector.check_edge_ends()
+    collector.edges.check_ends()
     body_of = collector.bodies_of_places()
     outer = collector.outer_bodies(body_of)
     if trust != "nodes":
-        collector.check_edges(body_of, outer)
+        collector.edges.check(body_of, outer)
     skeleton = _Builder(collector, body_of, json, operator_keys, bodies).model()
     return DecodedGraph(skeleton, nonce, references, model.texts, model.line)
 
