@@ -9,17 +9,19 @@ Source: docs/format.md, section "Nodes".
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Never, cast
 
 from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
 from graphml_onnx.codec.edges import Edges
-from graphml_onnx.codec.fields import MessageKeys
+from graphml_onnx.codec.fields import MessageKeys, serialised
+from graphml_onnx.codec.items import Items
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
 from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
+from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.strictjson import JsonError, parse
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import onnx
-    from google.protobuf.message import Message
 
 MAIN_BODY = 0
 """The place of the main graph: its boundary has no parent, and the model's node stands for it."""
@@ -58,27 +59,14 @@ class Compound:
     place: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class WaitingOperator:
     """An operator with bodies, which can only be built when all nodes are known."""
 
     node_id: str
     texts: Mapping[str, str]
     line: int
-
-
-@dataclass(slots=True)
-class Members:
-    """What stands in one place: index, line, and the serialised message.
-
-    ``first_line`` is that of the first node that named the place.
-    """
-
-    first_line: int
-    operators: list[tuple[int, int, bytes | WaitingOperator]] = field(default_factory=list)
-    inputs: list[tuple[int, int, bytes]] = field(default_factory=list)
-    outputs: list[tuple[int, int, bytes]] = field(default_factory=list)
-    parameters: list[tuple[int, int, bytes]] = field(default_factory=list)
+    place: int
 
 
 class Collector:
@@ -95,17 +83,20 @@ class Collector:
         self._json = json
         self._operator_keys = operators
         self._value_keys = MessageKeys("ValueInfoProto", json)
-        self._operator_class = schema.message_class("NodeProto")
-        self._value_class = schema.message_class("ValueInfoProto")
         self._tensor_class = schema.message_class("TensorProto")
         self._model: Compound | None = None
         self.compounds: dict[str, Compound] = {}
-        self.members: list[Members] = [Members(first_line=0)]
+        self.operators: Items[bytes | WaitingOperator] = Items("operator")
+        self.inputs: Items[bytes] = Items("input")
+        self.outputs: Items[bytes] = Items("output")
+        self.parameters: Items[bytes] = Items("parameter")
+        self._waiting: dict[str, WaitingOperator] = {}
         self.bodies: dict[str, dict[int, Compound]] = {}
         """By operator, its subgraphs by their index."""
         self._places: dict[str, int] = {"": MAIN_BODY}  # by the node_id that members name as their parent
+        self._first_lines = array("q", [0])  # of each place: the first node that named it
         self._lines: dict[str, int] = {}  # of every node_id
-        self._flow = Dataflow()
+        self._flow: Dataflow[bytes] = Dataflow()
         self.edges = Edges(path, self._flow)
         self._take = {
             "op": self._take_operator,
@@ -149,10 +140,10 @@ class Collector:
         """Raises GraphMLError for something in a line of the file."""
         raise GraphMLError(message, file=self._path, place=f"line {line}", remedy=remedy)
 
-    def read(self, keys: MessageKeys, texts: Mapping[str, str], message: Message, line: int) -> None:
-        """Reads texts into a message; raises GraphMLError with the line."""
+    def read(self, keys: MessageKeys, texts: Mapping[str, str], line: int) -> dict[int, bytes]:
+        """Reads texts as fields; raises GraphMLError with the line."""
         try:
-            keys.read(texts, message)
+            return keys.read(texts)
         except FieldError as error:
             self.fail(line, f"{error.path}: {error.message}")
 
@@ -185,35 +176,32 @@ class Collector:
         take(record, number, node_id)
 
     def _take_operator(self, record: NodeRecord, number: int, node_id: str) -> None:
-        place = self._place(self._parent(record), record.line)
+        texts, line = record.data, record.line
+        place = self._place(self._parent(record), line)
         index = self._index(record)
-        message = self._operator_class()
-        if GRAPH in record.data.get("attributes", ""):
-            names = {key: text for key, text in record.data.items() if key in ("inputs", "outputs")}
-            self.read(self._operator_keys, names, message, record.line)
-            waiting = WaitingOperator(node_id, record.data, record.line)
-            self.members[place].operators.append((index, record.line, waiting))
+        keys = self._operator_keys
+        if GRAPH in texts.get("attributes", ""):
+            self.read(keys, {key: text for key, text in texts.items() if key in ("inputs", "outputs")}, line)
+            waiting = self._waiting[node_id] = WaitingOperator(node_id, texts, line, place)
+            self.operators.add(place, index, line, waiting)
         else:
-            self.read(self._operator_keys, record.data, message, record.line)
-            self.members[place].operators.append((index, record.line, message.SerializeToString()))
-        node = cast("onnx.NodeProto", message)
-        for output in node.output:
-            self._flow.define(place, String.text(output), number, index)
-        for position, value in enumerate(node.input):
-            self._flow.use(place, String.text(value), number, position)
+            self.operators.add(place, index, line, serialised(self.read(keys, texts, line)))
+        flow = self._flow
+        for name in keys.names("outputs", texts):
+            flow.define(place, name, number, index)
+        for position, name in enumerate(keys.names("inputs", texts)):
+            flow.use(place, name, number, position)
 
     def _take_value(self, record: NodeRecord, number: int, _: str) -> None:
         place = self._place(record.data.get("parent", ""), record.line)
         index = self._index(record)
-        message = self._value_class()
-        self.read(self._value_keys, record.data, message, record.line)
-        item = (index, record.line, message.SerializeToString())
-        name = String.text(cast("onnx.ValueInfoProto", message).name)
+        content = serialised(self.read(self._value_keys, record.data, record.line))
+        name = String.read(unescape(record.data.get("name", "")))
         if record.data["kind"] == "input":
-            self.members[place].inputs.append(item)
+            self.inputs.add(place, index, record.line, content)
             self._flow.define(place, name, number, INPUT_RANK + index)
         else:
-            self.members[place].outputs.append(item)
+            self.outputs.add(place, index, record.line, content)
             self._flow.use(place, name, number, 0)
 
     def _take_parameter(self, record: NodeRecord, number: int, _: str) -> None:
@@ -226,8 +214,8 @@ class Collector:
             self.fail(record.line, f"tensor: {error.path}: {error.message}")
         except JsonError as error:
             self.fail(record.line, f"tensor: {error}")
-        self.members[place].parameters.append((index, record.line, message.SerializeToString()))
-        name = String.text(cast("onnx.TensorProto", message).name)
+        self.parameters.add(place, index, record.line, message.SerializeToString())
+        name = cast("bytes", cast("onnx.TensorProto", message).name)
         self._flow.define(place, name, number, INITIALIZER_RANK + index)
 
     def _take_model(self, record: NodeRecord, _: int, node_id: str) -> None:
@@ -266,8 +254,8 @@ class Collector:
 
     def _place(self, parent: str, line: int) -> int:
         place = self._places.setdefault(parent, len(self._places))
-        if place == len(self.members):
-            self.members.append(Members(first_line=line))
+        if place == len(self._first_lines):
+            self._first_lines.append(line)
         return place
 
     def _index(self, record: NodeRecord) -> int:
@@ -293,7 +281,7 @@ class Collector:
             GraphMLError: a parent does not exist, is no compound, or is its own ancestor.
         """
         unknown = -1
-        body_of = array("i", [unknown]) * len(self.members)
+        body_of = array("i", [unknown]) * len(self._first_lines)
         body_of[MAIN_BODY] = MAIN_BODY
         for parent, place in list(self._places.items()):
             chain = [place]
@@ -301,7 +289,7 @@ class Collector:
             while body_of[chain[-1]] == unknown:
                 compound = self.compounds.get(ancestor)
                 if compound is None:
-                    self._fail_on_parent(self.members[chain[-1]].first_line, ancestor)
+                    self._fail_on_parent(self._first_lines[chain[-1]], ancestor)
                 if compound.kind != "module":
                     body_of[chain[-1]] = MAIN_BODY if compound.kind == "model" else compound.place
                     break
@@ -309,7 +297,7 @@ class Collector:
                 chain.append(self._place(ancestor, compound.line))
                 if len(chain) > len(self._places):
                     self.fail(compound.line, "the parents of this module form a cycle")
-                if len(body_of) < len(self.members):  # a module's parent that nobody else names
+                if len(body_of) < len(self._first_lines):  # a module's parent that nobody else names
                     body_of.append(unknown)
             for step in chain:  # so that the next one finds it at once
                 body_of[step] = body_of[chain[-1]]
@@ -327,19 +315,13 @@ class Collector:
         Raises:
             GraphMLError: a subgraph's parent is no operator with bodies, or bodies contain each other.
         """
-        owners = {
-            operator.node_id: body_of[place]
-            for place, members in enumerate(self.members)
-            for _, _, operator in members.operators
-            if isinstance(operator, WaitingOperator)
-        }
         outer: dict[int, int] = {}
         for compound in self.compounds.values():
             if compound.kind == "subgraph":
-                owner = owners.get(cast("str", compound.parent))
+                owner = self._waiting.get(cast("str", compound.parent))
                 if owner is None:
                     self.fail(compound.line, f"the parent {compound.parent!r} is not an operator with bodies")
-                outer[compound.place] = owner
+                outer[compound.place] = body_of[owner.place]
             elif compound.kind == "function" and self.compounds.get(compound.parent or "") is not self.model:
                 self.fail(compound.line, "the parent of a function is the model")
         for start in outer:
@@ -347,6 +329,6 @@ class Collector:
             for _ in range(MAX_NESTING):
                 body = None if body is None else outer.get(body)
             if body is not None:
-                line = self.members[start].first_line
+                line = self._first_lines[start]
                 self.fail(line, f"bodies are nested more than {MAX_NESTING} deep, or contain each other")
         return outer

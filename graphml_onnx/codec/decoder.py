@@ -11,24 +11,22 @@ from __future__ import annotations
 import itertools
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast
+from functools import cache
+from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError
-
-from graphml_onnx.codec.collect import MAIN_BODY, Collector, Compound, Members, WaitingOperator
-from graphml_onnx.codec.fields import MessageKeys
+from graphml_onnx.codec.collect import MAIN_BODY, Collector, Compound, WaitingOperator
+from graphml_onnx.codec.fields import MessageKeys, serialised
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
 from graphml_onnx.codec.scalars import PayloadBook
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
-from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, encode_varint
+from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    import onnx
     from google.protobuf.message import Message
 
     from graphml_onnx.graphml.elements import Record
@@ -59,13 +57,13 @@ class _BodiesOfOperator:
     """Hands the bodies of the operator that is being read to its attributes."""
 
     def __init__(self) -> None:
-        self._graphs: Mapping[int, Message] = {}
+        self._graphs: Mapping[int, bytes] = {}
         self._used: set[int] = set()
 
     def number(self, graph: Message) -> int:
         raise NumberError("this side only reads")
 
-    def graph(self, number: int) -> Message:
+    def graph(self, number: int) -> bytes:
         if number not in self._graphs:
             raise NumberError(f"the operator has no body with index {number}")
         if number in self._used:  # bodies that stand for two, nested, would grow without bound
@@ -73,7 +71,7 @@ class _BodiesOfOperator:
         self._used.add(number)
         return self._graphs[number]
 
-    def offer(self, graphs: Mapping[int, Message]) -> None:
+    def offer(self, graphs: Mapping[int, bytes]) -> None:
         self._graphs, self._used = graphs, set()
 
     def unused(self) -> set[int]:
@@ -109,6 +107,8 @@ def decode_graph(records: Iterable[Record], path: Path, trust: Trust | None) -> 
 
 
 class _Builder:
+    """Puts messages together from the inside out, as bytes."""
+
     def __init__(
         self,
         collector: Collector,
@@ -123,84 +123,86 @@ class _Builder:
         self._model_keys = MessageKeys("ModelProto", json)
         self._graph_keys = MessageKeys("GraphProto", json)
         self._function_keys = MessageKeys("FunctionProto", json)
-        self._members: dict[int, list[Members]] = {}
-        for place, members in enumerate(collector.members):
-            self._members.setdefault(body_of[place], []).append(members)
+        fail = collector.fail
+        self._operators = collector.operators.by_body(body_of, fail)
+        self._lists = {
+            "input": collector.inputs.by_body(body_of, fail),
+            "output": collector.outputs.by_body(body_of, fail),
+            "initializer": collector.parameters.by_body(body_of, fail),
+        }
         self._built = 0
 
     def model(self) -> bytes:
         """The serialised model."""
         compound = self._collector.model
-        message = schema.message_class("ModelProto")()
-        self._collector.read(self._model_keys, compound.texts, message, compound.line)
-        model = cast("onnx.ModelProto", message)
-        model.graph.SetInParent()
-        self._fill(cast("Message", model.graph), self._graph_keys, compound, MAIN_BODY)
+        fields = self._collector.read(self._model_keys, compound.texts, compound.line)
+        number, tag = self._tag("ModelProto", "graph")
+        fields[number] = delimited(tag, self._fill("GraphProto", self._graph_keys, compound, MAIN_BODY))
+        number, tag = self._tag("ModelProto", "functions")
+        fields[number] = b"".join(
+            [
+                delimited(tag, self._fill("FunctionProto", self._function_keys, function, function.place))
+                for function in self._functions()
+            ]
+        )
+        if self._built != len(self._collector.operators):
+            missing = len(self._collector.operators) - self._built
+            self._collector.fail(compound.line, f"{missing} operators stand in bodies that contain each other")
+        return serialised(fields)
+
+    def _functions(self) -> list[Compound]:
         functions = [c for c in self._collector.compounds.values() if c.kind == "function"]
-        for function in _in_order([(c.index, c.line, c) for c in functions], self._collector, "function"):
-            self._fill(cast("Message", model.functions.add()), self._function_keys, function, function.place)
-        total = sum(len(members.operators) for members in self._collector.members)
-        if self._built != total:
-            self._collector.fail(
-                compound.line, f"{total - self._built} operators stand in bodies that contain each other"
-            )
-        return message.SerializeToString()
+        ordered = sorted(functions, key=lambda function: function.index)
+        for left, right in itertools.pairwise(ordered):
+            if left.index == right.index:
+                problem = f"a second function has the index {left.index}; the first is in line {left.line}"
+                self._collector.fail(right.line, problem)
+        return ordered
 
-    def _fill(self, message: Message, keys: MessageKeys, compound: Compound, body: int) -> None:
-        """Fills a graph or a function from the texts of its compound and from the members of its body."""
-        self._collector.read(keys, compound.texts, message, compound.line)
-        members = self._members.get(body, [])
-        operators = [self._operator(item) for item in self._sorted(members, "operators")]
+    def _fill(self, message: str, keys: MessageKeys, compound: Compound, body: int) -> bytes:
+        """A graph or a function, from the texts of its compound and from the members of its body."""
+        fields = self._collector.read(keys, compound.texts, compound.line)
+        operators = self._operators.get(body, ())
         self._built += len(operators)
-        lists = {
-            "node": operators,
-            "input": self._sorted(members, "inputs"),
-            "output": self._sorted(members, "outputs"),
-            "initializer": self._sorted(members, "parameters"),
-        }
-        fields = message.DESCRIPTOR.fields_by_name
-        for name, items in lists.items():
-            field = fields.get(name)
-            if items and (field is None or field.message_type is None):
-                self._collector.fail(compound.line, f"a {compound.kind} has no nodes of kind {name}")
-            if items and field is not None:
-                tag = encode_varint(field.number << 3 | LENGTH_DELIMITED)
-                parts: list[bytes] = []
-                for item in cast("list[bytes]", items):
-                    parts += (tag, encode_varint(len(item)), item)
-                try:
-                    message.MergeFromString(b"".join(parts))
-                except DecodeError:
-                    problem = f"its {name}s are nested deeper than protobuf reads (33 bodies within bodies)"
-                    self._collector.fail(compound.line, problem)
+        self._add(fields, message, "node", compound, [self._operator(item) for item in operators])
+        for name, items in self._lists.items():
+            self._add(fields, message, name, compound, items.get(body, ()))
+        return serialised(fields)
 
-    def _sorted(self, members: Sequence[Members], name: str) -> list[bytes | WaitingOperator]:
-        items = [item for group in members for item in getattr(group, name)]
-        return _in_order(items, self._collector, name.removesuffix("s"))
+    def _add(
+        self, fields: dict[int, bytes], message: str, name: str, compound: Compound, items: Sequence[bytes]
+    ) -> None:
+        if items:
+            if name not in self._node_lists(message):
+                self._collector.fail(compound.line, f"a {compound.kind} has no nodes of kind {name}")
+            number, tag = self._tag(message, name)
+            content = b"".join([delimited(tag, item) for item in items])
+            fields[number] = fields.get(number, b"") + content
 
     def _operator(self, item: bytes | WaitingOperator) -> bytes:
         if isinstance(item, bytes):
             return item
-        graphs: dict[int, Message] = {}
-        for index, compound in self._collector.bodies.get(item.node_id, {}).items():
-            graphs[index] = schema.message_class("GraphProto")()
-            self._fill(graphs[index], self._graph_keys, compound, compound.place)
+        bodies = self._collector.bodies.get(item.node_id, {})
+        graphs = {
+            index: self._fill("GraphProto", self._graph_keys, compound, compound.place)
+            for index, compound in bodies.items()
+        }
         self._bodies.offer(graphs)
-        message = schema.message_class("NodeProto")()
-        self._collector.read(self._operator_keys, item.texts, message, item.line)
+        content = serialised(self._collector.read(self._operator_keys, item.texts, item.line))
         if unused := self._bodies.unused():
             self._collector.fail(item.line, f"no attribute names the operator's body {min(unused)}")
-        return message.SerializeToString()
+        return content
 
+    @staticmethod
+    @cache
+    def _tag(message: str, field: str) -> tuple[int, bytes]:
+        """Number and tag of a field that holds messages."""
+        number = schema.message_class(message).DESCRIPTOR.fields_by_name[field].number
+        return number, encode_varint(number << 3 | LENGTH_DELIMITED)
 
-_Item = TypeVar("_Item")
-
-
-def _in_order(items: list[tuple[int, int, _Item]], collector: Collector, what: str) -> list[_Item]:
-    ordered = sorted(items, key=lambda item: item[0])
-    for (left, first_line, _), (right, line, _) in itertools.pairwise(ordered):
-        if left == right:
-            collector.fail(
-                line, f"a second {what} has the index {left} in this body; the first is in line {first_line}"
-            )
-    return [item for _, _, item in ordered]
+    @staticmethod
+    @cache
+    def _node_lists(message: str) -> frozenset[str]:
+        """The fields of a message whose items are nodes."""
+        fields = schema.message_class(message).DESCRIPTOR.fields_by_name
+        return frozenset(name for name, field in fields.items() if field.message_type is not None)

@@ -83,7 +83,7 @@ class _GraphsOfOperator:
         self._graphs.append(cast("onnx.GraphProto", graph))
         return len(self._graphs) - 1
 
-    def graph(self, number: int) -> Message:
+    def graph(self, number: int) -> bytes:
         raise NumberError("this side only writes")
 
     def take(self) -> list[onnx.GraphProto]:
@@ -123,9 +123,9 @@ class GraphEncoder:
         self._op_keys = MessageKeys("NodeProto", with_graphs)
         self._function_keys = MessageKeys("FunctionProto", self._json)
         self._value_keys = MessageKeys("ValueInfoProto", self._json)
-        self._flow = Dataflow()
+        self._flow: Dataflow[bytes] = Dataflow()
         self._outer: dict[int, int] = {}
-        self._types: dict[int, dict[str, tuple[str, str]]] = {}
+        self._types: dict[int, dict[bytes, tuple[str, str]]] = {}
         self._next = 0
         self.counts = Counts()
 
@@ -206,11 +206,11 @@ class GraphEncoder:
         return self._next - 1
 
     def _add_types(self, body: int, graph: onnx.GraphProto) -> None:
-        types: dict[str, tuple[str, str]] = {}
+        types: dict[bytes, tuple[str, str]] = {}
         for values in (graph.value_info, graph.input, graph.output):
             for value in values:
                 if value.HasField("type"):
-                    types[String.text(value.name)] = type_and_shape(value.type)
+                    types[cast("bytes", value.name)] = type_and_shape(value.type)
         self._types[body] = types
 
     def _emit_values(self, kind: str, values: Sequence[onnx.ValueInfoProto], body: int, parent: str | None) -> None:
@@ -221,10 +221,11 @@ class GraphEncoder:
             data = _identity(kind, f"n{number}", parent, index, look)
             self._value_keys.write(value, data)
             self._sink.node(f"n{number}", data, look)
+            tensor = cast("bytes", value.name)
             if kind == "input":
-                self._flow.define(body, name, number, INPUT_RANK + index)
+                self._flow.define(body, tensor, number, INPUT_RANK + index)
             else:
-                self._flow.use(body, name, number, 0)
+                self._flow.use(body, tensor, number, 0)
 
     def _emit_main_graph(self, body: int) -> None:
         """Operators and modules in the order in which they first run."""
@@ -303,7 +304,7 @@ class GraphEncoder:
         data = _identity("parameter", f"n{number}", parent, index, look)
         data["tensor"] = self._json.write(cast("Message", tensor))
         self._sink.node(f"n{number}", data, look)
-        self._flow.define(body, name, number, INITIALIZER_RANK + index)
+        self._flow.define(body, cast("bytes", tensor.name), number, INITIALIZER_RANK + index)
 
     def _emit_operator(self, node: onnx.NodeProto, index: int, body: int, parent: str, tag: str | None) -> None:
         number = self._new()
@@ -314,10 +315,10 @@ class GraphEncoder:
             data["hierarchy_tag"] = escape(tag)
         self._op_keys.write(node, data)
         flow = self._flow
-        for output in node.output:
-            flow.define(body, String.text(output), number, index)
-        for position, value in enumerate(node.input):
-            flow.use(body, String.text(value), number, position)
+        for output in cast("Iterable[bytes]", node.output):
+            flow.define(body, output, number, index)
+        for position, value in enumerate(cast("Iterable[bytes]", node.input)):
+            flow.use(body, value, number, position)
         self.counts.operators += 1
         self._report(1)
         graphs = self._graphs.take()
@@ -365,7 +366,7 @@ class GraphEncoder:
 
     def _emit_edges(self) -> None:
         for use in self._flow.edges(range(self._next), self._outer):
-            data = {"tensor_name": escape(use.tensor)}
+            data = {"tensor_name": escape(String.text(use.tensor))}
             facts = self._types[use.scope].get(use.tensor)
             if facts is not None:
                 data["tensor_type"], data["tensor_shape"] = facts

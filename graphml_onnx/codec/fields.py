@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from graphml_onnx.codec.numbers import NumberError, integer
+from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
-from graphml_onnx.codec.scalars import String
+from graphml_onnx.codec.scalars import String, list_of
 from graphml_onnx.codec.unknown import UNKNOWN, read_unknown, unknown_json
 from graphml_onnx.graphml.text import escape, unescape
 from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
 from graphml_onnx.strictjson import Json, JsonError, parse
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Form(Enum):
     INTEGER = "an integer, in decimal digits"
     JSON = "a value as JSON; a list of messages has one line for each"
     NODES = "nodes of their own, which point to this one as their parent"
+    TOKEN = "a word of the format's own, as it is"
+    BASE64 = "bytes in base64, in lines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +150,12 @@ class MessageKeys:
     def __init__(self, message: str, codec: MessageCodec, as_nodes: frozenset[str] = frozenset()) -> None:
         self._codec = codec
         self._catch_all = CATCH_ALL[message]
-        descriptor = schema.descriptor_of(schema.message_class(message)())
+        self._class = schema.message_class(message)
+        descriptor = schema.descriptor_of(self._class())
         rows = {row.field: row for row in FIELDS if row.message == message}
-        self._fields = [_KeyedField(field, rows.get(field.name), codec) for field in schema.fields_of(descriptor)]
+        self._fields = [
+            _KeyedField(field, rows.get(field.name), codec, self._class) for field in schema.fields_of(descriptor)
+        ]
         self._by_number = {field.number: field for field in self._fields}
         self._by_key = {field.key: field for field in self._fields if field.key is not None}
         for key in as_nodes:
@@ -185,61 +191,96 @@ class MessageKeys:
         if others:
             into[self._catch_all] = "{" + ",".join(others) + "}"
 
-    def read(self, texts: Mapping[str, str], message: Message) -> None:
-        """Sets the fields that texts say in an empty message; keys that are not of this message are passed over.
+    def read(self, texts: Mapping[str, str]) -> dict[int, bytes]:
+        """The fields that texts say, serialised, by number; keys that are not of this message are passed over.
 
         Raises:
             FieldError: a text does not fit its field; its path starts with the key.
         """
+        fields: dict[int, bytes] = {}
         by_key = self._by_key
-        for key, text in texts.items():
-            field = by_key.get(key)
-            try:
+        key = ""
+        try:
+            for key, text in texts.items():
+                field = by_key.get(key)
                 if field is not None:
-                    field.read(message, text)
+                    fields[field.number] = field.read(text)
                 elif key == self._catch_all:
-                    self._read_others(message, text)
-            except FieldError as error:
-                raise error.within(key) from None
-            except (NumberError, JsonError) as error:
-                raise FieldError(str(error), key) from None
-            except RecursionError:
-                raise FieldError("is nested too deeply", key) from None
+                    fields |= self._read_others(text)
+        except FieldError as error:
+            raise error.within(key) from None
+        except (NumberError, JsonError) as error:
+            raise FieldError(str(error), key) from None
+        except RecursionError:
+            raise FieldError("is nested too deeply", key) from None
+        return fields
 
-    def _read_others(self, message: Message, text: str) -> None:
+    def names(self, key: str, texts: Mapping[str, str]) -> list[bytes]:
+        """The names that a field of strings lists, once `read` found nothing wrong with it.
+
+        Args:
+            key: that of the field.
+            texts: the same texts.
+        """
+        text = texts.get(key)
+        return [] if text is None else self._by_key[key].names(text)
+
+    def _read_others(self, text: str) -> dict[int, bytes]:
         value = parse(text)
         if not isinstance(value, dict):
             raise FieldError("must be an object")
-        named: dict[str, Json] = {}
+        fields: dict[int, bytes] = {}
         for name, item in value.items():
             if name == UNKNOWN:
+                message = self._class()
                 read_unknown(message, item)
+                fields[_UNKNOWN_FIELDS] = message.SerializeToString()
             elif name in self._by_name:
-                named[name] = item
+                field = self._by_name[name]
+                try:
+                    fields[field.number] = field.read_json(item)
+                except FieldError as error:
+                    raise error.within(name) from None
+                except NumberError as error:
+                    raise FieldError(str(error), name) from None
             else:
                 raise FieldError("is not a field that can stand here", name)
-        self._codec.read(message, named)
+        return fields
+
+
+_UNKNOWN_FIELDS = 1 << 29  # beyond all numbers: protobuf writes them last
+
+
+def serialised(fields: Mapping[int, bytes]) -> bytes:
+    """A message, given its fields by number, as protobuf would write it."""
+    return b"".join([fields[number] for number in sorted(fields)])
 
 
 class _KeyedField:
     """Both directions of one field."""
 
-    def __init__(self, field: FieldDescriptor, row: FieldRow | None, codec: MessageCodec) -> None:
+    def __init__(
+        self, field: FieldDescriptor, row: FieldRow | None, codec: MessageCodec, message: type[Message]
+    ) -> None:
         self.name = field.name
         self.number = field.number
         self.is_nodes = row is not None and row.form is Form.NODES
         self.key = row.key if row is not None and not self.is_nodes else None
+        self._message = message
+        self._tag = encode_varint(field.number << 3 | LENGTH_DELIMITED)
         self._write_json, self._read_json = codec.field(field)
         self.write: Callable[[object], str] = self._write_json
-        self.read: Callable[[Message, str], None] = self._read
+        self.read: Callable[[str], bytes] = self._read
         form = row.form if row is not None else Form.JSON
         if form is Form.TEXT:
             self.write, self.read = _write_text, self._read_text
-        elif form is Form.INTEGER:
-            self.write, self.read = str, self._read_integer
-        elif form is Form.JSON and field.message_type is not None and field.is_repeated:
-            self.write, self.read = self._write_lines, self._read_lines
+        elif form is Form.JSON and field.is_repeated:
+            if field.message_type is not None:
+                self.write, self.read = self._write_lines, self._read_lines
+            elif schema.original_field(field).type == field.TYPE_STRING:
+                self.read = self._read_names
         self._write_item = codec.write
+        self._last: tuple[str, list[bytes]] = ("", [])
         # Most operators have the attributes of many others. What refers to something elsewhere is not remembered.
         self._known_items: dict[bytes, str] = {}
         self._known_texts: dict[str, bytes] = {}
@@ -256,27 +297,41 @@ class _KeyedField:
             items.append(text)
         return f"[{items[0]}]" if len(items) == 1 else "[\n" + ",\n".join(items) + "\n]"
 
-    def _read_lines(self, message: Message, text: str) -> None:
+    def _read_lines(self, text: str) -> bytes:
         content = self._known_texts.get(text)
         if content is None:
-            if not _is_worth_keeping(text):
-                self._read(message, text)
-                return
-            alone = type(message)()
-            self._read(alone, text)
-            content = alone.SerializeToString()
-            _keep(self._known_texts, text, content)
-        message.MergeFromString(content)
+            content = self._read(text)
+            if _is_worth_keeping(text):
+                _keep(self._known_texts, text, content)
+        return content
 
-    def _read(self, message: Message, text: str) -> None:
-        self._read_json(message, parse(text))
+    def _read(self, text: str) -> bytes:
+        return self.read_json(parse(text))
 
-    def _read_text(self, message: Message, text: str) -> None:
-        setattr(message, self.name, String.read(unescape(text)))
+    def read_json(self, value: Json) -> bytes:
+        """The field, serialised, that a JSON value says."""
+        message = self._message()
+        self._read_json(message, value)
+        return message.SerializeToString()
 
-    def _read_integer(self, message: Message, text: str) -> None:
-        value = parse(text)
-        setattr(message, self.name, integer(value, -(2**63), 2**63 - 1))
+    def _read_text(self, text: str) -> bytes:
+        return delimited(self._tag, String.read(unescape(text)))
+
+    def _read_names(self, text: str) -> bytes:
+        tag = self._tag
+        return b"".join([delimited(tag, name) for name in self.names(text)])
+
+    def names(self, text: str) -> list[bytes]:
+        """The strings of a field that is a list of them."""
+        if self._last[0] is not text:  # asked for twice in a row: for the field, and for the edges
+            names = []
+            for index, item in enumerate(list_of(parse(text))):
+                try:
+                    names.append(String.read(item))
+                except NumberError as error:
+                    raise FieldError(str(error), f"[{index}]") from None
+            self._last = (text, names)
+        return self._last[1]
 
 
 _MAX_KEPT, _MAX_KEPT_LENGTH = 4096, 512

@@ -13,6 +13,7 @@ import struct
 from typing import TYPE_CHECKING, Protocol, cast
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.scalars import PayloadBook, Scalar, base64_json, list_of, read_base64, scalar_of
@@ -183,7 +184,10 @@ class _GraphField:
         if not isinstance(value, dict) or value.keys() != {GRAPH}:
             raise NumberError(f'must be an object with the one member "{GRAPH}"')
         into.SetInParent()
-        into.MergeFrom(self._graphs.graph(integer(value[GRAPH], 0, 2**31)))
+        try:
+            into.MergeFromString(self._graphs.graph(integer(value[GRAPH], 0, 2**31)))
+        except DecodeError:
+            raise NumberError("the graph is nested deeper than protobuf reads (33 bodies within bodies)") from None
 
     def write(self, graph: Message) -> str:
         return self._write_one(graph)
@@ -208,8 +212,8 @@ class GraphBook(Protocol):
     def number(self, graph: Message) -> int:
         """Takes a graph out; returns the number by which the JSON refers to it."""
 
-    def graph(self, number: int) -> Message:
-        """The graph with that number; raises NumberError where there is none."""
+    def graph(self, number: int) -> bytes:
+        """The graph with that number, serialised; raises NumberError where there is none."""
 
 
 class _Field(Protocol):

@@ -41,6 +41,20 @@ def encode_varint(value: int, extra: int = 0) -> bytes:
     return bytes(encoded)
 
 
+_SHORT = [bytes([size]) for size in range(0x80)]
+
+
+def delimited(tag: bytes, content: bytes) -> bytes:
+    """A field whose content follows its length.
+
+    Args:
+        tag: number and wire type, as a varint.
+        content: a string, bytes, or a serialised message.
+    """
+    size = len(content)
+    return tag + (_SHORT[size] if size < 0x80 else encode_varint(size)) + content
+
+
 def decode_varint(data: bytes, position: int) -> tuple[int, int]:
     """Reads a varint of any legal width.
 

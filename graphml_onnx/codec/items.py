@@ -1,0 +1,63 @@
+"""The nodes of one kind, collected in whatever order they come, given back as the lists of their bodies."""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from typing import TYPE_CHECKING, Generic, Never, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_Content = TypeVar("_Content")
+
+
+class Items(Generic[_Content]):
+    """The nodes of one kind, wherever they stand: columns, because a graph may have millions of them.
+
+    Args:
+        kind: what they are, for messages.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._place, self._index, self._line = array("i"), array("i"), array("q")
+        self._content: list[_Content] = []
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def add(self, place: int, index: int, line: int, content: _Content) -> None:
+        """Adds what stands in line ``line``, at ``index`` of its list."""
+        self._place.append(place)
+        self._index.append(index)
+        self._line.append(line)
+        self._content.append(content)
+
+    def by_body(self, body_of: Sequence[int], fail: Callable[[int, str], Never]) -> Mapping[int, Sequence[_Content]]:
+        """The contents of each body, in order.
+
+        Args:
+            body_of: the body of each place.
+            fail: told of the line in which an index stands for a second time.
+        """
+        if not self._content:
+            return {}
+        index = np.array(self._index)
+        body = np.fromiter(body_of, np.int64, len(body_of))[np.array(self._place)]
+        order = np.lexsort((index, body))
+        index, body = index[order], body[order]
+        same_body = body[1:] == body[:-1]
+        twice = np.flatnonzero(same_body & (index[1:] == index[:-1]))
+        if len(twice):
+            first, second = (self._line[order[twice[0] + step]] for step in (0, 1))
+            problem = f"a second {self.kind} has the index {index[twice[0]]} in this body; the first is in line {first}"
+            fail(second, problem)
+        starts = [0, *(np.flatnonzero(~same_body) + 1).tolist(), len(order)]
+        content = self._content
+        return {
+            int(body[start]): [content[row] for row in order[start:end].tolist()]
+            for start, end in itertools.pairwise(starts)
+        }
