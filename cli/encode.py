@@ -33,7 +33,12 @@ def encode(
     metadata: options.MetadataOption = None,
     parameters: options.ParametersOption = "sidecar",
     layout: Annotated[
-        Layout, typer.Option("--layout", help="Modules as nested groups, or one flat graph for tools without groups.")
+        Layout,
+        typer.Option(
+            "--layout",
+            help="Modules as nested groups drawn for yEd, one flat graph for tools without groups, or plain: nested, "
+            "with nothing that the GraphML schema does not know.",
+        ),
     ] = "nested",
     show_parameters: Annotated[
         bool, typer.Option("--show-parameters", help="Show initializers as nodes in the module that owns them.")

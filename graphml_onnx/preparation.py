@@ -12,7 +12,14 @@ import onnx
 
 from graphml_onnx.codec.encoder import operators
 from graphml_onnx.codec.unknown import canonical_unknown, drop_unknown
-from graphml_onnx.errors import ExternalDataError, GraphmlOnnxError, MetadataError, ModelError, UsageError
+from graphml_onnx.errors import (
+    ExternalDataError,
+    GraphmlOnnxError,
+    MetadataError,
+    ModelError,
+    UsageError,
+    reading_failed,
+)
 from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, build_hierarchy, read_metadata
 from graphml_onnx.onnxfile.external import DataFile, check_range, external_tensors
 from graphml_onnx.onnxfile.schema import parse_model
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_INLINE_LIMIT = 1024
 """Tensors of up to this many bytes stand in the GraphML as numbers."""
 
-_LAYOUTS: tuple[Layout, ...] = ("nested", "flat")
+_LAYOUTS: tuple[Layout, ...] = ("nested", "flat", "plain")
 _HEAD = 512
 
 
@@ -249,5 +256,8 @@ def _find_externals(
 
 
 def _is_model(file: DataFile, path: Path) -> bool:
-    status = path.stat()
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise reading_failed(error, path) from None
     return file.identity == (status.st_dev, status.st_ino)

@@ -10,14 +10,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ParameterStrategy: TypeAlias = Literal["sidecar", "embedded", "reference"]
-Layout: TypeAlias = Literal["nested", "flat"]
-Trust: TypeAlias = Literal["nodes"]
+Layout: TypeAlias = Literal["nested", "flat", "plain"]
+Severity: TypeAlias = Literal["error", "warning", "info"]
+Trust: TypeAlias = Literal["nodes", "edges"]
 
 
 class Progress(Protocol):
     """Called as work goes on; each stage is announced once with ``done`` 0 and closed with ``done`` = ``total``."""
 
-    def __call__(self, stage: str, done: int, total: int, unit: Literal["bytes", "nodes"]) -> None:
+    def __call__(self, stage: str, done: int, total: int, unit: Literal["bytes", "nodes", "steps"]) -> None:
         """Reports that ``done`` of ``total`` units of ``stage`` are done."""
 
 
@@ -156,3 +157,23 @@ class VerifyReport:
     def passed(self) -> bool:
         """Whether every check passed."""
         return all(check.passed for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that `validate` found in a GraphML file.
+
+    Attributes:
+        code: which kind of finding; docs/validation.md lists them all.
+        severity: ``error`` where the document is not valid, or does not come back as a valid model; ``warning`` where
+            it does, but hardly as it was meant; ``info`` for what is only good to know.
+        line: where it is in the GraphML, counted from 1; None where it is no place in it.
+        message: what was found, in one line.
+        remedy: what to do about it.
+    """
+
+    code: str
+    severity: Severity
+    line: int | None
+    message: str
+    remedy: str

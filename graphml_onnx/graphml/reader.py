@@ -1,12 +1,13 @@
 """Reads GraphML as XML, node by node, from this project's writer or from any tool that saved it since.
 
-Nothing is taken from XML ids, nesting, or the order of the document. Hostile input is refused: any DOCTYPE (so no
-entities but XML's own five), any encoding but UTF-8, and nesting, text or markup beyond the limits below.
+Nothing is taken from XML ids, nesting, or the order of the document, except where it declares no keys. Hostile input
+is refused: any DOCTYPE (so no entities but XML's own five), any encoding but UTF-8, and nesting, text or markup beyond
+the limits below.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Never, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Never, Protocol, cast
 from xml.parsers import expat
 
 from graphml_onnx.errors import GraphMLError
@@ -42,6 +43,7 @@ def read_graphml(
     node_keys: Set[str],
     streams: Mapping[str, Callable[[str], object]],
     edge_keys: Set[str] = frozenset(),
+    nesting: Nesting | None = None,
 ) -> Iterator[Record]:
     """Reads the nodes and edges of a GraphML file, in the order of the file.
 
@@ -51,6 +53,7 @@ def read_graphml(
         node_keys: which values of nodes to keep, by attr.name; others are passed over.
         streams: values of nodes that are handed over in pieces, as they are read; what is kept is an empty text.
         edge_keys: which values of edges to keep.
+        nesting: which values say what nesting says, in a document that declares no keys.
 
     Yields:
         Nodes and edges, each when it ends.
@@ -58,12 +61,19 @@ def read_graphml(
     Raises:
         GraphMLError: the file is not well-formed, not GraphML, or beyond the limits; with the line.
     """
-    reader = _Reader(path, node_keys | streams.keys(), edge_keys, streams)
+    reader = _Reader(path, node_keys | streams.keys(), edge_keys, streams, nesting)
     while True:
         chunk = file.read(_CHUNK)
         yield from reader.feed(chunk)
         if not chunk:
             return
+
+
+class Nesting(NamedTuple):
+    """The keys of the name of a node, and of the name of the node around it."""
+
+    name: str
+    around: str
 
 
 class _Reader:
@@ -75,8 +85,11 @@ class _Reader:
         node_keys: Set[str],
         edge_keys: Set[str],
         streams: Mapping[str, Callable[[str], object]],
+        nesting: Nesting | None,
     ) -> None:
         self._path = path
+        self._nesting = nesting
+        self._bare = False  # whether the document declares no keys
         self._wanted = {"node": node_keys, "edge": edge_keys}
         self._streams = streams
         self._names: dict[str, dict[str, str]] = {"node": {}, "edge": {}}  # key id -> attr.name, of the wanted keys
@@ -154,7 +167,7 @@ class _Reader:
         record = self._open[-1]
         name = self._names["node" if type(record) is NodeRecord else "edge"].get(key)
         if name is None:
-            if key not in self._declared:
+            if key not in self._declared and not self._bare:
                 self._fail(f"the key {key!r} is not declared", "each key needs a <key> element before the graph")
             self._passing_over = True
             return
@@ -178,13 +191,35 @@ class _Reader:
             node_id = self._attribute(kind, attributes, "id")
             self._open.append(NodeRecord(node_id, {}, self._parser.CurrentLineNumber))
         elif kind == "edge":
-            source, target = (self._attribute(kind, attributes, name) for name in ("source", "target"))
+            if len(attributes) == 4 and attributes[0] == "source" and attributes[2] == "target":
+                source, target = attributes[1], attributes[3]
+            else:
+                source, target = (self._attribute(kind, attributes, name) for name in ("source", "target"))
             self._open.append(EdgeRecord(source, target, {}, self._parser.CurrentLineNumber))
+            if not self._wanted["edge"]:
+                self._pass_over_edge()
         elif kind == "key":
             self._start_key(attributes)
+        elif kind == "graph" and not self._declared and not self._bare:
+            # So does cytoscape.js save: ids of keys are names, and nesting stands for the value that says it.
+            self._bare = True
+            self._names = {element: {name: name for name in wanted} for element, wanted in self._wanted.items()}
         elif kind == "default" and self._key_element is not None:
             self._key = self._key_element
             self._text.clear()
+
+    def _pass_over_edge(self) -> None:
+        """Calls nothing for what stands in the edge, of which nobody wants anything."""
+        parser = self._parser
+        parser.StartElementHandler = parser.CharacterDataHandler = None
+        parser.EndElementHandler = self._on_end_within_edge
+
+    def _on_end_within_edge(self, name: str) -> None:
+        if _ELEMENTS.get(name) == "edge":
+            parser = self._parser
+            parser.StartElementHandler, parser.EndElementHandler = self._on_start, self._on_end
+            parser.CharacterDataHandler = self._text.append
+            self._on_end(name)
 
     def _start_key(self, attributes: list[str]) -> None:
         key = self._attribute("key", attributes, "id")
@@ -228,7 +263,14 @@ class _Reader:
         if kind == "data":
             self._passing_over = False
         elif kind in ("node", "edge"):
-            self._done.append(self._open.pop())
+            if not self._open or type(self._open[-1]) is not _RECORDS[kind]:
+                self._fail("an <edge> within an <edge>")
+            record = self._open.pop()
+            if self._bare and self._open and self._nesting is not None:
+                around = self._open[-1].data.get(self._nesting.name)
+                if around is not None:
+                    record.data.setdefault(self._nesting.around, around)
+            self._done.append(record)
         elif kind == "key":
             self._key_element = None
 
@@ -242,3 +284,4 @@ _ELEMENTS = {
     for name in ("graphml", "key", "default", "graph", "node", "edge", "data")
     for prefix in ("", f"{NAMESPACE} ")
 }
+_RECORDS: dict[str, type[NodeRecord | EdgeRecord]] = {"node": NodeRecord, "edge": EdgeRecord}

@@ -5,10 +5,15 @@ Source: docs/format.md, section "Text"; XML 1.0, sections 2.2 (characters) and 2
 
 from __future__ import annotations
 
+import html
 import re
 from json.encoder import encode_basestring as _json_string
+from typing import TYPE_CHECKING
 
 from graphml_onnx.strictjson import JsonError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # What XML 1.0 cannot hold (most control characters, surrogates, U+FFFE, U+FFFF), what parsers turn into something
 # else (CR), and what editors and tools may (C1 controls, line and paragraph separators, byte order marks).
@@ -20,10 +25,19 @@ _needs_literal = re.compile(rf'^(?:["\s]|$)|\s\Z|[{_FRAGILE}]')
 
 def json_string(text: str) -> str:
     """A JSON string literal in which nothing is fragile: such characters are escaped with four hexadecimal digits."""
-    literal = _json_string(text)
-    if _fragile.search(literal):
-        return _fragile.sub(lambda match: f"\\u{ord(match[0]):04x}", literal)
-    return literal
+    return json_text(_json_string(text))
+
+
+def json_strings(texts: Iterable[str]) -> str:
+    """A JSON list of strings in which nothing is fragile."""
+    return json_text(f"[{','.join(map(_json_string, texts))}]")
+
+
+def json_text(text: str) -> str:
+    """JSON in which nothing is fragile, given JSON: outside string literals, no such character can stand."""
+    if _fragile.search(text):
+        return _fragile.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return text
 
 
 def escape(text: str) -> str:
@@ -43,3 +57,15 @@ def unescape(text: str) -> str:
     if not isinstance(value, str):
         raise JsonError("is not a JSON string literal")
     return value
+
+
+def in_xml(text: str) -> str:
+    """The text as XML: with references for the characters that are markup (XML 1.0, section 2.4)."""
+    # Most values have none of them, and looking is faster than replacing.
+    # (html's function is that of XML; xml.sax.saxutils would load urllib and ssl with its own.)
+    return html.escape(text, quote=False) if has_markup(text) else text
+
+
+def has_markup(text: str) -> bool:
+    """Whether a text has characters that `in_xml` writes as references."""
+    return "&" in text or "<" in text or ">" in text

@@ -6,10 +6,10 @@ a change could not see what it was.
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Protocol
 
-from graphml_onnx.graphml.text import escape
+from graphml_onnx.graphml import yed
+from graphml_onnx.graphml.text import has_markup, in_xml
 
 if TYPE_CHECKING:
     from graphml_onnx.graphml.elements import Appearance, Data, Keys
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
 _SCHEMA = "http://graphml.graphdrawing.org/xmlns/1.1/graphml.xsd"
-_YFILES = "http://www.yworks.com/xml/graphml"
-_GRAPHICS_KEY = "graphics"
 _FLUSH_BYTES = 1 << 18
 
 
@@ -35,35 +33,39 @@ class GraphMLWriter:
     Args:
         file: where it goes.
         keys: the keys in use, in the order of their declaration.
-        layout: ``nested`` writes groups as nodes that contain a graph, with graphics for yEd; ``flat`` writes every
-            node into the one graph.
+        layout: ``nested`` writes groups as nodes that contain a graph, drawn for yEd; ``plain`` the same without
+            anything that the GraphML schema does not know; ``flat`` writes every node into the one graph.
     """
 
     def __init__(self, file: TextSink, keys: Keys, layout: Layout) -> None:
         self._file = file
-        self._nested = layout == "nested"
+        self._nested = layout != "flat"
+        self._drawing = yed.Drawing() if layout == "nested" else None
+        self._opening = ""  # of the graph of a group that holds nothing so far
         self._parts: list[str] = []
         self._size = 0
         self._node_data = {key.name: f'  <data key="{key.name}">' for key in keys if key.scope == "node"}
         self._edge_data = {key.name: f'<data key="{key.name}">' for key in keys if key.scope == "edge"}
-        self._graphics: dict[tuple[Appearance, bool], str] = {}
+        self._edge_end = "</edge>\n" if self._drawing is None else f"{yed.EDGE}</edge>\n"
         self._put(self._header(keys))
 
     def _header(self, keys: Keys) -> str:
-        yfiles = f' xmlns:y="{_YFILES}"' if self._nested else ""
+        drawn = self._drawing is not None
+        yfiles = f' xmlns:y="{yed.NAMESPACE}"' if drawn else ""
         schema = f'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="{NAMESPACE} {_SCHEMA}"'
         lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<graphml xmlns="{NAMESPACE}" {schema}{yfiles}>']
         lines += [
             f'<key id="{key.name}" for="{key.scope}" attr.name="{key.name}" attr.type="{key.type}"/>' for key in keys
         ]
-        if self._nested:
-            lines.append(f'<key id="{_GRAPHICS_KEY}" for="node" yfiles.type="nodegraphics"/>')
+        if drawn:
+            lines += yed.KEYS
         lines.append('<graph id="g" edgedefault="directed">\n')
         return "\n".join(lines)
 
     def node(self, node_id: str, data: Data, appearance: Appearance) -> None:
         """A node without children."""
-        self._put_node(f'<node id="{node_id}">\n', data, f"{self._drawing(appearance, group=False)}</node>\n")
+        drawn = "" if self._drawing is None else self._drawing.node(appearance)
+        self._put_node(f'<node id="{node_id}">\n', data, f"{drawn}</node>\n")
 
     def open_group(self, node_id: str, data: Data, appearance: Appearance) -> None:
         """A compound node; in the flat layout, a node like any other."""
@@ -71,19 +73,28 @@ class GraphMLWriter:
             self.node(node_id, data, appearance)
             return
         graph = f'<graph id="{node_id}:" edgedefault="directed">\n'
-        opening = f'<node id="{node_id}" yfiles.foldertype="group">\n'
-        self._put_node(opening, data, self._drawing(appearance, group=True) + graph)
+        if self._drawing is None:
+            # Where a graph is empty, Xerces no longer finds the nodes before it that edges end at.
+            self._put_node(f'<node id="{node_id}">\n', data, "")
+            self._opening = graph
+        else:
+            opening = f'<node id="{node_id}"{yed.GROUP_MARK}>\n'
+            self._put_node(opening, data, self._drawing.open_group(appearance) + graph)
 
     def close_group(self) -> None:
         """Ends the compound node that was opened last."""
         if self._nested:
-            self._put("</graph>\n</node>\n")
+            self._put("</node>\n" if self._opening else "</graph>\n</node>\n")
+            self._opening = ""
+        if self._drawing is not None:
+            self._drawing.close_group()
 
     def edge(self, source: str, target: str, data: Data) -> None:
         """An edge; it stands in the root graph."""
         prefixes = self._edge_data
-        values = "".join([f"{prefixes[key]}{_escaped(str(value))}</data>" for key, value in data.items()])
-        self._put(f'<edge source="{source}" target="{target}">{values}</edge>\n')
+        values = "".join([f"{prefixes[key]}{text}</data>" for key, text in _texts_in_xml(data).items()])
+        # The space: Neo4j's importer (APOC) passes over whatever comes first in an edge.
+        self._put(f'<edge source="{source}" target="{target}"> {values}{self._edge_end}')
 
     def close(self) -> None:
         """Ends the document and hands everything to the file, which stays open."""
@@ -92,27 +103,18 @@ class GraphMLWriter:
 
     def _put_node(self, opening: str, data: Data, closing: str) -> None:
         prefixes = self._node_data
-        parts = [opening]
-        for key, value in data.items():
+        parts = [self._opening, opening]
+        self._opening = ""
+        for key, value in _texts_in_xml(data).items():
             if isinstance(value, str):
-                parts.append(f"{prefixes[key]}{_escaped(value)}</data>\n")
+                parts.append(f"{prefixes[key]}{value}</data>\n")
             else:  # too large for memory
                 self._put("".join(parts) + prefixes[key])
                 for piece in value:
-                    self._put(_escaped(piece))
+                    self._put(in_xml(piece))
                 parts = ["</data>\n"]
         parts.append(closing)
         self._put("".join(parts))
-
-    def _drawing(self, appearance: Appearance, *, group: bool) -> str:
-        if not self._nested:
-            return ""
-        drawing = self._graphics.get((appearance, group))
-        if drawing is None:
-            drawing = _draw_group(appearance) if group else _draw_node(appearance)
-            if len(self._graphics) < 1024:  # few appearances stand for most nodes
-                self._graphics[appearance, group] = drawing
-        return drawing
 
     def _put(self, text: str) -> None:
         self._parts.append(text)
@@ -126,40 +128,9 @@ class GraphMLWriter:
         self._size = 0
 
 
-def _escaped(text: str) -> str:
-    # Most values have nothing to escape, and looking is faster than replacing.
-    # (html's function is that of XML; xml.sax.saxutils would load urllib and ssl with its own.)
-    return html.escape(text, quote=False) if "&" in text or "<" in text or ">" in text else text
-
-
-def _label(appearance: Appearance) -> str:
-    return _escaped(escape(appearance.label))
-
-
-def _width(label: str) -> int:
-    return max(60, 20 + 8 * min(len(label), 60))
-
-
-def _draw_node(appearance: Appearance) -> str:
-    return (
-        f'  <data key="{_GRAPHICS_KEY}"><y:ShapeNode>'
-        # networkx cannot write again what it reads of a node without a position.
-        f'<y:Geometry height="30" width="{_width(appearance.label)}" x="0" y="0"/><y:Fill color="{appearance.fill}"/>'
-        f'<y:NodeLabel>{_label(appearance)}</y:NodeLabel><y:Shape type="{appearance.shape}"/>'
-        "</y:ShapeNode></data>\n"
-    )
-
-
-def _draw_group(appearance: Appearance) -> str:
-    def state(*, closed: bool) -> str:
-        return (
-            f'<y:GroupNode><y:Geometry height="50" width="{_width(appearance.label)}"/>'
-            f'<y:Fill color="{appearance.fill}"/>'
-            f'<y:NodeLabel modelName="internal" modelPosition="t">{_label(appearance)}</y:NodeLabel>'
-            f'<y:Shape type="{appearance.shape}"/><y:State closed="{str(closed).lower()}"/></y:GroupNode>'
-        )
-
-    return (
-        f'  <data key="{_GRAPHICS_KEY}"><y:ProxyAutoBoundsNode><y:Realizers active="0">'
-        f"{state(closed=False)}{state(closed=True)}</y:Realizers></y:ProxyAutoBoundsNode></data>\n"
-    )
+def _texts_in_xml(data: Data) -> Data:
+    """The same values with their markup escaped, except those that are too large for memory."""
+    # To look once into all of them takes less time than to look into each, and most have no markup.
+    if not has_markup("".join([value for value in data.values() if isinstance(value, str)])):
+        return data
+    return {key: in_xml(value) if isinstance(value, str) else value for key, value in data.items()}

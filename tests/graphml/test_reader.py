@@ -110,6 +110,21 @@ def test_values_of_edges():
     assert read(text)[0].data == {}
 
 
+@pytest.mark.parametrize("within", ["", " text ", '<node id="b"/>', '<data key="k1">x<z/></data>', '<data key="none"/>'])
+def test_what_stands_within_an_edge_is_passed_over(within):
+    node = '<node id="a"><data key="k1">x</data></node>'
+    assert read(document(f'<edge source="a" target="a">{within}</edge>{node}')) == [
+        EdgeRecord("a", "a", {}, 1),
+        NodeRecord("a", {"name": "x"}, 1),
+    ]
+
+
+@pytest.mark.parametrize("around", ["{}", '<node id="b">{}</node>'])
+def test_an_edge_within_an_edge_is_refused(around):
+    edges = '<edge source="a" target="a"><edge source="a" target="a"/></edge>'
+    refused(document('<node id="a"/>' + around.format(edges)), "an <edge> within an <edge>")
+
+
 def test_a_key_for_all_elements():
     keys = '<key id="k" for="all" attr.name="name"/>'
     text = document('<data key="k">graph</data><node id="a"><data key="k">node</data></node>', keys)

@@ -16,6 +16,7 @@ from tests.roundtrip import through_memory
 
 LOOK = Appearance("label", "#ffffff", "rectangle")
 KEYS = [Key("name", "node"), Key("order", "node", "int"), Key("tensor", "edge")]
+LAYOUTS = ["nested", "flat", "plain"]
 NS = {"g": NAMESPACE, "y": "http://www.yworks.com/xml/graphml"}
 _NMTOKEN = re.compile(r"[\w.:-]+")
 
@@ -47,8 +48,9 @@ def _parents(document):
     return found
 
 
-def test_groups_are_nodes_with_a_graph_within():
-    assert _parents(write("nested", _small)) == {"n0": None, "n1": "n0", "n2": "n0", "n3": "n2"}
+@pytest.mark.parametrize("layout", ["nested", "plain"])
+def test_groups_are_nodes_with_a_graph_within(layout):
+    assert _parents(write(layout, _small)) == {"n0": None, "n1": "n0", "n2": "n0", "n3": "n2"}
 
 
 def test_the_flat_layout_has_no_groups():
@@ -58,7 +60,27 @@ def test_the_flat_layout_has_no_groups():
     assert len(etree.fromstring(document).findall(".//g:graph", NS)) == 1
 
 
-@pytest.mark.parametrize("layout", ["nested", "flat"])
+def test_only_yed_has_a_graph_in_a_group_that_holds_nothing():
+    def empty(writer):
+        writer.open_group("n0", {"name": "outer"}, LOOK)
+        writer.open_group("n1", {"name": "inner"}, LOOK)
+        writer.close_group()
+        writer.close_group()
+
+    for layout, graphs in (("nested", ["g", "n0:", "n1:"]), ("plain", ["g", "n0:"])):
+        document = write(layout, empty)
+        assert [graph.get("id") for graph in etree.fromstring(document).iter(f"{{{NAMESPACE}}}graph")] == graphs
+        assert _parents(document) == {"n0": None, "n1": "n0"}
+
+
+def test_the_plain_layout_has_nothing_of_a_vendor():
+    document = write("plain", _small)
+    assert b"yworks" not in document
+    assert b"yfiles" not in document
+    assert {element.tag.rpartition("}")[0] for element in etree.fromstring(document).iter()} == {"{" + NAMESPACE}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_values_come_through(layout):
     root = etree.fromstring(write(layout, _small))
     values = [data.text for data in root.iterfind('.//g:data[@key="name"]', NS)]
@@ -107,7 +129,7 @@ def test_networkx_and_lxml_see_the_same_graph(name, layout):
         assert {key: str(seen[key]) for key in values} == values
 
 
-@pytest.mark.parametrize("layout", ["nested", "flat"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", MODELS)
 def test_the_structure_keeps_the_promises_of_the_format(name, layout):
     """Edges stand in the root graph, after all nodes, and none ends at a group; nothing is empty or has a default."""
@@ -119,7 +141,8 @@ def test_the_structure_keeps_the_promises_of_the_format(name, layout):
 
     groups = {node.get("id") for node in root.iter(f"{{{NAMESPACE}}}node") if node.find("g:graph", NS) is not None}
     ids = {node.get("id") for node in root.iter(f"{{{NAMESPACE}}}node")}
-    assert bool(groups) == (layout == "nested")
+    assert groups or layout != "nested"
+    assert not groups or layout != "flat"
     for edge in top.iterfind("g:edge", NS):
         ends = {edge.get("source"), edge.get("target")}
         assert ends <= ids
@@ -130,7 +153,7 @@ def test_the_structure_keeps_the_promises_of_the_format(name, layout):
     assert used <= set(declared)
     assert len(declared) == len(set(declared))
     for key in root.iterfind("g:key", NS):
-        assert key.get("id") == key.get("attr.name", "graphics")
+        assert key.get("attr.name") == key.get("id") or "yfiles.type" in key.attrib
         assert len(key) == 0
     for element in root.iter():
         identity = element.get("id")
@@ -139,10 +162,11 @@ def test_the_structure_keeps_the_promises_of_the_format(name, layout):
         assert len(data) or data.text.strip() == data.text != ""
 
 
+@pytest.mark.parametrize("layout", ["nested", "plain"])
 @pytest.mark.parametrize("name", MODELS)
-def test_nesting_is_what_the_nodes_say(name):
+def test_nesting_is_what_the_nodes_say(name, layout):
     """The group around a node is the one that its ``parent`` names, but for an operator's frame."""
-    root = etree.fromstring(through_memory(MODELS[name]).graphml)
+    root = etree.fromstring(through_memory(MODELS[name], layout=layout).graphml)
     for node in root.iter(f"{{{NAMESPACE}}}node"):
         values = {data.get("key"): data.text for data in node.iterfind("g:data", NS)}
         outer = node.getparent().getparent()

@@ -1,0 +1,66 @@
+"""What yEd and Cytoscape make of a graph when they save it is still the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import desktop
+import onnx
+import pytest
+from lxml import etree
+from onnx import TensorProto, helper
+from written import MODELS, comes_back, write
+
+from graphml_onnx import decode, encode, from_networkx, to_networkx
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphml_onnx.results import Layout
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_yed_saves_is_the_model(name: str, folder: Path) -> None:
+    written = write(name, "nested", folder)
+    desktop.yed(written.graph, folder / "saved.graphml")
+    root = etree.parse(folder / "saved.graphml").getroot()
+    assert root.find(".//{*}node/{*}graph/{*}node") is not None or name == "value_types"
+    comes_back(written, folder / "saved.graphml")
+
+
+@pytest.mark.parametrize("layout", ["nested", "flat"])
+@pytest.mark.parametrize("name", MODELS)
+def test_what_cytoscape_saves_is_the_model(name: str, layout: Layout, folder: Path) -> None:
+    written = write(name, layout, folder)
+    desktop.cytoscape(written.graph, folder / "saved.graphml")
+    root = etree.parse(folder / "saved.graphml").getroot()
+    assert root.find(".//{*}node//{*}node") is None
+    assert len(root.findall(".//{*}node")) == len(written.nodes)
+    comes_back(written, folder / "saved.graphml")
+
+
+def test_what_came_through_both_is_the_model(folder: Path) -> None:
+    written = write("loops", "nested", folder)
+    desktop.cytoscape(written.graph, folder / "once.graphml")
+    desktop.cytoscape(folder / "once.graphml", folder / "twice.graphml")
+    comes_back(written, folder / "twice.graphml")
+
+
+def test_what_cytoscape_saves_is_the_model_as_a_networkx_graph(folder: Path) -> None:
+    written = write("loops", "nested", folder)
+    desktop.cytoscape(written.graph, folder / "saved.graphml")
+    graph = to_networkx(folder / "saved.graphml")
+    assert from_networkx(graph).SerializeToString() == written.model
+
+
+def test_names_that_are_node_ids_come_back(folder: Path) -> None:
+    """Cytoscape gives such a name to nodes that have none."""
+    operators = [helper.make_node("Relu", ["n1"], ["n3"], name=f"n{number}") for number in range(2, 5)]
+    value = helper.make_tensor_value_info("n1", TensorProto.FLOAT, None)
+    model = helper.make_model(helper.make_graph(operators, "n0", [value], [helper.make_empty_tensor_value_info("n3")]))
+    graph = encode(model, folder / "graph.graphml").graphml
+    desktop.cytoscape(graph, folder / "saved.graphml")
+    for file in (graph, folder / "saved.graphml"):
+        decoded = decode(file, folder / "model.onnx", overwrite=True)
+        assert decoded.exact
+        assert onnx.load(decoded.onnx) == model
