@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 DEMO := fixtures/htp/winml-bert-mini-dynamo
 WORKERS ?= 2
 
-.PHONY: help demo test test-all lint format corpus bench fuzz clean
+.PHONY: help demo test test-all lint format tools corpus bench fuzz clean
 
 help:
 	@echo "make demo      encode and decode a real model, and compare the digests"
 	@echo "make test      lint, types and the tests (under 10 minutes on 2 cores)"
 	@echo "make test-all  the slow tests too"
+	@echo "make tools     cytoscape.js and graphology for tests/tools (needs Node.js)"
 	@echo "make corpus    round trips of models in published packages (needs a package index)"
 	@echo "make bench     speed and memory beside peers"
 	@echo "make format    apply the formatter"
@@ -24,7 +25,7 @@ $(VENV)/installed: pyproject.toml
 	@touch $@
 
 $(VENV)/developed: $(VENV)/installed
-	$(BIN)/python -m pip install -qq --group test --group lint
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --group test --group lint --group tools
 	@touch $@
 
 demo: $(VENV)/installed
@@ -51,6 +52,9 @@ test-all: lint
 format: $(VENV)/developed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+tools: $(VENV)/developed
+	npm ci --prefix tests/tools/js --no-audit --no-fund
 
 corpus: $(VENV)/developed
 	$(BIN)/python -m tests.corpus

@@ -13,7 +13,7 @@ Rules that place an operator (`Hierarchy.rules`):
 """
 
 from graphml_onnx.hierarchy.build import build_hierarchy
-from graphml_onnx.hierarchy.metadata import HtpMetadata, read_metadata
+from graphml_onnx.hierarchy.metadata import HtpMetadata, check_metadata, read_metadata
 from graphml_onnx.hierarchy.tree import Hierarchy, Module, Operator
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "Module",
     "Operator",
     "build_hierarchy",
+    "check_metadata",
     "read_metadata",
 ]

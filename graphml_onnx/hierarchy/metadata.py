@@ -1,4 +1,4 @@
-"""Reads an HTP metadata file: strict JSON, and of its sections those that tell of the hierarchy."""
+"""Reads an HTP metadata file (docs/htp.md): strict JSON, and of its sections those that tell of the hierarchy."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphml_onnx.errors import MetadataError
-from graphml_onnx.hierarchy.keys import KeyPath, text_map
+from graphml_onnx.hierarchy.keys import object_at, text_at
 from graphml_onnx.hierarchy.modules import module_tree
+from graphml_onnx.hierarchy.schema import check
 from graphml_onnx.strictjson import Json, JsonError, parse
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from graphml_onnx.hierarchy.tree import Module
 
 _BYTE_ORDER_MARK = "\ufeff"
+_REMEDY = "give the HTP metadata that the exporter wrote, or export it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class HtpMetadata:
         modules: its modules; parents before their children.
         folded: modules below the deepest level that a tree may have; ``parent`` of each is its ancestor there.
         nodes: names of operators with their tags.
+        findings: where the other sections are not as the schema has them, one line.
     """
 
     text: str
@@ -38,12 +41,14 @@ class HtpMetadata:
     modules: tuple[Module, ...]
     folded: tuple[Module, ...]
     nodes: Mapping[str, str]
+    findings: tuple[str, ...]
 
 
 def read_metadata(data: bytes, file: str | os.PathLike[str] | None) -> HtpMetadata:
     """Reads HTP metadata of either dialect and of either form of ``modules``.
 
-    The sections ``modules`` and ``nodes`` are needed; all others may be missing, and unknown ones are no concern.
+    The sections ``modules`` and ``nodes`` are needed, and have to be as the schema's definitions ``hierarchy`` and
+    ``module_facts`` say. All others may be missing; where they deviate from the schema, a finding says so.
 
     Args:
         data: content of the file: UTF-8, with or without a byte order mark.
@@ -53,44 +58,63 @@ def read_metadata(data: bytes, file: str | os.PathLike[str] | None) -> HtpMetada
         MetadataError: it is not UTF-8, not strict JSON (the message tells the line or the key), not an object,
             has no ``modules`` or ``nodes``, or a value there has the wrong type (the place is its path of keys).
     """
+    text, document = _parsed(data, file)
+    try:
+        return _metadata(text, document, None if file is None else os.fspath(file))
+    except MetadataError as error:
+        raise error.at(file=file, remedy=_REMEDY) from None
+
+
+def check_metadata(data: bytes, file: str | os.PathLike[str] | None) -> None:
+    """Holds a complete HTP metadata file against the whole schema, of which `read_metadata` needs only a part.
+
+    Args:
+        data: content of the file.
+        file: where it comes from, for messages.
+
+    Raises:
+        MetadataError: as by `read_metadata`, or anything in it is not as the schema says.
+    """
+    _, document = _parsed(data, file)
+    try:
+        check(document)
+    except MetadataError as error:
+        raise error.at(file=file, remedy=_REMEDY) from None
+
+
+def _parsed(data: bytes, file: str | os.PathLike[str] | None) -> tuple[str, dict[str, Json]]:
+    """The text of a file, and the JSON object in it."""
     try:
         text = data.decode("utf-8")
-        return _metadata(text, None if file is None else os.fspath(file))
+        document = parse(text.removeprefix(_BYTE_ORDER_MARK))
     except UnicodeDecodeError as error:
-        raise MetadataError(
-            "is not UTF-8 text", file=file, place=f"byte {error.start}", remedy="give the JSON file of the exporter"
-        ) from None
+        raise MetadataError("is not UTF-8 text", file=file, place=f"byte {error.start}", remedy=_REMEDY) from None
     except JsonError as error:
-        raise MetadataError(str(error), file=file, remedy="export the metadata again") from None
-    except MetadataError as error:
-        raise error.at(file=file, remedy="export the metadata again") from None
+        raise MetadataError(str(error), file=file, remedy=_REMEDY) from None
+    if not isinstance(document, dict):
+        raise MetadataError("is not a JSON object", file=file, remedy=_REMEDY)
+    return text, document
 
 
-def _metadata(text: str, file: str | None) -> HtpMetadata:
-    value = parse(text.removeprefix(_BYTE_ORDER_MARK))
-    if not isinstance(value, dict):
-        raise MetadataError("is not HTP metadata: not a JSON object", remedy="give the JSON file of the exporter")
-    for key in ("modules", "nodes"):
-        if key not in value:
-            raise MetadataError(f"is not HTP metadata: it has no {key!r}", remedy="give the JSON file of the exporter")
-    about = value.get("model")
-    model = about if isinstance(about, dict) else {}
-    tree = module_tree(value["modules"], _top("modules"), _known_text(model, "class_name"))
+def _metadata(text: str, document: dict[str, Json], file: str | None) -> HtpMetadata:
+    check(document, "hierarchy")
+    about = object_at(document, "model")
+    tree = module_tree(object_at(document, "modules"), (None, "modules"), text_at(about, "class_name"))
+    nodes = object_at(document, "nodes")
     return HtpMetadata(
         text=text,
         file=file,
-        model=_known_text(model, "name_or_path") or _known_text(model, "class_name"),
+        model=text_at(about, "name_or_path") or text_at(about, "class_name"),
         modules=tree.modules,
         folded=tree.folded,
-        nodes=text_map(value["nodes"], _top("nodes")),
+        nodes={name: tag for name, tag in nodes.items() if isinstance(tag, str)},
+        findings=_deviations(document),
     )
 
 
-def _top(key: str) -> KeyPath:
-    return (None, key)
-
-
-def _known_text(members: dict[str, Json], key: str) -> str | None:
-    """A text that nothing depends on: of another type it says nothing."""
-    value = members.get(key)
-    return value if isinstance(value, str) and value else None
+def _deviations(document: dict[str, Json]) -> tuple[str, ...]:
+    try:
+        check(document, "sections")
+    except MetadataError as error:
+        return (f"the metadata deviates from its schema: {error}",)
+    return ()

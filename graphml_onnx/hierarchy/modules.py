@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphml_onnx.hierarchy.keys import KeyPath, as_object, optional_integer_of, optional_text_of, text_of
+from graphml_onnx.hierarchy.keys import KeyPath, integer_at, object_at, text_at
 from graphml_onnx.hierarchy.paths import PrefixIndex, class_and_name, joined, last_part, parts_of, segments_of
+from graphml_onnx.hierarchy.schema import check
 from graphml_onnx.hierarchy.tree import MAX_LEVELS, NOWHERE, Module
 
 if TYPE_CHECKING:
@@ -38,20 +39,18 @@ class _Entry:
 
     Attributes:
         around: index of the entry of the module around it, or -1.
-        path: keys that lead to it.
         key: class and name as its key in the nested form tells them: ``BertLayer.0``; empty for the root module.
         scope: the scope, if the file gives it.
         members: its members.
     """
 
     around: int
-    path: KeyPath
     key: str
     scope: str | None
     members: dict[str, Json]
 
 
-def module_tree(modules: Json, path: KeyPath, root_class: str | None) -> ModuleTree:
+def module_tree(modules: dict[str, Json], path: KeyPath, root_class: str | None) -> ModuleTree:
     """Builds the tree.
 
     Args:
@@ -62,9 +61,8 @@ def module_tree(modules: Json, path: KeyPath, root_class: str | None) -> ModuleT
     Raises:
         MetadataError: a value has the wrong type; the place is its path of keys.
     """
-    members = as_object(modules, path)
-    is_nested = any(isinstance(members.get(key), str) for key in _OWN_TEXTS)
-    return _tree(_nested_entries(members, path) if is_nested else _flat_entries(members, path), root_class)
+    is_nested = any(text_at(modules, key) is not None for key in _OWN_TEXTS)
+    return _tree(_nested_entries(modules, path) if is_nested else _flat_entries(modules, path), root_class)
 
 
 def _nested_entries(root: dict[str, Json], root_path: KeyPath) -> list[_Entry]:
@@ -72,30 +70,29 @@ def _nested_entries(root: dict[str, Json], root_path: KeyPath) -> list[_Entry]:
     waiting = [(NOWHERE, root_path, "", root)]
     while waiting:
         around, path, key, members = waiting.pop()
-        entries.append(_Entry(around, path, key, text_of(members, "scope", path), members))
-        children = members.get("children")
-        if children is None:
-            continue
+        check(members, "module_facts", path)
+        entries.append(_Entry(around, key, text_at(members, "scope"), members))
+        children = object_at(members, "children")
         below = (path, "children")
-        for child_key, child in reversed(as_object(children, below).items()):
-            child_path = (below, child_key)
-            waiting.append((len(entries) - 1, child_path, child_key, as_object(child, child_path)))
+        waiting.extend(
+            (len(entries) - 1, (below, child), child, object_at(children, child)) for child in reversed(children)
+        )
     return entries
 
 
 def _flat_entries(modules: dict[str, Json], root_path: KeyPath) -> list[_Entry]:
-    listed: list[tuple[KeyPath, str, dict[str, Json]]] = []
+    listed: list[tuple[str, dict[str, Json]]] = []
     known = PrefixIndex()
     for key, module in modules.items():
-        path: KeyPath = (root_path, key)
-        members = as_object(module, path)
-        given = text_of(members, "scope", path)
+        check(module, "module_facts", (root_path, key))
+        members = object_at(modules, key)
+        given = text_at(members, "scope")
         scope = key if given is None else given
         known.add(parts_of(scope), len(listed))
-        listed.append((path, scope, members))
+        listed.append((scope, members))
 
     below: dict[int, list[int]] = {}
-    for place, (_, scope, _) in enumerate(listed):
+    for place, (scope, _) in enumerate(listed):
         around = known.deepest(parts_of(scope)[:-1]) if scope else NOWHERE
         below.setdefault(around, []).append(place)
 
@@ -103,9 +100,9 @@ def _flat_entries(modules: dict[str, Json], root_path: KeyPath) -> list[_Entry]:
     waiting = [(NOWHERE, place) for place in reversed(below.get(NOWHERE, []))]
     while waiting:
         around, place = waiting.pop()
-        path, scope, members = listed[place]
+        scope, members = listed[place]
         waiting.extend((len(entries), child) for child in reversed(below.get(place, [])))
-        entries.append(_Entry(around, path, "", scope, members))
+        entries.append(_Entry(around, "", scope, members))
     return entries
 
 
@@ -126,11 +123,11 @@ def _tree(entries: list[_Entry], root_class: str | None) -> ModuleTree:
 
 
 def _module(entry: _Entry, outer: Module | None, parent: int | None, root_class: str | None) -> Module:
-    members, path = entry.members, entry.path
-    tag = text_of(members, "traced_tag", path)
+    members = entry.members
+    tag = text_at(members, "traced_tag")
     segment = (segments_of(tag or "") or [""])[-1]
     class_name = (
-        text_of(members, "class_name", path)
+        text_at(members, "class_name")
         or class_and_name(segment)[0]
         or class_and_name(entry.key)[0]
         or (root_class if outer is None and not entry.scope else None)
@@ -148,9 +145,9 @@ def _module(entry: _Entry, outer: Module | None, parent: int | None, root_class:
         tag=tag or f"{outer.tag if outer else ''}/{entry.key or _segment(class_name, name)}",
         scope=scope,
         name=name,
-        execution_order=optional_integer_of(members, "execution_order", path),
-        source=optional_text_of(members, "source", path),
-        module_type=optional_text_of(members, "module_type", path),
+        execution_order=integer_at(members, "execution_order"),
+        source=text_at(members, "source"),
+        module_type=text_at(members, "module_type"),
     )
 
 

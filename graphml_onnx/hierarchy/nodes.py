@@ -70,11 +70,11 @@ class _TagTallies:
 
 def _about_the_file(metadata: HtpMetadata) -> tuple[str, ...]:
     if not metadata.modules:
-        return ("the metadata has no modules: all operators stand directly in the model",)
+        return (*metadata.findings, "the metadata has no modules: all operators stand directly in the model")
     deep = Tally(f"modules deeper than {MAX_LEVELS} levels, folded into their ancestor at that level")
     for module in metadata.folded:
         deep.add(module.tag)
-    return deep.lines
+    return (*metadata.findings, *deep.lines)
 
 
 def _about_the_model(operators: Sequence[Operator], metadata: HtpMetadata) -> tuple[str, ...]:

@@ -1,0 +1,173 @@
+"""What there is to tell of one finished export: pure data, from which the HTP metadata and the report are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphml_onnx.hierarchy.tree import Module
+
+ExporterName: TypeAlias = Literal["dynamo", "torchscript"]
+
+Match: TypeAlias = Literal["direct", "parent", "operation", "root"]
+"""How near to the truth a rule is, in the words of HTP metadata.
+
+``direct``: the very module that ran the operator; ``parent``: a module around it; ``operation``: the module of an
+operator beside it, whose tensors it makes or uses; ``root``: nothing told, the root module.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRule:
+    """A rule by which operators are placed in modules.
+
+    Attributes:
+        name: a word or two for a table; unique among the rules of an export.
+        meaning: one line that says what the rule goes by.
+        match: how near to the truth it is.
+    """
+
+    name: str
+    meaning: str
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterRecord:
+    """The exporter, and how it was called.
+
+    Attributes:
+        name: which of PyTorch's exporters.
+        versions: versions of the packages that took part, by their name: ``{"torch": "2.13.0"}``.
+        opset_version: of the default domain, in the ONNX file.
+        folds_constants: whether the exporter computed constant parts of the graph.
+        embeds_tags: whether the operators in the ONNX file have their tags.
+        execution_steps: calls of hooks while the model ran; 0 if the tree was not traced.
+    """
+
+    name: ExporterName
+    versions: Mapping[str, str]
+    opset_version: int
+    folds_constants: bool
+    embeds_tags: bool
+    execution_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """The PyTorch model.
+
+    Attributes:
+        source: what the user named: a folder, a hub name, ``package.module:callable``, a file.
+        class_name: class of the root module, without the package.
+        framework: library of that class: ``transformers``, ``torch``, or the package that it comes from.
+        torch_modules: number of all its torch modules, the root and those that never ran included.
+        parameters: number of its parameters, in elements; shared ones count once.
+        model_type: as its config names the architecture, if it has one.
+        task: what it was exported for, if that is known.
+    """
+
+    source: str
+    class_name: str
+    framework: str
+    torch_modules: int
+    parameters: int
+    model_type: str | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRecord:
+    """An input or output of the model.
+
+    Attributes:
+        name: its name in the ONNX graph.
+        dtype: name of the type in torch, without the package: ``int64``.
+        shape: its dimensions, a name for one that is dynamic; the shape of the example for an input.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRecord:
+    """An operator of the main graph, which has the tag of its module.
+
+    Attributes:
+        name: its name; not empty, and unique in the graph (`graphml_onnx.exporting.names` makes it so).
+        op_type: its type, with the domain in front if that is not the default one.
+        module: index of its module in `ExportRecord.modules`.
+        rule: what placed it there.
+    """
+
+    name: str
+    op_type: str
+    module: int
+    rule: PlacementRule
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file that the export wrote.
+
+    Attributes:
+        role: what it is: ``onnx_model``, ``onnx_data``, ``metadata``, ``report``, ``graphml``, ``parameters``;
+            unique in an export.
+        path: relative to the folder of the ONNX file, with ``/``.
+        size: in bytes; None while it is not written, as for the file that tells of itself.
+        sha256: digest of its content in hexadecimal digits, or None likewise.
+    """
+
+    role: str
+    path: str
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step of the export.
+
+    Attributes:
+        name: the steps of HTP metadata are ``model_preparation``, ``input_generation``, ``hierarchy_building``,
+            ``onnx_export``, ``node_tagging`` and ``tag_injection``; there may be others.
+        seconds: how long it took.
+    """
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRecord:
+    """One finished export.
+
+    Attributes:
+        exporter: the exporter.
+        model: the PyTorch model.
+        input_method: where the example inputs come from: ``from_config``, ``specs``, ``provided``.
+        inputs: inputs of the ONNX graph.
+        outputs: outputs of the ONNX graph.
+        modules: the module tree: parents before their children, siblings in the order of their first run; module 0
+            is the root, whose scope is empty. Scopes and tags are unique.
+        operators: operators of the main graph, in its order.
+        files: files that were written, the ONNX file first.
+        steps: steps in the order in which they ran, one after the other.
+        findings: what a reader should know, one line each.
+    """
+
+    exporter: ExporterRecord
+    model: ModelRecord
+    input_method: str
+    inputs: tuple[TensorRecord, ...]
+    outputs: tuple[TensorRecord, ...]
+    modules: tuple[Module, ...]
+    operators: tuple[OperatorRecord, ...]
+    files: tuple[FileRecord, ...]
+    steps: tuple[StepRecord, ...]
+    findings: tuple[str, ...] = ()

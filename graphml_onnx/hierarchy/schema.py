@@ -1,0 +1,122 @@
+"""HTP metadata against its JSON Schema, ``htp_metadata.schema.json``, which alone says what is valid."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from graphml_onnx.errors import MetadataError
+from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.hierarchy.keys import written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphml_onnx.hierarchy.keys import KeyPath
+    from graphml_onnx.strictjson import Json
+
+Part: TypeAlias = Literal["document", "hierarchy", "module_facts", "sections"]
+"""What a value is held against: the schema as a whole, or one of its definitions."""
+
+_NAMES: Final = {
+    "object": "an object",
+    "array": "an array",
+    "string": "a string",
+    "number": "a number",
+    "integer": "an integer",
+    "boolean": "true or false",
+}
+
+
+def check(value: Json, part: Part = "document", path: KeyPath | None = None) -> None:
+    """Holds a value against the schema.
+
+    A reader must use the definitions other than ``document``: they do not recurse, so that neither the depth of the
+    modules nor the length of their keys is in the way of an answer.
+
+    Args:
+        value: parsed JSON, by default the whole of the metadata.
+        part: what it has to be.
+        path: keys that lead to it, for the message.
+
+    Raises:
+        MetadataError: it is something else; the place is the path of keys to the first value that is wrong.
+    """
+    from fastjsonschema import JsonSchemaValueException
+
+    try:
+        _validator(part)(value)
+    except JsonSchemaValueException as error:
+        raise _refusal(error, value, path) from None
+    except RecursionError:
+        raise MetadataError("modules are nested too deeply", place=written(path)) from None
+
+
+@cache
+def _validator(part: Part) -> Callable[[Json], object]:
+    from fastjsonschema import compile as compiled
+
+    text = resources.files("graphml_onnx.hierarchy").joinpath("htp_metadata.schema.json").read_text(encoding="utf-8")
+    schema = json.loads(text)
+    validator: Callable[[Json], object] = compiled(
+        schema if part == "document" else {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
+    )
+    return validator
+
+
+def _refusal(error: Any, value: Json, path: KeyPath | None) -> MetadataError:
+    """The project's error for one of the validator, whose message would show the value itself."""
+    place = _place(value, error.name.removeprefix("data"), path)
+    return MetadataError(_message(error.rule, error.rule_definition, error.value), place=written(place))
+
+
+def _message(rule: str, wanted: Any, value: Any) -> str:
+    match rule:
+        case "required":
+            return f"has no {next(key for key in wanted if key not in value)!r}"
+        case "type":
+            kinds = [wanted] if isinstance(wanted, str) else [kind for kind in wanted if kind != "null"]
+            return f"must be {' or '.join(_NAMES[kind] for kind in kinds)}, but is {_kind(value)}"
+        case "const":
+            return f"must be {json.dumps(wanted)}"
+        case "enum":
+            return f"must be one of {', '.join(map(json.dumps, wanted))}"
+        case "minimum":
+            return f"must be at least {wanted}"
+        case "maximum":
+            return f"must be at most {wanted}"
+        case "minLength":
+            return "must not be empty"
+        case _:
+            return f"must match {wanted}, but is {quoted(str(value))}"
+
+
+def _place(value: Json, name: str, path: KeyPath | None) -> KeyPath | None:
+    """Finds the keys that the validator runs together as ``.key.other[0]``; of keys that fit, the longest is meant."""
+    if isinstance(value, list):
+        index, _, rest = name[1:].partition("]")
+        return _place(value[int(index)], rest, (path, int(index))) if index else path
+    if isinstance(value, dict):
+        fitting = [key for key in value if f"{name}.".startswith((f".{key}.", f".{key}["))]
+        if fitting:
+            key = max(fitting, key=len)
+            return _place(value[key], name[len(key) + 1 :], (path, key))
+    return path
+
+
+def _kind(value: Json) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case _:
+            return "an object"
