@@ -40,7 +40,7 @@ class Profile:
         self._stages: dict[str, _Stage] = {}
         self._whole = _Stage(time.perf_counter())
 
-    def __call__(self, stage: str, done: int, total: int, unit: Literal["bytes", "nodes"]) -> None:
+    def __call__(self, stage: str, done: int, total: int, unit: Literal["bytes", "nodes", "steps"]) -> None:
         """Notes the beginning and the end of a stage; see `graphml_onnx.results.Progress`."""
         known = self._stages.get(stage)
         if known is None:

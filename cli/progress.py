@@ -29,11 +29,12 @@ def shown(*, quiet: bool, title: str = "") -> Iterator[Progress | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[count]}"))
-    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Bars(*columns, *times, console=Console(stderr=True), transient=True) as bars:
         yield _Drawing(bars, title)
 
 
@@ -45,16 +46,16 @@ class _Drawing:
         self._title = title
         self._tasks: dict[str, TaskID] = {}
 
-    def __call__(self, stage: str, done: int, total: int, unit: Literal["bytes", "nodes"]) -> None:
+    def __call__(self, stage: str, done: int, total: int, unit: Literal["bytes", "nodes", "steps"]) -> None:
         count = _count(done, total, unit)
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(self._title + stage, total=total, count=count)
         self._bars.update(self._tasks[stage], completed=done, total=total, count=count)
 
 
-def _count(done: int, total: int, unit: Literal["bytes", "nodes"]) -> str:
-    if unit == "nodes":
-        return f"{done:,}/{total:,} nodes"
-    from rich.filesize import decimal
+def _count(done: int, total: int, unit: Literal["bytes", "nodes", "steps"]) -> str:
+    if unit == "bytes":
+        from rich.filesize import decimal
 
-    return f"{decimal(done)} of {decimal(total)}"
+        return f"{decimal(done)} of {decimal(total)}"
+    return f"{done:,}/{total:,} {unit}"

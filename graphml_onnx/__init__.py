@@ -21,18 +21,24 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
+    from graphml_onnx.exporting.api import export
+    from graphml_onnx.exporting.result import ExportResult
+    from graphml_onnx.interop import as_text, from_networkx, to_networkx
+    from graphml_onnx.model_check import Complaint, check_model
     from graphml_onnx.results import (
         Check,
         DecodeResult,
         Difference,
         EncodePreview,
         EncodeResult,
+        Finding,
         Layout,
         ParameterStrategy,
         Progress,
         Trust,
         VerifyReport,
     )
+    from graphml_onnx.validation import validate
     from graphml_onnx.verification import verify
 
 __version__ = "0.1.0"
@@ -41,7 +47,12 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("encode", "preview"), "encoding"),
     "decode": "decoding",
+    "validate": "validation",
     "verify": "verification",
+    "export": "exporting.api",
+    "ExportResult": "exporting.result",
+    **dict.fromkeys(("as_text", "from_networkx", "to_networkx"), "interop"),
+    **dict.fromkeys(("Complaint", "check_model"), "model_check"),
     **dict.fromkeys(
         (
             "Category",
@@ -67,6 +78,7 @@ _HOMES = {
             "Difference",
             "EncodePreview",
             "EncodeResult",
+            "Finding",
             "Layout",
             "ParameterStrategy",
             "Progress",
@@ -80,11 +92,14 @@ _HOMES = {
 __all__ = [
     "Category",
     "Check",
+    "Complaint",
     "DecodeResult",
     "Difference",
     "EncodePreview",
     "EncodeResult",
+    "ExportResult",
     "ExternalDataError",
+    "Finding",
     "GraphMLError",
     "GraphmlOnnxError",
     "InputError",
@@ -101,9 +116,15 @@ __all__ = [
     "Trust",
     "UsageError",
     "VerifyReport",
+    "as_text",
+    "check_model",
     "decode",
     "encode",
+    "export",
+    "from_networkx",
     "preview",
+    "to_networkx",
+    "validate",
     "verify",
 ]
 

@@ -20,7 +20,9 @@ class Stage:
         unit: what is counted.
     """
 
-    def __init__(self, progress: Progress | None, name: str, total: int, unit: Literal["bytes", "nodes"]) -> None:
+    def __init__(
+        self, progress: Progress | None, name: str, total: int, unit: Literal["bytes", "nodes", "steps"]
+    ) -> None:
         self._progress = progress
         self._name, self._total, self._unit = name, total, unit
         self._done = self._reported = 0

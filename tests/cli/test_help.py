@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 OPTIONS = {
     "encode": "--output --meta --params --layout --show-parameters --inline-limit --dry-run --force --json --quiet "
     "--profile --debug",
-    "decode": "--output --meta-out --require-exact --trust --params-dir --force --json --quiet --profile --debug",
+    "decode": "--output --meta-out --require-exact --trust --infer-shapes --params-dir --force --json --quiet "
+    "--profile --debug",
+    "export": "--output --task --input-specs --seed --exporter --opset --dynamic-shapes --export-config --torch-module "
+    "--clean-onnx --with-report --with-graphml --graphml-params --graphml-output --force --json --quiet "
+    "--profile --debug",
     "verify": "--meta --params --numeric --json --junit --quiet --debug",
 }
 
@@ -58,7 +62,7 @@ def test_bare_command_shows_the_help(g2o: Command) -> None:
     assert bare.code == 0
     assert bare.out == g2o("--help").out
     for verb in OPTIONS:
-        assert re.search(rf"^  {verb}  \S", bare.out, re.MULTILINE)
+        assert re.search(rf"^  {verb} +\S", bare.out, re.MULTILINE)
 
 
 def test_version(g2o: Command) -> None:

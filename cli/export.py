@@ -1,0 +1,152 @@
+"""``g2o export``: a PyTorch model becomes ONNX with its module hierarchy, and a GraphML file."""
+
+import logging
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from graphml_onnx.exporting.result import ExportResult
+from graphml_onnx.results import ParameterStrategy
+from graphml_onnx.strictjson import Json
+
+from . import exits, failure, options, progress, show
+from .failure import Failure
+from .profile import Profile, members
+
+EXAMPLES = """\b
+Examples:
+  g2o export prajjwal1/bert-tiny --output out/model.onnx --with-graphml
+  g2o export ./my-model -o model.onnx --task fill-mask --with-report
+  g2o export package.module:build -o model.onnx --input-specs specs.json
+  g2o export program.pt2 -o model.onnx --with-graphml --graphml-params embedded
+"""
+
+
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Folder or hub name of a Hugging Face model, package.module:callable, or a .pt2 file.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The ONNX file.", show_default=False)],
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="TASK", help="For a Hugging Face model: chooses its class.")
+    ] = None,
+    input_specs: Annotated[
+        Path | None, typer.Option("--input-specs", metavar="FILE", help="Example inputs (JSON): shape, dtype, range.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="For random example inputs.")] = 0,
+    exporter: Annotated[
+        Literal["dynamo", "torchscript"], typer.Option("--exporter", help="Which of PyTorch's exporters.")
+    ] = "dynamo",
+    opset: Annotated[
+        int | None, typer.Option("--opset", metavar="N", min=1, help="ONNX operator set. [default: the exporter's]")
+    ] = None,
+    dynamic_shapes: Annotated[
+        Path | None,
+        typer.Option("--dynamic-shapes", metavar="FILE", help="Names of dynamic dimensions of the inputs (JSON)."),
+    ] = None,
+    export_config: Annotated[
+        Path | None,
+        typer.Option("--export-config", metavar="FILE", help="Keyword arguments for the exporter (JSON)."),
+    ] = None,
+    torch_module: Annotated[
+        str,
+        typer.Option("--torch-module", metavar="NAMES", help="torch.nn classes that are levels: all, none, or A,B."),
+    ] = "all",
+    clean_onnx: Annotated[bool, typer.Option("--clean-onnx", help="Leave the tags out of the ONNX file.")] = False,
+    with_report: Annotated[bool, typer.Option("--with-report", help="Write a report (Markdown) too.")] = False,
+    with_graphml: Annotated[bool, typer.Option("--with-graphml", help="Write the hierarchical GraphML too.")] = False,
+    graphml_params: Annotated[
+        ParameterStrategy, typer.Option("--graphml-params", help="Where the weights of the GraphML go.")
+    ] = "sidecar",
+    graphml_output: Annotated[
+        Path | None,
+        typer.Option("--graphml-output", metavar="BASE", help="Path of the GraphML, without .graphml."),
+    ] = None,
+    force: options.ForceOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    profile: options.ProfileOption = False,
+    debug: options.DebugOption = False,
+) -> int:
+    """Export a PyTorch model to ONNX with its modules, and to GraphML.
+
+    Beside FILE go its HTP metadata and, where asked for, a report and the GraphML. If only the
+    GraphML fails, all other files stay, and the exit code is that of the failure.
+    """
+    import graphml_onnx
+
+    if not debug:
+        logging.disable(logging.ERROR)  # torch and transformers tell much of themselves, and raise what matters
+        warnings.simplefilter("ignore")
+    sys.path.insert(0, str(Path.cwd()))  # package.module:callable means one in this folder first
+    with progress.shown(quiet=quiet or json) as bars:
+        measured = Profile(bars) if profile else None
+        result = graphml_onnx.export(
+            model,
+            output,
+            input_specs=input_specs,
+            task=task,
+            seed=seed,
+            exporter=exporter,
+            opset=opset,
+            dynamic_shapes=dynamic_shapes,
+            export_config=export_config,
+            torch_modules=_torch_modules(torch_module),
+            clean_onnx=clean_onnx,
+            with_report=with_report,
+            with_graphml=with_graphml,
+            graphml_parameters=graphml_params,
+            graphml_output=graphml_output,
+            overwrite=force,
+            progress=measured or bars,
+        )
+    problem = failure.of(result.graphml_error) if result.graphml_error else None
+    _show(result, problem, measured, json=json, quiet=quiet)
+    return problem.exit_code if problem else exits.DONE
+
+
+def _torch_modules(choice: str) -> str | list[str]:
+    return choice if choice in ("all", "none") else [name.strip() for name in choice.split(",")]
+
+
+def _show(result: ExportResult, problem: Failure | None, profile: Profile | None, *, json: bool, quiet: bool) -> None:
+    if problem is not None:
+        show.err(f"warning: no GraphML: {problem.category}: {problem.line}; {result.onnx} is complete")
+    if json:
+        show.document(_document(result, problem) | members(profile))
+        return
+    if not quiet:
+        show.out(show.table(_rows(result)))
+        show.warn(result.onnx, result.findings)
+    if profile:
+        show.note(profile.text())
+
+
+def _document(result: ExportResult, problem: Failure | None) -> dict[str, Json]:
+    facts = show.plain(replace(result, graphml_error=None))
+    return facts | {"graphml_error": problem.document() if problem else None}
+
+
+def _rows(result: ExportResult) -> list[tuple[str, str]]:
+    files = [("onnx", result.onnx), *(("data", file) for file in result.external), ("metadata", result.metadata)]
+    files += [("report", result.report)] if result.report else []
+    if result.graphml is not None:
+        files += [("graphml", result.graphml.graphml)]
+        files += [("sidecar", result.graphml.sidecar)] if result.graphml.sidecar else []
+    rules = ", ".join(f"{rule} {count:,}" for rule, count in result.placements.items())
+    return [
+        *((name, f"{file} ({show.size(file.stat().st_size)})") for name, file in files),
+        ("nodes", f"{result.nodes:,}, all in a module, {result.exact:.1f} % in the very one that ran them ({rules})"),
+        ("modules", f"{result.modules:,}"),
+        ("time", ", ".join(f"{name.replace('_', ' ')} {seconds:.1f} s" for name, seconds in result.seconds.items())),
+        ("sha256", f"{result.sha256} of the model"),
+    ]

@@ -1,0 +1,41 @@
+"""What the export needs beyond the package itself: the error that says what to install."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from graphml_onnx.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def require(package: str, extra: str) -> None:
+    """Makes sure that a package of an extra is there, without importing it.
+
+    Args:
+        package: name of the package, as it is imported.
+        extra: name of the extra of this distribution that brings it.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        missing = find_spec(package) is None
+    except ValueError:  # a module that was put into sys.modules by hand, without a specification
+        missing = False
+    if missing:
+        raise UsageError(f"export needs {package}", remedy=f"pip install 'graphml-onnx[{extra}]'")
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """The installed versions of those packages that are installed, by their name."""
+    found: dict[str, str] = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,99 @@
+"""Records which modules run, in which order and within each other, by forward hooks.
+
+Hooks run while PyTorch's exporters trace a model: `torch.export` calls each module with fake tensors, and the
+TorchScript exporter with the example inputs. The same calls are seen either way, at no cost of an extra run.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+OUTSIDE: Final = -1
+"""Stands for the call around the outermost one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a module.
+
+    Attributes:
+        scope: dotted path of the module from the root; the first one, where it has several.
+        class_path: its class with the package.
+        around: index of the call in which it happened, or -1.
+    """
+
+    scope: str
+    class_path: str
+    around: int
+
+
+@dataclass(slots=True)
+class Trace:
+    """The calls of the last run of the root module, in the order in which they began.
+
+    Attributes:
+        aliases: for each dotted path of a module its first one; a module that is registered twice has two paths.
+        calls: the calls.
+    """
+
+    aliases: Mapping[str, str]
+    calls: list[Call] = field(default_factory=list)
+    _open: list[int] = field(default_factory=list)
+
+    def begin(self, scope: str, class_path: str) -> None:
+        """Takes down that a module is called."""
+        if not self._open and not scope:
+            self.calls.clear()  # an exporter that failed on its first way runs the model again on another
+        self.calls.append(Call(scope, class_path, self._open[-1] if self._open else OUTSIDE))
+        self._open.append(len(self.calls) - 1)
+
+    def end(self) -> None:
+        """Takes down that the innermost call is over."""
+        if self._open:
+            self._open.pop()
+
+
+@contextmanager
+def recording(module: torch.nn.Module) -> Iterator[Trace]:
+    """Records the calls within a module while the context is open; afterwards the module has no hook of it left."""
+    trace = Trace(_first_paths(module))
+    handles = []
+    try:
+        for scope, part in module.named_modules():
+            if isinstance(part, torch.jit.ScriptModule):
+                continue  # compiled code calls no Python
+            begin = partial(_begin, trace, scope, class_path_of(type(part)))
+            handles.append(part.register_forward_pre_hook(begin, prepend=True))
+            handles.append(part.register_forward_hook(partial(_end, trace), always_call=True))
+        yield trace
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def class_path_of(kind: type) -> str:
+    """A class with its package, as PyTorch's exporter writes it: ``torch.nn.modules.linear.Linear``."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _first_paths(module: torch.nn.Module) -> dict[str, str]:
+    first: dict[int, str] = {}
+    return {path: first.setdefault(id(part), path) for path, part in module.named_modules(remove_duplicate=False)}
+
+
+def _begin(trace: Trace, scope: str, class_path: str, _module: torch.nn.Module, _inputs: object) -> None:
+    if not torch.compiler.is_dynamo_compiling():  # it traces the branches of control flow, and allows no side effects
+        trace.begin(scope, class_path)
+
+
+def _end(trace: Trace, _module: torch.nn.Module, _inputs: object, _outputs: object) -> None:
+    if not torch.compiler.is_dynamo_compiling():
+        trace.end()
