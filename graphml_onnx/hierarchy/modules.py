@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from graphml_onnx.errors import MetadataError
 from graphml_onnx.hierarchy.keys import KeyPath, integer_at, object_at, text_at
 from graphml_onnx.hierarchy.paths import PrefixIndex, class_and_name, joined, last_part, parts_of, segments_of
 from graphml_onnx.hierarchy.schema import check
@@ -16,6 +17,9 @@ from graphml_onnx.hierarchy.tree import MAX_LEVELS, NOWHERE, Module
 
 if TYPE_CHECKING:
     from graphml_onnx.strictjson import Json
+
+MAX_PATH_CHARACTERS: Final = 1 << 27
+"""Of all scopes and tags together: a child that does not give its own repeats those of its parent."""
 
 _OWN_TEXTS: Final = ("class_name", "traced_tag", "scope")
 
@@ -110,9 +114,17 @@ def _tree(entries: list[_Entry], root_class: str | None) -> ModuleTree:
     modules: list[Module] = []
     folded: list[Module] = []
     read: list[tuple[Module, int, int]] = []  # a module, the index that stands for it, its level
+    characters = 0
     for entry in entries:
         outer, parent, level = read[entry.around] if entry.around != NOWHERE else (None, None, 0)
         module = _module(entry, outer, parent, root_class)
+        characters += len(module.scope) + len(module.tag)
+        if characters > MAX_PATH_CHARACTERS:
+            raise MetadataError(
+                f"the scopes and tags of its modules have more than {MAX_PATH_CHARACTERS:,} characters together",
+                place="modules",
+                remedy="give the modules shorter names",
+            )
         if parent is not None and level == MAX_LEVELS:
             folded.append(module)
             read.append((module, parent, level))

@@ -164,6 +164,13 @@ def test_huge_paths_are_read_in_linear_time(operator: Operator, metadata: HtpMet
 
 
 @pytest.mark.slow
+def test_paths_that_grow_without_bound_are_refused() -> None:
+    children = {f"A.{index}": {} for index in range(20_000)}
+    root = {"class_name": "Root", "children": {"x" * 10_000: {"children": children}}}
+    with pytest.raises(MetadataError, match="characters together"):
+        build_hierarchy([Operator("a")], read_metadata(json.dumps({"modules": root, "nodes": {}}).encode(), None))
+
+
 def test_a_million_operators_and_a_hundred_thousand_modules() -> None:
     layers, operators = 9_091, 1_000_000
     children = [
