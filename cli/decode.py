@@ -15,7 +15,7 @@ Examples:
   g2o decode model.graphml -o restored.onnx
   g2o decode model.graphml -o restored.onnx --require-exact
   g2o decode model.graphml -o restored.onnx --meta-out m.json
-  g2o decode edited.graphml -o edited.onnx --trust nodes
+  g2o decode edited.graphml -o edited.onnx --trust edges --infer-shapes
 """
 
 
@@ -34,8 +34,14 @@ def decode(
     ] = False,
     trust: Annotated[
         Trust | None,
-        typer.Option("--trust", help="Where edges contradict the nodes' inputs and outputs: believe the nodes."),
+        typer.Option(
+            "--trust",
+            help="Where edges contradict the nodes' inputs: believe the nodes, or rebuild the inputs from the edges.",
+        ),
     ] = None,
+    infer_shapes: Annotated[
+        bool, typer.Option("--infer-shapes", help="Check types and shapes of an edited model too.")
+    ] = False,
     parameter_folder: Annotated[
         Path | None, typer.Option("--params-dir", metavar="DIR", help="Folder of the sidecar, if it was moved.")
     ] = None,
@@ -63,6 +69,7 @@ def decode(
             require_exact=require_exact,
             trust=trust,
             parameter_folder=parameter_folder,
+            infer_shapes=infer_shapes,
         )
     _show_result(graphml, result, measured, json=json, quiet=quiet)
 

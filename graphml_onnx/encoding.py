@@ -67,7 +67,8 @@ def encode(
         parameters: where payloads go, which are all tensor fields of more than ``inline_limit`` bytes: ``sidecar``,
             a file of their own; ``embedded``, base64 in the GraphML; ``reference``, nowhere: the GraphML points into
             the model file, which has to stay beside it.
-        layout: ``nested`` for yEd, Cytoscape and networkx; ``flat`` for igraph, rustworkx, Gephi, graph databases.
+        layout: ``nested`` for yEd, Cytoscape and networkx; ``flat`` for igraph, rustworkx, Gephi, graph databases;
+            ``plain``, nested without anything that the GraphML schema does not know.
         overwrite: whether existing files may be replaced.
         progress: called as the work goes on.
         show_parameters: whether initializers are nodes, in the module that owns them.
@@ -214,14 +215,28 @@ def write_graph(
     Returns:
         What the graph consists of, and the size of the residue in bytes.
     """
+    encoder, residue_bytes = graph_encoder(work, info, sha256, references, externals, embed=embed)
+    writer = GraphMLWriter(file, encoder.keys(), work.options.layout)
+    encoder.emit(writer, stage.advance if stage is not None else lambda _: None)
+    writer.close()
+    return encoder.counts, residue_bytes
+
+
+def graph_encoder(
+    work: Work,
+    info: StoreInfo,
+    sha256: str,
+    references: Sequence[PayloadReference],
+    externals: Sequence[ExternalFile],
+    *,
+    embed: bool,
+) -> tuple[GraphEncoder, int]:
+    """What emits the graph of a model, and the size of the residue in bytes; see `write_graph` for the arguments."""
     residue = _residue(work, references)
     about = _about(work, info, sha256, residue, externals, embed=embed)
     book = PayloadBook(work.skeleton.nonce, {reference.offset: reference for reference in references})
     encoder = GraphEncoder(work.model, work.hierarchy, book, about, show_parameters=work.options.show_parameters)
-    writer = GraphMLWriter(file, encoder.keys(), work.options.layout)
-    encoder.emit(writer, stage.advance if stage is not None else lambda _: None)
-    writer.close()
-    return encoder.counts, 0 if residue is None else len(residue.patch)
+    return encoder, 0 if residue is None else len(residue.patch)
 
 
 def _residue(work: Work, references: Sequence[PayloadReference]) -> Residue | None:
@@ -284,7 +299,7 @@ def encode_prepared(
     graph = publication.stage(target)  # first, so that refusals name what the user named
     sidecar = None if sidecar_path is None else publication.stage(sidecar_path)
     try:
-        sha256, references, externals = _move_payloads(work, sidecar, progress)
+        sha256, references, externals = move_payloads(work, sidecar, progress)
     except OSError as error:
         raise writing_failed(error, sidecar_path or target) from error
     checksum = store_checksum([*references, *(file.content for file in externals)])
@@ -323,10 +338,10 @@ def encode_prepared(
     )
 
 
-def _move_payloads(
+def move_payloads(
     work: Work, sidecar: StagedFile | None, progress: Progress | None
 ) -> tuple[str, Sequence[PayloadReference], Sequence[ExternalFile]]:
-    """Hashes the model and its payloads, and copies them into the sidecar.
+    """Hashes the model and its payloads, and copies them into the sidecar, if there is one.
 
     Returns:
         The model's digest, the payloads, and the data files.
@@ -349,7 +364,7 @@ def _move_payloads(
 def _check(work: Work, graph: StagedFile, sidecar: StagedFile | None, target: Path, progress: Progress | None) -> None:
     """Decodes what was written and compares it with what was read."""
     with ExitStack() as stack:
-        source = stack.enter_context(FileSource(target, os.dup(graph.file.fileno())))
+        source = stack.enter_context(FileSource.sharing(target, graph.file.fileno()))
         total = source.size + work.inputs.source.size
         with Stage(progress, "check", total, "bytes") as stage:
             try:
@@ -384,7 +399,7 @@ def _written_store(work: Work, model: LoadedModel, sidecar: StagedFile | None, s
     if model.embedded is not None:
         return model.embedded
     if sidecar is not None:
-        return stack.enter_context(FileSource(sidecar.path, os.dup(sidecar.file.fileno())))
+        return stack.enter_context(FileSource.sharing(sidecar.path, sidecar.file.fileno()))
     return work.inputs.source
 
 

@@ -13,8 +13,10 @@ from graphml_onnx.codec.exactness import Residue
 from graphml_onnx.codec.externals import ExternalFile, read_externals
 from graphml_onnx.codec.keys import TRUTH_KEYS
 from graphml_onnx.codec.numbers import NumberError
+from graphml_onnx.codec.origin import Origin
+from graphml_onnx.codec.rewiring import WIRING_KEYS
 from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
-from graphml_onnx.graphml.reader import read_graphml
+from graphml_onnx.graphml.reader import Nesting, read_graphml
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.skeleton import FilePiece, join
 from graphml_onnx.onnxfile.source import FileSource, Source
@@ -24,10 +26,11 @@ from graphml_onnx.sniff import looks_like
 from graphml_onnx.strictjson import JsonError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Set
     from contextlib import ExitStack
     from pathlib import Path
 
+    from graphml_onnx.graphml.elements import Record
     from graphml_onnx.parameters.transfer import Report
     from graphml_onnx.results import Trust
 
@@ -46,7 +49,7 @@ class LoadedModel:
         nonce: first half of its markers.
         references: its payloads by address.
         store: where they are.
-        embedded: the store that was in the GraphML, in a temporary file; None for other strategies.
+        embedded: the store that was in the GraphML, or in the graph; None for other strategies.
         externals: the model's data files.
         metadata: content of the HTP metadata file, if there is one.
         sha256: digest of the file that was encoded, if the GraphML says it.
@@ -57,7 +60,7 @@ class LoadedModel:
     nonce: bytes
     references: Mapping[int, PayloadReference]
     store: StoreInfo
-    embedded: FileSource | None
+    embedded: Source | None
     externals: tuple[ExternalFile, ...]
     metadata: bytes | None
     sha256: str | None
@@ -109,7 +112,7 @@ def load_graphml(
         path: its name, for messages.
         stack: closes the temporary file of an embedded store.
         report: progress in bytes.
-        trust: ``nodes`` passes over edges that disagree with the operators.
+        trust: which side to believe where edges and nodes disagree; see `decode_graph`.
         spool_folder: where an embedded store is unpacked.
 
     Raises:
@@ -117,16 +120,66 @@ def load_graphml(
         PayloadError: an embedded store is not base64, or references lie outside their store.
     """
     spool = _Spool(spool_folder, path, stack)
+    edge_keys = WIRING_KEYS if trust == "edges" else frozenset[str]()
     try:
-        _check_head(source, path)
-        records = read_graphml(_Reading(source, report), path, TRUTH_KEYS - {EMBEDDED_KEY}, {EMBEDDED_KEY: spool.feed})
-        graph = decode_graph(records, path, trust)
-        try:
-            return _load(graph, spool.close())
-        except NumberError as error:
-            raise GraphMLError(str(error), file=path, place=f"line {graph.line}") from None
+        records = read_records(source, path, report, TRUTH_KEYS, edge_keys, spool.feed)
+        return load_records(records, Origin(path), trust, spool.close)
     except (GraphMLError, PayloadError) as error:
         raise error.at(file=path, remedy="correct the text there, or encode the model again") from None
+
+
+def read_records(
+    source: Source,
+    path: Path,
+    report: Report,
+    node_keys: Set[str],
+    edge_keys: Set[str],
+    embedded: Callable[[str], object],
+) -> Iterator[Record]:
+    """Reads the nodes and edges of a GraphML file.
+
+    Args:
+        source: the file.
+        path: its name, for messages.
+        report: progress in bytes.
+        node_keys: which values of nodes to keep.
+        edge_keys: which values of edges to keep.
+        embedded: takes the text of an embedded store in pieces.
+
+    Raises:
+        GraphMLError: the file is not well-formed or not GraphML.
+    """
+    _check_head(source, path)
+    return read_graphml(
+        _Reading(source, report),
+        path,
+        node_keys - {EMBEDDED_KEY},
+        {EMBEDDED_KEY: embedded},
+        edge_keys,
+        Nesting("node_id", "parent"),
+    )
+
+
+def load_records(
+    records: Iterable[Record], origin: Origin, trust: Trust | None, embedded: Callable[[], Source | None]
+) -> LoadedModel:
+    """Builds a model from the nodes and edges of its graph.
+
+    Args:
+        records: nodes and edges in any order.
+        origin: where they come from, for messages.
+        trust: which side to believe where edges and nodes disagree; see `decode_graph`.
+        embedded: gives the store that was in the graph, if there is one, once all records were taken.
+
+    Raises:
+        GraphMLError: the graph is not of this format, incomplete, or contradicts itself.
+        PayloadError: references lie outside their store.
+    """
+    graph = decode_graph(records, origin, trust)
+    try:
+        return _load(graph, embedded())
+    except NumberError as error:
+        raise GraphMLError(str(error), file=origin.file, place=origin.place(graph.line)) from None
 
 
 def _check_head(source: Source, path: Path) -> None:
@@ -140,7 +193,7 @@ def _check_head(source: Source, path: Path) -> None:
         )
 
 
-def _load(graph: DecodedGraph, embedded: FileSource | None) -> LoadedModel:
+def _load(graph: DecodedGraph, embedded: Source | None) -> LoadedModel:
     texts = graph.texts
     store = _store_info(texts)
     with _within("external_files"):

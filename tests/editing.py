@@ -40,7 +40,7 @@ def model() -> onnx.ModelProto:
         nodes,
         "editable",
         [helper.make_tensor_value_info("x", f, ["batch", 2]), helper.make_tensor_value_info("c", TensorProto.BOOL, [])],
-        [helper.make_tensor_value_info("y", f, None)],
+        [helper.make_tensor_value_info("y", f, ["batch", 600])],
         [
             TensorProto(name="w", data_type=f, dims=[2, 2], raw_data=b"".join(map(float32, (0.1, 1, -2, 3e-7)))),
             TensorProto(name="big", data_type=f, dims=[2, 600], raw_data=bytes(range(200)) * 24),

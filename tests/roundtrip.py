@@ -19,7 +19,7 @@ from graphml_onnx.parameters.transfer import StoreWriter, assemble, collect
 from graphml_onnx.preparation import Inputs, Options, prepare
 
 if TYPE_CHECKING:
-    from graphml_onnx.results import Layout, ParameterStrategy
+    from graphml_onnx.results import Layout, ParameterStrategy, Trust
 
 _MODEL = Path("model.onnx")
 _SPOOL = Path(tempfile.gettempdir())
@@ -43,6 +43,7 @@ def through_memory(
     *,
     show_parameters: bool = False,
     inline_limit: int = 1024,
+    trust: Trust | None = None,
 ) -> Trip:
     """Encodes and decodes without files and without the self-check; raises what the library raises."""
     with ExitStack() as stack:
@@ -64,7 +65,7 @@ def through_memory(
             Path("model.graphml"),
             stack,
             _ignore,
-            trust=None,
+            trust=trust,
             spool_folder=_SPOOL,
         )
         kept = {"sidecar": BytesSource(sidecar.getvalue()), "embedded": loaded.embedded, "reference": inputs.source}

@@ -17,6 +17,7 @@ from graphml_onnx.codec.edges import Edges
 from graphml_onnx.codec.fields import MessageKeys, serialised
 from graphml_onnx.codec.items import Items
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
+from graphml_onnx.codec.naming import drop_given_name, named_by_message, named_by_texts
 from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String
 from graphml_onnx.errors import GraphMLError
@@ -26,16 +27,17 @@ from graphml_onnx.onnxfile import schema
 from graphml_onnx.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
     import onnx
+
+    from graphml_onnx.codec.origin import Origin
 
 MAIN_BODY = 0
 """The place of the main graph: its boundary has no parent, and the model's node stands for it."""
 
-MAX_NESTING = 100
-"""Bodies within bodies; protobuf reads no more than 33."""
+MAX_NESTING = 33
+"""Bodies within bodies: protobuf reads no more."""
 
 
 @dataclass(slots=True)
@@ -73,13 +75,13 @@ class Collector:
     """The nodes of a graph.
 
     Args:
-        path: the file, for messages.
+        origin: where the nodes come from, for messages.
         json: for what is JSON.
         operators: for operators, whose bodies are not there yet.
     """
 
-    def __init__(self, path: Path, json: MessageCodec, operators: MessageKeys) -> None:
-        self._path = path
+    def __init__(self, origin: Origin, json: MessageCodec, operators: MessageKeys) -> None:
+        self.origin = origin
         self._json = json
         self._operator_keys = operators
         self._value_keys = MessageKeys("ValueInfoProto", json)
@@ -97,7 +99,7 @@ class Collector:
         self._first_lines = array("q", [0])  # of each place: the first node that named it
         self._lines: dict[str, int] = {}  # of every node_id
         self._flow: Dataflow[bytes] = Dataflow()
-        self.edges = Edges(path, self._flow)
+        self.edges = Edges(origin, self._flow, self._names)
         self._take = {
             "op": self._take_operator,
             "input": self._take_value,
@@ -131,14 +133,14 @@ class Collector:
         if self._model is None:
             raise GraphMLError(
                 "no node has the kind 'model'",
-                file=self._path,
+                file=self.origin.file,
                 remedy="this GraphML was not written by g2o, or its data were dropped",
             )
         return self._model
 
     def fail(self, line: int, message: str, remedy: str | None = None) -> Never:
         """Raises GraphMLError for something in a line of the file."""
-        raise GraphMLError(message, file=self._path, place=f"line {line}", remedy=remedy)
+        self.origin.fail(line, message, remedy)
 
     def read(self, keys: MessageKeys, texts: Mapping[str, str], line: int) -> dict[int, bytes]:
         """Reads texts as fields; raises GraphMLError with the line."""
@@ -165,8 +167,11 @@ class Collector:
             self.fail(record.line, "the node has no node_id")
         if node_id in self._lines:
             remedy = "give a copied node an identity of its own"
-            self.fail(record.line, f"node_id {node_id!r} stands in line {self._lines[node_id]} already", remedy)
+            self.fail(
+                record.line, f"node_id {node_id!r} stands in {self.origin.place(self._lines[node_id])} already", remedy
+            )
         self._lines[node_id] = record.line
+        drop_given_name(record.data)
         take = self._take.get(kind)
         if take is None:
             self.fail(record.line, f"the kind {kind!r} is not one of {', '.join(self._take)}")
@@ -183,9 +188,9 @@ class Collector:
         if GRAPH in texts.get("attributes", ""):
             self.read(keys, {key: text for key, text in texts.items() if key in ("inputs", "outputs")}, line)
             waiting = self._waiting[node_id] = WaitingOperator(node_id, texts, line, place)
-            self.operators.add(place, index, line, waiting)
+            self.operators.add(number, place, index, line, waiting)
         else:
-            self.operators.add(place, index, line, serialised(self.read(keys, texts, line)))
+            self.operators.add(number, place, index, line, serialised(self.read(keys, texts, line)))
         flow = self._flow
         for name in keys.names("outputs", texts):
             flow.define(place, name, number, index)
@@ -198,10 +203,10 @@ class Collector:
         content = serialised(self.read(self._value_keys, record.data, record.line))
         name = String.read(unescape(record.data.get("name", "")))
         if record.data["kind"] == "input":
-            self.inputs.add(place, index, record.line, content)
+            self.inputs.add(number, place, index, record.line, content)
             self._flow.define(place, name, number, INPUT_RANK + index)
         else:
-            self.outputs.add(place, index, record.line, content)
+            self.outputs.add(number, place, index, record.line, content)
             self._flow.use(place, name, number, 0)
 
     def _take_parameter(self, record: NodeRecord, number: int, _: str) -> None:
@@ -214,13 +219,13 @@ class Collector:
             self.fail(record.line, f"tensor: {error.path}: {error.message}")
         except JsonError as error:
             self.fail(record.line, f"tensor: {error}")
-        self.parameters.add(place, index, record.line, message.SerializeToString())
+        self.parameters.add(number, place, index, record.line, message.SerializeToString())
         name = cast("bytes", cast("onnx.TensorProto", message).name)
         self._flow.define(place, name, number, INITIALIZER_RANK + index)
 
     def _take_model(self, record: NodeRecord, _: int, node_id: str) -> None:
         if self._model is not None:
-            self.fail(record.line, f"a second model; the first stands in line {self._model.line}")
+            self.fail(record.line, f"a second model; the first stands in {self.origin.place(self._model.line)}")
         self._check_version(record)
         self._model = Compound("model", None, 0, record.data, record.line, self._place(node_id, record.line))
         self.compounds[node_id] = self._model
@@ -248,7 +253,7 @@ class Collector:
             newer = major.isascii() and major.isdigit() and (len(major), major) > (len(ours), ours)
             self.fail(
                 record.line,
-                f"format {version[:40]} is not format {ours}, which this version of g2o reads",
+                f"format {version[:40]!r} is not format {ours}, which this version of g2o reads",
                 "install a newer graphml-onnx" if newer else "encode the model again",
             )
 
@@ -272,7 +277,38 @@ class Collector:
             self.fail(record.line, "the node has no parent")
         return parent
 
+    def _names(self, numbers: Set[int]) -> dict[int, tuple[str, str]]:
+        """What nodes are, and their names; of those that edges can join."""
+        found: dict[int, tuple[str, str]] = {}
+        for number, item in self.operators.of_nodes(numbers):
+            if isinstance(item, bytes):
+                found[number] = named_by_message("op", item)
+            else:
+                found[number] = named_by_texts(item.texts)
+        for kind, items in (("input", self.inputs), ("output", self.outputs), ("parameter", self.parameters)):
+            found |= {number: named_by_message(kind, content) for number, content in items.of_nodes(numbers)}
+        return found
+
     # Structure
+
+    def structure(self, records: Iterable[Record]) -> tuple[Sequence[int], Mapping[int, int]]:
+        """Takes nodes and edges in any order, and sees how they fit together.
+
+        Returns:
+            The body of each place, and the body around each body whose names it sees.
+
+        Raises:
+            GraphMLError: there is no model, an edge ends at no node, or what stands where makes no sense.
+        """
+        self.take_all(records)
+        _ = self.model  # without one, all else that is wrong is of no interest
+        self.edges.check_ends()
+        body_of = self.bodies_of_places()
+        return body_of, self.outer_bodies(body_of)
+
+    def place_of(self, parent: str) -> int:
+        """The place of the members of a compound, given its node_id; an empty one is the boundary of the model."""
+        return self._places[parent]
 
     def bodies_of_places(self) -> Sequence[int]:
         """For each place, that of the body to which it belongs: a module is not a scope of names.
@@ -306,7 +342,7 @@ class Collector:
     def _fail_on_parent(self, line: int, parent: str) -> Never:
         known = self._lines.get(parent)
         if known is not None:
-            self.fail(line, f"the parent {parent!r}, in line {known}, is not a compound")
+            self.fail(line, f"the parent {parent!r}, in {self.origin.place(known)}, is not a compound")
         self.fail(line, f"no node has the node_id {parent!r}, which stands as parent")
 
     def outer_bodies(self, body_of: Sequence[int]) -> Mapping[int, int]:
@@ -326,7 +362,7 @@ class Collector:
                 self.fail(compound.line, "the parent of a function is the model")
         for start in outer:
             body: int | None = start
-            for _ in range(MAX_NESTING):
+            for _ in range(MAX_NESTING + 1):  # the last step leaves the main graph
                 body = None if body is None else outer.get(body)
             if body is not None:
                 line = self._first_lines[start]

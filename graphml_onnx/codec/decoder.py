@@ -9,26 +9,28 @@ Source: docs/format.md, section "Nodes".
 from __future__ import annotations
 
 import itertools
-import secrets
+import os
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.collect import MAIN_BODY, Collector, Compound, WaitingOperator
 from graphml_onnx.codec.fields import MessageKeys, serialised
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
+from graphml_onnx.codec.rewiring import Scopes, rewired
 from graphml_onnx.codec.scalars import PayloadBook
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
+    import onnx
     from google.protobuf.message import Message
 
+    from graphml_onnx.codec.origin import Origin
     from graphml_onnx.graphml.elements import Record
     from graphml_onnx.parameters.store import PayloadReference
     from graphml_onnx.results import Trust
@@ -78,32 +80,58 @@ class _BodiesOfOperator:
         return self._graphs.keys() - self._used
 
 
-def decode_graph(records: Iterable[Record], path: Path, trust: Trust | None) -> DecodedGraph:
+def decode_graph(records: Iterable[Record], origin: Origin, trust: Trust | None) -> DecodedGraph:
     """Builds the canonical skeleton that a graph describes.
 
     Args:
         records: nodes and edges in any order.
-        path: the file, for messages.
-        trust: ``nodes`` takes the operators' inputs and outputs as they stand, and passes over the edges.
+        origin: where they come from, for messages.
+        trust: ``nodes`` takes the operators' inputs and outputs as they stand, and passes over the edges; ``edges``
+            makes the inputs, and the names of outputs, what the edges say. Without it, both have to agree.
 
     Raises:
         GraphMLError: the graph is incomplete, contradicts itself, or is not of this format.
     """
-    nonce = secrets.token_hex(NONCE_BYTES // 2).encode()
+    if trust == "edges":
+        records = _rewired(list(records), origin)
+    nonce = os.urandom(NONCE_BYTES // 2).hex().encode()
     references: dict[int, PayloadReference] = {}
     book = PayloadBook(nonce, references)
     json, bodies = MessageCodec(book), _BodiesOfOperator()
     operator_keys = MessageKeys("NodeProto", MessageCodec(book, bodies))
-    collector = Collector(path, json, operator_keys)
-    collector.take_all(records)
+    collector = Collector(origin, json, operator_keys)
+    body_of, outer = collector.structure(records)
     model = collector.model
-    collector.edges.check_ends()
-    body_of = collector.bodies_of_places()
-    outer = collector.outer_bodies(body_of)
-    if trust != "nodes":
+    if trust is None:
         collector.edges.check(body_of, outer)
     skeleton = _Builder(collector, body_of, json, operator_keys, bodies).model()
     return DecodedGraph(skeleton, nonce, references, model.texts, model.line)
+
+
+def _rewired(records: list[Record], origin: Origin) -> list[Record]:
+    """Nodes and edges in which nodes say what the edges say; looks at all of them once more than usual."""
+    json = MessageCodec(PayloadBook(bytes(NONCE_BYTES), {}))
+    collector = Collector(origin, json, MessageKeys("NodeProto", json))
+    body_of, outer = collector.structure(records)
+    constants = {}
+    for compound in collector.compounds.values():
+        if compound.kind != "module":
+            constants[body_of[compound.place]] = _constants(collector, compound, json)
+    scopes = Scopes(lambda parent: body_of[collector.place_of(parent)], outer, constants)
+    return rewired(records, scopes, origin)
+
+
+def _constants(collector: Collector, compound: Compound, json: MessageCodec) -> Set[bytes]:
+    """Names that a graph or function knows without a node that produces them."""
+    keys = MessageKeys("FunctionProto" if compound.kind == "function" else "GraphProto", json)
+    if compound.kind == "function":
+        collector.read(keys, compound.texts, compound.line)
+        return set(keys.names("inputs", compound.texts))
+    texts = {key: text for key, text in compound.texts.items() if key in ("initializers", "sparse_initializers")}
+    message = schema.message_class("GraphProto").FromString(serialised(collector.read(keys, texts, compound.line)))
+    graph = cast("onnx.GraphProto", message)
+    tensors = [*graph.initializer, *[sparse.values for sparse in graph.sparse_initializer]]
+    return {cast("bytes", tensor.name) for tensor in tensors}
 
 
 class _Builder:
@@ -123,12 +151,12 @@ class _Builder:
         self._model_keys = MessageKeys("ModelProto", json)
         self._graph_keys = MessageKeys("GraphProto", json)
         self._function_keys = MessageKeys("FunctionProto", json)
-        fail = collector.fail
-        self._operators = collector.operators.by_body(body_of, fail)
+        origin = collector.origin
+        self._operators = collector.operators.by_body(body_of, origin)
         self._lists = {
-            "input": collector.inputs.by_body(body_of, fail),
-            "output": collector.outputs.by_body(body_of, fail),
-            "initializer": collector.parameters.by_body(body_of, fail),
+            "input": collector.inputs.by_body(body_of, origin),
+            "output": collector.outputs.by_body(body_of, origin),
+            "initializer": collector.parameters.by_body(body_of, origin),
         }
         self._built = 0
 
@@ -155,7 +183,8 @@ class _Builder:
         ordered = sorted(functions, key=lambda function: function.index)
         for left, right in itertools.pairwise(ordered):
             if left.index == right.index:
-                problem = f"a second function has the index {left.index}; the first is in line {left.line}"
+                first = self._collector.origin.place(left.line)
+                problem = f"a second function has the index {left.index}; the first is in {first}"
                 self._collector.fail(right.line, problem)
         return ordered
 

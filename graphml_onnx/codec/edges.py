@@ -13,31 +13,37 @@ from typing import TYPE_CHECKING, Never
 
 import numpy as np
 
-from graphml_onnx.errors import GraphMLError
+from graphml_onnx.codec.naming import called
+from graphml_onnx.codec.scalars import String
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence, Set
 
     from graphml_onnx.codec.dataflow import Dataflow
+    from graphml_onnx.codec.origin import Origin
     from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord
 
-_SHOWN = 3  # disagreements that an error message spells out
+_SHOWN = 10  # disagreements that an error message spells out
+_LOW = (1 << 32) - 1
 
 
 class Edges:
     """The edges of a file, and numbers for the XML ids at which they end.
 
     Args:
-        path: the file, for messages.
+        origin: where they come from, for messages.
         flow: what the operators say; complete when edges are compared.
+        names: what nodes are and their names, by number, for messages; not asked before something is wrong.
     """
 
-    def __init__(self, path: Path, flow: Dataflow) -> None:
-        self._path = path
+    def __init__(
+        self, origin: Origin, flow: Dataflow[bytes], names: Callable[[Set[int]], Mapping[int, tuple[str, str]]]
+    ) -> None:
+        self._origin = origin
         self._flow = flow
+        self._names = names
         self._numbers: dict[str, int] = {}  # of every XML id
-        self._lines: dict[int, int] = {}  # line of every node, by the number of its XML id
+        self._lines = array("q")  # of every node, by the number of its XML id; 0 where only edges have named it
         self._source, self._target, self._line = array("i"), array("i"), array("q")
 
     def number_node(self, record: NodeRecord) -> int:
@@ -46,20 +52,23 @@ class Edges:
         Raises:
             GraphMLError: another node has the same XML id.
         """
-        number = self._numbers.setdefault(record.node_id, len(self._numbers))
-        if number in self._lines:
-            raise GraphMLError(
-                f"a second node has the id {record.node_id!r}", file=self._path, place=f"line {record.line}"
-            )
+        number = self._number(record.node_id)
+        if self._lines[number]:
+            self._origin.fail(record.line, f"a second node has the id {record.node_id!r}")
         self._lines[number] = record.line
         return number
 
     def take(self, record: EdgeRecord) -> None:
         """Adds an edge."""
-        numbers = self._numbers
-        self._source.append(numbers.setdefault(record.source, len(numbers)))
-        self._target.append(numbers.setdefault(record.target, len(numbers)))
+        self._source.append(self._number(record.source))
+        self._target.append(self._number(record.target))
         self._line.append(record.line)
+
+    def _number(self, xml_id: str) -> int:
+        number = self._numbers.setdefault(xml_id, len(self._lines))
+        if number == len(self._lines):
+            self._lines.append(0)
+        return number
 
     def check_ends(self) -> None:
         """Makes sure that edges end at nodes.
@@ -67,17 +76,13 @@ class Edges:
         Raises:
             GraphMLError: one does not; with its line.
         """
-        if len(self._numbers) == len(self._lines):
+        if 0 not in self._lines:
             return
         names = list(self._numbers)
         for source, target, line in zip(self._source, self._target, self._line, strict=True):
             for end in (source, target):
-                if end not in self._lines:
-                    raise GraphMLError(
-                        f"the edge names the node {names[end]!r}, which does not exist",
-                        file=self._path,
-                        place=f"line {line}",
-                    )
+                if not self._lines[end]:
+                    self._origin.fail(line, f"the edge names the node {names[end]!r}, which does not exist")
 
     def check(self, body_of: Sequence[int], outer: Mapping[int, int]) -> None:
         """Compares the edges with those that follow from inputs and outputs.
@@ -89,26 +94,36 @@ class Edges:
         Raises:
             GraphMLError: they disagree; with the first disagreements.
         """
-        expected = array("q", (use.source << 32 | use.target for use in self._flow.edges(body_of, outer)))
-        found = array("q", (source << 32 | target for source, target in zip(self._source, self._target, strict=True)))
-        if not np.array_equal(np.sort(np.array(expected)), np.sort(np.array(found))):
-            self._fail(expected, found)
+        expected = self._flow.pairs(body_of, outer)
+        found = np.array(self._source, np.int64) << 32 | np.array(self._target, np.int64)
+        if not np.array_equal(np.sort(expected), np.sort(found)):
+            self._fail(Counter(expected.tolist()), Counter(found.tolist()), body_of, outer)
 
-    def _fail(self, expected: Sequence[int], found: Sequence[int]) -> Never:
-        names = list(self._numbers)
-        lines = dict(zip(reversed(found), reversed(self._line), strict=True))
-        wanted, present = Counter(expected), Counter(found)
-
-        def ends(pair: int) -> str:
-            return f"{names[pair >> 32]} -> {names[pair & 0xFFFFFFFF]}"
-
-        problems = [(lines[pair], f"no input says {ends(pair)}") for pair in present - wanted]
-        problems += [(self._lines[pair & 0xFFFFFFFF], f"no edge says {ends(pair)}") for pair in wanted - present]
-        shown = "; ".join(f"line {line}: {problem}" for line, problem in problems[:_SHOWN])
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise GraphMLError(
+    def _fail(
+        self, wanted: Counter[int], present: Counter[int], body_of: Sequence[int], outer: Mapping[int, int]
+    ) -> Never:
+        missing, superfluous = wanted - present, present - wanted
+        names = self._called({number for pair in missing | superfluous for number in (pair >> 32, pair & _LOW)})
+        problems: list[tuple[int, str]] = []
+        for source, target, line in zip(self._source, self._target, self._line, strict=True):
+            if superfluous[pair := source << 32 | target] > 0:
+                superfluous[pair] -= 1
+                problems.append((line, f"the edge from {names[source]} to {names[target]} stands for no input"))
+        for use in self._flow.edges(body_of, outer):
+            if missing[pair := use.source << 32 | use.target] > 0:
+                missing[pair] -= 1
+                flow = f"{names[use.target]} takes {String.text(use.tensor)!r} from {names[use.source]}"
+                problems.append((self._lines[use.target], f"no edge says that {flow}"))
+        shown = "; ".join(f"{self._origin.place(line)}: {problem}" for line, problem in problems[:_SHOWN])
+        more = f"; and {len(problems) - _SHOWN:,} more" if len(problems) > _SHOWN else ""
+        self._origin.fail(
+            problems[0][0],
             f"the edges disagree with the operators' inputs and outputs: {shown}{more}",
-            file=self._path,
-            place=f"line {problems[0][0]}",
-            remedy="correct them, or pass --trust nodes to go by the inputs and outputs",
+            "correct one side, or choose: --trust nodes goes by inputs and outputs, --trust edges by the edges",
         )
+
+    def _called(self, numbers: Set[int]) -> Mapping[int, str]:
+        """What messages call nodes."""
+        xml_ids = list(self._numbers)
+        names = self._names(numbers)
+        return {number: called(*names.get(number, ("node", "")), xml_ids[number]) for number in numbers}

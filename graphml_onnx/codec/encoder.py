@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.appearance import appearance_of
 from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.keys import FORMAT_VERSION, declared
+from graphml_onnx.codec.naming import set_apart
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
 from graphml_onnx.codec.scalars import PayloadBook, String
@@ -187,9 +189,10 @@ class GraphEncoder:
         look = appearance_of("model", String.text(graph.name) or "model")
         data["label"] = escape(look.label)
         data["format_version"] = FORMAT_VERSION
-        texts: dict[str, str] = {}
+        texts = {"node_id": model_id}
         self._model_keys.write(self._model, texts)
         self._graph_keys.write(graph, texts)
+        set_apart(texts)
         data |= texts
         data |= self._about
         data["hierarchy_source"] = self._hierarchy.source
@@ -220,6 +223,7 @@ class GraphEncoder:
             look = appearance_of(kind, name)
             data = _identity(kind, f"n{number}", parent, index, look)
             self._value_keys.write(value, data)
+            set_apart(data)
             self._sink.node(f"n{number}", data, look)
             tensor = cast("bytes", value.name)
             if kind == "input":
@@ -312,8 +316,9 @@ class GraphEncoder:
         look = appearance_of("op", String.text(node.op_type))
         data = _identity("op", node_id, parent, index, look)
         if tag:
-            data["hierarchy_tag"] = escape(tag)
+            data["hierarchy_tag"] = _escaped(tag)
         self._op_keys.write(node, data)
+        set_apart(data)
         flow = self._flow
         for output in cast("Iterable[bytes]", node.output):
             flow.define(body, output, number, index)
@@ -342,6 +347,7 @@ class GraphEncoder:
         look = appearance_of("subgraph", String.text(graph.name))
         data = _identity("subgraph", node_id, operator, index, look)
         self._graph_keys.write(graph, data)
+        set_apart(data)
         self._sink.open_group(node_id, data, look)
         if self._show_parameters:
             for position, tensor in enumerate(graph.initializer):
@@ -358,6 +364,7 @@ class GraphEncoder:
         look = appearance_of("function", String.text(function.name))
         data = _identity("function", node_id, model_id, index, look)
         self._function_keys.write(function, data)
+        set_apart(data)
         self._types[body] = {}
         self._sink.open_group(node_id, data, look)
         for position, node in enumerate(function.node):
@@ -380,8 +387,12 @@ def _identity(kind: str, node_id: str, parent: str | None, index: int, look: App
     if parent is not None:
         data["parent"] = parent
     data["index"] = str(index)
-    data["label"] = escape(look.label)
+    data["label"] = _escaped(look.label)
     return data
+
+
+_escaped = lru_cache(maxsize=4096)(escape)
+"""For texts that many nodes have."""
 
 
 def graphs_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:

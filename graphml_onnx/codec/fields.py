@@ -17,7 +17,7 @@ from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String, list_of
 from graphml_onnx.codec.unknown import UNKNOWN, read_unknown, unknown_json
-from graphml_onnx.graphml.text import escape, unescape
+from graphml_onnx.graphml.text import escape, json_strings, unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
 from graphml_onnx.strictjson import Json, JsonError, parse
@@ -36,7 +36,7 @@ class Form(Enum):
     INTEGER = "an integer, in decimal digits"
     JSON = "a value as JSON; a list of messages has one line for each"
     NODES = "nodes of their own, which point to this one as their parent"
-    TOKEN = "a word of the format's own, as it is"
+    AS_IS = "a word of the format's own, not escaped"
     BASE64 = "bytes in base64, in lines"
 
 
@@ -278,7 +278,7 @@ class _KeyedField:
             if field.message_type is not None:
                 self.write, self.read = self._write_lines, self._read_lines
             elif schema.original_field(field).type == field.TYPE_STRING:
-                self.read = self._read_names
+                self.write, self.read = _write_names, self._read_names
         self._write_item = codec.write
         self._last: tuple[str, list[bytes]] = ("", [])
         # Most operators have the attributes of many others. What refers to something elsewhere is not remembered.
@@ -347,6 +347,10 @@ def _keep(kept: dict[_Key, _Kept], key: _Key, value: _Kept) -> None:
     if len(kept) >= _MAX_KEPT:
         kept.clear()
     kept[key] = value
+
+
+def _write_names(values: object) -> str:
+    return json_strings([String.text(value) for value in cast("list[bytes]", values)])
 
 
 def _write_text(value: object) -> str:

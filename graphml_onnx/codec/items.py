@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from array import array
-from typing import TYPE_CHECKING, Generic, Never, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence, Set
+
+    from graphml_onnx.codec.origin import Origin
 
 _Content = TypeVar("_Content")
 
@@ -23,25 +25,35 @@ class Items(Generic[_Content]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._place, self._index, self._line = array("i"), array("i"), array("q")
+        self._node, self._place, self._index, self._line = array("i"), array("i"), array("i"), array("q")
         self._content: list[_Content] = []
 
     def __len__(self) -> int:
         return len(self._content)
 
-    def add(self, place: int, index: int, line: int, content: _Content) -> None:
-        """Adds what stands in line ``line``, at ``index`` of its list."""
+    def add(self, node: int, place: int, index: int, line: int, content: _Content) -> None:
+        """Adds node number ``node``, which stands in line ``line``, at ``index`` of its list."""
+        self._node.append(node)
         self._place.append(place)
         self._index.append(index)
         self._line.append(line)
         self._content.append(content)
 
-    def by_body(self, body_of: Sequence[int], fail: Callable[[int, str], Never]) -> Mapping[int, Sequence[_Content]]:
+    def of_nodes(self, numbers: Set[int]) -> Iterator[tuple[int, _Content]]:
+        """The contents of some of the nodes."""
+        for number, content in zip(self._node, self._content, strict=True):
+            if number in numbers:
+                yield number, content
+
+    def by_body(self, body_of: Sequence[int], origin: Origin) -> Mapping[int, Sequence[_Content]]:
         """The contents of each body, in order.
 
         Args:
             body_of: the body of each place.
-            fail: told of the line in which an index stands for a second time.
+            origin: where the nodes come from, for messages.
+
+        Raises:
+            GraphMLError: an index stands for a second time.
         """
         if not self._content:
             return {}
@@ -53,8 +65,8 @@ class Items(Generic[_Content]):
         twice = np.flatnonzero(same_body & (index[1:] == index[:-1]))
         if len(twice):
             first, second = (self._line[order[twice[0] + step]] for step in (0, 1))
-            problem = f"a second {self.kind} has the index {index[twice[0]]} in this body; the first is in line {first}"
-            fail(second, problem)
+            problem = f"a second {self.kind} has the index {index[twice[0]]} in this body"
+            origin.fail(second, f"{problem}; the first is in {origin.place(first)}")
         starts = [0, *(np.flatnonzero(~same_body) + 1).tolist(), len(order)]
         content = self._content
         return {

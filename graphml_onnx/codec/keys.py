@@ -20,65 +20,69 @@ class KeyInfo:
 
     Attributes:
         key: how it is declared.
+        form: how its value is written.
         truth: whether decode reads it; otherwise it is derived from the truth.
         meaning: what it holds, in a few words.
     """
 
     key: Key
+    form: Form
     truth: bool
     meaning: str
 
 
-def _truth(name: str, meaning: str) -> KeyInfo:
-    return KeyInfo(Key(name, "node"), truth=True, meaning=meaning)
+def _truth(name: str, form: Form, meaning: str) -> KeyInfo:
+    return KeyInfo(Key(name, "node"), form, truth=True, meaning=meaning)
 
 
-def _derived(
-    name: str, meaning: str, scope: Literal["node", "edge"] = "node", type_: Literal["string", "int"] = "string"
-) -> KeyInfo:
-    return KeyInfo(Key(name, scope, type_), truth=False, meaning=meaning)
+def _derived(name: str, form: Form, meaning: str, scope: Literal["node", "edge"] = "node") -> KeyInfo:
+    type_: Literal["string", "int"] = "int" if form is Form.INTEGER else "string"
+    return KeyInfo(Key(name, scope, type_), form, truth=False, meaning=meaning)
 
 
 def _field_keys() -> list[KeyInfo]:
+    forms: dict[str, Form] = {}
     sources: dict[str, list[str]] = {}
     for row in FIELDS:
         if row.form is not Form.NODES:
+            forms[row.key] = row.form
             sources.setdefault(row.key, []).append(f"{row.message}.{row.field}")
     for message, key in CATCH_ALL.items():
+        forms[key] = Form.JSON
         sources.setdefault(key, []).append(f"any other field of {message}")
-    return [_truth(key, ", ".join(fields)) for key, fields in sources.items()]
+    return [_truth(key, forms[key], ", ".join(fields)) for key, fields in sources.items()]
 
 
 _TABLE = (
-    _truth("kind", "model, module, op, input, output, subgraph, function, parameter or frame"),
-    _truth("node_id", "the node's identity; XML ids are not read"),
-    _truth("parent", "node_id of the compound that holds the node"),
-    _truth("index", "place in its ONNX list"),
-    _derived("label", "what a person reads on the node"),
-    _derived("hierarchy_tag", "HTP tag of the operator or module"),
-    _truth("format_version", "version of this format"),
-    _truth("source_sha256", "SHA-256 of the encoded file"),
-    _truth("source_size", "size of the encoded file in bytes"),
-    _truth("parameter_strategy", "sidecar, embedded or reference"),
-    _truth("parameter_file", "name of the file that holds the payloads"),
-    _truth("parameter_size", "size in bytes of the store of payloads"),
-    _truth("parameter_checksum", "what identifies a sidecar"),
+    _truth("kind", Form.AS_IS, "model, module, op, input, output, subgraph, function, parameter or frame"),
+    _truth("node_id", Form.AS_IS, "the node's identity; XML ids are not read"),
+    _truth("parent", Form.AS_IS, "node_id of the compound that holds the node"),
+    _truth("index", Form.INTEGER, "place in its ONNX list"),
+    _derived("label", Form.TEXT, "what a person reads on the node"),
+    _derived("hierarchy_tag", Form.TEXT, "HTP tag of the operator or module"),
+    _truth("format_version", Form.AS_IS, "version of this format"),
+    _truth("source_sha256", Form.TEXT, "SHA-256 of the encoded file"),
+    _truth("source_size", Form.INTEGER, "size of the encoded file in bytes"),
+    _truth("parameter_strategy", Form.TEXT, "sidecar, embedded or reference"),
+    _truth("parameter_file", Form.TEXT, "name of the file that holds the payloads"),
+    _truth("parameter_size", Form.INTEGER, "size in bytes of the store of payloads"),
+    _truth("parameter_checksum", Form.TEXT, "what identifies a sidecar"),
     *_field_keys(),
-    _truth("tensor", "TensorProto of an initializer that is shown as a node"),
-    _truth("external_files", "data files of the model"),
-    _truth("residue", "patch that restores a file that is not canonical protobuf"),
-    _truth("htp_metadata", "the HTP metadata file, as it is"),
-    _truth("parameter_data", "the store of payloads in base64"),
-    _derived("hierarchy_source", "where the hierarchy comes from"),
-    _derived("class_name", "class of the module"),
-    _derived("module_type", "type of the module, as the metadata gives it"),
-    _derived("scope", "path of the module from the root"),
-    _derived("traced_tag", "tag of the module, as traced"),
-    _derived("execution_order", "when the module runs", type_="int"),
-    _derived("tensor_name", "tensor that flows along the edge", "edge"),
-    _derived("tensor_type", "its type, where the model says it", "edge"),
-    _derived("tensor_shape", "its shape, where the model says it", "edge"),
-    _derived("input_index", "place among the inputs of the target", "edge", "int"),
+    _truth("tensor", Form.JSON, "TensorProto of an initializer that is shown as a node"),
+    _truth("external_files", Form.JSON, "data files of the model"),
+    _truth("residue", Form.JSON, "patch that restores a file that is not canonical protobuf"),
+    _truth("htp_metadata", Form.TEXT, "the HTP metadata file, as it is"),
+    _truth("parameter_data", Form.BASE64, "the store of payloads in base64"),
+    _derived("hierarchy_source", Form.TEXT, "where the hierarchy comes from"),
+    _derived("class_name", Form.TEXT, "class of the module"),
+    _derived("module_type", Form.TEXT, "type of the module, as the metadata gives it"),
+    _derived("scope", Form.TEXT, "path of the module from the root"),
+    _derived("traced_tag", Form.TEXT, "tag of the module, as traced"),
+    _derived("execution_order", Form.INTEGER, "when the module runs"),
+    _derived("tensor_name", Form.TEXT, "tensor that flows along the edge", "edge"),
+    _derived("tensor_type", Form.TEXT, "its type, where the model says it", "edge"),
+    _derived("tensor_shape", Form.JSON, "its shape, where the model says it", "edge"),
+    _derived("input_index", Form.INTEGER, "place among the inputs of the target", "edge"),
 )
 
 KEYS: dict[str, KeyInfo] = {info.key.name: info for info in _TABLE}

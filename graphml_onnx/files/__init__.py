@@ -22,6 +22,9 @@ between those that depend on each other: from S1 G1 through S0 G1 S1-alias to S0
 "backup") keeps each file that is replaced; where the file system has no hard links, a failure after the first
 replacement leaves the files as they stand, which for a pair is one that decodes.
 
+A reader that has opened G0 may find S1 by then: it notes the files before it opens them (`Watch`), and begins again
+where its error comes with a change of them.
+
 The next run of the same output removes what a killed one left: temporary files and backups when it stages, aliases
 only after its own commit point, because until then the GraphML in place may need one of them. Hence names of the form
 ``<output>.<16 hexadecimal digits>`` and ``.<output>.<16 hexadecimal digits>.g2o-tmp`` are reserved.
@@ -33,5 +36,6 @@ access control lists and extended attributes of a replaced file are not carried 
 
 from graphml_onnx.files.names import alias_path, candidates
 from graphml_onnx.files.publication import Publication, StagedFile
+from graphml_onnx.files.watching import Watch
 
-__all__ = ["Publication", "StagedFile", "alias_path", "candidates"]
+__all__ = ["Publication", "StagedFile", "Watch", "alias_path", "candidates"]

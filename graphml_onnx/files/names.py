@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 from typing import TYPE_CHECKING
 
 from graphml_onnx.errors import PayloadError
@@ -58,7 +57,7 @@ def aliases_of(path: Path, names: Iterable[str]) -> Iterator[Path]:
 
 def new_token() -> str:
     """The random part of the names of temporary files that belong together."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def temporary_path(path: Path, token: str) -> Path:

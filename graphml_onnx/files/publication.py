@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+_RESERVE = 2 << 20
+"""Bytes that are kept for the cleaning up, so that it works where there is no memory left."""
+
 _OPEN_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -64,6 +67,7 @@ class Publication:
         self._names: set[tuple[int, int, str]] = set()
         self._temporaries: list[Path] = []
         self._holders: dict[tuple[int, int], int] = {}
+        self._reserve = bytes(_RESERVE)
 
     def __enter__(self) -> Self:
         return self
@@ -197,6 +201,7 @@ class Publication:
 
     def _discard(self) -> None:
         """Closes and removes what is left of the temporary files; other writers may be publishing meanwhile."""
+        self._reserve = b""
         for staged in self._staged:
             with suppress(OSError):
                 staged.file.close()

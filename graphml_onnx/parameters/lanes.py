@@ -22,6 +22,17 @@ WINDOW = 1 << 22
 _PENDING = 2
 
 
+def _thread() -> ThreadPoolExecutor | None:
+    """A thread that waits for work; None where the system starts no more, and the work is done without."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    try:
+        pool.submit(int).result()
+    except RuntimeError:  # too little memory for its stack, or too many threads
+        pool.shutdown(wait=False, cancel_futures=True)
+        return None
+    return pool
+
+
 class Lane:
     """Runs calls one after the other on a thread of its own, a bounded number of them ahead.
 
@@ -30,7 +41,7 @@ class Lane:
     """
 
     def __init__(self, *, threaded: bool) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1) if threaded else None
+        self._pool = _thread() if threaded else None
         self._pending: deque[Future[None]] = deque()
 
     def run(self, work: Callable[[], None]) -> None:
@@ -59,11 +70,12 @@ class Lane:
 
 def ahead(items: Iterable[_Item], *, threaded: bool) -> Iterator[_Item]:
     """The same items, each made on another thread while the one before it is used."""
-    if not threaded:
+    pool = _thread() if threaded else None
+    if pool is None:
         yield from items
         return
     iterator = iter(items)
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with pool:
         following = pool.submit(next, iterator, None)
         while (item := following.result()) is not None:
             following = pool.submit(next, iterator, None)

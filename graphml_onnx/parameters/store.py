@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.errors import GraphmlOnnxError, PayloadError, reading_failed
-from graphml_onnx.files import candidates
+from graphml_onnx.files import Watch, candidates
 from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource
 
 if TYPE_CHECKING:
@@ -127,7 +127,9 @@ def store_checksum(references: Iterable[PayloadReference]) -> str:
     return digest.hexdigest()
 
 
-def open_store(folder: Path, info: StoreInfo, references: Sequence[PayloadReference]) -> FileSource:
+def open_store(
+    folder: Path, info: StoreInfo, references: Sequence[PayloadReference], watch: Watch | None = None
+) -> FileSource:
     """Opens the file that holds the payloads.
 
     A writer that was killed while it replaced a pair leaves the new sidecar under its alias: both names are tried,
@@ -137,6 +139,7 @@ def open_store(folder: Path, info: StoreInfo, references: Sequence[PayloadRefere
         folder: where the GraphML lies.
         info: what it says of its store; its ``file`` is not None.
         references: all payloads and data files in the store.
+        watch: is told which files were looked at, before they are.
 
     Raises:
         PayloadError: there is no such file, it is a symbolic link, or no candidate has the right size; bytes between
@@ -146,6 +149,8 @@ def open_store(folder: Path, info: StoreInfo, references: Sequence[PayloadRefere
     check_name(name)
     is_sidecar = info.strategy == "sidecar"
     paths = candidates(folder / name, info.checksum) if is_sidecar else (folder / name,)
+    if watch is not None:
+        watch.note(paths)
     present = [path for path in paths if os.path.lexists(path)]
     if not present:
         remedy = "keep it beside the GraphML under this name"
@@ -211,9 +216,10 @@ def _is_zero(source: Source, start: int, end: int) -> bool:
 
 
 def _open(path: Path) -> FileSource:
-    if path.is_symlink():
-        raise PayloadError("is a symbolic link, which is not followed", file=path, remedy="put the file itself there")
     try:
+        if path.is_symlink():
+            message = "is a symbolic link, which is not followed"
+            raise PayloadError(message, file=path, remedy="put the file itself there")
         descriptor = os.open(path, OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0))
     except OSError as error:
         raise reading_failed(error, path) from None

@@ -243,14 +243,42 @@ def first_difference(
         Offset of the first byte that differs, or of the end of the shorter one; None where they are the same.
     """
     position = 0
-    for block in ahead(_blocks(pieces, references, store), threaded=original.size > WINDOW):
-        data = bytes(block)  # which costs nothing for bytes; only these compare fast
-        expected = original.read(position, max(0, min(len(data), original.size - position)))
-        if data != expected:
-            return position + _common_prefix(data, expected)
-        position += len(data)
-        report(len(data))
+    for start, run in _runs(pieces, references, in_place=store is original):
+        position = start
+        for block in ahead(_blocks(run, references, store), threaded=store is not original and original.size > WINDOW):
+            data = bytes(block)  # which costs nothing for bytes; only these compare fast
+            expected = original.read(position, max(0, min(len(data), original.size - position)))
+            if data != expected:
+                return position + _common_prefix(data, expected)
+            position += len(data)
+            report(len(data))
     return position if position != original.size else None
+
+
+def _runs(
+    pieces: Iterable[FilePiece], references: Mapping[int, PayloadReference], *, in_place: bool
+) -> Iterator[tuple[int, Iterable[FilePiece]]]:
+    """Pieces in a row, with the offset of the first; the end of the file is the last.
+
+    Args:
+        pieces: what the file consists of.
+        references: the payloads by address.
+        in_place: whether the store is the file: payloads that are where they belong are left out.
+    """
+    if not in_place:
+        yield 0, pieces
+        return
+    run: list[FilePiece] = []
+    start = end = 0
+    for piece in pieces:
+        length = references[piece.address].length if isinstance(piece, Stored) else len(piece)
+        if isinstance(piece, Stored) and piece.address == end:
+            yield start, run
+            run, start = [], end + length
+        else:
+            run.append(piece)
+        end += length
+    yield start, run
 
 
 def _common_prefix(left: bytes, right: bytes) -> int:

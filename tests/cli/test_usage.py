@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         ("encode model.onnx --layout round", "'nested', 'flat'", "g2o encode"),
         ("encode model.onnx --inline-limit -1", "--inline-limit", "g2o encode"),
         ("encode model.onnx --inline-limit many", "--inline-limit", "g2o encode"),
-        ("decode model.graphml --trust edges", "'nodes'", "g2o decode"),
+        ("decode model.graphml --trust both", "'edges'", "g2o decode"),
         ("decode model.graphml --output", "--output", "g2o"),
         ("verify", "'MODEL'", "g2o verify"),
         ("convert model.onnx", "'convert'", "g2o"),

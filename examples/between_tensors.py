@@ -1,0 +1,26 @@
+"""The part of a model between two tensors: all operators on any way from the one to the other.
+
+Usage: python examples/between_tensors.py MODEL_OR_GRAPHML FROM TO
+"""
+
+import sys
+
+import networkx as nx
+
+from graphml_onnx import to_networkx
+
+model, first, last = sys.argv[1:]
+graph = to_networkx(model)
+
+# Edges have the name of the tensor that flows along them: who consumes the first one, and who produces the last one?
+consumers = {target for _, target, tensor in graph.edges(data="tensor_name") if tensor == first}
+producers = {source for source, _, tensor in graph.edges(data="tensor_name") if tensor == last}
+after = consumers.union(*(nx.descendants(graph, node) for node in consumers))
+before = producers.union(*(nx.ancestors(graph, node) for node in producers))
+
+part = graph.subgraph(after & before)
+print(f"{len(part)} operators, {part.number_of_edges()} edges between them")
+for node in nx.lexicographical_topological_sort(part, lambda node: graph.nodes[node]["index"]):
+    print(f"  {graph.nodes[node]['op_type']:<8} {graph.nodes[node]['name']}")
+needed = {tensor for source, target, tensor in graph.edges(data="tensor_name") if target in part and source not in part}
+print("needs too:", ", ".join(sorted(needed - {first})) or "nothing")

@@ -1,0 +1,294 @@
+"""Rebuilds the inputs of operators, and the tensors of graph outputs, from the edges: for graphs edited in graph tools.
+
+It works on the nodes and edges before anything is decoded: nodes come out with other ``inputs`` (of an output, another
+``name``), and the rest of decoding does not know.
+
+Source: docs/format.md, section "Edges", "Edges as truth".
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK
+from graphml_onnx.codec.naming import called, named_by_texts, set_apart
+from graphml_onnx.codec.numbers import NumberError
+from graphml_onnx.codec.scalars import String
+from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
+from graphml_onnx.graphml.text import escape, unescape
+from graphml_onnx.strictjson import JsonError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+
+    from graphml_onnx.codec.origin import Origin
+
+WIRING_KEYS = frozenset({"tensor_name", "input_index"})
+"""What is read of edges."""
+
+_MAX_LEFT_OUT = 100  # inputs that one edge may leave out before it; a wrong number would claim any amount of memory
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """Where names are known.
+
+    Attributes:
+        body_of: the body in which the members of a compound stand, by the compound's node_id; "" is the boundary of the
+            main graph.
+        outer: the body around a body whose names it sees.
+        constants: by body, names that no node produces: initializers, and inputs of a function.
+    """
+
+    body_of: Callable[[str], int]
+    outer: Mapping[int, int]
+    constants: Mapping[int, Set[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """An edge, as far as it can be trusted: ``tensor`` and ``index`` are None where it does not say them."""
+
+    record: EdgeRecord
+    tensor: bytes | None
+    index: int | None
+
+
+def rewired(records: Sequence[Record], scopes: Scopes, origin: Origin) -> list[Record]:
+    """Nodes and edges in which the operators' inputs, and the names of outputs, say what the edges say.
+
+    Args:
+        records: nodes and edges in any order, each right in itself, and edges between nodes that exist; not changed.
+        scopes: where names are known.
+        origin: where they come from, for messages.
+
+    Raises:
+        GraphMLError: an edge cannot be followed.
+    """
+    return _Rewiring(records, scopes, origin).records()
+
+
+class _Rewiring:
+    def __init__(self, records: Sequence[Record], scopes: Scopes, origin: Origin) -> None:
+        self._records = records
+        self._scopes = scopes
+        self._fail, self._place = origin.fail, origin.place
+        self._nodes = {record.node_id: record for record in records if isinstance(record, NodeRecord)}
+        self._produced = {xml_id: _produced(node) for xml_id, node in self._nodes.items()}
+        self._producers = self._find_producers()
+        self._incoming: dict[str, list[_Edge]] = {}
+        for record in records:
+            if isinstance(record, EdgeRecord):
+                self._take(record)
+
+    def records(self) -> list[Record]:
+        return [self._node(record) if isinstance(record, NodeRecord) else record for record in self._records]
+
+    def _body(self, node: NodeRecord) -> int:
+        return self._scopes.body_of(node.data.get("parent", ""))
+
+    def _find_producers(self) -> Mapping[int, Mapping[bytes, str]]:
+        """By body and tensor, the node that counts as its producer."""
+        found: dict[int, dict[bytes, tuple[int, str]]] = {}
+        for xml_id, tensors in self._produced.items():
+            if tensors:
+                node = self._nodes[xml_id]
+                rank = _RANKS[node.data["kind"]] + int(node.data["index"])
+                known = found.setdefault(self._body(node), {})
+                for tensor in tensors:
+                    if tensor not in known or rank < known[tensor][0]:
+                        known[tensor] = (rank, xml_id)
+        return {body: {tensor: xml_id for tensor, (_, xml_id) in known.items()} for body, known in found.items()}
+
+    def _producer(self, tensor: bytes, body: int) -> str | None:
+        """The node whose tensor a body knows by this name."""
+        scope: int | None = body
+        while scope is not None:
+            xml_id = self._producers.get(scope, _NOTHING).get(tensor)
+            if xml_id is not None:
+                return xml_id
+            scope = self._scopes.outer.get(scope)
+        return None
+
+    def _is_constant(self, tensor: bytes, body: int) -> bool:
+        scope: int | None = body
+        while scope is not None:
+            if tensor in self._scopes.constants.get(scope, ()):
+                return True
+            scope = self._scopes.outer.get(scope)
+        return False
+
+    def _take(self, record: EdgeRecord) -> None:
+        target = self._nodes[record.target]
+        if target.data.get("kind") not in ("op", "output"):
+            self._fail(record.line, f"{self._says(record)}, which consumes no tensor")
+        tensor, index = record.data.get("tensor_name"), record.data.get("input_index")
+        try:
+            edge = _Edge(record, None if tensor is None else String.read(unescape(tensor)), _index(index))
+        except (JsonError, NumberError) as error:
+            self._fail(record.line, f"{self._says(record)}: {error}")
+        self._incoming.setdefault(record.target, []).append(edge)
+
+    def _says(self, record: EdgeRecord) -> str:
+        source, target = (self._called(end) for end in (record.source, record.target))
+        return f"the edge from {source} to {target}"
+
+    def _called(self, xml_id: str) -> str:
+        return called(*named_by_texts(self._nodes[xml_id].data), xml_id)
+
+    def _node(self, node: NodeRecord) -> NodeRecord:
+        kind = node.data.get("kind")
+        if kind == "op":
+            old = _names(node.data, "inputs")
+            new = self._inputs(node, old)
+            return node if new == old else _with(node, "inputs", f"[{','.join(map(String.write, new))}]")
+        if kind == "output":
+            name = _name(node.data)
+            tensor = self._output(node, name)
+            if tensor == name:
+                return node
+            node = _with(node, "name", escape(String.text(tensor)))
+            set_apart(node.data)
+            return node
+        return node
+
+    def _inputs(self, node: NodeRecord, old: Sequence[bytes]) -> Sequence[bytes]:
+        """The inputs of an operator as its edges say them."""
+        body = self._body(node)
+        slots = self._slots(node, old, body)
+        new = [b"" if name and self._producer(name, body) is not None else name for name in old]
+        new += [b""] * (max(slots, default=-1) + 1 - len(new))
+        for slot, edge in slots.items():
+            new[slot] = self._tensor(edge, old[slot] if slot < len(old) else b"", body)
+        if new == old:
+            return old
+        while new and not new[-1]:
+            new.pop()
+        return new
+
+    def _slots(self, node: NodeRecord, old: Sequence[bytes], body: int) -> Mapping[int, _Edge]:
+        """Which edge is which input."""
+        edges = self._incoming.get(node.node_id, ())
+        slots: dict[int, _Edge] = {}
+        for edge in edges:
+            if edge.index is not None:
+                self._claim(slots, edge.index, edge, len(old))
+        rest = []
+        usual = self._usual_slots(old, body)
+        for edge in edges:  # those without a number: first where they have always been
+            if edge.index is None:
+                slot = _next(usual.get((edge.record.source, edge.tensor)), slots)
+                if slot is None:
+                    rest.append(edge)
+                else:
+                    slots[slot] = edge
+        free = iter([slot for slot, name in enumerate(old) if name and not self._is_constant(name, body)])
+        end = itertools.count(max([len(old) - 1, *slots]) + 1)
+        for edge in rest:
+            slot = _next(free, slots)
+            slots[next(end) if slot is None else slot] = edge
+        return slots
+
+    def _usual_slots(self, old: Sequence[bytes], body: int) -> Mapping[tuple[str | None, bytes | None], Iterator[int]]:
+        """The inputs that a node produces, by the node and the tensor, and by the node alone."""
+        found: dict[tuple[str | None, bytes | None], list[int]] = {}
+        for slot, name in enumerate(old):
+            producer = self._producer(name, body)
+            for tensor in (name, None):
+                found.setdefault((producer, tensor), []).append(slot)
+        return {key: iter(slots) for key, slots in found.items()}
+
+    def _claim(self, slots: dict[int, _Edge], slot: int, edge: _Edge, count: int) -> None:
+        if slot in slots:
+            other = self._place(slots[slot].record.line)
+            self._fail(edge.record.line, f"{self._says(edge.record)} is input {slot}, but so is {other}")
+        if slot > count + _MAX_LEFT_OUT:
+            self._fail(edge.record.line, f"{self._says(edge.record)} is input {slot}, but there are only {count}")
+        slots[slot] = edge
+
+    def _output(self, node: NodeRecord, name: bytes) -> bytes:
+        """The tensor that an output of a graph is, as its edge says it."""
+        body = self._body(node)
+        edges = self._incoming.get(node.node_id, ())
+        if len(edges) > 1:
+            first, second = (edge.record for edge in edges[:2])
+            self._fail(second.line, f"{self._says(second)} is its second; the first is {self._place(first.line)}")
+        if edges:
+            return self._tensor(edges[0], name, body)
+        if name and self._producer(name, body) is not None:
+            self._fail(node.line, f"no edge leads to {self._called(node.node_id)}; without one, it cannot be an output")
+        return name
+
+    def _tensor(self, edge: _Edge, usual: bytes, body: int) -> bytes:
+        """The tensor that flows along an edge.
+
+        Args:
+            edge: the edge.
+            usual: the tensor that the target takes in this place so far.
+            body: where the target stands.
+        """
+        record = edge.record
+        produced = self._produced[record.source]
+        if edge.tensor in produced:
+            tensor = edge.tensor
+        elif usual in produced:
+            tensor = usual
+        elif len(produced) == 1:
+            tensor = produced[0]
+        else:
+            problem = f"which produces {len(produced)} tensors, and tensor_name names none of them"
+            self._fail(record.line, f"{self._says(record)} starts at a node {problem}")
+        producer = self._producer(tensor, body)
+        if producer != record.source:
+            shown = String.text(tensor)
+            other = "" if producer is None else f": there, it is a tensor of {self._called(producer)}"
+            self._fail(record.line, f"{self._says(record)} leads to where {shown!r} is not known{other}")
+        return tensor
+
+
+_RANKS = {"input": INPUT_RANK, "parameter": INITIALIZER_RANK, "op": 0}
+_NOTHING: Mapping[bytes, str] = {}
+
+
+def _produced(node: NodeRecord) -> tuple[bytes, ...]:
+    """The names of the tensors that a node produces."""
+    kind = node.data.get("kind")
+    if kind == "op":
+        names: Iterable[bytes] = _names(node.data, "outputs")
+    elif kind == "input":
+        names = (_name(node.data),)
+    elif kind == "parameter":
+        tensor = parse(node.data.get("tensor", "{}"))
+        names = (String.read(tensor.get("name", "")),) if isinstance(tensor, dict) else ()
+    else:
+        names = ()
+    return tuple(name for name in names if name)
+
+
+def _names(data: Mapping[str, str], key: str) -> list[bytes]:
+    names = parse(data.get(key, "[]"))
+    return [String.read(name) for name in names] if isinstance(names, list) else []
+
+
+def _name(data: Mapping[str, str]) -> bytes:
+    return String.read(unescape(data.get("name", "")))
+
+
+def _next(slots: Iterator[int] | None, taken: Mapping[int, object]) -> int | None:
+    """The next input that is not taken; none of them is looked at twice."""
+    return next((slot for slot in slots or () if slot not in taken), None)
+
+
+def _index(text: str | None) -> int | None:
+    if text is None or text.lower() == "nan":  # tools that keep numbers in columns write it where there is none
+        return None
+    digits = text.removesuffix(".0")
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 9:
+        raise NumberError(f"the input_index {text[:40]!r} is not a number of at most 9 digits")
+    return int(digits)
+
+
+def _with(node: NodeRecord, key: str, text: str) -> NodeRecord:
+    return NodeRecord(node.node_id, node.data | {key: text}, node.line)

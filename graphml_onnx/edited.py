@@ -1,0 +1,43 @@
+"""What is wrong with the model that an edited graph gave, with the lines of the graph that it is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphml_onnx.codec.naming import named_by_texts
+from graphml_onnx.loading import read_records
+from graphml_onnx.model_check import check_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from graphml_onnx.graphml.elements import Record
+    from graphml_onnx.onnxfile.source import Source
+
+_KEYS = frozenset({"kind", "op_type", "name"})
+
+
+def findings_of_edited(model: Path, graphml: Source, path: Path, *, infer_shapes: bool) -> tuple[str, ...]:
+    """Checks a decoded model; each finding is one line.
+
+    Args:
+        model: the ONNX file.
+        graphml: the GraphML file that it was decoded from.
+        path: its name, for messages.
+        infer_shapes: see `check_model`.
+    """
+    complaints = check_model(model, infer_shapes=infer_shapes)
+    wanted = {(complaint.op_type, complaint.name) for complaint in complaints if complaint.op_type is not None}
+    lines: dict[tuple[str | None, str], list[int]] = {}
+    for record in _records(graphml, path) if wanted else ():
+        operator = named_by_texts(record.data)
+        if operator in wanted and record.data.get("kind") == "op":
+            lines.setdefault(operator, []).append(record.line)
+    found = [(complaint, lines.get((complaint.op_type, complaint.name), ())) for complaint in complaints]
+    # Where several operators have one name, nobody can say which is meant.
+    return tuple(complaint.text(f"line {at[0]}" if len(at) == 1 else None) for complaint, at in found)
+
+
+def _records(graphml: Source, path: Path) -> Iterator[Record]:
+    return read_records(graphml, path, lambda _: None, _KEYS, frozenset(), lambda _: None)

@@ -1,0 +1,124 @@
+"""Makes a networkx graph of a model: an ONNX file, a GraphML file, or a model in memory."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import networkx as nx
+import onnx
+
+from graphml_onnx.codec.keys import KEYS
+from graphml_onnx.codec.numbers import NumberError
+from graphml_onnx.codec.values import Value, values_of
+from graphml_onnx.encoding import graph_encoder, move_payloads
+from graphml_onnx.errors import PayloadError, UsageError
+from graphml_onnx.interop.sink import NetworkxSink, fill
+from graphml_onnx.loading import EMBEDDED_KEY, read_records
+from graphml_onnx.onnxfile.source import FileSource
+from graphml_onnx.preparation import DEFAULT_INLINE_LIMIT, Inputs, Options, open_inputs, prepare
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+FOLDER_ATTRIBUTE = "parameter_folder"
+"""On the model's node, in networkx only: the folder of ``parameter_file``."""
+
+_HEAD = 64  # bytes
+_NODE_KEYS = frozenset(name for name, info in KEYS.items() if info.key.scope == "node")
+_EDGE_KEYS = frozenset(KEYS) - _NODE_KEYS
+
+
+def to_networkx(
+    model_or_graphml: str | os.PathLike[str] | onnx.ModelProto,
+    *,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
+    show_parameters: bool = False,
+    inline_limit: int = DEFAULT_INLINE_LIMIT,
+) -> nx.MultiDiGraph[str]:
+    """Makes a networkx graph of a model, from which `from_networkx` gives the model back.
+
+    A node's key is its ``node_id``; its data are those of docs/format.md as Python values: strings, integers, and what
+    is JSON there as lists and dicts (``inputs``, ``attributes``, ``type``, …). A node names the compound that holds it
+    as ``parent``. Edges have ``tensor_name``, ``input_index`` and, where the model says them, ``tensor_type`` and
+    ``tensor_shape`` (a list; a dimension is an integer, a name, or None).
+
+    The graph holds no large weights: of an ONNX file, and of a GraphML with its sidecar, they stay in the file, which
+    the model's node names (``parameter_file`` and ``parameter_folder``) with the SHA-256 of each; `from_networkx` reads
+    them there. Of a model in memory, and of a GraphML with embedded weights, the model's node has them as bytes
+    (``parameter_data``), which copies of the graph share.
+
+    Args:
+        model_or_graphml: an ONNX file, a GraphML file of this format, or a model in memory.
+        metadata: HTP metadata of the model, as for `encode`; a GraphML file has its modules already.
+        show_parameters: whether initializers are nodes, in the module that owns them; a GraphML file has decided.
+        inline_limit: up to how many bytes tensors are lists of numbers; a GraphML file has decided.
+
+    Raises:
+        ModelError: the model is no ONNX, damaged, or beyond what protobuf reads; its external data are not there.
+        GraphMLError: the GraphML is damaged or not of this format.
+        MetadataError: the metadata are not HTP metadata.
+        UsageError: metadata are given for a GraphML file.
+        InputError: a file is missing or may not be read.
+    """
+    with ExitStack() as stack:
+        if isinstance(model_or_graphml, onnx.ModelProto):
+            inputs = open_inputs(model_or_graphml, metadata, stack)
+            return _of_model(inputs, Options("embedded", "nested", show_parameters, inline_limit))
+        path = Path(model_or_graphml)
+        source = stack.enter_context(FileSource.open(path))
+        if _is_xml(source):
+            if metadata is not None:
+                raise UsageError("a GraphML file has its modules already", file=path, remedy="leave out metadata")
+            return _of_graphml(source, path)
+        inputs = open_inputs(path, metadata, stack)
+        return _of_model(inputs, Options("reference", "nested", show_parameters, inline_limit))
+
+
+def _is_xml(source: FileSource) -> bool:
+    head = source.read(0, min(_HEAD, source.size))
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+
+
+def _of_model(inputs: Inputs, options: Options) -> nx.MultiDiGraph[str]:
+    options.check()
+    work = prepare(inputs, options)
+    sha256, references, externals = move_payloads(work, None, None)
+    info = work.store_info("", None)
+    # A link may lead to another folder, and to a file of another name.
+    path = None if inputs.path is None or info.file is None else inputs.path.resolve()
+    if path is not None:
+        info = replace(info, file=path.name)
+    encoder, _ = graph_encoder(work, info, sha256, references, externals, embed=True)
+    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+    encoder.emit(NetworkxSink(graph), lambda _: None)
+    if path is not None:
+        _model(graph)[FOLDER_ATTRIBUTE] = str(path.parent)
+    return graph
+
+
+def _of_graphml(source: FileSource, path: Path) -> nx.MultiDiGraph[str]:
+    embedded: list[str] = []
+    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+    fill(graph, read_records(source, path, lambda _: None, _NODE_KEYS, _EDGE_KEYS, embedded.append), path)
+    model = _model(graph)
+    if embedded:
+        model[EMBEDDED_KEY] = _unpacked("".join(embedded), path)
+    if "parameter_file" in model:
+        model[FOLDER_ATTRIBUTE] = str(path.resolve().parent)
+    return graph
+
+
+def _unpacked(text: str, path: Path) -> Value:
+    try:
+        return values_of({EMBEDDED_KEY: text})[EMBEDDED_KEY]
+    except NumberError as error:
+        raise PayloadError(str(error), file=path) from None
+
+
+def _model(graph: nx.MultiDiGraph[str]) -> dict[str, object]:
+    """The data of the model's node; something else where there is none, which `from_networkx` reports."""
+    return next((data for data in graph.nodes.values() if data.get("kind") == "model"), {})

@@ -1,0 +1,121 @@
+"""What ONNX's own checker and shape inference have against a model, in words that name the operator."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+
+from graphml_onnx.codec.naming import called
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+
+CHECKER = "onnx.checker"
+INFERENCE = "shape inference"
+
+# How onnx names the operator that it complains of: the checker in its sentence, or in the innermost context after it;
+# shape inference in front of each complaint. The newlines are those of onnx, and of names.
+_IN_SENTENCE = re.compile(r" of node: \nname: (?P<name>.*) OpType: (?P<op_type>\S*)\n is", re.DOTALL)
+_IN_CONTEXT = re.compile(
+    r"==> Context: Bad node spec for node\. Name: (?P<name>.*?) OpType: (?P<op_type>\S*)", re.DOTALL
+)
+_IN_FRONT = re.compile(r"\(op_type:(?P<op_type>[^,)]*)(?:, node name: (?P<name>.*?))?\): ")
+_CLASS = re.compile(r"\[\w+Error\] (?:Inference error\(s\): )?")
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something that is wrong with a model.
+
+    Attributes:
+        source: who says so: `CHECKER` or `INFERENCE`.
+        message: what is wrong, in one line.
+        op_type: type of the operator that it is about; None where it is about none.
+        name: name of that operator; empty where it has none.
+    """
+
+    source: str
+    message: str
+    op_type: str | None = None
+    name: str = ""
+
+    def text(self, place: str | None = None) -> str:
+        """All of it in one line, with the place of the operator where it is known."""
+        operator = None
+        if self.op_type is not None:
+            operator = called(self.op_type, self.name) if self.name else f"{self.op_type} without a name"
+        return ": ".join(part for part in (self.source, place, operator, self.message) if part)
+
+    __str__ = text
+
+
+def check_model(
+    model: onnx.ModelProto | str | os.PathLike[str], *, infer_shapes: bool = False
+) -> tuple[Complaint, ...]:
+    """Asks ``onnx.checker``, and where wanted strict shape inference, what is wrong with a model.
+
+    Args:
+        model: a model, or an ONNX file of any size, with its external data beside it.
+        infer_shapes: whether to infer types and shapes too, and compare them with those that the model tells.
+
+    Returns:
+        What is wrong; the checker tells no more than the first thing that it finds. A model that cannot be checked,
+        because it is too large or damaged, gives a complaint too.
+    """
+    checked = model if isinstance(model, onnx.ModelProto) else str(Path(model))
+    complaints = _complaints(lambda: onnx.checker.check_model(checked), _of_checker)
+    if infer_shapes:
+        complaints += _complaints(lambda: _infer(checked), _of_inference)
+    return complaints
+
+
+def _infer(model: onnx.ModelProto | str) -> None:
+    if isinstance(model, onnx.ModelProto):
+        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        return
+    with tempfile.TemporaryDirectory(prefix="g2o-shapes-") as folder:
+        inferred = str(Path(folder) / "inferred.onnx")
+        onnx.shape_inference.infer_shapes_path(model, inferred, check_type=True, strict_mode=True, data_prop=True)
+
+
+def _complaints(ask: Callable[[], object], read: Callable[[str], Iterator[Complaint]]) -> tuple[Complaint, ...]:
+    try:
+        ask()
+    except Exception as error:  # noqa: BLE001 what C++ throws has no common class, and none of it may get out
+        return tuple(read(str(error) or type(error).__name__))
+    return ()
+
+
+def _of_checker(text: str) -> Iterator[Complaint]:
+    found = _IN_SENTENCE.search(text)
+    if found is not None:
+        sentence = f"{text[: found.start()]} is{text[found.end() :]}"
+    else:
+        found = _IN_CONTEXT.search(text)
+        sentence = text.partition("==> Context:")[0]
+    yield Complaint(CHECKER, _one_line(sentence), **_operator(found))
+
+
+def _of_inference(text: str) -> Iterator[Complaint]:
+    starts = [*_IN_FRONT.finditer(text)]
+    if not starts:
+        yield Complaint(INFERENCE, _one_line(_CLASS.sub("", text)))
+    ends = [start.start() for start in starts[1:]] + [len(text)]
+    for start, end in zip(starts, ends, strict=False):
+        message = _one_line(_CLASS.sub("", text[start.end() : end]))
+        if message:  # otherwise it is about a body, and a complaint about an operator in it follows
+            yield Complaint(INFERENCE, message, **_operator(start))
+
+
+def _operator(found: re.Match[str] | None) -> dict[str, str]:
+    return found.groupdict("") if found is not None else {}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

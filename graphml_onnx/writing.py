@@ -1,0 +1,195 @@
+"""Writes the files of a decoded model: the model from its pieces, and its data files beside it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from graphml_onnx.errors import ExternalDataError, GraphmlOnnxError, OutputError, UsageError, writing_failed
+from graphml_onnx.onnxfile.external import open_external
+from graphml_onnx.onnxfile.skeleton import Stored
+from graphml_onnx.onnxfile.source import FileSource, Source
+from graphml_onnx.parameters.lanes import WINDOW
+from graphml_onnx.parameters.store import sha256_of
+from graphml_onnx.parameters.transfer import assemble, check_digest
+from graphml_onnx.progress import Stage
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from graphml_onnx.codec.externals import ExternalFile
+    from graphml_onnx.files import Publication, StagedFile
+    from graphml_onnx.loading import LoadedModel
+    from graphml_onnx.onnxfile.skeleton import FilePiece
+    from graphml_onnx.parameters.store import PayloadReference
+    from graphml_onnx.results import Progress
+
+
+def write_pieces(
+    pieces: Iterable[FilePiece],
+    references: Mapping[int, PayloadReference],
+    store: Source,
+    staged: StagedFile,
+    stage: Stage,
+    size: int,
+) -> str:
+    """Writes a staged file from its pieces.
+
+    Args:
+        pieces: what the file consists of.
+        references: the payloads by address.
+        store: holds them.
+        staged: takes the file.
+        stage: progress.
+        size: about how many bytes there will be.
+
+    Returns:
+        SHA-256 of the file, in lower-case hexadecimal digits.
+
+    Raises:
+        GraphmlOnnxError: as `graphml_onnx.errors.writing_failed` says; or what the store raises.
+    """
+    try:
+        return assemble(pieces, references, store, staged.file, stage.advance, threaded=size > WINDOW)
+    except OSError as error:  # of the output: a store reports its own errors
+        raise writing_failed(error, staged.path) from error
+
+
+def check_not_store(output: str | os.PathLike[str] | None, store: Source) -> None:
+    """Makes sure that an output does not replace the file that the payloads come from.
+
+    Raises:
+        UsageError: it would.
+    """
+    if isinstance(store, FileSource) and output is not None:
+        try:
+            status = Path(output).stat()
+        except (OSError, ValueError):  # whoever creates the file reports what is wrong with its name
+            return
+        if (status.st_dev, status.st_ino) == store.identity:
+            raise UsageError("is an input as well as an output", file=output, remedy="name another output")
+
+
+class Folders:
+    """Makes folders for data files; removes them again when left by an exception.
+
+    Args:
+        root: the folder of the decoded model, which exists.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._made: list[Path] = []
+
+    def make(self, location: PurePosixPath) -> None:
+        """Makes the folders on the way to a file.
+
+        Raises:
+            OutputError: one of them is a symbolic link, or cannot be made.
+        """
+        folder = self.root
+        for part in location.parts[:-1]:
+            folder /= part
+            try:
+                if folder.is_symlink():
+                    raise OutputError(
+                        "is a symbolic link, which is not followed", file=folder, remedy="decode elsewhere"
+                    )
+                if folder.exists():
+                    continue
+                self._made.append(folder)  # first, so that an interrupt in between leaves nothing
+                folder.mkdir()
+            except FileExistsError:  # made by another program meanwhile
+                self._made.remove(folder)
+            except OSError as error:
+                raise writing_failed(error, folder) from error
+
+    def __enter__(self) -> Folders:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            for folder in reversed(self._made):
+                with suppress(OSError):
+                    folder.rmdir()
+
+
+class DataFiles:
+    """The model's data files: written beside the model, or checked where they are.
+
+    Args:
+        model: the model.
+        folder: where the GraphML's files lie.
+        folders: makes those of the decoded model.
+    """
+
+    def __init__(self, model: LoadedModel, folder: Path, folders: Folders) -> None:
+        self._model, self._folder, self._folders = model, folder, folders
+        self.written: tuple[Path, ...] = ()
+        self.findings: tuple[str, ...] = ()
+
+    def stage(self, publication: Publication, store: Source, progress: Progress | None) -> None:
+        """Stages them, or checks them where they are."""
+        files = self._model.externals
+        total = sum(file.content.length for file in files)
+        with Stage(progress if files else None, "data files", total, "bytes") as stage:
+            if self._model.store.strategy == "reference":
+                self._check_in_place(stage)
+                return
+            for file in files:
+                self._stage(file, publication, store, stage)
+
+    def _check_in_place(self, stage: Stage) -> None:
+        for file in self._model.externals:
+            with open_external(self._folder, file.location) as source:
+                found = sha256_of(source)
+                if found != file.content.sha256:
+                    raise ExternalDataError(
+                        f"has SHA-256 {found}, but the GraphML says {file.content.sha256}",
+                        file=source.path,
+                        remedy="the file was changed since the model was encoded",
+                    )
+                stage.advance(source.size)
+        if self._model.externals and not _same_folder(self._folder, self._folders.root):
+            names = ", ".join(file.location for file in self._model.externals)
+            self.findings = (f"the model needs its data files, which stay in {self._folder}: {names}",)
+
+    def _stage(self, file: ExternalFile, publication: Publication, store: Source, stage: Stage) -> None:
+        path = self._folders.root / file.location
+        check_not_store(path, store)
+        if _holds(path, file):
+            stage.advance(file.content.length)
+            return
+        self._folders.make(PurePosixPath(file.location))
+        staged = publication.stage(path)
+        references = {file.content.offset: file.content}
+        found = write_pieces([Stored(file.content.offset)], references, store, staged, stage, file.content.length)
+        check_digest(file.content, found)
+        try:
+            staged.file.close()  # a model may have more data files than a process may have open
+        except OSError as error:
+            raise writing_failed(error, path) from error
+        self.written = (*self.written, path)
+
+
+def _same_folder(left: Path, right: Path) -> bool:
+    try:
+        return left.samefile(right)
+    except OSError:
+        return False
+
+
+def _holds(path: Path, file: ExternalFile) -> bool:
+    """Whether the very file is there already, as it is where a model is decoded in its own folder."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return False
+        with FileSource.open(path) as source:
+            return source.size == file.content.length and sha256_of(source) == file.content.sha256
+    except (GraphmlOnnxError, OSError, ValueError):  # whoever creates the file reports what is wrong with its name
+        return False
