@@ -103,7 +103,10 @@ REFUSED = {
     # JSON
     "JSON 100,000 deep": (attribute("[" * 100_000), "nested too deeply"),
     "objects 100,000 deep": (attribute('[{"t":' * 100_000), "nested too deeply"),
-    "a type 60 deep": (graph(node("i", kind="input", index=0, type=SEQUENCE * 60 + "{}" + "}}" * 60)), "more than 100 deep"),
+    "a type 60 deep": (
+        graph(node("i", kind="input", index=0, type=SEQUENCE * 60 + "{}" + "}}" * 60)),
+        "more than 100 deep",
+    ),
     "a type 3,000 deep": (graph(node("i", kind="input", index=0, type=SEQUENCE * 3000 + "{}" + "}}" * 3000)), "deepl"),
     "training 40 deep": (
         graph(training_info='[{"algorithm":' + '{"node":[{"attribute":[{"g":' * 40 + "{}" + "}]}]}" * 40 + "}]"),

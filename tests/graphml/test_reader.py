@@ -110,7 +110,9 @@ def test_values_of_edges():
     assert read(text)[0].data == {}
 
 
-@pytest.mark.parametrize("within", ["", " text ", '<node id="b"/>', '<data key="k1">x<z/></data>', '<data key="none"/>'])
+@pytest.mark.parametrize(
+    "within", ["", " text ", '<node id="b"/>', '<data key="k1">x<z/></data>', '<data key="none"/>']
+)
 def test_what_stands_within_an_edge_is_passed_over(within):
     node = '<node id="a"><data key="k1">x</data></node>'
     assert read(document(f'<edge source="a" target="a">{within}</edge>{node}')) == [
