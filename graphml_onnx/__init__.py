@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         Trust,
         VerifyReport,
     )
-    from graphml_onnx.validation import validate
+    from graphml_onnx.validation.run import validate
     from graphml_onnx.verification import verify
 
 __version__ = "0.1.0"
@@ -47,7 +47,7 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("encode", "preview"), "encoding"),
     "decode": "decoding",
-    "validate": "validation",
+    "validate": "validation.run",
     "verify": "verification",
     "export": "exporting.api",
     "ExportResult": "exporting.result",

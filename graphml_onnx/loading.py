@@ -125,6 +125,11 @@ def load_graphml(
         records = read_records(source, path, report, TRUTH_KEYS, edge_keys, spool.feed)
         return load_records(records, Origin(path), trust, spool.close)
     except (GraphMLError, PayloadError) as error:
+        from graphml_onnx.legacy.reading import load_older  # which reads through this module
+
+        older = load_older(source, path)
+        if older is not None:
+            return older
         raise error.at(file=path, remedy="correct the text there, or encode the model again") from None
 
 

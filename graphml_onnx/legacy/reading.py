@@ -1,0 +1,46 @@
+"""Reads a file of an earlier format as a model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from graphml_onnx.codec.origin import Origin
+from graphml_onnx.legacy.recognition import MODULE_KEYS, OPERATOR_KEYS, TENSOR_KEYS, recognise
+from graphml_onnx.legacy.translation import translate
+from graphml_onnx.loading import LoadedModel, load_records, read_records
+from graphml_onnx.validation.document import check_document
+from graphml_onnx.validation.findings import Findings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphml_onnx.onnxfile.source import Source
+
+
+def load_older(source: Source, path: Path) -> LoadedModel | None:
+    """Reads a file of an earlier format; None where it is of none of them.
+
+    Args:
+        source: the file.
+        path: its name, for messages.
+
+    Returns:
+        The model; its findings list what the file lacks.
+
+    Raises:
+        GraphMLError: it does not say what a model needs; the message names what.
+    """
+    document = check_document(source, Findings())
+    older = recognise(document) if document.is_readable else None
+    if older is None:
+        return None
+    records = read_records(source, path, _ignore, OPERATOR_KEYS | MODULE_KEYS, TENSOR_KEYS, _ignore)
+    translation = translate(older, records, path)
+    model = load_records(translation.records, Origin(path), "nodes", lambda: None)
+    lacks = tuple(f"{older.title} does not say {lack}" for lack in translation.lacks)
+    return replace(model, findings=(*model.findings, *lacks))
+
+
+def _ignore(_: object) -> None:
+    pass

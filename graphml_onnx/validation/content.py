@@ -1,0 +1,85 @@
+"""What a document says, node by node: the records that the checks of the whole graph work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from graphml_onnx.hierarchy.findings import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphml_onnx.graphml.elements import EdgeRecord
+    from graphml_onnx.parameters.store import PayloadReference
+
+
+@dataclass(slots=True)
+class Node:
+    """A node that says what it is.
+
+    Attributes:
+        number: its place in the order of the document; edges know it by that.
+        line: where it starts.
+        kind: what it is.
+        node_id: its identity; empty where it has none.
+        parent: the identity of its compound, or None.
+        index: its place in its list, or None where it says none.
+        name: its name; of inputs, outputs and parameters, that of the tensor.
+        op_type: of an operator.
+        inputs: tensors that an operator consumes; parameters of a function.
+        outputs: tensors that an operator produces; results of a function.
+        bodies: numbers of the bodies that an operator's attributes name.
+        constants: tensors that the initializers of a graph define.
+        types: type and shape of tensors, as texts, as far as the node says them.
+        derived: what it says that follows from other nodes, by key.
+    """
+
+    number: int
+    line: int
+    kind: str
+    node_id: str
+    parent: str | None
+    index: int | None
+    name: str = ""
+    op_type: str = ""
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    bodies: tuple[int, ...] = ()
+    constants: tuple[str, ...] = ()
+    types: dict[str, tuple[str, str]] = field(default_factory=dict)
+    derived: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        known = self.name or self.derived.get("scope")
+        name = quoted(known) if known else f"without a name ({quoted(self.node_id)})"
+        return f"{self.kind} {name}" if self.kind != "op" else f"operator {name} ({self.op_type})"
+
+
+@dataclass(slots=True)
+class Content:
+    """What a document says, node by node.
+
+    Attributes:
+        nodes: those that say what they are, in the order of the document.
+        by_number: the same nodes by their number.
+        by_id: nodes by their identity; the first of those that share one.
+        frames: parents of frames, by the number of the frame.
+        numbers: numbers of all nodes by their XML id.
+        edges: all edges.
+        model: the model's node, if there is one.
+        texts: what it says.
+        references: payloads by their address.
+    """
+
+    nodes: list[Node] = field(default_factory=list)
+    by_number: dict[int, Node] = field(default_factory=dict)
+    by_id: dict[str, Node] = field(default_factory=dict)
+    frames: dict[int, str] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    edges: list[EdgeRecord] = field(default_factory=list)
+    model: Node | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    references: dict[int, PayloadReference] = field(default_factory=dict)

@@ -1,0 +1,63 @@
+"""Gathers findings: a limited number of each code, so that a file full of faults fits in memory and on a screen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import get_args
+
+from graphml_onnx.results import Finding
+from graphml_onnx.validation.codes import CODES, Layer
+
+MAX_LISTED = 100
+"""Findings of one code that are listed one by one."""
+
+_MAX_MESSAGE = 500  # characters
+
+
+class Findings:
+    """The findings of one document."""
+
+    def __init__(self) -> None:
+        self._listed: list[Finding] = []
+        self._counts: Counter[str] = Counter()
+
+    def add(self, code: str, line: int | None, message: str, remedy: str | None = None) -> None:
+        """Adds a finding.
+
+        Args:
+            code: a name in `CODES`, which gives severity and remedy.
+            line: where it is in the GraphML; None where it is no place in it.
+            message: what is wrong, in one line.
+            remedy: what to do about it, where more can be said than the table says.
+        """
+        self._counts[code] += 1
+        if self._counts[code] <= MAX_LISTED:
+            row = CODES[code]
+            text = message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…"
+            self._listed.append(Finding(code, row.severity, line, text, remedy or row.remedy))
+
+    def count(self, code: str) -> int:
+        """How often a code was added."""
+        return self._counts[code]
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether one of them is an error."""
+        return any(finding.severity == "error" for finding in self._listed)
+
+    def result(self) -> list[Finding]:
+        """All findings: the layers one after the other, and within each of them by line."""
+        rest = CODES["not-listed"]
+        more = [
+            Finding(rest.name, rest.severity, None, f"{count - MAX_LISTED:,} more findings of {code}", rest.remedy)
+            for code, count in self._counts.items()
+            if count > MAX_LISTED
+        ]
+        return sorted([*self._listed, *more], key=_position)
+
+
+_LAYERS = get_args(Layer)
+
+
+def _position(finding: Finding) -> tuple[int, int]:
+    return _LAYERS.index(CODES[finding.code].layer), finding.line or 0

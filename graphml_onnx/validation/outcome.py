@@ -1,0 +1,137 @@
+"""Checks what comes of a document: the encoded file again, an edited model, or nothing.
+
+Source: docs/format.md, sections "Payloads" and "Residue".
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphml_onnx.errors import GraphmlOnnxError
+from graphml_onnx.loading import LoadedModel, load_graphml
+from graphml_onnx.onnxfile.skeleton import MarkerError
+from graphml_onnx.onnxfile.wire import WireError
+from graphml_onnx.parameters.lanes import WINDOW
+from graphml_onnx.parameters.transfer import assemble
+from graphml_onnx.validation.opinion import checker_opinion
+from graphml_onnx.validation.store import (
+    check_data_files,
+    check_payloads,
+    check_ranges,
+    open_payloads,
+    read_store_facts,
+)
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from graphml_onnx.onnxfile.source import Source
+    from graphml_onnx.validation.content import Content
+    from graphml_onnx.validation.findings import Findings
+    from graphml_onnx.validation.store import StoreFacts
+
+
+def check_outcome(
+    source: Source, path: Path, folder: Path, content: Content, stack: ExitStack, findings: Findings
+) -> None:
+    """Decodes the document without writing a model, and checks its payloads.
+
+    Args:
+        source: the document, as it is.
+        path: its name.
+        folder: where its payloads lie.
+        content: what its nodes say.
+        stack: closes what is opened.
+        findings: takes what is found.
+    """
+    model = _load(source, path, stack, findings)
+    line = None if content.model is None else content.model.line
+    payloads = content.references if model is None else model.references
+    facts = read_store_facts(content.texts, payloads.values(), line, findings)
+    if facts is None:
+        return
+    store = _open(facts, model, folder, stack, findings)
+    check_data_files(facts, folder, findings)
+    if store is None:
+        return
+    if model is None:
+        check_payloads(facts, store, findings)
+    else:
+        _compare(model, facts, store, content, findings)
+
+
+def _load(source: Source, path: Path, stack: ExitStack, findings: Findings) -> LoadedModel | None:
+    """The model, by the nodes where edges disagree with them; None where there is none."""
+    spool_folder = Path(tempfile.gettempdir())
+    try:
+        return load_graphml(source, path, stack, _ignore, trust="nodes", spool_folder=spool_folder)
+    except GraphmlOnnxError as error:
+        findings.add("not-decodable", line_of(error), f"does not come back as ONNX: {error.message}", error.remedy)
+        return None
+
+
+def line_of(error: GraphmlOnnxError) -> int | None:
+    """The line that an error names, if it names one."""
+    number = (error.place or "").removeprefix("line ")
+    return int(number) if number.isascii() and number.isdigit() else None
+
+
+def _ignore(_: int) -> None:
+    pass
+
+
+def _open(
+    facts: StoreFacts, model: LoadedModel | None, folder: Path, stack: ExitStack, findings: Findings
+) -> Source | None:
+    if model is not None and model.embedded is not None:
+        return model.embedded  # whose ranges were checked when it was loaded
+    before = findings.count("payload-range")
+    check_ranges(facts, facts.info.size, findings)
+    if findings.count("payload-range") > before:
+        return None
+    return open_payloads(facts, folder, stack, findings)
+
+
+def _compare(model: LoadedModel, facts: StoreFacts, store: Source, content: Content, findings: Findings) -> None:
+    """Compares the file that would be written with the one that was encoded."""
+    try:
+        found = assemble(model.pieces(), model.references, store, _Nowhere(), _ignore, threaded=model.size > WINDOW)
+    except (MarkerError, WireError, GraphmlOnnxError) as error:
+        findings.add("not-decodable", facts.line, f"does not come back as ONNX: {error}")
+        return
+    damaged = findings.count("payload-digest")
+    check_payloads(facts, store, findings)
+    if found != model.sha256 and findings.count("payload-digest") == damaged:
+        encoded = f"that of the encoded file is {model.sha256 or 'not there'}"
+        findings.add("edited", facts.line, f"comes back as an edited model: its SHA-256 is {found}, {encoded}")
+        _ask_checker(model, facts, content, findings)
+
+
+def _ask_checker(model: LoadedModel, facts: StoreFacts, content: Content, findings: Findings) -> None:
+    try:
+        complaints = checker_opinion(model.skeleton, model.nonce)
+    except ValueError as error:
+        findings.add("not-decodable", facts.line, f"the edited model could not be read back: {error}")
+        return
+    for complaint in complaints:
+        named = complaint.op_type, complaint.name
+        about = [node.line for node in content.nodes if (node.op_type, node.name) == named]
+        findings.add("onnx-checker", about[0] if len(about) == 1 else facts.line, str(complaint))
+
+
+class _Nowhere:
+    """A file that keeps nothing."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Takes all of it."""
+        return len(data)
+
+    def seek(self, offset: int, /) -> int:
+        """Goes there."""
+        return offset
+
+    def truncate(self, size: int, /) -> int:
+        """Ends there."""
+        return size

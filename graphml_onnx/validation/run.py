@@ -1,0 +1,138 @@
+"""Validates a GraphML file, layer by layer, and goes on after a fault wherever that makes sense."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphml_onnx.codec.keys import TRUTH_KEYS
+from graphml_onnx.errors import GraphMLError
+from graphml_onnx.legacy.reading import load_older
+from graphml_onnx.legacy.recognition import recognise
+from graphml_onnx.loading import read_records
+from graphml_onnx.onnxfile.source import FileSource
+from graphml_onnx.sniff import looks_like
+from graphml_onnx.validation.document import check_document
+from graphml_onnx.validation.findings import Findings
+from graphml_onnx.validation.flow import EDGE_KEYS, check_flow
+from graphml_onnx.validation.names import check_names
+from graphml_onnx.validation.nodes import DERIVED, read_nodes
+from graphml_onnx.validation.opinion import checker_opinion
+from graphml_onnx.validation.outcome import check_outcome, line_of
+from graphml_onnx.validation.repair import Repaired
+from graphml_onnx.validation.schema import check_schema
+from graphml_onnx.validation.structure import check_structure
+from graphml_onnx.validation.tree import check_nesting, check_tree
+
+if TYPE_CHECKING:
+    import os
+
+    from graphml_onnx.onnxfile.source import Source
+    from graphml_onnx.results import Finding
+    from graphml_onnx.validation.document import Document
+
+_HEAD = 512
+
+
+def validate(
+    graphml: str | os.PathLike[str],
+    *,
+    parameter_folder: str | os.PathLike[str] | None = None,
+    schema: bool = False,
+) -> list[Finding]:
+    """Checks a GraphML file: as XML, as GraphML, as a graph of this format, with its payloads, and what comes of it.
+
+    Nothing is written. Weights are read in pieces, so that their size does not matter to the memory in use.
+
+    Args:
+        graphml: the GraphML file, as g2o or any other tool wrote it.
+        parameter_folder: where the payloads lie (the sidecar, or the original model); by default beside the GraphML.
+        schema: whether to compare the document with the schema of what g2o writes; needs the package xmlschema, and
+            memory for the whole document. What other tools save seldom follows it, and need not.
+
+    Returns:
+        What was found, layer by layer and within them by line: nothing where the file comes back exactly as it was
+        encoded. Faults of the file are findings, never errors.
+
+    Raises:
+        UsageError: ``schema``, and xmlschema is not installed, or the document has more than 64 MiB.
+        InputError: the GraphML file is missing, a directory, or may not be read.
+        StorageError: reading failed, or there is no space to unpack embedded payloads in the temporary folder.
+    """
+    path = Path(graphml)
+    folder = path.parent if parameter_folder is None else Path(parameter_folder)
+    findings = Findings()
+    with ExitStack() as stack:
+        try:
+            source = stack.enter_context(FileSource.open(path, GraphMLError))
+        except GraphMLError as error:  # a device, or a FIFO
+            findings.add("not-graphml", None, error.message)
+            return findings.result()
+        if _has_graphml_head(source, findings):
+            document = check_document(source, findings)
+            if document.is_readable and schema:
+                check_schema(source, path, findings)
+            if document.is_readable:
+                _check_content(source, path, folder, document, stack, findings)
+    return findings.result()
+
+
+def _has_graphml_head(source: Source, findings: Findings) -> bool:
+    head = source.read(0, min(_HEAD, source.size))
+    if not head:
+        findings.add("not-graphml", None, "the file is empty")
+        return False
+    look = looks_like(head)
+    if look == "text in UTF-16":
+        findings.add("encoding", 1, "is in another encoding than UTF-8")
+        return False
+    if look not in (None, "XML", "GraphML", "text"):
+        findings.add("not-graphml", None, f"is not GraphML in UTF-8; it looks like {look}")
+        return False
+    return True
+
+
+def _check_content(
+    source: Source, path: Path, folder: Path, document: Document, stack: ExitStack, findings: Findings
+) -> None:
+    if not document.keys.has("kind", "node"):
+        _check_older(source, path, document, findings)
+        return
+    repaired = Repaired(source, document.faulty)
+    try:
+        records = read_records(repaired, path, _ignore, TRUTH_KEYS | DERIVED, EDGE_KEYS, _ignore)
+        content = read_nodes(records, findings)
+    except GraphMLError as error:
+        findings.add("not-decodable", line_of(error), error.message, error.remedy)
+        return
+    if content.model is not None or content.nodes:
+        structure = check_structure(content, findings)
+        check_names(content, structure, findings)
+        check_flow(content, structure, findings)
+        check_tree(content, findings)
+        check_nesting(content, document, findings)
+    check_outcome(source, path, folder, content, stack, findings)
+
+
+def _check_older(source: Source, path: Path, document: Document, findings: Findings) -> None:
+    """Checks what is not of this format."""
+    older = recognise(document)
+    if older is None:
+        findings.add("foreign", None, "it has no key 'kind': g2o did not write it")
+        return
+    findings.add("older-format", None, f"is of {older.title}")
+    try:
+        model = load_older(source, path)
+    except GraphMLError as error:
+        findings.add("not-decodable", line_of(error), f"does not come back as ONNX: {error.message}", error.remedy)
+        return
+    if model is not None:
+        for lack in model.findings:
+            findings.add("older-lacks", None, lack)
+        for complaint in checker_opinion(model.skeleton, model.nonce):
+            findings.add("onnx-checker", None, str(complaint))
+
+
+def _ignore(_: object) -> None:
+    pass

@@ -1,0 +1,156 @@
+"""Checks the store of payloads and the data files: whether they are there, and hold what the GraphML says.
+
+Source: docs/format.md, sections "Payloads" and "External data".
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from graphml_onnx.codec.externals import ExternalFile, read_externals
+from graphml_onnx.codec.numbers import NumberError
+from graphml_onnx.errors import GraphmlOnnxError, PayloadError
+from graphml_onnx.files import candidates
+from graphml_onnx.onnxfile.external import open_external
+from graphml_onnx.onnxfile.source import BytesSource
+from graphml_onnx.parameters.store import STRATEGIES, StoreInfo, check_name, open_store, sha256_of
+from graphml_onnx.parameters.transfer import check_digest
+from graphml_onnx.validation.nodes import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from graphml_onnx.onnxfile.source import Source
+    from graphml_onnx.parameters.store import PayloadReference
+    from graphml_onnx.results import ParameterStrategy
+    from graphml_onnx.validation.findings import Findings
+
+_HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What a GraphML says of its payloads and data files.
+
+    Attributes:
+        info: where the payloads are.
+        payloads: the payloads.
+        externals: the data files.
+        line: of the model's node, which says it.
+    """
+
+    info: StoreInfo
+    payloads: Sequence[PayloadReference]
+    externals: Sequence[ExternalFile]
+    line: int | None
+
+    @property
+    def stored(self) -> Sequence[PayloadReference]:
+        """All that lies in the store."""
+        kept = () if self.info.strategy == "reference" else (file.content for file in self.externals)
+        return (*self.payloads, *kept)
+
+
+def read_store_facts(
+    texts: Mapping[str, str], payloads: Iterable[PayloadReference], line: int | None, findings: Findings
+) -> StoreFacts | None:
+    """Reads what the model's node says of its store; None where it cannot be read."""
+    problems: list[str] = []
+    strategy = text_of(texts, "parameter_strategy") or "sidecar"
+    if strategy not in STRATEGIES:
+        problems.append(f"parameter_strategy: {strategy[:80]!r} is not one of {', '.join(STRATEGIES)}")
+    size = text_of(texts, "parameter_size") or "0"
+    if not size.isascii() or not size.isdigit() or len(size) > 18:
+        problems.append(f"parameter_size: {size[:80]!r} is not a number of bytes")
+    file, checksum = text_of(texts, "parameter_file"), text_of(texts, "parameter_checksum") or ""
+    if file is not None:
+        try:
+            check_name(file)
+        except PayloadError as error:
+            problems.append(error.message)
+        if strategy == "sidecar" and (len(checksum) != 64 or not _HEX.issuperset(checksum)):
+            problems.append("parameter_checksum: is not a SHA-256 in lower-case hexadecimal digits")
+    externals: tuple[ExternalFile, ...] = ()
+    try:
+        externals = read_externals(texts["external_files"]) if "external_files" in texts else ()
+    except NumberError as error:
+        problems.append(f"external_files: {error}")
+    for problem in problems:
+        findings.add("store-value", line, problem)
+    if problems:
+        return None
+    info = StoreInfo(cast("ParameterStrategy", strategy), file, int(size), checksum)
+    return StoreFacts(info, tuple(payloads), externals, line)
+
+
+def check_ranges(facts: StoreFacts, size: int, findings: Findings) -> None:
+    """Makes sure that payloads lie within their store, side by side."""
+    end = 0
+    for reference in sorted(facts.stored, key=lambda reference: (reference.offset, reference.end)):
+        place = f"the payload of {reference.length:,} bytes at offset {reference.offset:,}"
+        if reference.end > size:
+            findings.add("payload-range", facts.line, f"{place} goes beyond its store of {size:,} bytes")
+        elif reference.offset < end:
+            findings.add("payload-range", facts.line, f"{place} overlaps the one before it")
+        end = max(end, reference.end)
+
+
+def open_payloads(facts: StoreFacts, folder: Path, stack: ExitStack, findings: Findings) -> Source | None:
+    """Opens the file of payloads, where there has to be one; None where it cannot be used."""
+    info = facts.info
+    if not any(reference.length for reference in facts.stored):
+        return BytesSource(b"")
+    if info.file is None:
+        findings.add("store-value", facts.line, "there are payloads, but parameter_file does not say where")
+        return None
+    path = folder / info.file
+    names = candidates(path, info.checksum) if info.strategy == "sidecar" else (path,)
+    if not any(os.path.lexists(name) for name in names):
+        findings.add("store-missing", facts.line, f"the file of payloads, {info.file!r}, is not there")
+        return None
+    try:
+        source = stack.enter_context(open_store(folder, info, facts.stored))
+    except GraphmlOnnxError as error:
+        findings.add(_code_of(error, path, info), facts.line, f"{info.file!r} {error.message}", error.remedy)
+        return None
+    if source.path.name != info.file:
+        findings.add("store-alias", facts.line, f"{info.file!r} lies under the name {source.path.name!r}")
+    return source
+
+
+def _code_of(error: GraphmlOnnxError, path: Path, info: StoreInfo) -> str:
+    """What kind of trouble with the store it is."""
+    try:
+        is_plain, size = path.is_file() and not path.is_symlink(), path.stat().st_size
+    except OSError:
+        return "store-unreadable"
+    if not isinstance(error, PayloadError) or not is_plain:
+        return "store-unreadable"
+    return "store-padding" if size == info.size else "store-size"
+
+
+def check_payloads(facts: StoreFacts, source: Source, findings: Findings) -> None:
+    """Compares the digest of every payload and data file in the store."""
+    for reference in facts.stored:
+        try:
+            check_digest(reference, sha256_of(source, reference.offset, reference.end))
+        except GraphmlOnnxError as error:
+            findings.add("payload-digest", facts.line, f"at byte {reference.offset:,} of the store: {error.message}")
+
+
+def check_data_files(facts: StoreFacts, folder: Path, findings: Findings) -> None:
+    """Compares the data files that stay where they are with their digests."""
+    for file in facts.externals if facts.info.strategy == "reference" else ():
+        try:
+            with open_external(folder, file.location) as source:
+                found = sha256_of(source)
+        except GraphmlOnnxError as error:
+            findings.add("data-file", facts.line, f"{file.location!r}: {error.message}", error.remedy)
+            continue
+        if found != file.content.sha256:
+            message = f"{file.location!r} has SHA-256 {found}, but the GraphML says {file.content.sha256}"
+            findings.add("data-file", facts.line, message)

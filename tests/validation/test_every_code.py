@@ -1,0 +1,301 @@
+"""Every code is found where a sound graph is broken in just that way, in the line where it is broken."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import graph_text
+import pytest
+from broken_graphs import Broken, codes, of
+from editing import Text
+
+from graphml_onnx import encode, validate
+from graphml_onnx.graphml.reader import MAX_DEPTH
+from graphml_onnx.validation.codes import CODES
+from graphml_onnx.validation.findings import MAX_LISTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+RELU, ADD, SOFTMAX, MATMUL = "/first/relu", "/first/add", "/second/softmax", "/second/matmul"
+KIND = '<key id="kind" for="node" attr.name="kind" attr.type="string"/>\n'
+GRAPH = '<graph id="g" edgedefault="directed">\n'
+
+
+@dataclass(frozen=True)
+class Named:
+    """The node of a name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Break:
+    """A way to break the text of a graph.
+
+    Attributes:
+        code: what is found.
+        of_text: breaks it.
+        at: a text that then stands in the line of the finding, or the node whose first line it is.
+        told: a part of the message.
+    """
+
+    code: str
+    of_text: Callable[[Text], Text]
+    at: str | Named | None = None
+    told: str = ""
+
+
+def replaced(old: str, new: str) -> Callable[[Text], Text]:
+    return lambda text: text.once(old, new)
+
+
+def on_edge(old: str, new: str) -> Callable[[Text], Text]:
+    """Changes the edge from the input to the first operator."""
+    return lambda text: text.once(text.edge("x", RELU), text.edge("x", RELU).replace(old, new))
+
+
+def node(node_id: str, kind: str, **data: object) -> str:
+    return graph_text.node(node_id, kind=kind, **data)
+
+
+def copied(text: Text) -> Text:
+    """A second Relu: the same node again, with an XML id of its own."""
+    block = text.block(RELU) + "</node>\n"
+    return text.insert(block.replace(f'id="{text.xml_id(RELU)}"', 'id="copy"', 1))
+
+
+def module_of(text: Text, name: str) -> str:
+    found = re.search(r'"parent">(n\d+)<', text.block(name))
+    assert found is not None
+    return found[1]
+
+
+def in_a_circle(text: Text) -> Text:
+    """Relu consumes what Add produces of it."""
+    old = text.edge("x", RELU)
+    new = graph_text.edge(text.xml_id(ADD), text.xml_id(RELU))
+    return text.once(old, new).set(RELU, "inputs", '["sum"]')
+
+
+def exchanged(text: Text) -> Text:
+    return text.set(RELU, "index", "1").set(ADD, "index", "0")
+
+
+def bodies_of_each_other(text: Text) -> Text:
+    choice = text.block("/second/choice")
+    body = re.search(r'id="(n\d+)"[^>]*>\s*<data key="kind">subgraph</data>\s*<data key="node_id">(n\d+)', text.text)
+    assert body is not None
+    parent = re.search(r'"parent">(n\d+)<', choice)
+    assert parent is not None
+    return text.once(choice, choice.replace(f'"parent">{parent[1]}<', f'"parent">{body[2]}<'))
+
+
+def deep(text: Text) -> Text:
+    return text.once(GRAPH, GRAPH + "<desc>" + "<a>" * MAX_DEPTH + "</a>" * MAX_DEPTH + "</desc>\n")
+
+
+BREAKS = (
+    # document
+    Break("not-graphml", lambda t: Text("")),
+    Break("not-graphml", lambda t: Text("{}"), told="JSON"),
+    Break("not-graphml", lambda t: Text("<svg/>\n"), "<svg/>", "<svg>"),
+    Break("not-well-formed", lambda t: Text(t.text[: len(t.text) // 2])),
+    Break("not-well-formed", replaced("</graphml>", "</graphml>x"), "</graphml>x"),
+    Break("encoding", replaced('encoding="UTF-8"', 'encoding="latin-1"'), "<?xml", "latin-1"),
+    Break("doctype", replaced("<graphml ", "<!DOCTYPE graphml>\n<graphml "), "<!DOCTYPE"),
+    Break("limit", deep, told="2,000 deep"),
+    Break("misplaced-element", replaced(GRAPH, GRAPH + '<key id="late" for="node"/>\n'), '"late"', "<key> element"),
+    Break("unknown-element", replaced(GRAPH, GRAPH + "<vertex/>\n"), "<vertex/>", "<vertex>"),
+    Break("missing-attribute", lambda t: t.insert('<edge source="n1"/>\n'), '<edge source="n1"/>', "no target"),
+    Break("missing-attribute", replaced(GRAPH, '<graph id="g">\n'), '<graph id="g">', "no edgedefault"),
+    Break("missing-attribute", lambda t: t.insert("<node/>\n"), "<node/>", "no id"),
+    Break("element-in-value", lambda t: t.within(RELU, '["h"]', '["h"]<b/>'), '<data key="outputs">["h"]<b/>',
+          "'outputs'"),
+    Break("not-supported", lambda t: t.insert("<hyperedge/>\n"), "<hyperedge/>"),
+    # keys
+    Break("key-undeclared", lambda t: t.add(RELU, "colour", "red"), '<data key="colour">', '"colour"'),
+    Break("key-twice", replaced(KIND, KIND + KIND.replace("/>", "  />")), 'string"  />', '"kind"'),
+    Break("key-default", replaced(KIND, KIND.replace("/>", "><default>op</default></key>")), "<default>", "'kind'"),
+    Break("key-scope", replaced(KIND, '<key id="domain" for="edge" attr.name="domain"/>\n' + KIND), 'id="domain"',
+          "'domain'"),
+    Break("key-scope", on_edge("</edge>", '<data key="op_type">no</data></edge>'), '<data key="op_type">no',
+          "'op_type'"),
+    Break("value-twice", lambda t: t.add(RELU, "op_type", "Elu"), ">Elu<", "'op_type'"),
+    Break("keys-renumbered", lambda t: t.every('id="kind" ', 'id="d0" ').every('key="kind"', 'key="d0"'),
+          told='"kind"'),
+    Break("keys-gone", lambda t: t.every("<key .*\n", "")),
+    Break("keys-of-other-tools", replaced(KIND, KIND + '<key id="q" for="node" attr.name="colour"/>\n'),
+          told='"colour"'),
+    Break("foreign", lambda t: Text('<graphml><key id="a" for="node" attr.name="a"/><graph edgedefault="directed">'
+                                    '<node id="n"/></graph></graphml>')),
+    # nodes
+    Break("format-version", lambda t: t.set("editable", "format_version", "3.0.0"), Named("editable"), "3.0.0"),
+    Break("format-version", lambda t: t.every('.*"format_version">.*\n', ""), Named("editable"), "no format_version"),
+    Break("model-missing", lambda t: t.set("editable", "kind", "module")),
+    Break("model-twice", lambda t: t.insert(node("z", "model", format_version="2.0.0")), 'id="z"'),
+    Break("incomplete-node", lambda t: t.insert('<node id="z"/>\n'), 'id="z"', "no kind"),
+    Break("incomplete-node", lambda t: t.insert(node("z", "op", index=70)), 'id="z"', "no parent"),
+    Break("incomplete-node", lambda t: t.insert(node("z", "op", parent="n0")), 'id="z"', "no index"),
+    Break("incomplete-node", lambda t: t.within(RELU, f'  <data key="node_id">{t.xml_id(RELU)}</data>\n', ""),
+          Named(RELU), "no node_id"),
+    Break("unknown-kind", lambda t: t.set(RELU, "kind", "operator"), Named(RELU), '"operator"'),
+    Break("key-on-wrong-kind", lambda t: t.add("x", "op_type", "Relu"), Named("x"), "'op_type'"),
+    Break("bad-value", lambda t: t.set(RELU, "inputs", "[x]"), Named(RELU), "inputs: not valid JSON"),
+    Break("bad-value", lambda t: t.within(SOFTMAX, '"i":1', '"i":"1"'), Named(SOFTMAX), "attributes[0].i: "),
+    Break("bad-value", lambda t: t.set(RELU, "index", "first"), Named(RELU), '"first"'),
+    Break("id-twice", lambda t: copied(t).once('id="copy"', f'id="{t.xml_id(RELU)}" '), None, "second node"),
+    Break("node-twice", copied, 'id="copy"', "already"),
+    Break("index-twice", lambda t: t.set(ADD, "index", "0"), None, "the index 0"),
+    Break("parent-missing", lambda t: t.set(RELU, "parent", "nobody"), Named(RELU), '"nobody"'),
+    Break("parent-kind", lambda t: t.set(RELU, "parent", t.xml_id(ADD)), Named(RELU), "/first/add"),
+    Break("parent-cycle", lambda t: t.every(rf'("node_id">{module_of(t, RELU)}</data>\n.*"parent">)[^<]*',
+                                            rf"\g<1>{module_of(t, RELU)}"), None, "cycle"),
+    Break("parent-cycle", bodies_of_each_other, None, "contain each other"),
+    Break("body-missing", lambda t: t.within("/second/choice", '"$graph":1', '"$graph":7'),
+          Named("/second/choice"), "7"),
+    Break("body-unnamed", lambda t: t.within("/second/choice", '"$graph":1', '"$graph":7'),
+          Named("/second/choice"), "body 1"),
+    Break("body-unnamed", lambda t: t.within("/second/choice", '"$graph":1', '"$graph":0'),
+          Named("/second/choice"), "once"),
+    Break("edge-end-missing", lambda t: t.insert(graph_text.edge("n1", "nowhere")), '"nowhere"', '"nowhere"'),
+    # graph
+    Break("edge-mismatch", lambda t: t.once(t.edge("x", RELU), ""),
+          Named(RELU), 'input 0 of operator "/first/relu" (Relu)'),
+    Break("edge-mismatch", lambda t: t.insert('<edge source="n1"  target="n1"/>\n'), '"n1"  target', "flows"),
+    Break("dangling-input", lambda t: t.set(MATMUL, "outputs", '["p"]'),
+          Named(SOFTMAX), '"product", is produced by nothing'),
+    Break("dangling-output", lambda t: t.set("/second/choice", "outputs", '["z"]'), Named("y"), '"y"'),
+    Break("tensor-twice", lambda t: t.set("/second/dead", "outputs", '["h"]'), Named("/second/dead"), '"h"'),
+    Break("tensor-twice", lambda t: t.set("/second/dead", "outputs", '["w"]'), Named("/second/dead"), '"w"'),
+    Break("tensor-twice", lambda t: t.set("/second/dead", "outputs", '["q","q"]'), Named("/second/dead"), '"q"'),
+    Break("tensor-shadowed", lambda t: t.set("neg", "outputs", '["h"]'), Named("neg"), '"h"'),
+    Break("name-twice", lambda t: t.every(">/second/dead<", ">/second/fill<"), None, "/second/fill"),
+    Break("name-empty", lambda t: t.insert(node("z", "input", index=9)), 'id="z"', "input has no name"),
+    Break("not-sorted", exchanged, Named(ADD), "comes later"),
+    Break("cycle", in_a_circle, None, "/first/add"),
+    Break("stale-edge", on_edge(">x<", ">z<"), ">z<",
+          "tensor_name"),
+    Break("stale-edge", on_edge("FLOAT", "INT8"), "INT8",
+          "tensor_type"),
+    # hierarchy
+    Break("stale-tag", lambda t: t.set(RELU, "parent", module_of(t, MATMUL)), Named(RELU), "/first"),
+    Break("stale-scope", lambda t: t.every('("traced_tag">)/first<', r"\1/other<"), None, "/other"),
+    Break("nesting-differs", lambda t: t.set(RELU, "parent", module_of(t, MATMUL)), Named(RELU), "drawn in"),
+    # store
+    Break("store-value", lambda t: t.set("editable", "parameter_strategy", "zip"), Named("editable"), "'zip'"),
+    Break("store-value", lambda t: t.set("editable", "parameter_file", "../x"), Named("editable"), "'../x'"),
+    Break("store-value", lambda t: t.set("editable", "parameter_size", "big"), Named("editable"), "'big'"),
+    Break("store-value", lambda t: t.set("editable", "parameter_checksum", "0"), Named("editable"), "SHA-256"),
+    Break("store-value", lambda t: t.add("editable", "external_files", "{}").once(
+        KIND, KIND + KIND.replace("kind", "external_files")), Named("editable"), "external_files"),
+    Break("store-value", lambda t: t.every(r'  <data key="parameter_file">.*\n', ""),
+          Named("editable"), "parameter_file"),
+    Break("store-missing", lambda t: t.set("editable", "parameter_file", "gone"), Named("editable"), "'gone'"),
+    Break("store-size", lambda t: t.set("editable", "parameter_size", "4801"), Named("editable"), "4,801"),
+    Break("payload-range", lambda t: t.within("editable", '"offset":0', '"offset":1'), Named("editable"), "beyond"),
+    Break("payload-digest", lambda t: t.every('("sha256":")[0-9a-f]{64}', r"\g<1>" + "0" * 64),
+          Named("editable"), "0" * 64),
+    # outcome
+    Break("edited", lambda t: t.set(RELU, "op_type", "Elu"), Named("editable"), "SHA-256"),
+    Break("onnx-checker", lambda t: t.set(RELU, "op_type", "Nonsense"), Named(RELU), "Nonsense"),
+    Break("not-decodable", lambda t: t.set(RELU, "inputs", "[x]"), Named(RELU), "does not come back"),
+    Break("not-listed", lambda t: t.insert('<node id="z"/>\n' * (MAX_LISTED + 5)), None, "5 more findings of"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.code}-{n}") for n, case in enumerate(BREAKS)])
+def test_a_broken_text(broken: Broken, case: Break) -> None:
+    text = case.of_text(broken.text)
+    found = of(broken.found_in(text), case.code)
+
+    assert found, case.code
+    assert any(case.told in finding.message for finding in found), found
+    assert all(finding.severity == CODES[case.code].severity and finding.remedy for finding in found)
+    if case.at is not None:
+        at = text.block(case.at.name) if isinstance(case.at, Named) else case.at
+        assert text.line_of(at) in {finding.line for finding in found}, found
+
+
+def test_the_sidecar_is_damaged(broken: Broken) -> None:
+    content = bytearray(broken.sidecar.read_bytes())
+    content[100] ^= 1
+    broken.sidecar.write_bytes(content)
+    found = validate(broken.path)
+    assert codes(found) == {"payload-digest"}
+
+
+def test_the_sidecar_cannot_be_read(broken: Broken) -> None:
+    broken.sidecar.unlink()
+    broken.sidecar.mkdir()
+    assert codes(validate(broken.path)) == {"store-unreadable"}
+
+
+def test_the_sidecar_is_a_link(broken: Broken) -> None:
+    broken.sidecar.rename(broken.sidecar.with_name("elsewhere"))
+    try:
+        broken.sidecar.symlink_to("elsewhere")
+    except OSError:
+        pytest.skip("no links here")
+    assert codes(validate(broken.path)) == {"store-unreadable"}
+
+
+def test_padding_of_the_sidecar_was_changed(tmp_path: Path) -> None:
+    data = (FIXTURES / "small" / "all_types.onnx").read_bytes()
+    (tmp_path / "model.onnx").write_bytes(data)
+    encoded = encode(tmp_path / "model.onnx", tmp_path / "graph.graphml")
+    assert encoded.sidecar is not None
+    references = re.findall(r'"offset":(\d+),"length":(\d+)', encoded.graphml.read_text("utf-8"))
+    used = {byte for offset, length in references for byte in range(int(offset), int(offset) + int(length))}
+    content = bytearray(encoded.sidecar.read_bytes())
+    gap = next(byte for byte in range(len(content)) if byte not in used)
+    content[gap] = 1
+    encoded.sidecar.write_bytes(content)
+    assert codes(validate(encoded.graphml)) == {"store-padding"}
+
+
+def test_the_sidecar_lies_under_its_alias(broken: Broken) -> None:
+    checksum = re.search(r'"parameter_checksum">(\w+)<', broken.text.text)
+    assert checksum is not None
+    broken.sidecar.rename(f"{broken.sidecar}.{checksum[1][:16]}")
+    assert codes(validate(broken.path)) == {"store-alias"}
+
+
+@pytest.mark.parametrize("change", ["missing", "other"])
+def test_a_data_file_has_changed(tmp_path: Path, change: str) -> None:
+    original = FIXTURES / "small" / "external_data"
+    (tmp_path / "weights").mkdir()
+    for file in ("model.onnx", "weights/first.bin", "weights/second.bin"):
+        (tmp_path / file).write_bytes((original / file).read_bytes())
+    graph = encode(tmp_path / "model.onnx", tmp_path / "graph.graphml", parameters="reference").graphml
+    assert validate(graph) == []
+    if change == "missing":
+        (tmp_path / "weights" / "first.bin").unlink()
+    else:
+        (tmp_path / "weights" / "first.bin").write_bytes(b"other")
+    (finding,) = validate(graph)
+    assert finding.code == "data-file"
+    assert "'weights/first.bin'" in finding.message
+
+
+def test_the_document_does_not_follow_the_schema(broken: Broken) -> None:
+    pytest.importorskip("xmlschema")
+    broken.found_in(on_edge("<edge ", '<edge weight="1" ')(broken.text))
+    (finding,) = validate(broken.path, schema=True)
+    assert finding.code == "schema"
+    assert "weight" in finding.message
+
+
+@pytest.mark.parametrize(("file", "code"), [("chain_1_3", "older-lacks"), ("weights_1_1", "older-format")])
+def test_a_file_of_an_earlier_format(file: str, code: str) -> None:
+    assert code in codes(validate(FIXTURES / "legacy" / f"{file}.graphml"))
+
+
+def test_no_code_is_forgotten() -> None:
+    """Those of the functions above, which need more than another text, are listed here by hand."""
+    others = {"store-unreadable", "store-padding", "store-alias", "data-file", "schema", "older-format", "older-lacks"}
+    assert {case.code for case in BREAKS} | others == CODES.keys()
