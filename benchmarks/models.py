@@ -1,11 +1,13 @@
-"""Large models, written as streams: no tensor is ever held as a whole.
+"""Models of many weights, written as streams: no tensor is ever held as a whole.
 
 ``python -m benchmarks.models KIND PATH [NUMBER]`` writes one of them.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -14,12 +16,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from benchmarks import graphs
+from benchmarks.wire import head, model_around
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 VOCABULARY, POSITIONS, HIDDEN, INNER, HEADS = 30_522, 512, 768, 3_072, 12
 _CHUNK = 1 << 20  # elements
-_OPSET = [helper.make_opsetid("", 20)]
+_OPSET = helper.make_opsetid("", 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,9 @@ class Weight:
         return 4 * int(np.prod(self.shape, dtype=np.int64))
 
 
-def bert_base(path: Path, layers: int = 12, seed: int = 0) -> Path:
-    """An encoder of the size of BERT-base with random weights: 438 MB with 12 layers."""
-    nodes, weights = _bert(layers)
+def bert_base(path: Path, layers: int = 12, vocabulary: int = VOCABULARY, seed: int = 0) -> Path:
+    """An encoder of the size of BERT-base with random weights: 438 MB with 12 layers, 28 MB less with one less."""
+    nodes, weights = _bert(layers, vocabulary)
     ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "sequence"])
     output = helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["batch", HIDDEN])
     constants = [
@@ -49,47 +54,8 @@ def bert_base(path: Path, layers: int = 12, seed: int = 0) -> Path:
         helper.make_tensor("scale", TensorProto.FLOAT, [], [(HIDDEN // HEADS) ** 0.5]),
     ]
     graph = helper.make_graph(nodes, "bert", [ids], [output], initializer=constants)
-    _write(path, _model(graph), weights, seed)
+    _write(path, graph, weights, seed)
     return path
-
-
-def many_small_nodes(path: Path, count: int = 100_000) -> Path:
-    """A graph of ``count`` operators in a tree of modules, and hardly any weights."""
-    nodes = []
-    values = ["x"]
-    for index in range(count):
-        scope = f"/encoder/stage.{index // 5_000}/block.{index // 50 % 100}"
-        output = f"{scope}/value_{index}"
-        earlier = values[-1 - index % min(7, len(values))]
-        name = f"{scope}/op_{index}"
-        match index % 5:
-            case 0:
-                node = helper.make_node("Add", [values[-1], earlier], [output], name=name)
-            case 1:
-                node = helper.make_node("Relu", [values[-1]], [output], name=name)
-            case 2:
-                node = helper.make_node("Mul", [values[-1], "factor"], [output], name=name)
-            case 3:
-                node = helper.make_node("Concat", [values[-1]], [output], name=name, axis=1)
-            case _:
-                node = helper.make_node("Transpose", [values[-1]], [output], name=name, perm=[0, 1])
-        nodes.append(node)
-        values = [*values[-7:], output]
-    shape: list[str | int | None] = ["batch", 64]
-    graph = helper.make_graph(
-        nodes,
-        "many",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(values[-1], TensorProto.FLOAT, shape)],
-        initializer=[helper.make_tensor("factor", TensorProto.FLOAT, [], [0.5])],
-    )
-    path.write_bytes(_model(graph).SerializeToString())
-    return path
-
-
-def small(path: Path) -> Path:
-    """Fifty operators, for the time that a process takes to start."""
-    return many_small_nodes(path, 50)
 
 
 def external_sparse(path: Path, gigabytes: float = 2.5, files: int = 2) -> Path:
@@ -111,7 +77,8 @@ def external_sparse(path: Path, gigabytes: float = 2.5, files: int = 2) -> Path:
     for file, size in enumerate(sizes):
         with (folder / f"{file}.bin").open("wb") as data:
             data.truncate(size)
-    path.write_bytes(_model(graph).SerializeToString())
+    model = helper.make_model(graph, opset_imports=[_OPSET], ir_version=10, producer_name="graphml-onnx benchmarks")
+    path.write_bytes(model.SerializeToString())
     return path
 
 
@@ -119,15 +86,33 @@ def internal_sparse(path: Path, gigabytes: float = 2.5) -> Path:
     """One file of more than protobuf reads, nearly all of it zeros that take no space."""
     count = max(1, round(gigabytes * 4))
     weights = [Weight(f"w{index}", (1 << 26,), sparse=True) for index in range(count)]
-    _write(path, _model(helper.make_graph([], "internal", [], [])), weights, 0)
+    _write(path, helper.make_graph([], "internal", [], []), weights, 0)
     return path
 
 
-def _model(graph: onnx.GraphProto) -> onnx.ModelProto:
-    return helper.make_model(graph, opset_imports=_OPSET, ir_version=10, producer_name="graphml-onnx benchmarks")
+def onnx_test_suite(folder: Path, *, everything: bool) -> Path:
+    """Fills a new folder with the models of onnx's own test suite.
+
+    Args:
+        folder: where they go.
+        everything: whether all of them, also the many that the suite makes when it runs; or a few.
+    """
+    from onnx.backend.test import loader as onnx_loader  # slow to import
+
+    folder.mkdir()
+    for path in Path(onnx_loader.DATA_DIR).rglob("*.onnx" if everything else "simple/*/*.onnx"):
+        name = "-".join(path.relative_to(onnx_loader.DATA_DIR).with_suffix("").parts)
+        shutil.copyfile(path, folder / f"{name}.onnx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the suite divides by zero on purpose
+        cases = onnx_loader.load_model_tests(kind="node") if everything else []
+    for case in cases:
+        if case.model is not None:
+            (folder / f"node-{case.name}.onnx").write_bytes(case.model.SerializeToString())
+    return folder
 
 
-def _bert(layers: int) -> tuple[list[onnx.NodeProto], list[Weight]]:
+def _bert(layers: int, vocabulary: int) -> tuple[list[onnx.NodeProto], list[Weight]]:
     nodes: list[onnx.NodeProto] = []
     weights: list[Weight] = []
 
@@ -155,7 +140,7 @@ def _bert(layers: int) -> tuple[list[onnx.NodeProto], list[Weight]]:
         return add(scope, "Transpose", [split], perm=order)
 
     words = add(
-        "/embeddings/words", "Gather", [weight("embeddings.words.weight", VOCABULARY, HIDDEN), "input_ids"], axis=0
+        "/embeddings/words", "Gather", [weight("embeddings.words.weight", vocabulary, HIDDEN), "input_ids"], axis=0
     )
     shape = add("/embeddings", "Shape", ["input_ids"])
     length = add("/embeddings", "Gather", [shape, "one"], axis=0)
@@ -184,23 +169,20 @@ def _bert(layers: int) -> tuple[list[onnx.NodeProto], list[Weight]]:
     return nodes, weights
 
 
-def _write(path: Path, model: onnx.ModelProto, weights: Sequence[Weight], seed: int) -> None:
-    """Writes ``model`` with ``weights`` after its initializers, as protobuf itself would have written it."""
-    graph = model.graph
-    after = onnx.GraphProto(input=graph.input, output=graph.output)
-    before = onnx.GraphProto(node=graph.node, name=graph.name, initializer=graph.initializer)
+def _write(path: Path, graph: onnx.GraphProto, weights: Sequence[Weight], seed: int) -> None:
+    """Writes a model of ``graph`` with ``weights`` after its initializers, as protobuf itself would have written it."""
+    front = onnx.GraphProto(node=graph.node, name=graph.name, initializer=graph.initializer).SerializeToString()
+    back = onnx.GraphProto(input=graph.input, output=graph.output).SerializeToString()
     heads = [_head(weight) for weight in weights]
-    tail = onnx.ModelProto(opset_import=model.opset_import).SerializeToString()
-    start = onnx.ModelProto(ir_version=model.ir_version, producer_name=model.producer_name).SerializeToString()
-    front, back = before.SerializeToString(), after.SerializeToString()
-    size = len(front) + sum(len(head) + weight.size for head, weight in zip(heads, weights, strict=True)) + len(back)
+    size = len(front) + sum(len(start) + weight.size for start, weight in zip(heads, weights, strict=True)) + len(back)
+    before, after = model_around(size, _OPSET)
     random = np.random.default_rng(seed)
     with path.open("wb") as file:
-        file.write(start + _key(onnx.ModelProto, "graph") + _varint(size) + front)
-        for head, weight in zip(heads, weights, strict=True):
-            file.write(head)
+        file.write(before + front)
+        for start, weight in zip(heads, weights, strict=True):
+            file.write(start)
             _write_values(file, weight, random)
-        file.write(back + tail)
+        file.write(back + after)
 
 
 def _write_values(file: IO[bytes], weight: Weight, random: np.random.Generator) -> None:
@@ -219,29 +201,19 @@ def _chunks(count: int) -> Iterator[int]:
 def _head(weight: Weight) -> bytes:
     """All of an initializer but the data, which are its last field."""
     tensor = TensorProto(dims=weight.shape, data_type=TensorProto.FLOAT, name=weight.name).SerializeToString()
-    tensor += _key(TensorProto, "raw_data") + _varint(weight.size)
-    return _key(onnx.GraphProto, "initializer") + _varint(len(tensor) + weight.size) + tensor
-
-
-def _key(message: type[onnx.ModelProto | onnx.GraphProto | TensorProto], field: str) -> bytes:
-    return _varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | 2)
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    tensor += head(TensorProto, "raw_data", weight.size)
+    return head(onnx.GraphProto, "initializer", len(tensor) + weight.size) + tensor
 
 
 KINDS: dict[str, Callable[..., Path]] = {
     "bert-base": bert_base,
-    "many-small-nodes": many_small_nodes,
+    "many-small-nodes": graphs.tree,
     "external-sparse": external_sparse,
     "internal-sparse": internal_sparse,
-    "small": small,
+    "flat": graphs.flat,
+    "deep": graphs.deep,
+    "small-modules": graphs.small_modules,
+    "bodies": graphs.bodies,
 }
 
 if __name__ == "__main__":

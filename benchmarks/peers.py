@@ -1,10 +1,14 @@
-"""What other tools do with the same files; each function imports what it needs, so that nobody pays for another."""
+"""What other tools do with the same files; those of networkx are in `networkx_peers`."""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
 from pathlib import Path
+
+import onnx
+from google.protobuf import json_format
+from lxml import etree  # type: ignore[import-untyped]
 
 _CHUNK = 1 << 22
 
@@ -18,6 +22,11 @@ def copy_to_disk(source: str, target: str) -> None:
     subprocess.run(["sync", target], check=True)
 
 
+def copy_bytes(source: str, target: str) -> None:
+    """Without a process of its own, for small files."""
+    Path(target).write_bytes(Path(source).read_bytes())
+
+
 def sha256(source: str) -> None:
     digest = hashlib.sha256()
     with Path(source).open("rb") as file:
@@ -26,43 +35,25 @@ def sha256(source: str) -> None:
 
 
 def onnx_load_save(source: str, target: str) -> None:
-    import onnx
+    """Data files stay where they are."""
+    onnx.save(onnx.load(source, load_external_data=False), target)
 
-    onnx.save(onnx.load(source), target)
+
+def protobuf_parse(source: str) -> None:
+    """The message of a model, and no more: what a program that looks at a model holds at least."""
+    onnx.ModelProto.FromString(Path(source).read_bytes())
 
 
 def protobuf_to_json(source: str, target: str) -> None:
-    import onnx
-    from google.protobuf import json_format
-
     Path(target).write_text(json_format.MessageToJson(onnx.load(source)), encoding="utf-8")
 
 
 def protobuf_from_json(source: str, target: str) -> None:
-    import onnx
-    from google.protobuf import json_format
-
     model = json_format.Parse(Path(source).read_text(encoding="utf-8"), onnx.ModelProto())
     Path(target).write_bytes(model.SerializeToString())
 
 
-def networkx_write(source: str, target: str) -> None:
-    """The operators and their edges only, which is less than what is in a model."""
-    import networkx
-    import onnx
-
-    graph: networkx.MultiDiGraph[int] = networkx.MultiDiGraph()
-    makers: dict[str, int] = {}
-    for index, node in enumerate(onnx.load(source).graph.node):
-        graph.add_node(index, name=node.name, op_type=node.op_type, inputs=",".join(node.input))
-        for value in node.input:
-            if value in makers:
-                graph.add_edge(makers[value], index, tensor_name=value)
-        makers |= dict.fromkeys(node.output, index)
-    networkx.write_graphml_lxml(graph, target)
-
-
-def networkx_read(source: str) -> None:
-    import networkx
-
-    networkx.read_graphml(source, force_multigraph=True)
+def lxml_parse(source: str) -> None:
+    """The elements of an XML file, one after the other, and no more: what a reader of it does at least."""
+    for _, element in etree.iterparse(source):
+        element.clear()
