@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Never
 from xml.parsers import expat
 
 from graphml_onnx.graphml.reader import MAX_DEPTH, MAX_MARKUP
-from graphml_onnx.validation.contents import CHILDREN, ELEMENTS, NOT_SUPPORTED, OPAQUE, REQUIRED, local
+from graphml_onnx.validation.content_model import CHILDREN, ELEMENTS, NOT_SUPPORTED, OPAQUE, REQUIRED, local
 from graphml_onnx.validation.declarations import Declarations
 
 if TYPE_CHECKING:

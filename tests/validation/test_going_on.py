@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from editing import Text
 
-    from graphml_onnx import Finding
-
 
 def test_faults_of_all_layers_are_found_at_once(broken: Broken) -> None:
     text = broken.text.add("/first/relu", "colour", "red")  # keys
@@ -36,11 +34,7 @@ def test_faults_of_all_layers_are_found_at_once(broken: Broken) -> None:
 def test_an_element_that_is_passed_over_changes_no_line(broken: Broken) -> None:
     """Its bytes are left out for the reader; what comes after it keeps its place."""
     many = "<data key='gone'>\r\n é <!-- ü -->\n</data><data key='gone'/>\n"
-    text = (
-        broken.text.within("x", "  <data", f"{many}  <data")
-        if False
-        else broken.text.once('<data key="name">x</data>', f'<data key="name">x</data>{many}')
-    )
+    text = broken.text.once('<data key="name">x</data>', f'<data key="name">x</data>{many}')
     text = text.set("/second/softmax", "inputs", "[x]")
     found = broken.found_in(text)
 
@@ -117,4 +111,3 @@ def _refusal(graph: Path) -> str | None:
     except GraphMLError as error:
         return str(error)
     return None
-

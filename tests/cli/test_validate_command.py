@@ -1,0 +1,118 @@
+"""``g2o validate``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from g2o_process import Command
+
+
+@pytest.fixture
+def graph(g2o: Command, model: Path) -> Path:
+    """``model.graphml``, beside the model that it comes from."""
+    assert g2o("encode", model, "-o", "model.graphml", "--meta", "m.json").code == 0
+    return model.with_suffix(".graphml")
+
+
+@pytest.fixture
+def edited(graph: Path) -> Path:
+    """A graph without one of its edges."""
+    lines = graph.read_text("utf-8").splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if line.startswith("<edge "))
+    del lines[first]
+    path = graph.with_name("edited.graphml")
+    path.write_text("".join(lines), "utf-8")
+    return path
+
+
+def test_a_sound_graph(g2o: Command, graph: Path) -> None:
+    ran = g2o("validate", graph.name)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == "model.graphml: no findings; it comes back exactly as it was encoded\n"
+
+
+def test_an_error(g2o: Command, edited: Path) -> None:
+    ran = g2o("validate", edited.name)
+    finding, summary = ran.out.splitlines()
+
+    assert (ran.code, ran.err) == (1, "")
+    place, _, rest = finding.partition(": ")
+    assert place.startswith("edited.graphml:")
+    assert "<node " in edited.read_text("utf-8").splitlines()[int(place.partition(":")[2]) - 1]
+    assert rest.startswith("error edge-mismatch: no edge comes from ")
+    assert rest.endswith("(correct one of the two, or decode with --trust)")
+    assert summary == "edited.graphml: 1 error"
+
+
+def test_warnings_and_notes_are_allowed(g2o: Command, graph: Path) -> None:
+    text = graph.read_text("utf-8").replace('id="label"', 'id="d0"').replace('key="label"', 'key="d0"')
+    graph.write_text(text.replace('"traced_tag">', '"traced_tag">/x', 1), "utf-8")
+    ran = g2o("validate", graph.name)
+
+    assert ran.code == 0
+    assert "warning stale-scope: " in ran.out
+    assert "info keys-renumbered: " in ran.out
+    assert ran.out.splitlines()[-1] == "model.graphml: 1 warning, 1 note"
+    assert g2o("validate", graph.name, "--quiet").out == ""
+
+
+def test_quiet_shows_errors(g2o: Command, edited: Path) -> None:
+    ran = g2o("validate", edited.name, "--quiet")
+    assert ran.code == 1
+    assert ran.out.count("\n") == 1
+    assert "error edge-mismatch" in ran.out
+
+
+def test_json_document(g2o: Command, graph: Path, edited: Path) -> None:
+    ran = g2o("validate", graph.name, edited.name, "missing.graphml", "--json")
+    good, bad, missing = json.loads(ran.out)["files"]
+
+    assert ran.code == 1
+    assert good == {"graphml": "model.graphml", "valid": True, "findings": [], "error": None}
+    assert not bad["valid"]
+    (finding,) = bad["findings"]
+    assert finding.keys() == {"code", "severity", "line", "message", "remedy"}
+    assert (finding["code"], finding["severity"]) == ("edge-mismatch", "error")
+    assert not missing["valid"]
+    assert missing["error"]["exit_code"] == 66
+
+
+def test_a_file_that_is_missing(g2o: Command, graph: Path) -> None:
+    ran = g2o("validate", "missing.graphml", graph.name)
+    assert ran.code == 66
+    assert ran.err == "g2o: missing.graphml: no such file (check the path)\n"
+    assert "model.graphml: no findings" in ran.out
+
+
+def test_what_is_no_graphml(g2o: Command, model: Path) -> None:
+    ran = g2o("validate", model.name)
+    assert ran.code == 1
+    assert ran.out.startswith("model.onnx:1: error not-well-formed: ")
+
+
+def test_a_name_keeps_to_its_line(g2o: Command, graph: Path) -> None:
+    text = graph.read_text("utf-8").replace(">Softmax<", ">Soft\nmax<", 1)
+    graph.write_text(text, "utf-8")
+    for line in g2o("validate", graph.name).out.splitlines():
+        assert line.startswith("model.graphml")
+
+
+def test_sidecar_in_another_folder(g2o: Command, model: Path, graph: Path) -> None:
+    (model.parent / "weights").mkdir()
+    graph.with_suffix(".onnxdata").rename(model.parent / "weights" / "model.onnxdata")
+    assert "error store-missing" in g2o("validate", graph.name).out
+    assert g2o("validate", graph.name, "--params-dir", "weights").code == 0
+
+
+def test_schema(g2o: Command, graph: Path) -> None:
+    pytest.importorskip("xmlschema")
+    assert g2o("validate", graph.name, "--schema").code == 0
+    graph.write_text(graph.read_text("utf-8").replace("<edge ", '<edge id="e" ', 1), "utf-8")
+    assert g2o("validate", graph.name).code == 0
+    assert "error schema: " in g2o("validate", graph.name, "--schema").out
