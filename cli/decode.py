@@ -84,14 +84,16 @@ def _show_result(graphml: Path, result: DecodeResult, profile: Profile | None, *
         rows += [("data", f"{path} ({show.size(path.stat().st_size)})") for path in result.external]
         if result.metadata:
             rows.append(("metadata", str(result.metadata)))
-        rows += [("sha256", result.sha256), ("result", _verdict(exact=result.exact))]
+        rows += [("sha256", result.sha256), ("result", _verdict(result))]
         show.out(show.table(rows))
         show.warn(graphml, result.findings)
     if profile:
         show.note(profile.text())
 
 
-def _verdict(*, exact: bool) -> str:
-    if exact:
+def _verdict(result: DecodeResult) -> str:
+    if result.exact:
         return "byte-identical to the encoded original"
+    if result.older:
+        return f"the model was read from {result.older}, which does not say all that the original held"
     return "the graph was edited since it was encoded; this is the edited model"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.edited import findings_of_edited
 from graphml_onnx.errors import GraphMLError, InputError, NotExactError, PayloadError, writing_failed
-from graphml_onnx.files import Publication, StagedFile, Watch
+from graphml_onnx.files import Publication, StagedFile, Watch, with_suffix
 from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, load_graphml
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import MarkerError
@@ -68,7 +68,7 @@ def decode(
         StorageError: no space, or a broken disk.
     """
     path = Path(graphml)
-    target = path.with_suffix(".onnx") if output is None else Path(output)
+    target = with_suffix(path, ".onnx") if output is None else Path(output)
     read = partial(
         _decode,
         path,
@@ -113,7 +113,15 @@ def _decode(
         metadata_file = None if metadata_output is None else publication.stage(metadata_output)
         model_file = publication.stage(target)
         with Stage(progress, "read graph", source.size, "bytes") as stage:
-            model = load_graphml(source, path, stack, stage.advance, trust=trust, spool_folder=target.parent)
+            model = load_graphml(
+                source,
+                path,
+                stack,
+                stage.advance,
+                trust=trust,
+                spool_folder=target.parent,
+                parameter_folder=folder,
+            )
         if metadata_file is not None:
             _write_metadata(model, path, metadata_file)
         try:
@@ -137,7 +145,7 @@ def _decode(
         findings += data_files.findings
         if not exact:
             findings += findings_of_edited(target, source, path, infer_shapes=infer_shapes)
-    return DecodeResult(target, sha256, exact, metadata_output, data_files.written, tuple(findings))
+    return DecodeResult(target, sha256, exact, metadata_output, data_files.written, tuple(findings), model.older)
 
 
 def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack, watch: Watch | None = None) -> Source:
@@ -178,7 +186,7 @@ def naming(path: Path | None, store: Source) -> Iterator[None]:
 def _check_edited(model: LoadedModel, path: Path, *, require_exact: bool, found: str) -> None:
     if require_exact:
         raise NotExactError(
-            f"the model has SHA-256 {found}, but {model.sha256 or 'no digest'} was encoded",
+            f"the model has SHA-256 {found}, but {(model.sha256 or 'no digest')[:64]} was encoded",
             file=path,
             remedy="the graph was edited since; without --require-exact the edited model is written",
         )

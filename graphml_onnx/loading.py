@@ -54,6 +54,7 @@ class LoadedModel:
         metadata: content of the HTP metadata file, if there is one.
         sha256: digest of the file that was encoded, if the GraphML says it.
         findings: what a reader should know, one line each.
+        older: what messages call the earlier format that it was read from; None for this one.
     """
 
     skeleton: bytes
@@ -65,6 +66,7 @@ class LoadedModel:
     metadata: bytes | None
     sha256: str | None
     findings: tuple[str, ...]
+    older: str | None = None
 
     def pieces(self) -> Iterator[FilePiece]:
         """What the ONNX file consists of.
@@ -103,7 +105,14 @@ class _Reading:
 
 
 def load_graphml(
-    source: Source, path: Path, stack: ExitStack, report: Report, *, trust: Trust | None, spool_folder: Path
+    source: Source,
+    path: Path,
+    stack: ExitStack,
+    report: Report,
+    *,
+    trust: Trust | None,
+    spool_folder: Path,
+    parameter_folder: Path | None = None,
 ) -> LoadedModel:
     """Reads a GraphML file.
 
@@ -114,6 +123,7 @@ def load_graphml(
         report: progress in bytes.
         trust: which side to believe where edges and nodes disagree; see `decode_graph`.
         spool_folder: where an embedded store is unpacked.
+        parameter_folder: where the weights of a file of an earlier format lie; by default beside it.
 
     Raises:
         GraphMLError: the file is not well-formed, not of this format, incomplete, or contradicts itself.
@@ -127,7 +137,7 @@ def load_graphml(
     except (GraphMLError, PayloadError) as error:
         from graphml_onnx.legacy.reading import load_older  # which reads through this module
 
-        older = load_older(source, path)
+        older = load_older(source, path, parameter_folder)
         if older is not None:
             return older
         raise error.at(file=path, remedy="correct the text there, or encode the model again") from None

@@ -98,6 +98,7 @@ class DecodeResult:
         metadata: the HTP metadata file, if it was asked for.
         external: data files of the model that were written beside it.
         findings: what a reader should know, one line each.
+        older: the earlier format that it was read from, such as ``format 1.3``; None for a file of this format.
     """
 
     onnx: Path
@@ -106,6 +107,7 @@ class DecodeResult:
     metadata: Path | None
     external: tuple[Path, ...]
     findings: tuple[str, ...]
+    older: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.origin import Origin
+from graphml_onnx.legacy.graph_values import read_graph_values
 from graphml_onnx.legacy.recognition import MODULE_KEYS, OPERATOR_KEYS, TENSOR_KEYS, recognise
 from graphml_onnx.legacy.translation import translate
 from graphml_onnx.loading import LoadedModel, load_records, read_records
+from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.validation.document import check_document
 from graphml_onnx.validation.findings import Findings
 
@@ -18,12 +20,13 @@ if TYPE_CHECKING:
     from graphml_onnx.onnxfile.source import Source
 
 
-def load_older(source: Source, path: Path) -> LoadedModel | None:
+def load_older(source: Source, path: Path, folder: Path | None = None) -> LoadedModel | None:
     """Reads a file of an earlier format; None where it is of none of them.
 
     Args:
         source: the file.
         path: its name, for messages.
+        folder: where its weights lie; by default beside it.
 
     Returns:
         The model; its findings list what the file lacks.
@@ -35,11 +38,15 @@ def load_older(source: Source, path: Path) -> LoadedModel | None:
     older = recognise(document) if document.is_readable else None
     if older is None:
         return None
+    older = replace(older, values=read_graph_values(source, path))
     records = read_records(source, path, _ignore, OPERATOR_KEYS | MODULE_KEYS, TENSOR_KEYS, _ignore)
-    translation = translate(older, records, path)
-    model = load_records(translation.records, Origin(path), "nodes", lambda: None)
-    lacks = tuple(f"{older.title} does not say {lack}" for lack in translation.lacks)
-    return replace(model, findings=(*model.findings, *lacks))
+    around = set(document.around)
+    compounds = frozenset(place for place, number in enumerate(document.order) if number in around)
+    translation = translate(older, records, compounds, path, path.parent if folder is None else folder)
+    store = BytesSource(translation.store) if translation.store else None
+    model = load_records(translation.records, Origin(path), "nodes", lambda: store)
+    lacks = (f"{older.title} does not say {lack}" for lack in translation.lacks)
+    return replace(model, findings=(*model.findings, *lacks), older=older.title)
 
 
 def _ignore(_: object) -> None:

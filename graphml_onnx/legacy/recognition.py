@@ -1,7 +1,7 @@
 """Recognises GraphML of the earlier formats 1.1 to 1.3 by the names of its keys.
 
-What is known of these formats: their keys have ids such as d0, n0 and m0, and go by attr.name; this format has kept
-their names. They had neither ``kind`` nor ``node_id``.
+Their keys have ids such as d0, n0 and m0, which differ between them, and go by attr.name; this format has kept most of
+the names. They had neither ``kind`` nor ``node_id``.
 
 Source: docs/validation.md, section "Earlier formats".
 """
@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from graphml_onnx.validation.document import Document
 
-OPERATOR_KEYS = frozenset({"op_type", "name", "domain", "hierarchy_tag", "node_attributes"})
+OPERATOR_KEYS = frozenset(
+    {"op_type", "name", "domain", "hierarchy_tag", "node_attributes", "onnx_attributes", "input_names", "output_names"}
+)
 MODULE_KEYS = frozenset({"class_name", "module_type", "execution_order", "traced_tag", "scope"})
 TENSOR_KEYS = frozenset({"tensor_name", "tensor_type", "tensor_shape"})
 GRAPH_KEYS = frozenset(
     {"format_version", "opset_imports", "parameter_strategy", "parameter_file", "parameter_checksum"}
+    | {"graph_inputs", "graph_outputs", "value_info", "initializers_ref"}
 )
 
 _ENOUGH = 3  # names that only these formats have in common

@@ -1,8 +1,8 @@
 """Turns a graph of an earlier format into nodes of this one, where it says all that a model needs.
 
-Operators come from nodes with an ``op_type``, tensors from what edges say of them, inputs and outputs of the graph from
-the nodes at which edges only start or only end. Nothing is guessed: where the order of an operator's inputs, or its
-weights, are not said, there is no model.
+Operators come from nodes with an ``op_type`` that hold no others, tensors from their lists of names, or else from what
+edges say, inputs and outputs of the graph from its own lists, or else from the nodes at which edges only start or only
+end. Nothing is guessed: where the order of an operator's inputs, or its weights, are not said, there is no model.
 
 Source: docs/validation.md, section "Earlier formats".
 """
@@ -11,21 +11,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from onnx import helper
 
 from graphml_onnx.codec.keys import FORMAT_VERSION
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
-from graphml_onnx.graphml.text import escape
+from graphml_onnx.graphml.text import escape, unescape
 from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.legacy.interface import border, intermediate, operator_sets, scalars
 from graphml_onnx.legacy.recognition import MODULE_KEYS
-from graphml_onnx.legacy.values import attributes_of, least_inputs, type_of
-from graphml_onnx.strictjson import Json, JsonError, parse
+from graphml_onnx.legacy.values import TAG, attributes_of, least_inputs, names_of, type_of
+from graphml_onnx.legacy.weights import read_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence, Set
     from pathlib import Path
 
     from graphml_onnx.legacy.recognition import Older
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 _MODEL = "model"
 _SHOWN = 8  # lacks that an error message names
 _MAX_LACKS = 100  # that are gathered
+_BORDER = ("Input", "Output")  # op_type of nodes that stand for inputs and outputs of the graph
+_MODEL_KEYS = ("producer_name", "producer_version", "model_version", "doc_string")  # as in this format
+_IR_OF_INITIALIZERS = 4  # from which on initializers need not be inputs of the graph
+_TAG_PROPERTY = "winml.hierarchy.tag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,12 @@ class Translation:
     Attributes:
         records: the nodes of this format; edges are left out, since they follow from them.
         lacks: what the file does not say, although a file of this format does.
+        store: the weights that the nodes refer to.
     """
 
     records: Sequence[Record]
     lacks: tuple[str, ...]
+    store: bytes
 
 
 @dataclass(slots=True)
@@ -53,20 +60,31 @@ class _Operator:
     record: NodeRecord
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    is_listed: bool = False  # whether the node itself says them
 
 
-def translate(older: Older, records: Iterable[Record], path: Path) -> Translation:
+def translate(older: Older, records: Iterable[Record], compounds: Set[int], path: Path, folder: Path) -> Translation:
     """Turns a graph into nodes of this format.
 
     Args:
         older: what is known of it.
         records: its nodes, with `OPERATOR_KEYS` and `MODULE_KEYS`, and its edges, with `TENSOR_KEYS`.
+        compounds: which of the nodes hold others, as places in the order in which nodes end.
         path: the file, for messages.
+        folder: where the file with its weights lies.
 
     Raises:
         GraphMLError: it does not say what a model needs; the message names what.
     """
-    return _Translator(older, records).translation(path)
+    return _Translator(older, records, compounds).translation(path, folder)
+
+
+def _listed(record: NodeRecord) -> _Operator:
+    """An operator, with the tensors that the node itself lists; one that lists no outputs lists nothing."""
+    outputs = names_of(record.data.get("output_names"))
+    if not outputs:
+        return _Operator(record)
+    return _Operator(record, names_of(record.data.get("input_names")) or [], outputs, is_listed=True)
 
 
 def _identity(xml_id: str) -> str:
@@ -74,34 +92,76 @@ def _identity(xml_id: str) -> str:
 
 
 class _Translator:
-    def __init__(self, older: Older, records: Iterable[Record]) -> None:
+    def __init__(self, older: Older, records: Iterable[Record], compounds: Set[int]) -> None:
         self._older = older
         self._missing: dict[str, None] = {}
         self._operators: dict[str, _Operator] = {}
         self._others: dict[str, NodeRecord] = {}
         self._edges: list[EdgeRecord] = []
         seen: set[str] = set()
+        place = -1
         for record in records:
             if isinstance(record, EdgeRecord):
                 self._edges.append(record)
                 continue
+            place += 1
             if record.node_id in seen:
                 self._miss(f"an id of its own for the node in line {record.line}")
             seen.add(record.node_id)
-            if "op_type" in record.data:
-                self._operators[record.node_id] = _Operator(record)
-            elif not record.data.keys() & MODULE_KEYS:
+            if place in compounds:
+                continue  # a module
+            if record.data.get("op_type", _BORDER[0]) not in _BORDER:
+                self._operators[record.node_id] = _listed(record)
+            elif "op_type" in record.data or not record.data.keys() & MODULE_KEYS:
                 self._others[record.node_id] = record
 
-    def translation(self, path: Path) -> Translation:
+    def translation(self, path: Path, folder: Path) -> Translation:
         """The graph; raises GraphMLError where it does not say enough."""
-        opsets = self._opsets()
+        opsets = operator_sets(self._older.values, self._miss)
         self._connect()
-        records = [*self._boundary(), *self._operator_nodes(opsets)]
+        nodes = border(self._older.values, self._miss) or self._boundary()
+        weights = read_weights(self._older.values, folder, self._miss)
+        records = [*nodes, *self._operator_nodes(opsets)]
         if not self._operators:
             self._miss("operators")
-        if any(self._older.values.get(key) for key in ("parameter_file", "parameter_strategy")):
-            self._miss("weights: how the earlier formats keep them is not known")
+        self._check_tensors(nodes, weights.tensors.keys())
+        self._fail_where_missing(path)
+        ir_version = helper.find_min_ir_version_for(
+            [helper.make_opsetid(domain, version) for domain, version in opsets.items()], ignore_unknown=True
+        )
+        if weights.tensors:
+            ir_version = max(ir_version, _IR_OF_INITIALIZERS)
+        texts = {
+            "kind": "model",
+            "node_id": _MODEL,
+            "format_version": FORMAT_VERSION,
+            "ir_version": str(ir_version),
+            "opset_imports": json.dumps([{"domain": name, "version": number} for name, number in opsets.items()]),
+            "name": escape("graph"),
+            "parameter_strategy": "embedded",
+            "initializers": f"[{','.join(weights.tensors.values())}]",
+        }
+        texts |= {
+            key: escape(value) for key in _MODEL_KEYS if (value := self._older.values.get(key, "")) not in ("", "0")
+        }
+        if (value_info := intermediate(self._older.values)) is not None:
+            texts["value_info"] = value_info
+        return Translation([NodeRecord(_MODEL, texts, 1), *records], self._lacks(ir_version), bytes(weights.store))
+
+    def _lacks(self, ir_version: int) -> tuple[str, ...]:
+        empty = [
+            f"whether {quoted(name)} is a scalar or of unknown shape: taken to be a scalar"
+            for name in scalars(self._older.values)
+        ]
+        return (
+            f"which ir_version the model has: taken to be {ir_version}, the lowest that fits its operator sets",
+            "in which order operators stand: taken to be that of the document, as far as tensors allow",
+            "what the graph is called, nor its metadata",
+            "the digest of the encoded file, so that nobody can tell whether this is the same model",
+            *empty[:_SHOWN],
+        )
+
+    def _fail_where_missing(self, path: Path) -> None:
         if self._missing:
             shown = "; ".join(list(self._missing)[:_SHOWN])
             more = "; and more" if len(self._missing) > _SHOWN else ""
@@ -110,47 +170,23 @@ class _Translator:
                 file=path,
                 remedy="encode the model again",
             )
-        ir_version = helper.find_min_ir_version_for(
-            [helper.make_opsetid(domain, version) for domain, version in opsets.items()], ignore_unknown=True
-        )
-        texts = {
-            "kind": "model",
-            "node_id": _MODEL,
-            "format_version": FORMAT_VERSION,
-            "ir_version": str(ir_version),
-            "opset_imports": json.dumps([{"domain": name, "version": number} for name, number in opsets.items()]),
-            "name": escape("graph"),
-        }
-        lacks = (
-            f"which ir_version the model has: taken to be {ir_version}, the lowest that fits its operator sets",
-            "in which order operators stand: taken to be that of the document, as far as tensors allow",
-            "what the graph and its producer are called, nor metadata",
-            "the digest of the encoded file, so that nobody can tell whether this is the same model",
-        )
-        return Translation([NodeRecord(_MODEL, texts, 1), *records], lacks)
+
+    def _check_tensors(self, nodes: Iterable[NodeRecord], weights: Set[str]) -> None:
+        """Names tensors that are consumed, although nothing gives them."""
+        given = {unescape(node.data["name"]) for node in nodes if node.data["kind"] == "input"} | weights | {""}
+        given.update(name for operator in self._operators.values() for name in operator.outputs)
+        for operator in self._operators.values():
+            for name in operator.inputs:
+                if name not in given:
+                    title = f"{quoted(operator.record.data['op_type'])} in line {operator.record.line}"
+                    self._miss(f"what {quoted(name)} is, which {title} consumes")
+        for node in nodes:
+            if node.data["kind"] == "output" and unescape(node.data["name"]) not in given:
+                self._miss(f"what gives the output {quoted(unescape(node.data['name']))}")
 
     def _miss(self, what: str) -> None:
         if len(self._missing) < _MAX_LACKS:
             self._missing[what] = None
-
-    # The model
-
-    def _opsets(self) -> dict[str, int]:
-        text = self._older.values.get("opset_imports")
-        try:
-            value = parse(text) if text else None
-        except JsonError:
-            value = None
-        if isinstance(value, list) and all(isinstance(item, dict) for item in value):
-            items = cast("list[dict[str, Json]]", value)
-            value = {str(item.get("domain", "")): item.get("version") for item in items}
-        if not isinstance(value, dict) or not value:
-            self._miss("opset_imports")
-            return {}
-        versions = {name: number for name, number in value.items() if isinstance(number, int) and 0 < number < 2**31}
-        if len(versions) != len(value):
-            self._miss("versions in opset_imports")
-        return versions
 
     # Tensors
 
@@ -161,7 +197,7 @@ class _Translator:
                 self._miss(f"tensor_name of the edge in line {edge.line}")
                 continue
             for end, name in ((edge.source, "outputs"), (edge.target, "inputs")):
-                if end in self._operators:
+                if end in self._operators and not self._operators[end].is_listed:
                     tensors: list[str] = getattr(self._operators[end], name)
                     if tensor not in tensors or name == "inputs":
                         tensors.append(tensor)
@@ -204,10 +240,14 @@ class _Translator:
         import networkx
 
         places = {xml_id: place for place, xml_id in enumerate(self._operators)}
+        givers = {name: xml_id for xml_id, operator in self._operators.items() for name in operator.outputs}
         graph: networkx.DiGraph[str] = networkx.DiGraph()
         graph.add_nodes_from(places)
         graph.add_edges_from(
-            (edge.source, edge.target) for edge in self._edges if {edge.source, edge.target} <= places.keys()
+            (givers[name], xml_id)
+            for xml_id, operator in self._operators.items()
+            for name in operator.inputs
+            if name in givers
         )
         try:
             order = list(networkx.lexicographical_topological_sort(graph, key=places.__getitem__))
@@ -219,9 +259,9 @@ class _Translator:
     def _operator(self, index: int, operator: _Operator, opsets: Mapping[str, int]) -> NodeRecord:
         record = operator.record
         title = f"{quoted(record.data['op_type'])} in line {record.line}"
-        if len(operator.inputs) > 1:
+        if len(operator.inputs) > 1 and not operator.is_listed:
             self._miss(f"the order of the inputs of {title}")
-        if len(operator.outputs) > 1:
+        if len(operator.outputs) > 1 and not operator.is_listed:
             self._miss(f"the order of the outputs of {title}")
         needed = least_inputs(record.data, opsets)
         if len(operator.inputs) < needed:
@@ -235,7 +275,9 @@ class _Translator:
             "outputs": json.dumps(operator.outputs),
         }
         data |= {key: escape(record.data[key]) for key in ("op_type", "name", "domain") if key in record.data}
-        attributes = attributes_of(record.data.get("node_attributes", "{}"))
+        if tag := record.data.get(TAG):
+            data["metadata_props"] = json.dumps([{"key": _TAG_PROPERTY, "value": tag}])
+        attributes = attributes_of(record.data.get("node_attributes", record.data.get("onnx_attributes", "{}")))
         if attributes is None:
             self._miss(f"readable attributes of {title}")
         elif attributes:

@@ -97,7 +97,7 @@ def _check_content(
     source: Source, path: Path, folder: Path, document: Document, stack: ExitStack, findings: Findings
 ) -> None:
     if not document.keys.has("kind", "node"):
-        _check_older(source, path, document, findings)
+        _check_older(source, path, folder, document, findings)
         return
     repaired = Repaired(source, document.faulty)
     try:
@@ -115,7 +115,7 @@ def _check_content(
     check_outcome(source, path, folder, content, stack, findings)
 
 
-def _check_older(source: Source, path: Path, document: Document, findings: Findings) -> None:
+def _check_older(source: Source, path: Path, folder: Path, document: Document, findings: Findings) -> None:
     """Checks what is not of this format."""
     older = recognise(document)
     if older is None:
@@ -123,7 +123,7 @@ def _check_older(source: Source, path: Path, document: Document, findings: Findi
         return
     findings.add("older-format", None, f"is of {older.title}")
     try:
-        model = load_older(source, path)
+        model = load_older(source, path, folder)
     except GraphMLError as error:
         findings.add("not-decodable", line_of(error), f"does not come back as ONNX: {error.message}", error.remedy)
         return

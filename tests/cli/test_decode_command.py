@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from g2o_process import Command
 
 
@@ -78,6 +77,7 @@ def test_json_document(g2o: Command, model: Path, graph: Path) -> None:
         "metadata": None,
         "external": [],
         "findings": [],
+        "older": None,
     }
 
 
@@ -116,3 +116,10 @@ def test_edges_that_contradict_the_nodes(g2o: Command, graph: Path) -> None:
     assert refused.code == 65
     assert "trust" in refused.err
     assert trusting.code == 0
+
+
+def test_a_file_of_an_earlier_format_is_not_called_edited(g2o: Command, tmp_path: Path) -> None:
+    older = Path(__file__).parents[2] / "fixtures" / "legacy" / "tiny_1_3.graphml"
+    ran = g2o("decode", older, "-o", tmp_path / "model.onnx")
+    assert "the model was read from format 1.3" in ran.out
+    assert "edited" not in ran.out
