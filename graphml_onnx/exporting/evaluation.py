@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from torch.backends import mha
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -21,11 +23,13 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
     - Caches of keys and values (``use_cache`` in the configs of transformers): objects that no ONNX graph has.
     - Grouped products of a mixture of experts, for which ONNX has no operator: transformers has the same with
       batched products.
+    - The fused attention of ``torch.nn`` for inference, likewise, within which no module runs.
     """
     with ExitStack() as stack:
         stack.enter_context(_in_evaluation_mode(module))
         stack.enter_context(_without_caches(module))
         stack.enter_context(_with_exportable_experts(module))
+        stack.enter_context(_without_fused_attention())
         yield
 
 
@@ -76,3 +80,13 @@ def _with_exportable_experts(module: torch.nn.Module) -> Iterator[None]:
         yield
     finally:
         model.set_experts_implementation(earlier)
+
+
+@contextmanager
+def _without_fused_attention() -> Iterator[None]:
+    earlier = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(value=False)
+    try:
+        yield
+    finally:
+        mha.set_fastpath_enabled(value=earlier)

@@ -49,9 +49,15 @@ def export_onnx(
         path: the ONNX file; data that do not fit into it go beside it, in the same folder.
 
     Raises:
-        UsageError: the settings do not fit the model.
+        UsageError: the settings do not fit the model, or it is compiled.
         ModelError: the exporter failed.
     """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UsageError(
+            "is compiled TorchScript, which does not tell the modules that run",
+            file=name,
+            remedy="give the module that it was compiled from; it may call compiled functions",
+        )
     exporter = _EXPORTERS[settings.exporter]
     try:
         # Both exporters warn of themselves, and models print what they like: standard output is not theirs.

@@ -180,6 +180,11 @@ def _token_mask(facts: Facts) -> TensorSpec | None:
     return None if tokens is None else TensorSpec(tokens.shape, "int64", (1, 1))
 
 
+def _decoder_mask(facts: Facts) -> TensorSpec | None:
+    tokens = _decoder_tokens(facts)
+    return None if tokens is None else TensorSpec(tokens.shape, "int64", (1, 1))
+
+
 def _token_types(facts: Facts) -> TensorSpec | None:
     tokens, types = _tokens(facts), facts.number("type_vocab_size")
     return None if tokens is None or types is None else TensorSpec(tokens.shape, "int64", (0, types - 1))
@@ -232,6 +237,7 @@ _RULES: Final[Mapping[str, Callable[[Facts], TensorSpec | None]]] = {
     "attention_mask": _token_mask,
     "token_type_ids": _token_types,
     "decoder_input_ids": _decoder_tokens,
+    "decoder_attention_mask": _decoder_mask,
     "bbox": _boxes,
     "pixel_values": _images,
     "input_features": _features,

@@ -34,6 +34,9 @@ NAME: Final = PlacementRule("name", "its name leads to the module that ran it", 
 NUMBERED_NAME: Final = PlacementRule(
     "numbered name", "its name fits several modules; the number in it tells which of their calls it was", "direct"
 )
+WEIGHT_COPY: Final = PlacementRule(
+    "weight copy", "it copies a weight under another name; the module that has the weight of this name", "direct"
+)
 OUTER_NAME: Final = PlacementRule(
     "outer name", "its name leads to no single module of the tree; the nearest one around", "parent"
 )
@@ -124,6 +127,7 @@ class NameFinder:
 
     def __init__(self, modules: Sequence[Module], trace: Trace, operators: Iterable[onnx.NodeProto]) -> None:
         self._tree = _Tree(modules)
+        self._aliases = trace.aliases
         self._called: dict[tuple[str, ...], list[str]] = {}
         for path, scope in zip(_call_paths(trace.calls), (call.scope for call in trace.calls), strict=True):
             self._called.setdefault(path, []).append(scope)
@@ -135,10 +139,10 @@ class NameFinder:
                 self._met.setdefault(path, set()).add(number)
 
     def find(self, operator: onnx.NodeProto) -> Found | None:
-        """The module of an operator; None if its name has no scope."""
+        """The module of an operator; None if its name has no scope, and it copies no weight."""
         modules_text = around(operator.name)
         if modules_text is None:
-            return None
+            return self._by_copied_weight(operator)
         path, number = self._path_of(modules_text)
         called = self._called.get(path, [])
         if len(set(called)) == 1:
@@ -146,6 +150,11 @@ class NameFinder:
         if number < len(called) == len(self._met[path]):
             return self._tree.place(called[number], NUMBERED_NAME, OUTER_NAME)
         return self._around(path)
+
+    def _by_copied_weight(self, operator: onnx.NodeProto) -> Found | None:
+        """Of equal weights the exporter keeps one; an operator copies it under the name of each other."""
+        scope = self._aliases.get(owner_of(operator.output[0])) if operator.op_type == "Identity" else None
+        return self._tree.place(scope, WEIGHT_COPY, OUTER_NAME) if scope else None
 
     def _around(self, path: tuple[str, ...]) -> Found:
         """The nearest module around a path that tells of no single one; the root at last."""

@@ -116,6 +116,7 @@ def test_inputs_of_an_encoder_and_decoder_come_from_the_config(tmp_path: Path) -
     feed = {
         "input_features": torch.randn(2, 8, 40),
         "decoder_input_ids": torch.randint(0, 50, told["decoder_input_ids"]["shape"]),
+        "decoder_attention_mask": torch.ones(told["decoder_attention_mask"]["shape"], dtype=torch.int64),
     }
     with torch.no_grad():
         expected = model.eval()(**feed).last_hidden_state.numpy()

@@ -157,7 +157,7 @@ def test_classes_of_torch_can_be_left_out_of_the_tree(
         assert export.tags_of("Relu") == ["/Mixed"]
 
 
-def test_an_operator_of_which_the_exporter_tells_nothing_goes_where_its_tensors_are_used(tmp_path: Path) -> None:
+def test_a_copy_of_a_weight_goes_to_the_module_whose_weight_it_is(tmp_path: Path) -> None:
     """Equal weights become one, and TorchScript adds operators that copy it, without any scope."""
     model, inputs = mixed()
     with torch.no_grad():
@@ -167,7 +167,20 @@ def test_an_operator_of_which_the_exporter_tells_nothing_goes_where_its_tensors_
 
     [copy] = [name for name in export.tags if "/" not in name]
     assert export.tags[copy] == f"{BLOCK_1}/Linear.dense"
-    assert export.result.placements["consumers"] == 1
+    assert export.result.placements["weight copy"] == 1
+    assert export.result.exact == 100.0
+
+
+def test_an_operator_of_which_the_exporter_tells_nothing_goes_where_its_tensors_are_used(tmp_path: Path) -> None:
+    """TorchScript tells no scope of what it makes to slice the weights of recurrent cells."""
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.GRU(4, 4))
+
+    export = made(tmp_path, model, torch.randn(3, 2, 4), exporter="torchscript")
+
+    told_nothing = [name for name in export.tags if "/" not in name]
+    assert told_nothing
+    assert {export.tags[name] for name in told_nothing} == {"/Sequential/GRU.1"}
+    assert export.result.placements["consumers"] == len(told_nothing)
     assert export.result.exact < 100.0
 
 

@@ -1,15 +1,16 @@
-"""The trees of models of the same kinds as the samples of other exporters, beside theirs."""
+"""The trees of models of the same kinds as the samples of other exporters, and their operators, beside theirs."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import graphml_onnx
-from graphml_onnx.hierarchy import read_metadata
+from graphml_onnx.hierarchy import HtpMetadata, read_metadata
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -41,28 +42,69 @@ def resnet() -> Any:
     return transformers.ResNetModel(config)
 
 
-def tree_of(file: Path) -> dict[str, tuple[str, str]]:
-    """Class and tag of each module, by its scope."""
-    modules = read_metadata(file.read_bytes(), file).modules
-    return {module.scope: (module.class_name, module.tag) for module in modules}
+@dataclass(frozen=True)
+class Pair:
+    """A sample, and an export of a model of the same kind by the same exporter, with the same operator set."""
+
+    dynamo: bool
+    only_here: set[str]
+    theirs: HtpMetadata
+    ours: HtpMetadata
+    their_model: onnx.ModelProto
+    our_model: onnx.ModelProto
 
 
-@pytest.mark.parametrize("name", ONLY_HERE)
-def test_nothing_of_the_tree_of_another_exporter_is_missing(tmp_path: Path, name: str) -> None:
-    exporter: Any = "dynamo" if name.endswith("dynamo") else "torchscript"
+@pytest.fixture(scope="module", params=ONLY_HERE)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    sample = SAMPLES / request.param
+    dynamo = request.param.endswith("dynamo")
+    their_model = onnx.load(sample / "model.onnx")
     result = graphml_onnx.export(
-        bert() if "bert" in name else resnet(), tmp_path / "model.onnx", exporter=exporter, with_graphml=True
+        bert() if "bert" in request.param else resnet(),
+        tmp_path_factory.mktemp(request.param) / "model.onnx",
+        exporter="dynamo" if dynamo else "torchscript",
+        opset=next(entry.version for entry in their_model.opset_import if not entry.domain),
+        with_graphml=True,
+    )
+    assert result.graphml is not None
+    assert result.graphml.coverage == 100.0
+    return Pair(
+        dynamo,
+        ONLY_HERE[request.param],
+        read_metadata((sample / "model_htp_metadata.json").read_bytes(), None),
+        read_metadata(result.metadata.read_bytes(), None),
+        their_model,
+        onnx.load(result.onnx),
     )
 
-    theirs = tree_of(SAMPLES / name / "model_htp_metadata.json")
-    ours = tree_of(result.metadata)
+
+def test_nothing_of_the_tree_of_another_exporter_is_missing(pair: Pair) -> None:
+    theirs = {module.scope: module for module in pair.theirs.modules}
+    ours = {module.scope: module for module in pair.ours.modules}
+
     assert theirs.keys() <= ours.keys()
-    assert {ours[scope][0] for scope in ours.keys() - theirs.keys()} == ONLY_HERE[name]
-    for scope, (class_name, tag) in theirs.items():
-        assert ours[scope][0] == class_name.replace("Sdpa", "")  # an older transformers
-        if exporter == "dynamo":
-            assert ours[scope][1] == tag
-    tags = [tag for _, tag in ours.values()]
-    assert len(set(tags)) == len(tags)
-    assert set(json.loads(result.metadata.read_text(encoding="utf-8"))["nodes"].values()) <= set(tags)
-    assert result.graphml.coverage == 100.0
+    assert {ours[scope].class_name for scope in ours.keys() - theirs.keys()} == pair.only_here
+    for scope, module in theirs.items():
+        assert ours[scope].class_name == module.class_name.replace("Sdpa", "")  # an older transformers
+        if pair.dynamo:
+            assert ours[scope].tag == module.tag
+    assert len({module.tag for module in pair.ours.modules}) == len(ours)
+    assert set(pair.ours.nodes.values()) <= {module.tag for module in pair.ours.modules}
+
+
+def test_an_operator_is_where_another_exporter_has_it_or_in_a_module_within(pair: Pair) -> None:
+    their_types = {node.name: node.op_type for node in pair.their_model.graph.node}
+    alike = [node.name for node in pair.our_model.graph.node if their_types.get(node.name) == node.op_type]
+
+    assert len(alike) > 0.8 * len(their_types)
+    for name in alike:
+        theirs, ours = scope_of(pair.theirs, name), scope_of(pair.ours, name)
+        if pair.dynamo:
+            assert ours == theirs
+        else:
+            assert not theirs or f"{ours}.".startswith(f"{theirs}.")
+
+
+def scope_of(metadata: HtpMetadata, operator: str) -> str:
+    tag = metadata.nodes[operator]
+    return next(module.scope for module in metadata.modules if module.tag == tag)

@@ -1,0 +1,241 @@
+"""The table of architectures: tiny models with random weights, and what their exports must reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from graphml_onnx.exporting.record import ExporterName
+from tests.export import networks
+
+Built = tuple[nn.Module, Mapping[str, Tensor] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One row.
+
+    Attributes:
+        build: makes the model, and its example inputs; None where they follow from its config.
+        exact: for each exporter that can export it, the least percentage of its operators in the very module that ran
+            them, as it was measured with torch 2.13.
+        refusals: for an exporter that cannot, how its error begins.
+        fast: whether it is in the fast run.
+    """
+
+    build: Callable[[], Built]
+    exact: Mapping[ExporterName, float] = field(default_factory=lambda: {"dynamo": 100, "torchscript": 100})
+    refusals: Mapping[ExporterName, str] = field(default_factory=dict)
+    fast: bool = False
+
+
+_SIZES: Final = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 40}
+_TEXT: Final = _SIZES | {"vocab_size": 99, "max_position_embeddings": 40}
+_DECODER: Final = _TEXT | {"num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+_IMAGE: Final = {"image_size": 32, "num_channels": 3}
+_PATCHES: Final = _SIZES | _IMAGE | {"patch_size": 8}
+_TWO_SIDES: Final = {
+    "d_model": 32,
+    "vocab_size": 99,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "encoder_ffn_dim": 40,
+    "decoder_layers": 2,
+    "decoder_attention_heads": 4,
+    "decoder_ffn_dim": 40,
+}
+
+
+def _with_weights(module: nn.Module) -> nn.Module:
+    """Gives all weights values of their own, as training does: exporters keep only one of those that are equal."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+        for name, buffer in module.named_buffers():
+            if name.endswith(("running_mean", "running_var")):
+                buffer.add_(0.02 * torch.rand_like(buffer))
+    return module
+
+
+def _pretrained(kind: str, config: str, /, **members: object) -> Callable[[], Built]:
+    """A model of transformers, by the names of its class and of that of its config."""
+
+    def build() -> Built:
+        import transformers  # takes seconds, and the networks do without
+
+        torch.manual_seed(0)
+        return _with_weights(getattr(transformers, kind)(getattr(transformers, config)(**members))), None
+
+    return build
+
+
+def _network(make: Callable[[], nn.Module], **inputs: Tensor) -> Callable[[], Built]:
+    def build() -> Built:
+        torch.manual_seed(0)
+        return _with_weights(make()), inputs
+
+    return build
+
+
+_IDS: Final = torch.arange(12).reshape(2, 6)
+_FEATURES: Final = torch.linspace(-1, 1, 16).reshape(2, 8)
+
+ARCHITECTURES: Final[Mapping[str, Architecture]] = {
+    # Encoders
+    "bert": Architecture(_pretrained("BertModel", "BertConfig", **_TEXT), fast=True),
+    "roberta": Architecture(
+        _pretrained("RobertaForTokenClassification", "RobertaConfig", **_TEXT), exact={"dynamo": 98, "torchscript": 100}
+    ),
+    "distilbert": Architecture(
+        _pretrained("DistilBertModel", "DistilBertConfig", dim=32, n_layers=2, n_heads=4, hidden_dim=40, vocab_size=99),
+    ),
+    "albert": Architecture(
+        _pretrained("AlbertModel", "AlbertConfig", **_TEXT, embedding_size=16), exact={"dynamo": 100, "torchscript": 96}
+    ),
+    "deberta-v2": Architecture(
+        _pretrained(
+            "DebertaV2ForSequenceClassification",
+            "DebertaV2Config",
+            **(_TEXT | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}),
+        ),
+        exact={"dynamo": 100, "torchscript": 99},
+    ),
+    "electra": Architecture(_pretrained("ElectraForPreTraining", "ElectraConfig", **_TEXT, embedding_size=16)),
+    # Decoders
+    "gpt2": Architecture(
+        _pretrained("GPT2LMHeadModel", "GPT2Config", n_embd=32, n_layer=2, n_head=4, vocab_size=99, n_positions=40),
+        exact={"dynamo": 97, "torchscript": 100},
+    ),
+    "llama": Architecture(_pretrained("LlamaForCausalLM", "LlamaConfig", **_DECODER)),
+    "mistral": Architecture(_pretrained("MistralForCausalLM", "MistralConfig", **_DECODER, sliding_window=8)),
+    "qwen2": Architecture(_pretrained("Qwen2ForCausalLM", "Qwen2Config", **_DECODER)),
+    "gpt-neox": Architecture(
+        _pretrained("GPTNeoXForCausalLM", "GPTNeoXConfig", **_TEXT), exact={"dynamo": 98, "torchscript": 100}
+    ),
+    "opt": Architecture(
+        _pretrained(
+            "OPTForCausalLM",
+            "OPTConfig",
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            ffn_dim=40,
+            vocab_size=99,
+            word_embed_proj_dim=16,
+        ),
+    ),
+    # Encoder-decoders
+    "t5": Architecture(
+        _pretrained(
+            "T5ForConditionalGeneration",
+            "T5Config",
+            d_model=32,
+            d_ff=40,
+            num_layers=2,
+            num_heads=4,
+            d_kv=8,
+            vocab_size=99,
+        ),
+    ),
+    "bart": Architecture(_pretrained("BartForConditionalGeneration", "BartConfig", **_TWO_SIDES)),
+    "whisper": Architecture(
+        _pretrained(
+            "WhisperForConditionalGeneration",
+            "WhisperConfig",
+            **_TWO_SIDES,
+            num_mel_bins=8,
+            max_source_positions=30,
+            max_target_positions=40,
+            decoder_start_token_id=1,
+        ),
+    ),
+    # Images, and images with text
+    "vit": Architecture(_pretrained("ViTForImageClassification", "ViTConfig", **_PATCHES)),
+    "deit": Architecture(_pretrained("DeiTModel", "DeiTConfig", **_PATCHES)),
+    "swin": Architecture(
+        _pretrained(
+            "SwinModel",
+            "SwinConfig",
+            **_IMAGE,
+            patch_size=2,
+            embed_dim=16,
+            depths=[1, 2],
+            num_heads=[2, 4],
+            window_size=4,
+        ),
+        exact={"dynamo": 100, "torchscript": 89},
+    ),
+    "resnet": Architecture(
+        _pretrained(
+            "ResNetForImageClassification",
+            "ResNetConfig",
+            **_IMAGE,
+            embedding_size=8,
+            hidden_sizes=[8, 16],
+            depths=[1, 2],
+            layer_type="basic",
+        ),
+    ),
+    "convnext": Architecture(
+        _pretrained("ConvNextModel", "ConvNextConfig", **_IMAGE, hidden_sizes=[8, 16], depths=[1, 2], num_stages=2),
+    ),
+    "clip": Architecture(
+        _pretrained("CLIPModel", "CLIPConfig", text_config=_TEXT, vision_config=_PATCHES, projection_dim=16),
+        exact={"dynamo": 100, "torchscript": 99},
+    ),
+    # State spaces, mixtures of experts, recurrence
+    "mamba": Architecture(
+        _pretrained(
+            "MambaForCausalLM",
+            "MambaConfig",
+            vocab_size=99,
+            hidden_size=16,
+            state_size=4,
+            num_hidden_layers=2,
+        ),
+        exact={"dynamo": 98, "torchscript": 99},
+    ),
+    "mixtral": Architecture(
+        _pretrained("MixtralForCausalLM", "MixtralConfig", **_DECODER, num_local_experts=4, num_experts_per_tok=2),
+        exact={"dynamo": 98, "torchscript": 99},
+    ),
+    "router": Architecture(
+        _network(networks.Router, tokens=torch.randn(2, 6, 16)), exact={"dynamo": 100, "torchscript": 97}
+    ),
+    "lstm": Architecture(
+        _network(lambda: networks.Recurrent(nn.LSTM, bidirectional=True), input_ids=_IDS),
+        exact={"dynamo": 100, "torchscript": 77},
+        fast=True,
+    ),
+    "gru": Architecture(
+        _network(lambda: networks.Recurrent(nn.GRU, bidirectional=False), input_ids=_IDS),
+        exact={"dynamo": 100, "torchscript": 80},
+    ),
+    # Generators
+    "gan": Architecture(_network(networks.Generator, noise=_FEATURES)),
+    "unet": Architecture(_network(networks.UNet, image=torch.ones(2, 3, 16, 16))),
+    # Control flow, sharing, functions
+    "conditional": Architecture(
+        _network(networks.Conditional, x=_FEATURES),
+        exact={"dynamo": 100},
+        refusals={"torchscript": "RuntimeError: Detected that you are using FX to torch.jit.trace a dynamo-optimized"},
+        fast=True,
+    ),
+    "scripted": Architecture(
+        _network(networks.Scripted, x=_FEATURES),
+        exact={"torchscript": 15},
+        refusals={"dynamo": "GuardOnDataDependentSymNode: Could not guard on data-dependent expression"},
+        fast=True,
+    ),
+    "shared": Architecture(
+        _network(networks.Shared, input_ids=_IDS), exact={"dynamo": 100, "torchscript": 97}, fast=True
+    ),
+    "functional": Architecture(_network(networks.Functional, x=_FEATURES)),
+}
