@@ -60,7 +60,7 @@ def of(error: BaseException) -> Failure:
         case OSError():
             file = error.filename if isinstance(error.filename, str) else None
             return _of_library(StorageError(f"input/output error: {error.strerror or error}", file=file))
-        case MemoryError():
+        case MemoryError() | ImportError() if _is_about_memory(error):
             remedy = "close other programs, raise the memory limit, or use a machine with more memory"
             return _of_library(StorageError("not enough memory", remedy=remedy))
         case _:
@@ -68,6 +68,12 @@ def of(error: BaseException) -> Failure:
             remedy = "run again with --debug and report it"
             line = f"internal error: {cause}; {remedy}"
             return Failure("internal", cause, None, None, remedy, exits.INTERNAL, line)
+
+
+def _is_about_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, for a library that is loaded when it is needed too."""
+    told = str(error)
+    return isinstance(error, MemoryError) or "failed to map segment" in told or "allocate memory" in told
 
 
 def _of_library(error: GraphmlOnnxError) -> Failure:

@@ -24,6 +24,15 @@ def run() -> int:
         The exit code; see `exits`.
     """
     try:
+        return _run()
+    except signals.Stopped as error:  # while a failure was being shown
+        return _fail(error, sys.argv[1:])
+    finally:
+        signals.ignore()  # what is to be done is done
+
+
+def _run() -> int:
+    try:
         signals.raise_when_stopped()
         _accept_any_name()
         return _command()

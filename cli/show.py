@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from graphml_onnx.errors import StorageError
+from graphml_onnx.errors import StorageError, printable
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -78,10 +78,8 @@ def abandon_output() -> None:
 
 
 def one_line(text: str) -> str:
-    """Escapes what would break the line or drive the terminal: names in files are not to be trusted."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    """The text as it may stand in a line of the terminal."""
+    return printable(text)
 
 
 def size(count: int) -> str:

@@ -28,7 +28,12 @@ def raise_when_stopped() -> None:
             signal.signal(number, _stop)
 
 
+def ignore() -> None:
+    """From now on neither of them does anything."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _stop(number: int, _frame: FrameType | None) -> None:
-    for each in (signal.SIGINT, signal.SIGTERM):  # a second signal must not cut the cleaning up short
-        signal.signal(each, signal.SIG_IGN)
+    ignore()  # a second signal must not cut the cleaning up short
     raise Stopped(signal.Signals(number).name)

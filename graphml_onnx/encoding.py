@@ -19,7 +19,7 @@ from graphml_onnx.errors import (
     UsageError,
     writing_failed,
 )
-from graphml_onnx.files import Publication, StagedFile
+from graphml_onnx.files import Publication, StagedFile, with_suffix
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.graphml.writer import GraphMLWriter, TextSink
 from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, load_graphml
@@ -108,7 +108,7 @@ def preview(
     options = Options(parameters, layout, show_parameters, inline_limit)
     with ExitStack() as stack:
         work, target = _prepare(model, output, metadata, options, stack)
-        sidecar = target.with_suffix(".onnxdata") if work.has_sidecar else None
+        sidecar = with_suffix(target, ".onnxdata") if work.has_sidecar else None
         references = [PayloadReference(p.address, p.length, _NO_DIGEST) for p in work.skeleton.payloads]
         externals = [ExternalFile(e.file.location, e.reference(_NO_DIGEST)) for e in work.externals]
         counter = _Counter()
@@ -295,7 +295,7 @@ def encode_prepared(
     """Writes, checks and publishes; see `encode` for the arguments and errors."""
     data_files = [external.file.path for external in work.externals]
     publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[*work.inputs.files, *data_files]))
-    sidecar_path = target.with_suffix(".onnxdata") if work.has_sidecar else None
+    sidecar_path = with_suffix(target, ".onnxdata") if work.has_sidecar else None
     graph = publication.stage(target)  # first, so that refusals name what the user named
     sidecar = None if sidecar_path is None else publication.stage(sidecar_path)
     try:

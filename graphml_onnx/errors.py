@@ -18,6 +18,13 @@ class Category(Enum):
     DIFFERENCE = "a check found a difference"
 
 
+def printable(text: str) -> str:
+    """The text on one line, with all escaped that would break it or drive a terminal: names are not to be trusted."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 class GraphmlOnnxError(Exception):
     """Base of all errors of this library.
 
@@ -63,7 +70,7 @@ class GraphmlOnnxError(Exception):
     def __str__(self) -> str:
         parts = [part for part in (self.file, self.place, self.message) if part]
         text = ": ".join(parts)
-        return f"{text} ({self.remedy})" if self.remedy else text
+        return printable(f"{text} ({self.remedy})" if self.remedy else text)
 
 
 class UsageError(GraphmlOnnxError):
@@ -127,14 +134,14 @@ def reading_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxE
     """The library's error for an ``OSError`` met while ``file`` was opened or read."""
     reason = error.strerror or str(error)
     if error.errno in _STORAGE_ERRNOS:
-        return StorageError(f"reading failed: {reason}", file=file)
+        return StorageError(f"reading failed: {reason}", file=file, remedy="check the disk, and run it again")
     if isinstance(error, FileNotFoundError):
         return InputError("no such file", file=file, remedy="check the path")
     if isinstance(error, IsADirectoryError):
         return InputError("is a directory, not a file", file=file, remedy="name a file in it")
     if isinstance(error, PermissionError):
         return InputError("may not be read", file=file, remedy="check its permissions")
-    return InputError(f"cannot be read: {reason}", file=file)
+    return InputError(f"cannot be read: {reason}", file=file, remedy="check the path, and the limits of the system")
 
 
 def writing_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxError:
@@ -151,4 +158,4 @@ def writing_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxE
         return OutputError("may not be written", file=file, remedy="check the folder's permissions")
     if error.errno == errno.EROFS:
         return OutputError("the file system is read-only", file=file, remedy="write elsewhere with --output")
-    return OutputError(f"cannot be written: {reason}", file=file)
+    return OutputError(f"cannot be written: {reason}", file=file, remedy="write elsewhere with --output")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
+from google.protobuf.message import EncodeError
 
 from graphml_onnx.codec.encoder import operators
 from graphml_onnx.codec.unknown import canonical_unknown, drop_unknown
@@ -22,7 +23,7 @@ from graphml_onnx.errors import (
 )
 from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, build_hierarchy, read_metadata
 from graphml_onnx.onnxfile.external import DataFile, check_range, external_tensors
-from graphml_onnx.onnxfile.schema import parse_model
+from graphml_onnx.onnxfile.schema import parse_model, serialise
 from graphml_onnx.onnxfile.skeleton import Skeleton, merged_payloads, split
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
@@ -138,7 +139,7 @@ def open_inputs(
     source: Source
     if isinstance(model, onnx.ModelProto):
         path = None
-        source = BytesSource(model.SerializeToString())
+        source = BytesSource(_serialised(model))
     else:
         path = Path(model)
         source = stack.enter_context(FileSource.open(path))
@@ -153,6 +154,16 @@ def open_inputs(
         with FileSource.open(name, MetadataError) as file:
             content = file.read(0, file.size)
     return Inputs(source, path, read_metadata(content, name), tuple(files))
+
+
+def _serialised(model: onnx.ModelProto) -> bytes:
+    try:
+        return model.SerializeToString()
+    except (EncodeError, ValueError) as error:
+        raise ModelError(
+            f"the model in memory cannot be serialised: {error}",
+            remedy="protobuf writes up to 2 GiB: save it with external data, and encode the file",
+        ) from None
 
 
 def _metadata_content(metadata: Mapping[str, object]) -> bytes:
@@ -209,11 +220,11 @@ def _read_model(
         raise error.at(file=inputs.path) from None
     if not model.HasField("graph"):
         raise _not_onnx(inputs, "it holds no graph", None)
-    canonical = model.SerializeToString()
+    canonical = serialise(model)
     if drop_unknown(model):  # then this message is spoilt: parsing again is rare, and cheaper than a copy each time
         model = parse_model(skeleton.data)
         canonical_unknown(model)
-        canonical = model.SerializeToString()
+        canonical = serialise(model)
     return placement, skeleton, model, None if canonical == skeleton.data else canonical
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # What tests share is imported as `tests.strategies`, `tests.roundtrip`, … from wherever pytest is started.
@@ -21,3 +23,22 @@ _ALWAYS = {
 settings.register_profile("fast", max_examples=100, derandomize=os.environ.get("CI") == "true", **_ALWAYS)
 settings.register_profile("long", max_examples=20_000, **_ALWAYS)
 settings.load_profile("fast")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, its graph with a sidecar, and HTP metadata; tests work with `folder`."""
+    from graphml_onnx import encode
+    from tests import seeds
+
+    made = tmp_path_factory.mktemp("template")
+    (made / "model.onnx").write_bytes(seeds.small_models()["large"])
+    shutil.copyfile(seeds.FIXTURES / "modelexport-resnet-mini" / "model_htp_metadata.json", made / "m.json")
+    encode(made / "model.onnx", made / "graph.graphml")
+    return made
+
+
+@pytest.fixture
+def folder(template: Path, tmp_path: Path) -> Path:
+    """A copy of `template`, for a test to spoil."""
+    return Path(shutil.copytree(template, tmp_path / "folder"))

@@ -34,6 +34,12 @@ def small_models() -> dict[str, bytes]:
     }
 
 
+def variants(count: int) -> list[bytes]:
+    """Models that differ in the bytes of a payload, and so in their sidecars."""
+    first = small_models()["large"]
+    return [first.replace(bytes(range(240)), bytes([number]) * 240) for number in range(count)]
+
+
 def _model(graph: onnx.GraphProto, **fields: object) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], producer_name="test", **fields)
 

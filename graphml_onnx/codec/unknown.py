@@ -119,7 +119,8 @@ def _unknown_bytes(items: Sequence[Json], known: Set[tuple[int, int]], depth: in
     for item in items:
         if not isinstance(item, list) or len(item) != 3:
             raise NumberError("an unknown field is a list of number, kind and value")
-        number, kind, data = integer(item[0], 1, 2**29 - 1), item[1], item[2]
+        lowest = 1 if depth == 0 else 0  # protobuf lets a 0 pass within a group
+        number, kind, data = integer(item[0], lowest, 2**29 - 1), item[1], item[2]
         if isinstance(kind, str) and (number, _WIRE_TYPES.get(kind)) in known:
             raise NumberError(f"field {number} is known, and cannot stand under {UNKNOWN}")
         if isinstance(kind, str) and kind in _KIND_LIMITS:

@@ -34,8 +34,8 @@ a file that another program creates in the very moment of publication is replace
 access control lists and extended attributes of a replaced file are not carried over.
 """
 
-from graphml_onnx.files.names import alias_path, candidates
+from graphml_onnx.files.names import alias_path, candidates, with_suffix
 from graphml_onnx.files.publication import Publication, StagedFile
 from graphml_onnx.files.watching import Watch
 
-__all__ = ["Publication", "StagedFile", "Watch", "alias_path", "candidates"]
+__all__ = ["Publication", "StagedFile", "Watch", "alias_path", "candidates", "with_suffix"]

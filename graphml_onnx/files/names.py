@@ -20,6 +20,11 @@ _TEMPORARY_ENDS = ".g2o-tmp"
 _TEMPORARY_ADDS = 1 + 1 + 16 + len(_TEMPORARY_ENDS)
 
 
+def with_suffix(path: Path, suffix: str) -> Path:
+    """The path with another suffix; a path without a name (``.``) stays as it is, for others to refuse as a folder."""
+    return path.with_suffix(suffix) if path.name else path
+
+
 def alias_path(path: Path, digest: str) -> Path:
     """The name beside ``path`` under which its new content stands until the rest is published.
 

@@ -278,8 +278,7 @@ def resize(extents: Sequence[Extent], size: int, new_length: Callable[[Extent], 
     todo = list(reversed(extents))
     while todo:
         extent = todo.pop()
-        if extent.length_at > position:
-            yield Copied(position, extent.length_at)
+        yield Copied(position, extent.length_at)  # at least a tag
         new = lengths[extent]
         yield encode_varint(new, _width(extent, new) - varint_size(new))
         position = extent.start

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import onnx
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +84,18 @@ def parse_model(data: bytes) -> onnx.ModelProto:
         if "MaxDepth" in reason or "recursion" in reason.lower():
             reason = "messages are nested more than 100 deep (33 subgraphs), which protobuf cannot read"
         raise ValueError(reason or "wrong wire format") from None
+
+
+def serialise(message: Message) -> bytes:
+    """The canonical bytes of a message that was parsed.
+
+    Raises:
+        MemoryError: there is too little memory for them.
+    """
+    try:
+        return message.SerializeToString()
+    except EncodeError as error:  # nothing else can be wrong with what was parsed
+        raise MemoryError(str(error)) from None
 
 
 def descriptor_of(message: Message) -> Descriptor:

@@ -5,16 +5,28 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from graphml_onnx.errors import GraphmlOnnxError, InputError, ModelError, StorageError, reading_failed
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
 # Opening a FIFO for reading waits for a writer, unless told not to wait.
 OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+if sys.platform == "win32":
+
+    def _read_some(descriptor: int, offset: int, length: int) -> bytes:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.read(descriptor, length)
+
+else:
+
+    def _read_some(descriptor: int, offset: int, length: int) -> bytes:
+        return os.pread(descriptor, length, offset)
 
 
 class Source(Protocol):
@@ -48,6 +60,19 @@ class BytesSource:
         return self._data[offset : offset + length]
 
 
+def _examine(descriptor: int, path: Path, kind: type[GraphmlOnnxError]) -> tuple[int, tuple[int, int]]:
+    """Size and identity of a regular file; raises for anything else."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError as error:
+        raise reading_failed(error, path) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError("is a directory, not a file", file=path, remedy="name a file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise kind("is not a regular file", file=path, remedy="name a file on disk")
+    return status.st_size, (status.st_dev, status.st_ino)
+
+
 class FileSource:
     """A regular file, open for reading; a context manager that closes it.
 
@@ -55,19 +80,20 @@ class FileSource:
         path: the file as the user named it, for messages.
         descriptor: an open file descriptor, which the object owns from then on.
         kind: the error for something that is not a regular file.
+
+    Raises:
+        InputError: it is a directory.
+        GraphmlOnnxError: ``kind``, or as `graphml_onnx.errors.reading_failed` says; the descriptor is closed.
     """
 
     def __init__(self, path: Path, descriptor: int, kind: type[GraphmlOnnxError] = ModelError) -> None:
         self.path = path
         self._descriptor = descriptor
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+        try:
+            self.size, self.identity = _examine(descriptor, path, kind)
+        except BaseException:
             os.close(descriptor)
-            if stat.S_ISDIR(status.st_mode):
-                raise InputError("is a directory, not a file", file=path, remedy="name a file in it")
-            raise kind("is not a regular file", file=path, remedy="name a file on disk")
-        self.size = status.st_size
-        self.identity = (status.st_dev, status.st_ino)
+            raise
 
     @classmethod
     def open(cls, path: Path, kind: type[GraphmlOnnxError] = ModelError) -> FileSource:
@@ -82,10 +108,22 @@ class FileSource:
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             if isinstance(error, ValueError):
                 raise InputError("is not a possible file name", file=repr(os.fspath(path))) from None
-            if Path(path).is_dir():
+            if os.path.isdir(path):  # noqa: PTH112 pathlib raises for a name that is too long
                 raise InputError("is a directory, not a file", file=path, remedy="name a file in it") from None
             raise reading_failed(error, path) from None
         return cls(path, descriptor, kind)
+
+    @classmethod
+    def sharing(cls, path: Path, descriptor: int) -> FileSource:
+        """Reads a file that stays open under its own descriptor.
+
+        Raises:
+            GraphmlOnnxError: as `graphml_onnx.errors.reading_failed` says.
+        """
+        try:
+            return cls(path, os.dup(descriptor))
+        except OSError as error:
+            raise reading_failed(error, path) from error
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes from ``offset``.
@@ -95,25 +133,18 @@ class FileSource:
             GraphmlOnnxError: the operating system failed to read.
         """
         try:
-            data = self._read_some(offset, length)
+            data = _read_some(self._descriptor, offset, length)
             if len(data) < length:
                 data = self._read_rest(data, offset, length)
         except OSError as error:
             raise reading_failed(error, self.path) from error
         return data
 
-    def _read_some(self, offset: int, length: int) -> bytes:
-        if sys.platform != "win32":
-            return os.pread(self._descriptor, length, offset)
-        else:
-            os.lseek(self._descriptor, offset, os.SEEK_SET)
-            return os.read(self._descriptor, length)
-
     def _read_rest(self, data: bytes, offset: int, length: int) -> bytes:
         parts = [data]
         have = len(data)
         while have < length:
-            part = self._read_some(offset + have, length - have)
+            part = _read_some(self._descriptor, offset + have, length - have)
             if not part:
                 raise StorageError("the file became shorter while it was read", file=self.path, remedy="run it again")
             parts.append(part)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from graphml_onnx import ExternalDataError, ModelError
 from graphml_onnx.parameters.store import STRATEGIES
-from tests import fuzz
+from tests.campaign import running
+from tests.campaign.wire_models import WireModels
 from tests.roundtrip import Trip, through_files, through_memory
 from tests.strategies import wire
 from tests.strategies.models import embed, model_bytes, models, paths_to_messages, samples
@@ -127,12 +128,12 @@ def test_any_mutant_comes_back(fields, seed, changes, parameters, layout):
 
 @pytest.mark.parametrize("chunk", range(_CHUNKS))
 def test_hostile_mutants_of_real_models(chunk):
-    """``G2O_MUTANTS=10000`` checks more of them; ``python -m tests.fuzz`` any number, from any seed."""
+    """``G2O_MUTANTS=10000`` checks more of them; ``python -m tests.campaign wire`` any number, from any seed."""
     count = MUTANTS // _CHUNKS
-    outcome = fuzz.run(count, chunk * count)
+    outcome = running.run(WireModels(), count, chunk * count)
     assert outcome.executions == count
-    assert outcome.models > count / 2
-    assert outcome.external <= count / 50
+    assert outcome.words["byte-identical"] > count / 2
+    assert outcome.words["refused for external data"] <= count / 50
     assert outcome.failures == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 import stat
 from contextlib import contextmanager, suppress
@@ -14,8 +16,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-CHANGING = ("link", "rename", "replace", "unlink", "open", "fsync", "fchmod")
-OTHERS = ("dup", "fstat", "listdir", "lstat", "scandir", "stat")
+CHANGING = ("link", "rename", "replace", "unlink", "open", "fsync", "fchmod", "mkdir", "rmdir")
+OTHERS = ("dup", "fstat", "listdir", "lstat", "pread", "readlink", "scandir", "stat")
+FILE_CALLS = ("close", "flush", "seek", "truncate", "write")
 
 
 class ProcessEndedError(BaseException):
@@ -69,6 +72,30 @@ def failing(patch: pytest.MonkeyPatch, system: FailingSystem) -> Iterator[None]:
         for name in CHANGING + OTHERS:
             if hasattr(os, name):
                 context.setattr(os, name, _wrapped(system, name, getattr(os, name)))
+        yield
+
+
+@contextmanager
+def failing_files(patch: pytest.MonkeyPatch, system: FailingSystem) -> Iterator[None]:
+    """The calls of files that are staged fail too."""
+
+    class File(io.FileIO):
+        pass
+
+    def wrapped(name: str) -> Callable[..., Any]:
+        real = getattr(io.FileIO, name)
+
+        def call(self: File, *args: Any) -> Any:
+            if name == "close" and self.closed:
+                return None
+            return system.call(name, functools.partial(real, self), *args)
+
+        return call
+
+    for name in FILE_CALLS:
+        setattr(File, name, wrapped(name))
+    with patch.context() as context:
+        context.setattr(io, "FileIO", File)
         yield
 
 

@@ -629,3 +629,43 @@ def test_alias_that_is_an_input_is_not_removed(tmp_path: Path) -> None:
         publication.stage(tmp_path / SIDECAR).alias_digest = digest_of("new")
         publication.publish()
     assert given.exists()
+
+
+@posix
+@pytest.mark.parametrize("broken", ["open", "flock"])
+def test_temporary_file_of_which_nobody_can_tell_whether_it_is_in_use_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    import fcntl
+
+    left = tmp_path / ".a.0123456789abcdef.g2o-tmp"
+    left.touch()
+    real_open, real_flock = os.open, fcntl.flock
+
+    def fail(*arguments: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), *arguments[:0])
+
+    def opened(path: object, *arguments: int, **options: int) -> int:
+        return fail() if str(path) == str(left) else real_open(path, *arguments, **options)  # type: ignore[arg-type]
+
+    def flock(descriptor: int, operation: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        real_flock(descriptor, operation) if is_folder else fail()
+
+    monkeypatch.setattr(os, "open", opened) if broken == "open" else monkeypatch.setattr(fcntl, "flock", flock)
+    publish(tmp_path / "a", b"new")
+    assert sorted(contents_of(tmp_path)) == [left.name, "a"]
+
+
+@posix
+def test_lock_that_fails_for_another_reason_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    def flock(*_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(StorageError) as caught:
+        write_pair(tmp_path, "new")
+    assert caught.value.file == str(tmp_path)
+    assert contents_of(tmp_path) == {}

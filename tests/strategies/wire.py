@@ -106,15 +106,16 @@ def parse(data: bytes, descriptor: Descriptor = MODEL) -> Fields:
     return tuple(fields)
 
 
-def mutate(fields: Fields, rng: random.Random, descriptor: Descriptor = MODEL) -> Fields:
-    """The model with one change somewhere in it."""
+def mutate(fields: Fields, rng: random.Random, descriptor: Descriptor = MODEL, *, only: tuple[str, ...] = ()) -> Fields:
+    """The model with one change somewhere in it; ``only`` names the functions below that may make it."""
     inner = [i for i, field in enumerate(fields) if _message_of(field, descriptor) is not None]
     if inner and rng.random() < 0.8:
         index = rng.choice(inner)
         field = fields[index]
-        changed = field._replace(value=mutate(field.value, rng, _message_of(field, descriptor)))
+        changed = field._replace(value=mutate(field.value, rng, _message_of(field, descriptor), only=only))
         return _with(fields, index, changed)
-    return rng.choice(_MUTATORS)(fields, rng, descriptor)
+    mutators = [mutator for mutator in _MUTATORS if mutator.__name__ in only] if only else _MUTATORS
+    return rng.choice(mutators)(fields, rng, descriptor)
 
 
 def _message_of(field: Field, descriptor: Descriptor) -> Descriptor | None:
@@ -201,6 +202,8 @@ def unknown_field(rng: random.Random, descriptor: Descriptor, depth: int = 0) ->
     """A field that ONNX does not know, or knows under another wire type."""
     known = list(descriptor.fields_by_number)
     number = rng.choice((rng.choice(known), 15, 16, 999, 20_000, 2**29 - 1)) if known else rng.randint(1, 2**29 - 1)
+    if depth and rng.random() < 0.1:
+        number = 0  # which protobuf lets pass there
     kind = rng.choice((VARINT, FIXED32, FIXED64, BYTES, GROUP))
     widths = {"wide_tag": rng.choice((0, 0, 0, 1)), "wide_value": rng.choice((0, 0, 2)), "wide_length": 0}
     if kind == VARINT:

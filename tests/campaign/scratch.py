@@ -1,0 +1,35 @@
+"""Where executions write: a folder in memory if the system has one, and no waiting for a disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MEMORY = Path("/dev/shm")
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    place = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="g2o-campaign-", dir=place, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def no_waiting() -> Iterator[None]:
+    """Synchronising does nothing: what is looked at here is not what survives a power failure."""
+    with mock.patch.object(os, "fsync", return_value=None):
+        yield
+
+
+def names(place: Path) -> set[str]:
+    """All that is in a folder and in those within it."""
+    return {path.relative_to(place).as_posix() for path in place.rglob("*")}

@@ -1,0 +1,147 @@
+"""Payloads of more than one window: copied, hashed on other threads, compared; holes; and all sizes of base64."""
+
+from __future__ import annotations
+
+import io
+import random
+import threading
+from typing import TYPE_CHECKING
+
+import onnx
+import pytest
+
+from graphml_onnx import PayloadError, StorageError, decode, encode, preview, verify
+from graphml_onnx.onnxfile.skeleton import Stored
+from graphml_onnx.onnxfile.source import BytesSource
+from graphml_onnx.parameters import store
+from graphml_onnx.parameters.embedded import Base64Decoder
+from graphml_onnx.parameters.lanes import WINDOW, Lane, ahead
+from graphml_onnx.parameters.store import PayloadReference, StoreInfo, store_checksum
+from graphml_onnx.parameters.transfer import first_difference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from graphml_onnx import ParameterStrategy
+
+STRATEGIES: tuple[ParameterStrategy, ...] = ("sidecar", "embedded", "reference")
+
+
+def model_of(*payloads: bytes) -> bytes:
+    tensors = [
+        onnx.TensorProto(name=f"w{number}", data_type=onnx.TensorProto.UINT8, dims=[len(raw)], raw_data=raw)
+        for number, raw in enumerate(payloads)
+    ]
+    node = onnx.helper.make_node("Identity", ["w0"], ["y"])
+    output = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.UINT8, [len(payloads[0])])
+    graph = onnx.helper.make_graph([node], "g", [], [output], tensors)
+    return onnx.helper.make_model(graph).SerializeToString()
+
+
+def noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More than two windows: payloads that end within one, a whole window of zeros, many small ones."""
+    payloads = [noise(WINDOW + 5), bytes(2 * WINDOW), noise(7000), b"", *(noise(5000 + n) for n in range(40))]
+    path = tmp_path_factory.mktemp("large") / "model.onnx"
+    path.write_bytes(model_of(*payloads))
+    return path
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_several_windows_come_back(large: Path, strategy: ParameterStrategy) -> None:
+    assert verify(large, parameters=strategy).passed
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_without_threads_too(large: Path, monkeypatch: pytest.MonkeyPatch, strategy: ParameterStrategy) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert verify(large, parameters=strategy).passed
+
+
+@pytest.mark.parametrize("offset", [0, WINDOW, WINDOW + 4])
+def test_a_byte_changed_in_any_window(large: Path, tmp_path: Path, offset: int) -> None:
+    result = encode(large, tmp_path / "graph.graphml")
+    assert result.sidecar is not None
+    with result.sidecar.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 1]))
+    with pytest.raises(PayloadError, match="SHA-256"):
+        decode(result.graphml, tmp_path / "back.onnx")
+    assert not (tmp_path / "back.onnx").exists()
+
+
+@pytest.mark.parametrize("size", [1, 3, 3071, 3072, 3073, 6144, 10_000])
+def test_base64_of_any_size(tmp_path: Path, size: int) -> None:
+    """In lines of 4,096 characters; the preview knows how many there will be."""
+    (tmp_path / "model.onnx").write_bytes(model_of(noise(size)))
+    told = preview(tmp_path / "model.onnx", parameters="embedded", inline_limit=0)
+    result = encode(tmp_path / "model.onnx", parameters="embedded", inline_limit=0)
+    assert result.graphml.stat().st_size == told.graphml_bytes
+    assert decode(result.graphml, tmp_path / "back.onnx").exact
+
+
+def test_an_error_on_another_thread_is_raised_here() -> None:
+    def fail() -> None:
+        raise StorageError("full")
+
+    def fail_often() -> None:
+        with Lane(threaded=True) as lane:
+            for _ in range(10):
+                lane.run(fail)
+
+    with pytest.raises(StorageError):
+        fail_often()
+
+
+def test_items_ahead_stop_with_who_wants_them() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(1, 100):
+            made.append(number)
+            yield number
+
+    for item in ahead(items(), threaded=True):
+        if item == 5:
+            break
+    assert max(made) < 10
+
+
+def test_bytes_after_the_last_payload_are_zero(tmp_path: Path) -> None:
+    """A store may be longer than its payloads, where a data file of the model ends with padding."""
+    reference = PayloadReference(0, 2, store.hashlib.sha256(b"ab").hexdigest())
+    info = StoreInfo("sidecar", "s", 10, store_checksum([reference]))
+    (tmp_path / "s").write_bytes(b"ab" + bytes(8))
+    store.open_store(tmp_path, info, [reference]).close()
+    (tmp_path / "s").write_bytes(b"ab" + bytes(7) + b"x")
+    with pytest.raises(PayloadError, match="from 2 to 10 between payloads are not zero"):
+        store.open_store(tmp_path, info, [reference])
+
+
+@pytest.mark.parametrize("position", [0, 7, 4999, 5000, 5007])
+def test_the_first_difference_is_found(position: int) -> None:
+    """In the skeleton, in a payload, and at the end."""
+    pieces = [b"0123456", Stored(0), b"tail"]
+    payload = noise(5000 - 7)
+    references = {0: PayloadReference(0, len(payload), "")}
+    original = bytearray(b"0123456" + payload + b"tail!!!!")
+    original[position] ^= 1
+    found = first_difference(pieces, references, BytesSource(payload), BytesSource(bytes(original)), lambda _: None)
+    assert found == min(position, 5004)
+
+
+def test_base64_that_goes_on_after_its_end() -> None:
+    decoder = Base64Decoder(io.BytesIO())
+    decoder.feed("AA==")
+    with pytest.raises(PayloadError, match="after their end"):
+        decoder.feed("AAAA")
