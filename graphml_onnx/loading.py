@@ -137,10 +137,14 @@ def load_graphml(
     except (GraphMLError, PayloadError) as error:
         from graphml_onnx.legacy.reading import load_older  # which reads through this module
 
-        older = load_older(source, path, parameter_folder)
+        remedy = "correct the text there, or encode the model again"
+        try:
+            older = load_older(source, path, parameter_folder)
+        except (GraphMLError, PayloadError) as problem:
+            raise problem.at(file=path, remedy=remedy) from None
         if older is not None:
             return older
-        raise error.at(file=path, remedy="correct the text there, or encode the model again") from None
+        raise error.at(file=path, remedy=remedy) from None
 
 
 def read_records(
