@@ -235,7 +235,14 @@ def graph_encoder(
     residue = _residue(work, references)
     about = _about(work, info, sha256, residue, externals, embed=embed)
     book = PayloadBook(work.skeleton.nonce, {reference.offset: reference for reference in references})
-    encoder = GraphEncoder(work.model, work.hierarchy, book, about, show_parameters=work.options.show_parameters)
+    encoder = GraphEncoder(
+        work.model,
+        work.hierarchy,
+        book,
+        about,
+        show_parameters=work.options.show_parameters,
+        has_unknown=work.has_unknown,
+    )
     return encoder, 0 if residue is None else len(residue.patch)
 
 

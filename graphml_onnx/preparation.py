@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import onnx
 from google.protobuf.message import EncodeError
@@ -101,6 +101,7 @@ class Work:
         skeleton: the model without its payloads.
         model: the skeleton, parsed; the exact message.
         canonical: the canonical skeleton, or None where the skeleton itself is canonical.
+        has_unknown: whether the message holds fields that ONNX does not know.
         hierarchy: modules, and the place of each operator.
         externals: the model's data files.
         store_size: size of the store in bytes.
@@ -111,6 +112,7 @@ class Work:
     skeleton: Skeleton
     model: onnx.ModelProto
     canonical: bytes | None
+    has_unknown: bool
     hierarchy: Hierarchy
     externals: tuple[External, ...]
     store_size: int
@@ -184,30 +186,39 @@ def prepare(inputs: Inputs, options: Options) -> Work:
         ModelError: it is no ONNX model, or beyond what protobuf reads back.
         ExternalDataError: its data files are not what it says.
     """
-    placement, skeleton, model, canonical = _read_model(inputs, options, frozenset())
-    if canonical is not None and (merged := merged_payloads(skeleton, canonical)):
-        placement, skeleton, model, canonical = _read_model(inputs, options, merged)
+    read = _read_model(inputs, options, frozenset())
+    if read.canonical is not None and (merged := merged_payloads(read.skeleton, read.canonical)):
+        read = _read_model(inputs, options, merged)
     try:
-        externals = _find_externals(model, skeleton.data, inputs.path, placement)
+        externals = _find_externals(read.model, read.skeleton.data, inputs.path, read.placement)
     except ExternalDataError as error:
         raise error.at(file=inputs.path, remedy="export the model again") from None
-    hierarchy = build_hierarchy(operators(model, skeleton.data), inputs.metadata)
+    hierarchy = build_hierarchy(operators(read.model, read.skeleton.data), inputs.metadata)
     return Work(
         inputs,
         options,
-        skeleton,
-        model,
-        canonical,
+        read.skeleton,
+        read.model,
+        read.canonical,
+        read.has_unknown,
         hierarchy,
         externals,
-        placement.size,
+        read.placement.size,
     )
 
 
-def _read_model(
-    inputs: Inputs, options: Options, keep: frozenset[int]
-) -> tuple[Placement, Skeleton, onnx.ModelProto, bytes | None]:
-    """Cuts and parses a model; ``keep`` names payloads that stay. The bytes are None where they are canonical."""
+class _Read(NamedTuple):
+    """A model that was cut and parsed; see `Work`."""
+
+    placement: Placement
+    skeleton: Skeleton
+    model: onnx.ModelProto
+    canonical: bytes | None
+    has_unknown: bool
+
+
+def _read_model(inputs: Inputs, options: Options, keep: frozenset[int]) -> _Read:
+    """Cuts and parses a model; ``keep`` names payloads that stay."""
     placement = Placement(options.parameters)
     try:
         skeleton = split(inputs.source, options.inline_limit, placement.place, keep)
@@ -221,11 +232,12 @@ def _read_model(
     if not model.HasField("graph"):
         raise _not_onnx(inputs, "it holds no graph", None)
     canonical = serialise(model)
-    if drop_unknown(model):  # then this message is spoilt: parsing again is rare, and cheaper than a copy each time
+    has_unknown = drop_unknown(model)
+    if has_unknown:  # then this message is spoilt: parsing again is rare, and cheaper than a copy each time
         model = parse_model(skeleton.data)
         canonical_unknown(model)
         canonical = serialise(model)
-    return placement, skeleton, model, None if canonical == skeleton.data else canonical
+    return _Read(placement, skeleton, model, None if canonical == skeleton.data else canonical, has_unknown)
 
 
 def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:

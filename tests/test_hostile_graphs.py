@@ -214,7 +214,7 @@ def test_an_unusual_graph_is_a_model(tmp_path: Path, name: str) -> None:
 
 def test_edges_of_a_tensor_that_many_define_start_at_the_first() -> None:
     """Whatever the order in which they come."""
-    flow = Dataflow()
+    flow = Dataflow("")
     for node_number, rank in ((1, 5), (2, 3), (3, 9), (4, 3)):
         flow.define(0, "t", node_number, rank)
     flow.use(0, "t", 7, 0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Never, cast
 
 from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
 from graphml_onnx.codec.edges import Edges
-from graphml_onnx.codec.fields import MessageKeys, serialised
+from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.items import Items
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
 from graphml_onnx.codec.naming import drop_given_name, named_by_message, named_by_texts
@@ -98,7 +98,7 @@ class Collector:
         self._places: dict[str, int] = {"": MAIN_BODY}  # by the node_id that members name as their parent
         self._first_lines = array("q", [0])  # of each place: the first node that named it
         self._lines: dict[str, int] = {}  # of every node_id
-        self._flow: Dataflow[bytes] = Dataflow()
+        self._flow: Dataflow[bytes] = Dataflow(b"")
         self.edges = Edges(origin, self._flow, self._names)
         self._take = {
             "op": self._take_operator,
@@ -149,6 +149,13 @@ class Collector:
         except FieldError as error:
             self.fail(line, f"{error.path}: {error.message}")
 
+    def _serialise(self, keys: MessageKeys, texts: Mapping[str, str], line: int) -> bytes:
+        """Reads texts as a message; raises GraphMLError with the line."""
+        try:
+            return keys.serialise(texts)
+        except FieldError as error:
+            self.fail(line, f"{error.path}: {error.message}")
+
     # Nodes
 
     def _take_node(self, record: NodeRecord) -> None:
@@ -171,7 +178,8 @@ class Collector:
                 record.line, f"node_id {node_id!r} stands in {self.origin.place(self._lines[node_id])} already", remedy
             )
         self._lines[node_id] = record.line
-        drop_given_name(record.data)
+        if record.data.get("name") == node_id:
+            drop_given_name(record.data)
         take = self._take.get(kind)
         if take is None:
             self.fail(record.line, f"the kind {kind!r} is not one of {', '.join(self._take)}")
@@ -190,17 +198,13 @@ class Collector:
             waiting = self._waiting[node_id] = WaitingOperator(node_id, texts, line, place)
             self.operators.add(number, place, index, line, waiting)
         else:
-            self.operators.add(number, place, index, line, serialised(self.read(keys, texts, line)))
-        flow = self._flow
-        for name in keys.names("outputs", texts):
-            flow.define(place, name, number, index)
-        for position, name in enumerate(keys.names("inputs", texts)):
-            flow.use(place, name, number, position)
+            self.operators.add(number, place, index, line, self._serialise(keys, texts, line))
+        self._flow.operator(place, number, index, keys.names("inputs", texts), keys.names("outputs", texts))
 
     def _take_value(self, record: NodeRecord, number: int, _: str) -> None:
         place = self._place(record.data.get("parent", ""), record.line)
         index = self._index(record)
-        content = serialised(self.read(self._value_keys, record.data, record.line))
+        content = self._serialise(self._value_keys, record.data, record.line)
         name = String.read(unescape(record.data.get("name", "")))
         if record.data["kind"] == "input":
             self.inputs.add(number, place, index, record.line, content)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 INPUT_RANK = -(1 << 62)
 INITIALIZER_RANK = -(1 << 61)
 
+_NO_NAME = 0  # number of the empty name
+_NODE = 2  # row of a table
 _BLOCK = 1 << 14  # edges that become Python objects at a time
 
 Name = TypeVar("Name", str, bytes)
@@ -43,9 +45,9 @@ class Use(NamedTuple, Generic[Name]):
 class _Flows:
     """All edges as columns of equal length; ``tensor`` is the number of its name."""
 
-    source: NDArray[np.int32]
-    target: NDArray[np.int32]
-    tensor: NDArray[np.int32]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    tensor: NDArray[np.int64]
     input_index: NDArray[np.int64]
     scope: NDArray[np.int64]
 
@@ -55,31 +57,43 @@ class Dataflow(Generic[Name]):
 
     Nodes are known by numbers of at most 31 bits, and so are the places where they stand; which place belongs to
     which body need not be known before the end.
+
+    Args:
+        empty: the empty name, which stands for no tensor.
     """
 
-    def __init__(self) -> None:
-        self._names: dict[Name, int] = {}
-        # Arrays instead of lists of tuples: a graph may have millions of them.
-        self._definitions = _Columns()
-        self._uses = _Columns()
+    def __init__(self, empty: Name) -> None:
+        self._names: dict[Name, int] = {empty: _NO_NAME}
+        # Numbers one after the other, instead of lists of tuples: a graph may have millions of them.
+        self._definitions = array("q")  # of single tensors: place, name, node and rank of each
+        self._uses = array("q")  # of single tensors: place, name, node and input index
+        self._operators = array("q")  # place, node, index, and how many outputs and inputs
+        self._tensors = array("q")  # names of all outputs and inputs of the operators
 
     def define(self, place: int, tensor: Name, node: int, rank: int) -> None:
         """``node`` produces ``tensor``."""
         if tensor:
-            self._definitions.add(place, self._names.setdefault(tensor, len(self._names)), node, rank)
+            self._definitions.extend((place, self._names.setdefault(tensor, len(self._names)), node, rank))
 
     def use(self, place: int, tensor: Name, node: int, input_index: int) -> None:
         """``node`` consumes ``tensor``; an empty name is an input left out."""
         if tensor:
-            self._uses.add(place, self._names.setdefault(tensor, len(self._names)), node, input_index)
+            self._uses.extend((place, self._names.setdefault(tensor, len(self._names)), node, input_index))
+
+    def operator(self, place: int, node: int, index: int, inputs: Sequence[Name], outputs: Sequence[Name]) -> None:
+        """The operator ``node``, at ``index`` of its list, consumes its inputs and produces its outputs."""
+        names = self._names
+        self._tensors.extend([names.setdefault(tensor, len(names)) for tensor in outputs])
+        self._tensors.extend([names.setdefault(tensor, len(names)) for tensor in inputs])
+        self._operators.extend((place, node, index, len(outputs), len(inputs)))
 
     def pairs(self, body_of: Sequence[int], outer: Mapping[int, int]) -> NDArray[np.int64]:
         """Source and target of each edge in one number, ``source << 32 | target``; see `edges`."""
         flows = self._flows(body_of, outer)
-        return flows.source.astype(np.int64) << 32 | flows.target
+        return flows.source << 32 | flows.target
 
     def edges(self, body_of: Sequence[int], outer: Mapping[int, int]) -> Iterator[Use[Name]]:
-        """The edges, in the order of the uses; a tensor that no node produces (an initializer) gives none.
+        """The edges, by the nodes that consume; a tensor that no node produces (an initializer) gives none.
 
         Args:
             body_of: the body of each place.
@@ -99,16 +113,16 @@ class Dataflow(Generic[Name]):
         for inner, body in outer.items():
             around[inner] = body
         count = len(self._names)
-        defined = self._definitions
-        keys = bodies[defined.place()] * count + defined.name()
-        order = np.lexsort((defined.extra(), keys))
+        (place, name, node, rank), (used_in, names, consumers, input_index) = self._tables()
+        keys = bodies[place] * count + name
+        order = np.lexsort((rank, keys))
         keys = keys[order]
         first = np.ones(len(keys), bool)
         first[1:] = keys[1:] != keys[:-1]
-        keys, producers = keys[first], defined.node()[order[first]]
+        keys, producers = keys[first], node[order[first]]
 
-        names, scope = self._uses.name(), bodies[self._uses.place()]
-        source = np.full(len(names), -1, np.int32)
+        scope = bodies[used_in]
+        source = np.full(len(names), -1, np.int64)
         open_uses = np.arange(len(names)) if len(keys) else np.arange(0)
         while len(open_uses):  # those that no body so far defines; one turn for each body around another
             wanted = scope[open_uses] * count + names[open_uses]
@@ -119,35 +133,27 @@ class Dataflow(Generic[Name]):
             scope[open_uses] = around[scope[open_uses]]
             open_uses = open_uses[scope[open_uses] >= 0]
         resolved = np.flatnonzero(source >= 0)
-        uses = self._uses
-        return _Flows(source[resolved], uses.node()[resolved], names[resolved], uses.extra()[resolved], scope[resolved])
+        return _Flows(source[resolved], consumers[resolved], names[resolved], input_index[resolved], scope[resolved])
+
+    def _tables(self) -> tuple[_Table, _Table]:
+        """All definitions and all uses, those of operators included."""
+        # Copies: an array that numpy looks into cannot grow any more.
+        place, node, index, outputs, inputs = np.array(self._operators, np.int64).reshape(-1, 5).T
+        tensors = np.array(self._tensors, np.int64)
+        counts = np.column_stack([outputs, inputs]).ravel()
+        owner = np.repeat(np.arange(len(counts)), counts)  # twice the row of the operator, and 1 for inputs
+        position = np.arange(len(tensors)) - np.repeat(np.cumsum(counts) - counts, counts)
+        named = tensors != _NO_NAME
+        tables = []
+        for kind, single in enumerate((self._definitions, self._uses)):
+            chosen = np.flatnonzero((owner & 1 == kind) & named)
+            row = owner[chosen] >> 1
+            extra = position[chosen] if kind else index[row]
+            of_operators = np.stack([place[row], tensors[chosen], node[row], extra])
+            tables.append(np.concatenate([np.array(single, np.int64).reshape(-1, 4).T, of_operators], axis=1))
+        definitions, uses = tables
+        return definitions, uses[:, np.argsort(uses[_NODE], kind="stable")]
 
 
-class _Columns:
-    """Rows of four numbers."""
-
-    def __init__(self) -> None:
-        self._place = array("i")
-        self._name = array("i")
-        self._node = array("i")
-        self._extra = array("q")
-
-    def add(self, place: int, name: int, node: int, extra: int) -> None:
-        self._place.append(place)
-        self._name.append(name)
-        self._node.append(node)
-        self._extra.append(extra)
-
-    # Copies: an array that numpy looks into cannot grow any more.
-
-    def place(self) -> NDArray[np.int32]:
-        return np.array(self._place, np.int32)
-
-    def name(self) -> NDArray[np.int32]:
-        return np.array(self._name, np.int32)
-
-    def node(self) -> NDArray[np.int32]:
-        return np.array(self._node, np.int32)
-
-    def extra(self) -> NDArray[np.int64]:
-        return np.array(self._extra, np.int64)
+_Table: TypeAlias = "NDArray[np.int64]"
+"""Rows: place, name, node, and rank or input index."""

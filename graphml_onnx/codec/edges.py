@@ -17,7 +17,7 @@ from graphml_onnx.codec.naming import called
 from graphml_onnx.codec.scalars import String
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
     from graphml_onnx.codec.dataflow import Dataflow
     from graphml_onnx.codec.origin import Origin
@@ -44,7 +44,7 @@ class Edges:
         self._names = names
         self._numbers: dict[str, int] = {}  # of every XML id
         self._lines = array("q")  # of every node, by the number of its XML id; 0 where only edges have named it
-        self._source, self._target, self._line = array("i"), array("i"), array("q")
+        self._edges = array("q")  # source, target and line of each
 
     def number_node(self, record: NodeRecord) -> int:
         """The number of a node.
@@ -52,23 +52,31 @@ class Edges:
         Raises:
             GraphMLError: another node has the same XML id.
         """
-        number = self._number(record.node_id)
-        if self._lines[number]:
+        lines = self._lines
+        number = self._numbers.setdefault(record.node_id, len(lines))
+        if number == len(lines):
+            lines.append(record.line)
+        elif lines[number]:
             self._origin.fail(record.line, f"a second node has the id {record.node_id!r}")
-        self._lines[number] = record.line
+        else:
+            lines[number] = record.line
         return number
 
     def take(self, record: EdgeRecord) -> None:
         """Adds an edge."""
-        self._source.append(self._number(record.source))
-        self._target.append(self._number(record.target))
-        self._line.append(record.line)
+        numbers = self._numbers
+        try:
+            self._edges.extend((numbers[record.source], numbers[record.target], record.line))
+        except KeyError:  # the node comes later, or never
+            for end in (record.source, record.target):
+                if numbers.setdefault(end, len(self._lines)) == len(self._lines):
+                    self._lines.append(0)
+            self._edges.extend((numbers[record.source], numbers[record.target], record.line))
 
-    def _number(self, xml_id: str) -> int:
-        number = self._numbers.setdefault(xml_id, len(self._lines))
-        if number == len(self._lines):
-            self._lines.append(0)
-        return number
+    def _all(self) -> Iterator[tuple[int, int, int]]:
+        """Source, target and line of each edge."""
+        numbers = iter(self._edges)
+        return zip(numbers, numbers, numbers, strict=True)
 
     def check_ends(self) -> None:
         """Makes sure that edges end at nodes.
@@ -79,7 +87,7 @@ class Edges:
         if 0 not in self._lines:
             return
         names = list(self._numbers)
-        for source, target, line in zip(self._source, self._target, self._line, strict=True):
+        for source, target, line in self._all():
             for end in (source, target):
                 if not self._lines[end]:
                     self._origin.fail(line, f"the edge names the node {names[end]!r}, which does not exist")
@@ -95,7 +103,8 @@ class Edges:
             GraphMLError: they disagree; with the first disagreements.
         """
         expected = self._flow.pairs(body_of, outer)
-        found = np.array(self._source, np.int64) << 32 | np.array(self._target, np.int64)
+        source, target, _ = np.array(self._edges, np.int64).reshape(-1, 3).T
+        found = source << 32 | target
         if not np.array_equal(np.sort(expected), np.sort(found)):
             self._fail(Counter(expected.tolist()), Counter(found.tolist()), body_of, outer)
 
@@ -105,7 +114,7 @@ class Edges:
         missing, superfluous = wanted - present, present - wanted
         names = self._called({number for pair in missing | superfluous for number in (pair >> 32, pair & _LOW)})
         problems: list[tuple[int, str]] = []
-        for source, target, line in zip(self._source, self._target, self._line, strict=True):
+        for source, target, line in self._all():
             if superfluous[pair := source << 32 | target] > 0:
                 superfluous[pair] -= 1
                 problems.append((line, f"the edge from {names[source]} to {names[target]} stands for no input"))

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
+import onnx
+
 from graphml_onnx.codec.appearance import appearance_of
 from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
 from graphml_onnx.codec.fields import MessageKeys
@@ -22,20 +24,19 @@ from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
 from graphml_onnx.codec.scalars import PayloadBook, String
 from graphml_onnx.codec.types import type_and_shape
-from graphml_onnx.codec.unknown import has_unknown
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.hierarchy import Hierarchy, Module, Operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    import onnx
     from google.protobuf.message import Message
 
     from graphml_onnx.graphml.elements import Appearance, Data, GraphSink, Key
 
 _TAG_KEY = b"winml.hierarchy.tag"
 _TAG_ATTRIBUTE = b"hierarchy_tag"
+_ATTRIBUTE = onnx.NodeProto.ATTRIBUTE_FIELD_NUMBER
 _HIERARCHY_KEYS = {
     _TAG_KEY: "tag",
     b"pkg.torch.onnx.name_scopes": "name_scopes",
@@ -102,6 +103,7 @@ class GraphEncoder:
         book: the payloads.
         about: texts of the model's node that do not come from the message (digests, the store, metadata).
         show_parameters: whether initializers are nodes.
+        has_unknown: whether the message may hold fields that ONNX does not know.
     """
 
     def __init__(
@@ -112,22 +114,23 @@ class GraphEncoder:
         about: Data,
         *,
         show_parameters: bool,
+        has_unknown: bool,
     ) -> None:
         self._model = model
         self._hierarchy = hierarchy
         self._about = about
         self._show_parameters = show_parameters
-        self._json = MessageCodec(book)
+        self._json = MessageCodec(book, has_unknown=has_unknown)
         self._graphs = _GraphsOfOperator()
-        with_graphs = MessageCodec(book, self._graphs)
+        with_graphs = MessageCodec(book, self._graphs, has_unknown=has_unknown)
         self._model_keys = MessageKeys("ModelProto", self._json)
         self._graph_keys = MessageKeys("GraphProto", self._json, frozenset({"initializers"} if show_parameters else ()))
         self._op_keys = MessageKeys("NodeProto", with_graphs)
         self._function_keys = MessageKeys("FunctionProto", self._json)
         self._value_keys = MessageKeys("ValueInfoProto", self._json)
-        self._flow: Dataflow[bytes] = Dataflow()
+        self._flow: Dataflow[str] = Dataflow("")
         self._outer: dict[int, int] = {}
-        self._types: dict[int, dict[bytes, tuple[str, str]]] = {}
+        self._types: dict[int, dict[str, tuple[str, str]]] = {}
         self._next = 0
         self.counts = Counts()
 
@@ -163,14 +166,15 @@ class GraphEncoder:
 
     def _add_used_by_operators(self, nodes: Iterable[onnx.NodeProto], used: set[str]) -> None:
         present = self._op_keys.present
-        seen: set[tuple[int | bool, ...]] = set()
+        seen: set[tuple[int, ...]] = set()
         for node in nodes:
-            fields = (has_unknown(node), *[field.number for field, _ in node.ListFields()])
-            if fields not in seen:
+            fields = tuple([field.number for field, _ in node.ListFields()])
+            if fields not in seen or self._json.has_unknown:
                 seen.add(fields)
                 used |= present(node) | {"parent", "index", "tensor_name", "input_index"}
-            for graph in graphs_of(node):
-                self._add_used(graph, used)
+            if _ATTRIBUTE in fields:
+                for graph in graphs_of(node):
+                    self._add_used(graph, used)
 
     def emit(self, sink: GraphSink, report: Callable[[int], None]) -> None:
         """Sends the whole graph to a sink.
@@ -209,11 +213,11 @@ class GraphEncoder:
         return self._next - 1
 
     def _add_types(self, body: int, graph: onnx.GraphProto) -> None:
-        types: dict[bytes, tuple[str, str]] = {}
+        types: dict[str, tuple[str, str]] = {}
         for values in (graph.value_info, graph.input, graph.output):
             for value in values:
                 if value.HasField("type"):
-                    types[cast("bytes", value.name)] = type_and_shape(value.type)
+                    types[String.text(value.name)] = type_and_shape(value.type)
         self._types[body] = types
 
     def _emit_values(self, kind: str, values: Sequence[onnx.ValueInfoProto], body: int, parent: str | None) -> None:
@@ -225,11 +229,10 @@ class GraphEncoder:
             self._value_keys.write(value, data)
             set_apart(data)
             self._sink.node(f"n{number}", data, look)
-            tensor = cast("bytes", value.name)
             if kind == "input":
-                self._flow.define(body, tensor, number, INPUT_RANK + index)
+                self._flow.define(body, name, number, INPUT_RANK + index)
             else:
-                self._flow.use(body, tensor, number, 0)
+                self._flow.use(body, name, number, 0)
 
     def _emit_main_graph(self, body: int) -> None:
         """Operators and modules in the order in which they first run."""
@@ -308,7 +311,7 @@ class GraphEncoder:
         data = _identity("parameter", f"n{number}", parent, index, look)
         data["tensor"] = self._json.write(cast("Message", tensor))
         self._sink.node(f"n{number}", data, look)
-        self._flow.define(body, cast("bytes", tensor.name), number, INITIALIZER_RANK + index)
+        self._flow.define(body, name, number, INITIALIZER_RANK + index)
 
     def _emit_operator(self, node: onnx.NodeProto, index: int, body: int, parent: str, tag: str | None) -> None:
         number = self._new()
@@ -319,11 +322,8 @@ class GraphEncoder:
             data["hierarchy_tag"] = _escaped(tag)
         self._op_keys.write(node, data)
         set_apart(data)
-        flow = self._flow
-        for output in cast("Iterable[bytes]", node.output):
-            flow.define(body, output, number, index)
-        for position, value in enumerate(cast("Iterable[bytes]", node.input)):
-            flow.use(body, value, number, position)
+        names = self._op_keys.written_names
+        self._flow.operator(body, number, index, names("inputs", data), names("outputs", data))
         self.counts.operators += 1
         self._report(1)
         graphs = self._graphs.take()
@@ -373,7 +373,7 @@ class GraphEncoder:
 
     def _emit_edges(self) -> None:
         for use in self._flow.edges(range(self._next), self._outer):
-            data = {"tensor_name": escape(String.text(use.tensor))}
+            data = {"tensor_name": escape(use.tensor)}
             facts = self._types[use.scope].get(use.tensor)
             if facts is not None:
                 data["tensor_type"], data["tensor_shape"] = facts

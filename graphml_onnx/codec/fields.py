@@ -11,19 +11,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String, list_of
 from graphml_onnx.codec.unknown import UNKNOWN, read_unknown, unknown_json
-from graphml_onnx.graphml.text import escape, json_strings, unescape
+from graphml_onnx.graphml.text import escape, json_strings, plain_strings, unescape
 from graphml_onnx.onnxfile import schema
-from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
+from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, SHORT, delimited, encode_varint, short_starts
 from graphml_onnx.strictjson import Json, JsonError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from google.protobuf.descriptor import FieldDescriptor
     from google.protobuf.message import Message
@@ -162,6 +163,7 @@ class MessageKeys:
             self._by_key[key].is_nodes = True
         self._by_name = {field.name: field for field in self._fields if field.key is None and not field.is_nodes}
         self.keys = frozenset(self._by_key) | {self._catch_all}
+        self._plans: dict[tuple[str, ...], _Plan | None] = {}
 
     def present(self, message: Message) -> set[str]:
         """The keys that `write` would use."""
@@ -170,7 +172,7 @@ class MessageKeys:
             keyed = self._by_number[field.number]
             if not keyed.is_nodes:
                 keys.add(keyed.key or self._catch_all)
-        if unknown_json(message):
+        if self._codec.has_unknown and unknown_json(message):
             keys.add(self._catch_all)
         return keys
 
@@ -186,7 +188,7 @@ class MessageKeys:
                 into[field.key] = field.write(value)
             else:
                 others.append(f'"{field.name}":{field.write(value)}')
-        if unknown := unknown_json(message):
+        if self._codec.has_unknown and (unknown := unknown_json(message)):
             others.append(f'"{UNKNOWN}":{unknown}')
         if others:
             into[self._catch_all] = "{" + ",".join(others) + "}"
@@ -215,6 +217,29 @@ class MessageKeys:
             raise FieldError("is nested too deeply", key) from None
         return fields
 
+    def serialise(self, texts: Mapping[str, str]) -> bytes:
+        """The message that texts say, as protobuf would write it; see `read`."""
+        keys = tuple(texts)
+        try:
+            plan = self._plans[keys]
+        except KeyError:
+            plan = self._plan(keys)
+        if plan is not None:
+            try:
+                return b"".join([read(texts[key]) for key, read in plan])
+            except (ValueError, RecursionError):
+                pass  # below, the error gets its path
+        return serialised(self.read(texts))
+
+    def _plan(self, keys: tuple[str, ...]) -> _Plan | None:
+        """What reads texts with these keys, in the order of the fields; None where there is more to it."""
+        plan = None
+        if self._catch_all not in keys:
+            fields = sorted([self._by_key[key] for key in keys if key in self._by_key], key=attrgetter("number"))
+            plan = [(cast("str", field.key), field.read) for field in fields]
+        _keep(self._plans, keys, plan)
+        return plan
+
     def names(self, key: str, texts: Mapping[str, str]) -> list[bytes]:
         """The names that a field of strings lists, once `read` found nothing wrong with it.
 
@@ -224,6 +249,10 @@ class MessageKeys:
         """
         text = texts.get(key)
         return [] if text is None else self._by_key[key].names(text)
+
+    def written_names(self, key: str, texts: Mapping[str, str]) -> Sequence[str]:
+        """The strings that a field of strings lists, right after `write` wrote ``texts``."""
+        return self._by_key[key].written if key in texts else ()
 
     def _read_others(self, text: str) -> dict[int, bytes]:
         value = parse(text)
@@ -248,6 +277,7 @@ class MessageKeys:
         return fields
 
 
+_Plan: TypeAlias = "list[tuple[str, Callable[[str], bytes]]]"
 _UNKNOWN_FIELDS = 1 << 29  # beyond all numbers: protobuf writes them last
 
 
@@ -268,6 +298,7 @@ class _KeyedField:
         self.key = row.key if row is not None and not self.is_nodes else None
         self._message = message
         self._tag = encode_varint(field.number << 3 | LENGTH_DELIMITED)
+        self._starts = short_starts(self._tag)
         self._write_json, self._read_json = codec.field(field)
         self.write: Callable[[object], str] = self._write_json
         self.read: Callable[[str], bytes] = self._read
@@ -278,9 +309,10 @@ class _KeyedField:
             if field.message_type is not None:
                 self.write, self.read = self._write_lines, self._read_lines
             elif schema.original_field(field).type == field.TYPE_STRING:
-                self.write, self.read = _write_names, self._read_names
+                self.write, self.read = self._write_names, self._read_names
         self._write_item = codec.write
         self._last: tuple[str, list[bytes]] = ("", [])
+        self.written: Sequence[str] = ()  # of a list of strings: those that were written last
         # Most operators have the attributes of many others. What refers to something elsewhere is not remembered.
         self._known_items: dict[bytes, str] = {}
         self._known_texts: dict[str, bytes] = {}
@@ -315,21 +347,33 @@ class _KeyedField:
         return message.SerializeToString()
 
     def _read_text(self, text: str) -> bytes:
-        return delimited(self._tag, String.read(unescape(text)))
+        content = String.read(unescape(text) if text.startswith('"') else text)
+        size = len(content)
+        return self._starts[size] + content if size < SHORT else delimited(self._tag, content)
+
+    def _write_names(self, values: object) -> str:
+        self.written = [value.decode("utf-8", "surrogateescape") for value in cast("list[bytes]", values)]
+        return json_strings(self.written)
 
     def _read_names(self, text: str) -> bytes:
-        tag = self._tag
-        return b"".join([delimited(tag, name) for name in self.names(text)])
+        starts, tag = self._starts, self._tag
+        return b"".join(
+            [starts[size] + name if (size := len(name)) < SHORT else delimited(tag, name) for name in self.names(text)]
+        )
 
     def names(self, text: str) -> list[bytes]:
         """The strings of a field that is a list of them."""
         if self._last[0] is not text:  # asked for twice in a row: for the field, and for the edges
-            names = []
-            for index, item in enumerate(list_of(parse(text))):
-                try:
-                    names.append(String.read(item))
-                except NumberError as error:
-                    raise FieldError(str(error), f"[{index}]") from None
+            items = plain_strings(text) or list_of(parse(text))
+            try:
+                names = String.read_all(items)
+            except NumberError:
+                names = []
+                for index, item in enumerate(items):
+                    try:
+                        names.append(String.read(item))
+                    except NumberError as error:
+                        raise FieldError(str(error), f"[{index}]") from None
             self._last = (text, names)
         return self._last[1]
 
@@ -347,10 +391,6 @@ def _keep(kept: dict[_Key, _Kept], key: _Key, value: _Kept) -> None:
     if len(kept) >= _MAX_KEPT:
         kept.clear()
     kept[key] = value
-
-
-def _write_names(values: object) -> str:
-    return json_strings([String.text(value) for value in cast("list[bytes]", values)])
 
 
 def _write_text(value: object) -> str:

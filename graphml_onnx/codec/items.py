@@ -25,7 +25,7 @@ class Items(Generic[_Content]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._node, self._place, self._index, self._line = array("i"), array("i"), array("i"), array("q")
+        self._rows = array("q")  # node, place, index and line of each
         self._content: list[_Content] = []
 
     def __len__(self) -> int:
@@ -33,15 +33,12 @@ class Items(Generic[_Content]):
 
     def add(self, node: int, place: int, index: int, line: int, content: _Content) -> None:
         """Adds node number ``node``, which stands in line ``line``, at ``index`` of its list."""
-        self._node.append(node)
-        self._place.append(place)
-        self._index.append(index)
-        self._line.append(line)
+        self._rows.extend((node, place, index, line))
         self._content.append(content)
 
     def of_nodes(self, numbers: Set[int]) -> Iterator[tuple[int, _Content]]:
         """The contents of some of the nodes."""
-        for number, content in zip(self._node, self._content, strict=True):
+        for number, content in zip(self._rows[::4], self._content, strict=True):
             if number in numbers:
                 yield number, content
 
@@ -57,14 +54,14 @@ class Items(Generic[_Content]):
         """
         if not self._content:
             return {}
-        index = np.array(self._index)
-        body = np.fromiter(body_of, np.int64, len(body_of))[np.array(self._place)]
+        _, place, index, line = np.array(self._rows, np.int64).reshape(-1, 4).T
+        body = np.fromiter(body_of, np.int64, len(body_of))[place]
         order = np.lexsort((index, body))
         index, body = index[order], body[order]
         same_body = body[1:] == body[:-1]
         twice = np.flatnonzero(same_body & (index[1:] == index[:-1]))
         if len(twice):
-            first, second = (self._line[order[twice[0] + step]] for step in (0, 1))
+            first, second = (int(line[order[twice[0] + step]]) for step in (0, 1))
             problem = f"a second {self.kind} has the index {index[twice[0]]} in this body"
             origin.fail(second, f"{problem}; the first is in {origin.place(first)}")
         starts = [0, *(np.flatnonzero(~same_body) + 1).tolist(), len(order)]

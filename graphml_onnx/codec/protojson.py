@@ -227,9 +227,11 @@ class MessageCodec:
     Args:
         book: the payloads.
         graphs: where graph-valued attributes stand; without it they are part of the JSON.
+        has_unknown: whether messages may hold fields that ONNX does not know; to look for them takes time.
     """
 
-    def __init__(self, book: PayloadBook, graphs: GraphBook | None = None) -> None:
+    def __init__(self, book: PayloadBook, graphs: GraphBook | None = None, *, has_unknown: bool = True) -> None:
+        self.has_unknown = has_unknown
         self._book = book
         self._graphs = graphs
         self._writers: dict[str, Callable[[Message], str]] = {}
@@ -305,7 +307,7 @@ class MessageCodec:
                     parts.append(entry[0] + raw_data.write_of(cast("onnx.TensorProto", message)))
                 else:
                     parts.append(entry[0] + entry[1](value))
-            if unknown := unknown_json(message):
+            if self.has_unknown and (unknown := unknown_json(message)):
                 parts.append(f'"{UNKNOWN}":{unknown}')
             return "{" + ",".join(parts) + "}"
 

@@ -26,11 +26,6 @@ UNKNOWN = "$unknown"
 _MAX_DEPTH = 100  # groups within groups, as in protobuf
 
 
-def has_unknown(message: Message) -> bool:
-    """Whether a message has fields that ONNX does not know."""
-    return len(UnknownFieldSet(message)) > 0
-
-
 def unknown_json(message: Message) -> str:
     """JSON text of the fields of a message that ONNX does not know; empty where it has none."""
     unknown = UnknownFieldSet(message)

@@ -12,9 +12,12 @@ from xml.parsers import expat
 
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
+from graphml_onnx.graphml.lines import DRAWING_PREFIX, find_lines, text_of, values_finder
+from graphml_onnx.graphml.text import from_xml
 from graphml_onnx.graphml.writer import NAMESPACE
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterator, Mapping, Set
     from pathlib import Path
 
@@ -28,6 +31,7 @@ MAX_MARKUP = 1 << 24
 """Bytes of one tag, comment or processing instruction; expat may scan it again with each chunk."""
 
 _CHUNK = 1 << 18
+_DEPTH_OF_LINES = 8  # elements within each other in what is read as lines
 
 
 class Readable(Protocol):
@@ -95,7 +99,15 @@ class _Reader:
         self._names: dict[str, dict[str, str]] = {"node": {}, "edge": {}}  # key id -> attr.name, of the wanted keys
         self._declared: dict[str, set[str]] = {}  # key id -> what it is for
         self._depth = 0
-        self._fed = 0  # bytes
+        self._fed = 0  # bytes that expat was given
+        self._rest = b""  # the last line, until it ends
+        self._graphs: list[int] = []  # depths of the <graph> elements that are open
+        self._in_lines = True  # whether nodes and edges may be read as lines
+        self._in_cdata = False
+        self._has_drawings = False  # whether the root element declares the prefix of yEd
+        self._finders: dict[str, tuple[Callable[[str], list[tuple[str, str]]], Set[str]]] = {}  # by element
+        self._lines = 0  # that expat was not given
+        self._line = 0  # of the element that is read as lines
         self._open: list[NodeRecord | EdgeRecord] = []
         self._done: list[Record] = []
         self._text: list[str] = []  # what was read since the last value began
@@ -112,6 +124,9 @@ class _Reader:
         parser.StartElementHandler = self._on_start
         parser.EndElementHandler = self._on_end
         parser.CharacterDataHandler = self._text.append
+        parser.StartNamespaceDeclHandler = self._on_namespace
+        parser.StartCdataSectionHandler = self._on_cdata
+        parser.EndCdataSectionHandler = self._on_cdata_end
 
     def feed(self, chunk: bytes) -> list[Record]:
         """Parses a chunk (an empty one ends the document) and gives what ended in it."""
@@ -119,31 +134,126 @@ class _Reader:
         if self._fed == 0 and (b"\0" in chunk[:4] or chunk[:2] in (b"\xff\xfe", b"\xfe\xff")):
             # expat would follow a byte order mark, or the pattern of zeros.
             self._fail("is in another encoding than UTF-8", "only UTF-8 is read: convert the file")
-        try:
-            self._parser.Parse(chunk, not chunk)
-        except expat.ExpatError as error:
-            reason = expat.ErrorString(error.code) or "syntax error"
-            raise GraphMLError(
-                f"not well-formed XML: {reason}",
-                file=self._path,
-                place=f"line {error.lineno}",
-                remedy="the file is cut off, damaged, or not GraphML in UTF-8",
-            ) from None
-        self._fed += len(chunk)
-        if self._fed - self._parser.CurrentByteIndex > MAX_MARKUP:
-            self._fail(f"a tag, comment or processing instruction is longer than {MAX_MARKUP:,} bytes")
+        lines, line_end, rest = chunk.rpartition(b"\n")
+        if line_end and self._in_lines:
+            self._read_lines(b"".join((self._rest, lines, line_end)))
+            self._rest = rest
+        else:  # it ends with the chunk that has no end of line
+            self._parse(self._rest + chunk, last=not chunk)
+            self._rest = b""
         if self._key is None:
             self._text.clear()
         elif sum(map(len, self._text)) > MAX_TEXT:
             self._fail(f"the value of {self._key!r} is longer than {MAX_TEXT:,} characters")
         return self._done
 
+    def _parse(self, data: bytes, *, last: bool = False) -> None:
+        try:
+            self._parser.Parse(data, last)
+        except expat.ExpatError as error:
+            reason = expat.ErrorString(error.code) or "syntax error"
+            raise GraphMLError(
+                f"not well-formed XML: {reason}",
+                file=self._path,
+                place=f"line {error.lineno + self._lines}",
+                remedy="the file is cut off, damaged, or not GraphML in UTF-8",
+            ) from None
+        self._fed += len(data)
+        if self._fed - self._parser.CurrentByteIndex > MAX_MARKUP:
+            self._fail(f"a tag, comment or processing instruction is longer than {MAX_MARKUP:,} bytes")
+
+    # Lines as the writer puts them do not need expat.
+
+    def _read_lines(self, data: bytes) -> None:
+        """Parses whole lines."""
+        text = text_of(data)
+        if text is None:
+            self._parse(data)
+            return
+        end, among = 0, False
+        for match in find_lines(text):
+            start = match.start()
+            if not among or start != end:
+                self._parse_text(text[end:start])
+                among = self._is_among_elements()
+            end = match.end()
+            among = among and self._take(match)
+            if not among:
+                self._parse_text(text[start:end])
+        self._parse_text(text[end:])
+
+    def _parse_text(self, text: str) -> None:
+        if text:
+            self._parse(text.encode())
+
+    def _is_among_elements(self) -> bool:
+        """Whether expat stands between two elements within a ``<graph>``, and has read all that it was given."""
+        self._line = self._current_line()
+        return (
+            bool(self._graphs)
+            and self._graphs[-1] == self._depth < MAX_DEPTH - _DEPTH_OF_LINES
+            and self._in_lines
+            and not self._in_cdata
+            and self._parser.CurrentByteIndex == self._fed
+        )
+
+    def _take(self, match: re.Match[str]) -> bool:
+        """Takes a node or an edge; False where expat has to, because something about it is unusual."""
+        node_id, values, drawing, source, target, edge_values, arrow = match.groups()
+        if not self._has_drawings and (drawing is not None or arrow is not None):
+            return False
+        if node_id is not None:
+            data = self._values("node", values)
+            if data is None:
+                return False
+            self._done.append(NodeRecord(node_id, data, self._line))
+        else:
+            data = self._values("edge", edge_values) if self._wanted["edge"] else {}
+            if data is None:
+                return False
+            self._done.append(EdgeRecord(source, target, data, self._line))
+        lines = match.string.count("\n", match.start(), match.end())
+        self._line += lines
+        self._lines += lines
+        return True
+
+    def _values(self, element: str, text: str) -> dict[str, str] | None:
+        find, wanted = self._finders.get(element) or self._finder(element)
+        found = find(text)
+        data = dict(found)
+        if len(data) != len(found) or not data.keys() <= wanted:
+            return None
+        return data if "&" not in text else {name: from_xml(value) for name, value in data.items()}
+
+    def _finder(self, element: str) -> tuple[Callable[[str], list[tuple[str, str]]], Set[str]]:
+        """What finds the wanted values of an element, and the ids of their keys, which are their names too."""
+        names = self._names[element]
+        wanted = {key for key, name in names.items() if key == name and name not in self._streams}
+        finder = values_finder(key for key in self._declared if key not in names), wanted
+        self._finders[element] = finder
+        return finder
+
+    def _current_line(self) -> int:
+        return self._parser.CurrentLineNumber + self._lines
+
     def _fail(self, message: str, remedy: str | None = None) -> Never:
-        raise GraphMLError(message, file=self._path, place=f"line {self._parser.CurrentLineNumber}", remedy=remedy)
+        raise GraphMLError(message, file=self._path, place=f"line {self._current_line()}", remedy=remedy)
 
     def _on_declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.lower() not in ("utf-8", "utf8", "us-ascii", "ascii"):
             self._fail(f"declares the encoding {encoding}", "only UTF-8 is read: convert the file")
+
+    def _on_namespace(self, prefix: str | None, name: str) -> None:
+        if self._depth > 0 or (prefix is None and name != NAMESPACE):
+            self._in_lines = False  # an element without a prefix may be none of GraphML's
+        elif prefix == DRAWING_PREFIX:
+            self._has_drawings = True
+
+    def _on_cdata(self) -> None:
+        self._in_cdata = True
+
+    def _on_cdata_end(self) -> None:
+        self._in_cdata = False
 
     def _on_doctype(self, *_: object) -> None:
         self._fail("has a DOCTYPE, which can define entities", "remove the DOCTYPE: GraphML has no need of one")
@@ -189,21 +299,23 @@ class _Reader:
             self._fail(f"a value contains the element <{kind}>")
         if kind == "node":
             node_id = self._attribute(kind, attributes, "id")
-            self._open.append(NodeRecord(node_id, {}, self._parser.CurrentLineNumber))
+            self._open.append(NodeRecord(node_id, {}, self._current_line()))
         elif kind == "edge":
             if len(attributes) == 4 and attributes[0] == "source" and attributes[2] == "target":
                 source, target = attributes[1], attributes[3]
             else:
                 source, target = (self._attribute(kind, attributes, name) for name in ("source", "target"))
-            self._open.append(EdgeRecord(source, target, {}, self._parser.CurrentLineNumber))
+            self._open.append(EdgeRecord(source, target, {}, self._current_line()))
             if not self._wanted["edge"]:
                 self._pass_over_edge()
         elif kind == "key":
             self._start_key(attributes)
-        elif kind == "graph" and not self._declared and not self._bare:
-            # So does cytoscape.js save: ids of keys are names, and nesting stands for the value that says it.
-            self._bare = True
-            self._names = {element: {name: name for name in wanted} for element, wanted in self._wanted.items()}
+        elif kind == "graph":
+            self._graphs.append(self._depth)
+            if not self._declared and not self._bare:
+                # So does cytoscape.js save: ids of keys are names, and nesting stands for the value that says it.
+                self._bare = True
+                self._names = {element: {name: name for name in wanted} for element, wanted in self._wanted.items()}
         elif kind == "default" and self._key_element is not None:
             self._key = self._key_element
             self._text.clear()
@@ -230,6 +342,7 @@ class _Reader:
         if scopes and (scope in (*scopes, "all") or "all" in scopes):
             self._fail(f"the key {key!r} is declared twice")
         scopes.add(scope)
+        self._finders.clear()
         for element, wanted in self._wanted.items():
             if name is not None and name in wanted and scope in (element, "all"):
                 self._names[element][key] = name
@@ -271,6 +384,8 @@ class _Reader:
                 if around is not None:
                     record.data.setdefault(self._nesting.around, around)
             self._done.append(record)
+        elif kind == "graph":
+            self._graphs.pop()
         elif kind == "key":
             self._key_element = None
 

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING
 from graphml_onnx.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 # What XML 1.0 cannot hold (most control characters, surrogates, U+FFFE, U+FFFF), what parsers turn into something
 # else (CR), and what editors and tools may (C1 controls, line and paragraph separators, byte order marks).
 _FRAGILE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff"
 _fragile = re.compile(f"[{_FRAGILE}]")
-# A plain value starts and ends with neither white space, nor a quotation mark, and holds nothing fragile.
-_needs_literal = re.compile(rf'^(?:["\s]|$)|\s\Z|[{_FRAGILE}]')
+
+
+def _has_fragile(text: str) -> bool:
+    # Most texts are printable ASCII, which to see is faster than a search.
+    return not (text.isascii() and text.isprintable()) and _fragile.search(text) is not None
 
 
 def json_string(text: str) -> str:
@@ -28,21 +31,36 @@ def json_string(text: str) -> str:
     return json_text(_json_string(text))
 
 
-def json_strings(texts: Iterable[str]) -> str:
+def json_strings(texts: Sequence[str]) -> str:
     """A JSON list of strings in which nothing is fragile."""
+    joined = '","'.join(texts)
+    # What is printable and has neither quotation marks nor backslashes, JSON takes as it is.
+    if joined.isprintable() and "\\" not in joined and joined.count('"') == 2 * len(texts) - 2:
+        return json_text(f'["{joined}"]')
     return json_text(f"[{','.join(map(_json_string, texts))}]")
+
+
+def plain_strings(text: str) -> list[str] | None:
+    """The inverse of `json_strings` for the usual case, in which nothing is escaped; None in every other."""
+    if text.startswith('["') and text.endswith('"]') and text.isprintable() and "\\" not in text:
+        strings = text[2:-2].split('","')
+        if text.count('"') == 2 * len(strings):
+            return strings
+    return None
 
 
 def json_text(text: str) -> str:
     """JSON in which nothing is fragile, given JSON: outside string literals, no such character can stand."""
-    if _fragile.search(text):
+    if _has_fragile(text):
         return _fragile.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return text
 
 
 def escape(text: str) -> str:
     """Writes a string as the text of a ``<data>`` element: as itself, or as a JSON string literal where it must be."""
-    return json_string(text) if _needs_literal.search(text) else text
+    # A plain value starts and ends with neither white space, nor a quotation mark, and holds nothing fragile.
+    is_plain = text != "" and text[0] != '"' and text == text.strip() and not _has_fragile(text)
+    return text if is_plain else json_string(text)
 
 
 def unescape(text: str) -> str:
@@ -64,6 +82,18 @@ def in_xml(text: str) -> str:
     # Most values have none of them, and looking is faster than replacing.
     # (html's function is that of XML; xml.sax.saxutils would load urllib and ssl with its own.)
     return html.escape(text, quote=False) if has_markup(text) else text
+
+
+def from_xml(text: str) -> str:
+    """The inverse of `in_xml`, for what `TEXT_IN_XML` matches."""
+    if "&" in text:
+        text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return text
+
+
+_NO_MARKUP = r"[^<>&\x00-\x08\x0b-\x1f]*+"
+TEXT_IN_XML = f"{_NO_MARKUP}(?:&(?:lt|gt|amp);{_NO_MARKUP})*+"
+"""Matches whatever `in_xml` gives, given no control characters: no markup, but the references that stand for it."""
 
 
 def has_markup(text: str) -> bool:

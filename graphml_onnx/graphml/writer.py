@@ -6,12 +6,14 @@ a change could not see what it was.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from graphml_onnx.graphml import yed
 from graphml_onnx.graphml.text import has_markup, in_xml
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graphml_onnx.graphml.elements import Appearance, Data, Keys
     from graphml_onnx.results import Layout
 
@@ -92,7 +94,7 @@ class GraphMLWriter:
     def edge(self, source: str, target: str, data: Data) -> None:
         """An edge; it stands in the root graph."""
         prefixes = self._edge_data
-        values = "".join([f"{prefixes[key]}{text}</data>" for key, text in _texts_in_xml(data).items()])
+        values = "".join([f"{prefixes[key]}{text}</data>" for key, text in _in_xml(data).items()])
         # The space: Neo4j's importer (APOC) passes over whatever comes first in an edge.
         self._put(f'<edge source="{source}" target="{target}"> {values}{self._edge_end}')
 
@@ -103,18 +105,19 @@ class GraphMLWriter:
 
     def _put_node(self, opening: str, data: Data, closing: str) -> None:
         prefixes = self._node_data
-        parts = [self._opening, opening]
-        self._opening = ""
-        for key, value in _texts_in_xml(data).items():
-            if isinstance(value, str):
-                parts.append(f"{prefixes[key]}{value}</data>\n")
-            else:  # too large for memory
-                self._put("".join(parts) + prefixes[key])
-                for piece in value:
+        try:
+            values = "".join([f"{prefixes[key]}{text}</data>\n" for key, text in _in_xml(data).items()])
+        except TypeError:  # a value too large for memory
+            self._put(self._opening + opening)
+            for key, value in data.items():
+                self._put(prefixes[key])
+                for piece in [value] if isinstance(value, str) else value:
                     self._put(in_xml(piece))
-                parts = ["</data>\n"]
-        parts.append(closing)
-        self._put("".join(parts))
+                self._put("</data>\n")
+            self._put(closing)
+        else:
+            self._put(f"{self._opening}{opening}{values}{closing}")
+        self._opening = ""
 
     def _put(self, text: str) -> None:
         self._parts.append(text)
@@ -128,9 +131,10 @@ class GraphMLWriter:
         self._size = 0
 
 
-def _texts_in_xml(data: Data) -> Data:
-    """The same values with their markup escaped, except those that are too large for memory."""
+def _in_xml(data: Data) -> Mapping[str, str]:
+    """The same values with their markup escaped; raises TypeError where one is no string."""
+    texts = cast("Mapping[str, str]", data)
     # To look once into all of them takes less time than to look into each, and most have no markup.
-    if not has_markup("".join([value for value in data.values() if isinstance(value, str)])):
-        return data
-    return {key: in_xml(value) if isinstance(value, str) else value for key, value in data.items()}
+    if not has_markup("".join(texts.values())):
+        return texts
+    return {key: in_xml(text) for key, text in texts.items()}

@@ -7,9 +7,10 @@ open group around what it holds (yFiles for Java, developer's guide, "Node Reali
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from graphml_onnx.graphml.text import escape, in_xml
+from graphml_onnx.graphml.text import TEXT_IN_XML, escape, in_xml
 
 if TYPE_CHECKING:
     from graphml_onnx.graphml.elements import Appearance
@@ -32,11 +33,22 @@ GROUP_MARK = ' yfiles.foldertype="group"'
 """The attribute of a node that is a group, and open."""
 
 # In pixels:
-_NODE_HEIGHT = 30
 _GROUP_HEIGHT = 50  # when it is closed
 _GAP = 20  # below a node
 _HEADER = 40  # of a group, with its label
 _INSET = 20  # between a group and what it holds
+_NODE_HEIGHT = 30
+
+_POSITION = 'x="{x}" y="{y}"'
+_NODE = (
+    f'  <data key="{_NODES}"><y:ShapeNode><y:Geometry height="{_NODE_HEIGHT}" width="{{width}}" {_POSITION}/>'
+    '<y:Fill color="{fill}"/><y:NodeLabel>{label}</y:NodeLabel><y:Shape type="{shape}"/></y:ShapeNode></data>\n'
+)
+_NUMBER, _WORD = "-?[0-9]++", "[#0-9A-Za-z]++"
+_FIELDS = {"width": _NUMBER, "x": _NUMBER, "y": _NUMBER, "fill": _WORD, "label": TEXT_IN_XML, "shape": _WORD}
+
+NODE_PATTERN = re.sub(r"\\{(\w+)\\}", lambda field: _FIELDS[field[1]], re.escape(_NODE))
+"""Matches the drawing of any node without children, as `Drawing.node` gives it."""
 
 
 class Drawing:
@@ -87,12 +99,8 @@ def _width(look: Appearance) -> int:
 
 def _node(look: Appearance) -> tuple[str, str]:
     """What stands before and after the position."""
-    before = f'  <data key="{_NODES}"><y:ShapeNode><y:Geometry height="{_NODE_HEIGHT}" width="{_width(look)}" '
-    after = (
-        f'/><y:Fill color="{look.fill}"/><y:NodeLabel>{_label(look)}</y:NodeLabel><y:Shape type="{look.shape}"/>'
-        "</y:ShapeNode></data>\n"
-    )
-    return before, after
+    before, after = _NODE.split(_POSITION)
+    return before.format(width=_width(look)), after.format(fill=look.fill, label=_label(look), shape=look.shape)
 
 
 def _group(look: Appearance) -> tuple[str, str, str]:

@@ -5,6 +5,12 @@ Source: protobuf's "Encoding" guide (https://protobuf.dev/programming-guides/enc
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 VARINT, FIXED64, LENGTH_DELIMITED, START_GROUP, END_GROUP, FIXED32 = range(6)
 MAX_VARINT_BYTES = 10
 
@@ -41,7 +47,10 @@ def encode_varint(value: int, extra: int = 0) -> bytes:
     return bytes(encoded)
 
 
-_SHORT = [bytes([size]) for size in range(0x80)]
+SHORT = 0x80
+"""Contents of fewer bytes have a length of one byte."""
+
+_SHORT_LENGTHS = [bytes([size]) for size in range(SHORT)]
 
 
 def delimited(tag: bytes, content: bytes) -> bytes:
@@ -52,7 +61,13 @@ def delimited(tag: bytes, content: bytes) -> bytes:
         content: a string, bytes, or a serialised message.
     """
     size = len(content)
-    return tag + (_SHORT[size] if size < 0x80 else encode_varint(size)) + content
+    return tag + (_SHORT_LENGTHS[size] if size < SHORT else encode_varint(size)) + content
+
+
+@cache
+def short_starts(tag: bytes) -> Sequence[bytes]:
+    """What stands before the content of a field, by the size of the content, where that is less than `SHORT`."""
+    return [tag + length for length in _SHORT_LENGTHS]
 
 
 def decode_varint(data: bytes, position: int) -> tuple[int, int]:

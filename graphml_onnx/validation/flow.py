@@ -52,7 +52,7 @@ def check_flow(content: Content, structure: Structure, findings: Findings) -> No
 
 
 def _uses(content: Content, structure: Structure) -> Iterable[Use[str]]:
-    flow: Dataflow[str] = Dataflow()
+    flow: Dataflow[str] = Dataflow("")
     for node, body in zip(content.nodes, structure.body_of, strict=True):
         rank = node.index or 0
         if node.kind == "op":

@@ -1,0 +1,168 @@
+"""Nodes and edges that are read as lines give what expat gives, whatever stands around and within them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphml_onnx import GraphMLError
+from graphml_onnx.graphml.elements import Appearance, Key
+from graphml_onnx.graphml.reader import MAX_DEPTH, Nesting, read_graphml
+from graphml_onnx.graphml.writer import GraphMLWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphml_onnx import Layout
+    from graphml_onnx.graphml.elements import Record
+
+KEYS = [Key(name, "node") for name in ("name", "other", "label", "store")] + [Key("tensor", "edge")]
+
+
+class Pieces:
+    """A file that gives a few bytes at a time."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._file, self._size = io.BytesIO(data), size
+
+    def read(self, size: int, /) -> bytes:
+        return self._file.read(min(size, self._size))
+
+
+def read(data: bytes, size: int, edge_keys: Sequence[str]) -> tuple[list[Record], list[str]] | tuple[str, str | None]:
+    """The records and the streamed text, or the error and its place."""
+    streamed: list[str] = []
+    try:
+        records = read_graphml(
+            Pieces(data, size),
+            Path("a.graphml"),
+            {"name", "other"},
+            {"store": streamed.append},
+            frozenset(edge_keys),
+            Nesting("name", "other"),
+        )
+        return list(records), ["".join(streamed)]
+    except GraphMLError as error:
+        return error.message, error.place
+
+
+def by_expat_alone(data: bytes, edge_keys: Sequence[str]) -> object:
+    with mock.patch("graphml_onnx.graphml.reader.find_lines", return_value=()):
+        return read(data, 1 << 20, edge_keys)
+
+
+def assert_same(data: bytes, size: int = 1 << 20, edge_keys: Sequence[str] = ()) -> None:
+    assert read(data, size, edge_keys) == by_expat_alone(data, edge_keys)
+
+
+def document(layout: Layout, texts: Sequence[str] = ("x", "a < b & c", '["a",\n"b"]')) -> bytes:
+    file = io.BytesIO()
+    writer = GraphMLWriter(file, KEYS, layout)
+    look = Appearance("label & more", "#ffffff", "ellipse")
+    writer.open_group("g", {"name": "group"}, look)
+    for number, text in enumerate(texts):
+        writer.node(f"n{number}", {"name": text, "label": "l", "other": "o"}, look)
+    writer.close_group()
+    writer.node("last", {"name": "n", "store": "c3RvcmU="}, look)
+    writer.edge("n0", "last", {"tensor": "t > u"})
+    writer.edge("n1", "n0", {})
+    writer.close()
+    return file.getvalue()
+
+
+LAYOUTS: tuple[Layout, ...] = ("nested", "flat", "plain")
+
+# What may stand anywhere, or nowhere.
+SNIPPETS = [
+    "<!--", "-->", "<![CDATA[", "]]>", "<?p ", "?>", "&amp;", "&lt;", "&#65;", "&#13;", "&nbsp;", "&", "<", ">", '"',
+    "\r", "\r\n", "\n", "\t", " ", "\0", "\x01", "\x0b", "\x7f", "\x85", "\u2028", "\ufeff", "\ufffe", "\uffff", "é",
+    '<node id="z">\n  <data key="name">z</data>\n</node>\n', '<edge source="n0" target="n1"> </edge>\n',
+    "<graph>\n", "</graph>\n", "<node>", "</node>\n", "</edge>\n", '<node id="n0">', "<data>", "</data>",
+    '  <data key="name">again</data>\n', '  <data key="none">v</data>\n', '  <data key="label"> </data>\n',
+    '  <data key="name">&lt;</data>\n', '<data key="tensor">x</data>', '<x:n xmlns:x="urn:x">', "</x:n>",
+    '<graph xmlns="urn:other">\n', '<x:graph xmlns:x="http://graphml.graphdrawing.org/xmlns" xmlns="">\n', "</x:graph>",
+    '<y:ShapeNode/>', ' xmlns:y="urn:y"', ' a="b"', "<!DOCTYPE graphml>",
+    '<key id="late" for="node" attr.name="late"/>', '<key id="name" for="edge" attr.name="tensor"/>',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("edge_keys", [(), ("tensor",)])
+def test_what_the_writer_writes_is_read_without_expat(layout: Layout, edge_keys: Sequence[str]) -> None:
+    data = document(layout)
+    with mock.patch("graphml_onnx.graphml.reader._Reader._start_value") as start:
+        read(data, 1 << 20, edge_keys)
+    keys = {call.args[0] for call in start.call_args_list}
+    assert "other" not in keys
+    assert "tensor" not in keys
+    assert_same(data, edge_keys=edge_keys)
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_each_snippet_at_many_places(snippet: str) -> None:
+    data, inserted = document("nested", ("x",)), snippet.encode()
+    ends = [place for place in range(len(data)) if data[place - 1 : place] in (b">", b"\n")]
+    for place in {*ends, *range(data.index(b"<graph id"), len(data), 11)}:
+        assert_same(data[:place] + inserted + data[place:])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_bytes_changed_or_left_out(layout: Layout) -> None:
+    data = document(layout, ("x",))
+    for place in range(data.index(b"<graph id"), len(data), 3):
+        assert_same(data[:place] + data[place + 1 :])
+        assert_same(data[:place] + bytes([data[place] ^ 0x80]) + data[place + 1 :])
+        assert_same(data[:place])
+
+
+@given(
+    st.sampled_from(LAYOUTS),
+    st.lists(st.text(min_size=1), min_size=1),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.1), st.sampled_from(SNIPPETS)), max_size=4),
+    st.integers(1, 300),
+    st.sampled_from([(), ("tensor",)]),
+)
+def test_documents_that_were_changed_somewhere(
+    layout: Layout, texts: list[str], changes: list[tuple[float, float, str]], size: int, edge_keys: Sequence[str]
+) -> None:
+    text = document(layout, [text.encode("utf-8", "replace").decode() for text in texts]).decode()
+    for where, length, snippet in changes:
+        start = int(where * len(text))
+        text = text[:start] + snippet + text[start + int(length * 50) :]
+    assert_same(text.encode(), size, edge_keys)
+
+
+def test_a_prefix_that_is_not_declared() -> None:
+    data = document("nested").replace(b' xmlns:y="http://www.yworks.com/xml/graphml"', b"")
+    assert "unbound prefix" in read(data, 1 << 20, ())[0]
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH // 2 - 2, MAX_DEPTH // 2 - 1, MAX_DEPTH // 2])
+def test_lines_at_the_greatest_depth(levels: int) -> None:
+    data = document("plain")
+    start = data.index(b'<node id="g">')
+    opening = b"".join(b'<node id="o%d"><graph>\n' % level for level in range(levels))
+    end = data.index(b"</graph>\n</graphml>")
+    assert_same(data[:start] + opening + data[start:end] + b"</graph></node>" * levels + data[end:])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.replace(b"\n", b"\r\n"),
+        lambda data: b"\xef\xbb\xbf" + data,
+        lambda data: data.replace(b'id="name" for="node" attr.name="name"', b'id="d0" for="node" attr.name="name"'),
+        lambda data: data.replace(b'attr.name="other"', b'attr.name="name"'),
+        lambda data: b"\n".join(line for line in data.split(b"\n") if b"<key " not in line),
+        lambda data: data.replace(b"graphdrawing.org/xmlns", b"example.org"),
+    ],
+)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_documents_that_another_tool_changed_everywhere(layout: Layout, change: Callable[[bytes], bytes]) -> None:
+    assert_same(change(document(layout)))
