@@ -24,20 +24,18 @@ _NODE = rf"<node id={_ID}>\n((?:  {_VALUE}\n)++)({yed.NODE_PATTERN})?+</node>\n"
 _EDGE = rf"<edge source={_ID} target={_ID}> ((?:{_VALUE})*+)({re.escape(yed.EDGE)})?+</edge>\n"
 _find = re.compile(f"{_NODE}|{_EDGE}").finditer
 
-_NO_CHARACTERS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")  # U+FFFE and U+FFFF, which XML cannot hold
-
 DRAWING_PREFIX = "y"
 """The prefix of the elements of yEd."""
 
 
 def text_of(lines: bytes) -> str | None:
     """The lines as text; None where they are not UTF-8, or hold a character that XML cannot hold (XML 1.0, 2.2)."""
-    if any(bad in lines for bad in _NO_CHARACTERS):
-        return None
     try:
-        return lines.decode()
+        text = lines.decode()
     except UnicodeDecodeError:
         return None
+    # Control characters, which XML cannot hold either, no pattern matches.
+    return None if not text.isascii() and ("\ufffe" in text or "\uffff" in text) else text
 
 
 def find_lines(text: str) -> Iterator[re.Match[str]]:

@@ -107,7 +107,6 @@ class _Reader:
         self._has_drawings = False  # whether the root element declares the prefix of yEd
         self._finders: dict[str, tuple[Callable[[str], list[tuple[str, str]]], Set[str]]] = {}  # by element
         self._lines = 0  # that expat was not given
-        self._line = 0  # of the element that is read as lines
         self._open: list[NodeRecord | EdgeRecord] = []
         self._done: list[Record] = []
         self._text: list[str] = []  # what was read since the last value began
@@ -170,16 +169,22 @@ class _Reader:
         if text is None:
             self._parse(data)
             return
-        end, among = 0, False
+        end, among, line = 0, False, 0  # how far the text was read, whether lines may go on there, and its number
         for match in find_lines(text):
-            start = match.start()
+            start, stop = match.span()
             if not among or start != end:
                 self._parse_text(text[end:start])
-                among = self._is_among_elements()
-            end = match.end()
-            among = among and self._take(match)
-            if not among:
-                self._parse_text(text[start:end])
+                among, line = self._is_among_elements(), self._current_line()
+            record = self._record(match, line) if among else None
+            if record is None:
+                among = False
+                self._parse_text(text[start:stop])
+            else:
+                self._done.append(record)
+                lines = text.count("\n", start, stop)
+                line += lines
+                self._lines += lines
+            end = stop
         self._parse_text(text[end:])
 
     def _parse_text(self, text: str) -> None:
@@ -188,7 +193,6 @@ class _Reader:
 
     def _is_among_elements(self) -> bool:
         """Whether expat stands between two elements within a ``<graph>``, and has read all that it was given."""
-        self._line = self._current_line()
         return (
             bool(self._graphs)
             and self._graphs[-1] == self._depth < MAX_DEPTH - _DEPTH_OF_LINES
@@ -197,25 +201,16 @@ class _Reader:
             and self._parser.CurrentByteIndex == self._fed
         )
 
-    def _take(self, match: re.Match[str]) -> bool:
-        """Takes a node or an edge; False where expat has to, because something about it is unusual."""
+    def _record(self, match: re.Match[str], line: int) -> Record | None:
+        """A node or an edge; None where expat has to read it, because something about it is unusual."""
         node_id, values, drawing, source, target, edge_values, arrow = match.groups()
         if not self._has_drawings and (drawing is not None or arrow is not None):
-            return False
+            return None
         if node_id is not None:
             data = self._values("node", values)
-            if data is None:
-                return False
-            self._done.append(NodeRecord(node_id, data, self._line))
-        else:
-            data = self._values("edge", edge_values) if self._wanted["edge"] else {}
-            if data is None:
-                return False
-            self._done.append(EdgeRecord(source, target, data, self._line))
-        lines = match.string.count("\n", match.start(), match.end())
-        self._line += lines
-        self._lines += lines
-        return True
+            return None if data is None else NodeRecord(node_id, data, line)
+        data = self._values("edge", edge_values) if self._wanted["edge"] else {}
+        return None if data is None else EdgeRecord(source, target, data, line)
 
     def _values(self, element: str, text: str) -> dict[str, str] | None:
         find, wanted = self._finders.get(element) or self._finder(element)
