@@ -76,7 +76,7 @@ class _Rewiring:
         self._scopes = scopes
         self._fail, self._place = origin.fail, origin.place
         self._nodes = {record.node_id: record for record in records if isinstance(record, NodeRecord)}
-        self._produced = {xml_id: _produced(node) for xml_id, node in self._nodes.items()}
+        self._produced = {xml_id: produced_by(node) for xml_id, node in self._nodes.items()}
         self._producers = self._find_producers()
         self._incoming: dict[str, list[_Edge]] = {}
         for record in records:
@@ -141,7 +141,7 @@ class _Rewiring:
     def _node(self, node: NodeRecord) -> NodeRecord:
         kind = node.data.get("kind")
         if kind == "op":
-            old = _names(node.data, "inputs")
+            old = consumed_by(node)
             new = self._inputs(node, old)
             return node if new == old else _with(node, "inputs", f"[{','.join(map(String.write, new))}]")
         if kind == "output":
@@ -252,8 +252,13 @@ _RANKS = {"input": INPUT_RANK, "parameter": INITIALIZER_RANK, "op": 0}
 _NOTHING: Mapping[bytes, str] = {}
 
 
-def _produced(node: NodeRecord) -> tuple[bytes, ...]:
-    """The names of the tensors that a node produces."""
+def consumed_by(node: NodeRecord) -> list[bytes]:
+    """The names of the inputs of an operator; raises JsonError or NumberError where they cannot be read."""
+    return _names(node.data, "inputs")
+
+
+def produced_by(node: NodeRecord) -> tuple[bytes, ...]:
+    """The names of the tensors that a node produces; raises JsonError or NumberError where they cannot be read."""
     kind = node.data.get("kind")
     if kind == "op":
         names: Iterable[bytes] = _names(node.data, "outputs")

@@ -48,7 +48,8 @@ def from_networkx(
     External data of the model stay where they are: load them with ``onnx.load_external_data_for_model``.
 
     Args:
-        graph: a ``DiGraph`` or ``MultiDiGraph``; not changed.
+        graph: a ``MultiDiGraph``, or a ``DiGraph``, in which one edge stands for all tensors that flow from one node to
+            another; not changed.
         trust: which side to believe where edges and the operators' ``inputs`` disagree: ``nodes`` or ``edges``.
             Without it, a graph in which they disagree is refused.
         parameter_folder: where the file of large weights lies; by default where it was when the graph was made.
@@ -62,6 +63,9 @@ def from_networkx(
     if not graph.is_directed():
         raise UsageError("the graph is undirected", remedy="read it as a DiGraph or MultiDiGraph")
     reader = GraphReader(graph)
+    if not reader.model and any("kind" in data for data in graph.nodes.values()):
+        remedy = "keep that node when you take a part of a graph: it says what holds for the whole model"
+        raise GraphMLError("no node has the kind 'model'", remedy=remedy)
     with ExitStack() as stack:
         model = load_records(reader.records(), Origin(None, reader.place), trust, lambda: _embedded(reader.model))
         folder = parameter_folder or reader.model.get(FOLDER_ATTRIBUTE) or "."

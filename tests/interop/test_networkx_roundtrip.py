@@ -143,6 +143,37 @@ def test_what_computations_leave_in_a_graph_is_passed_over(bert: nx.MultiDiGraph
     assert from_networkx(bert) == expected
 
 
+@pytest.mark.parametrize("trust", TRUSTS)
+def test_one_edge_of_a_simple_graph_is_all_that_flows_between_two_nodes(trust: Trust | None) -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        several (float[2] x) => (float[5] y) {
+            [split] a, b = Split (x)
+            [twice] c = Mul (x, x)
+            [joined] y = Concat <axis = 0> (a, b, a, c, b)
+        }"""
+    )
+    graph = nx.DiGraph(to_networkx(model))
+    assert graph.number_of_edges() == 5
+    assert from_networkx(graph, trust=trust) == model
+    assert from_networkx(read(written(nx.DiGraph(as_text(to_networkx(model))))), trust=trust) == model
+
+
+def test_an_edge_of_a_simple_graph_can_go() -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        twice (float[2] x) => (float[2] y) {
+            r = Relu (x)
+            y = Mul (x, x)
+        }"""
+    )
+    graph = nx.DiGraph(to_networkx(model))
+    relu, mul = (node for node, data in graph.nodes(data=True) if data["kind"] == "op")
+    graph.remove_edge(*next(iter(graph.in_edges(mul))))
+    graph.add_edge(relu, mul)
+    assert list(from_networkx(graph, trust="edges").graph.node[1].input) == ["r"]
+
+
 def test_values_are_those_of_python() -> None:
     path = FIXTURES / "htp/winml-resnet-mini-torchscript/model.onnx"
     graph = to_networkx(path, metadata=path.with_name("model_htp_metadata.json"))
@@ -261,6 +292,14 @@ def test_graphs_that_are_none_of_ours_are_refused() -> None:
         from_networkx(nx.MultiDiGraph())
     with pytest.raises(GraphMLError, match="no kind"):
         from_networkx(nx.path_graph(3, nx.DiGraph))
+
+
+def test_a_part_without_the_model_says_what_to_keep(bert: nx.MultiDiGraph[str]) -> None:
+    part = bert.subgraph([node for node, data in bert.nodes(data=True) if data["kind"] == "op"])
+    with pytest.raises(GraphMLError, match="no node has the kind 'model'") as caught:
+        from_networkx(part)
+    assert caught.value.remedy is not None
+    assert "keep that node" in caught.value.remedy
 
 
 def test_two_models_in_one_graph_are_refused(bert: nx.MultiDiGraph[str]) -> None:
