@@ -102,8 +102,9 @@ class Hierarchy:
                 exporter folded: ``/encoder/layer.0/Constant_output_0``.
 
         Returns:
-            Index of the module whose scope is the longest dotted prefix of the name; the root module, whose
-            scope is empty, has every name in it. -1 if there is none.
+            Index of the module whose scope is the longest dotted prefix of the name; -1 if there is none. That a
+            name tells of no module, as ``onnx::Conv_59`` does, does not make it one of the root module.
         """
         modules = around(parameter_name)
-        return self._scopes.deepest(parts_of(parameter_name) if modules is None else name_scope(modules))
+        owner = self._scopes.deepest(parts_of(parameter_name) if modules is None else name_scope(modules))
+        return owner if owner != NOWHERE and self.modules[owner].scope else NOWHERE

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from htp_samples import metadata, module, sample
+from htp_samples import FOLDER, metadata, module, sample
 
+from graphml_onnx import to_networkx
 from graphml_onnx.hierarchy import Operator, build_hierarchy
 
 TREE = metadata(
@@ -19,17 +20,18 @@ TREE = metadata(
         ("layer.1.weight", "layer.1"),
         ("layer.10.bias", "layer.10"),
         ("layer.10.x.deep.weight", "layer.10.x"),
-        ("layer.100.weight", ""),
-        ("layer", ""),
-        ("onnx::MatMul_290", ""),
-        ("", ""),
         ("/layer.10/x/Constant_output_0", "layer.10.x"),
-        ("/Constant_output_0", ""),
     ],
 )
 def test_the_longest_dotted_prefix_owns_a_parameter(parameter: str, scope: str) -> None:
     hierarchy = build_hierarchy([], TREE)
     assert hierarchy.modules[hierarchy.owner(parameter)].scope == scope
+
+
+@pytest.mark.parametrize("parameter", ["layer.100.weight", "layer", "onnx::MatMul_290", "", "/Constant_output_0"])
+def test_a_name_that_tells_of_no_module_has_no_owner(parameter: str) -> None:
+    """Not even the root module: those that use it know better where it belongs."""
+    assert build_hierarchy([], TREE).owner(parameter) == -1
 
 
 def test_without_a_root_module_nobody_owns_what_no_scope_begins() -> None:
@@ -43,8 +45,18 @@ def test_without_a_root_module_nobody_owns_what_no_scope_begins() -> None:
 def test_parameters_of_a_real_model_find_their_modules(with_metadata: bool) -> None:
     bert = sample("winml-bert-mini-dynamo")
     hierarchy = build_hierarchy(bert.operators, bert.metadata if with_metadata else None)
-    owners = {name: hierarchy.modules[hierarchy.owner(name)].scope for name in bert.initializers}
+    found = {name: hierarchy.owner(name) for name in bert.initializers}
+    owners = {name: hierarchy.modules[owner].scope for name, owner in found.items() if owner >= 0}
     assert owners["encoder.layer.0.intermediate.dense.bias"] == "encoder.layer.0.intermediate.dense"
     assert owners["embeddings.LayerNorm.weight"] == "embeddings.LayerNorm"
     known = {module.scope for module in hierarchy.modules}
     assert all(scope == name.rpartition(".")[0] for name, scope in owners.items() if name.rpartition(".")[0] in known)
+
+
+def test_a_name_that_tells_nothing_stands_with_its_users() -> None:
+    folder = FOLDER / "winml-resnet-mini-torchscript"
+    graph = to_networkx(folder / "model.onnx", metadata=folder / "model_htp_metadata.json", show_parameters=True)
+    labels = {node: data["label"] for node, data in graph.nodes(data=True)}
+    places = {data["label"]: labels[data["parent"]] for data in graph.nodes.values() if data["kind"] == "parameter"}
+    assert places["onnx::Conv_59"] == "convolution: Conv2d"
+    assert places["onnx::Conv_60"] == "ResNetModel"  # which modules in different places share
