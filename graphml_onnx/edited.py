@@ -34,9 +34,8 @@ def findings_of_edited(model: Path, graphml: Source, path: Path, *, infer_shapes
         operator = named_by_texts(record.data)
         if operator in wanted and record.data.get("kind") == "op":
             lines.setdefault(operator, []).append(record.line)
-    found = [(complaint, lines.get((complaint.op_type, complaint.name), ())) for complaint in complaints]
-    # Where several operators have one name, nobody can say which is meant.
-    return tuple(complaint.text(f"line {at[0]}" if len(at) == 1 else None) for complaint, at in found)
+    found = [(complaint, complaint.line(lines)) for complaint in complaints]
+    return tuple(complaint.text(None if line is None else f"line {line}") for complaint, line in found)
 
 
 def _records(graphml: Source, path: Path) -> Iterator[Record]:

@@ -6,18 +6,32 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import onnx
 
 from graphml_onnx.codec.naming import called
+from graphml_onnx.onnxfile import schema
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from google.protobuf.message import Message
 
 CHECKER = "onnx.checker"
 INFERENCE = "shape inference"
+
+_DATA_FIELDS = (
+    "raw_data",
+    "float_data",
+    "int32_data",
+    "int64_data",
+    "double_data",
+    "uint64_data",
+    "external_data",
+    "data_location",
+)
 
 # How onnx names the operator that it complains of: the checker in its sentence, or in the innermost context after it;
 # shape inference in front of each complaint. The newlines are those of onnx, and of names.
@@ -44,6 +58,15 @@ class Complaint:
     message: str
     op_type: str | None = None
     name: str = ""
+
+    def line(self, lines: Mapping[tuple[str | None, str], Sequence[int]]) -> int | None:
+        """The line of the operator that it is about; None where nobody can say which one is meant.
+
+        Args:
+            lines: lines of operators by type and name; several may have the same.
+        """
+        at = lines.get((self.op_type, self.name), ())
+        return at[0] if len(at) == 1 else None
 
     def text(self, place: str | None = None) -> str:
         """All of it in one line, with the place of the operator where it is known."""
@@ -73,6 +96,45 @@ def check_model(
     if infer_shapes:
         complaints += _complaints(lambda: _infer(checked), _of_inference)
     return complaints
+
+
+def check_skeleton(skeleton: bytes, nonce: bytes) -> tuple[Complaint, ...]:
+    """Asks ``onnx.checker`` what is wrong with a model whose payloads were not read.
+
+    The checker compares sizes of tensors, and a marker is shorter than its payload: tensors with payloads are shown to
+    it as empty, and so are those with external data, which it would look for on disk.
+
+    Args:
+        skeleton: the model.
+        nonce: the first half of the markers in it.
+
+    Raises:
+        ValueError: protobuf cannot read the skeleton.
+    """
+    model = schema.parse_model(skeleton)
+    for tensor in _tensors(cast("Message", model)):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or nonce in tensor.SerializeToString():
+            _empty(tensor)
+    shown = onnx.ModelProto()
+    shown.MergeFromString(model.SerializeToString())
+    return check_model(shown)
+
+
+def _tensors(message: Message) -> Iterator[onnx.TensorProto]:
+    if schema.message_name(schema.descriptor_of(message)) == "TensorProto":
+        yield cast("onnx.TensorProto", message)
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for item in value if field.is_repeated else (value,):
+                yield from _tensors(item)
+
+
+def _empty(tensor: onnx.TensorProto) -> None:
+    for name in _DATA_FIELDS:
+        tensor.ClearField(name)
+    tensor.ClearField("dims")
+    tensor.dims.append(0)
 
 
 def _infer(model: onnx.ModelProto | str) -> None:

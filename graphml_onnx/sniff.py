@@ -36,3 +36,12 @@ def looks_like(head: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return "text" if decoded and all(character.isprintable() or character.isspace() for character in decoded) else None
+
+
+def looks_like_onnx(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of most ONNX models: ``ir_version``, and another field after it."""
+    return len(head) > 2 and head[0] == _IR_VERSION and head[1] < 0x80 and head[2] in _FIELDS_OF_MODELS
+
+
+_IR_VERSION = 0x08
+_FIELDS_OF_MODELS = b"\x12\x1a\x22\x28\x32\x3a\x42"  # producer_name to opset_import

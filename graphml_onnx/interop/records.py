@@ -50,7 +50,9 @@ class GraphReader(Generic[Node]):
         for line, (node, data) in enumerate(self._graph.nodes.items(), 1):
             record = NodeRecord(str(node), self.node_texts(node, data, TRUTH_KEYS - {EMBEDDED_KEY}, line), line)
             if is_simple:
-                nodes[node] = NodeRecord(record.node_id, dict(record.data), line)  # the decoder empties what it is given
+                nodes[node] = NodeRecord(
+                    record.node_id, dict(record.data), line
+                )  # the decoder empties what it is given
             yield record
         for number, (source, target, data) in enumerate(self._graph.edges(data=True), line + 1):
             yield EdgeRecord(str(source), str(target), self.edge_texts(data, WIRING_KEYS, number), number)

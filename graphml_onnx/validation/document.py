@@ -195,11 +195,16 @@ class _Checker:
         elif kind == "default" and (key := self._keys.last) is not None:
             element.value = key
             self._parser.CharacterDataHandler = self._on_default
-        elif kind == "data" and self._owners:
+        elif kind == "data" and self._stack[-2].kind in ("node", "edge"):  # not that of a graph in a node
             owner = self._owners[-1]
             element.is_faulty = not is_complete or not self._keys.use(values["key"], owner.kind, owner.values, line)
             element.value = self._keys.name(values["key"], owner.kind) if is_complete else None
-        elif kind == "data" and is_complete and (name := self._keys.of_graph(values["key"])) is not None:
+        elif kind == "data" and not self._owners and is_complete:
+            self._start_graph_value(values["key"])
+
+    def _start_graph_value(self, key: str) -> None:
+        name = self._keys.of_graph(key)
+        if name is not None:
             self._graph_value = name
             self._parser.CharacterDataHandler = self._on_graph_value
 

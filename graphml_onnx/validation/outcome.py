@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.errors import GraphmlOnnxError
 from graphml_onnx.loading import LoadedModel, load_graphml
+from graphml_onnx.model_check import check_skeleton
 from graphml_onnx.onnxfile.skeleton import MarkerError
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.lanes import WINDOW
 from graphml_onnx.parameters.transfer import assemble
-from graphml_onnx.validation.opinion import checker_opinion
 from graphml_onnx.validation.store import (
     check_data_files,
     check_payloads,
@@ -111,14 +111,17 @@ def _compare(model: LoadedModel, facts: StoreFacts, store: Source, content: Cont
 
 def _ask_checker(model: LoadedModel, facts: StoreFacts, content: Content, findings: Findings) -> None:
     try:
-        complaints = checker_opinion(model.skeleton, model.nonce)
+        complaints = check_skeleton(model.skeleton, model.nonce)
     except ValueError as error:
         findings.add("not-decodable", facts.line, f"the edited model could not be read back: {error}")
         return
+    lines: dict[tuple[str | None, str], list[int]] = {}
+    for node in content.nodes if complaints else ():
+        if node.kind == "op":
+            lines.setdefault((node.op_type, node.name), []).append(node.line)
     for complaint in complaints:
-        named = complaint.op_type, complaint.name
-        about = [node.line for node in content.nodes if (node.op_type, node.name) == named]
-        findings.add("onnx-checker", about[0] if len(about) == 1 else facts.line, str(complaint))
+        line = complaint.line(lines)
+        findings.add("onnx-checker", facts.line if line is None else line, str(complaint))
 
 
 class _Nowhere:

@@ -11,14 +11,14 @@ from graphml_onnx.errors import GraphMLError
 from graphml_onnx.legacy.reading import load_older
 from graphml_onnx.legacy.recognition import recognise
 from graphml_onnx.loading import read_records
+from graphml_onnx.model_check import check_skeleton
 from graphml_onnx.onnxfile.source import FileSource
-from graphml_onnx.sniff import looks_like
+from graphml_onnx.sniff import looks_like, looks_like_onnx
 from graphml_onnx.validation.document import check_document
 from graphml_onnx.validation.findings import Findings
 from graphml_onnx.validation.flow import EDGE_KEYS, check_flow
 from graphml_onnx.validation.names import check_names
 from graphml_onnx.validation.nodes import DERIVED, read_nodes
-from graphml_onnx.validation.opinion import checker_opinion
 from graphml_onnx.validation.outcome import check_outcome, line_of
 from graphml_onnx.validation.repair import Repaired
 from graphml_onnx.validation.schema import check_schema
@@ -83,6 +83,9 @@ def _has_graphml_head(source: Source, findings: Findings) -> bool:
     if not head:
         findings.add("not-graphml", None, "the file is empty")
         return False
+    if looks_like_onnx(head):
+        findings.add("not-graphml", None, "is an ONNX model, not GraphML", "validate what g2o encode makes of it")
+        return False
     look = looks_like(head)
     if look == "text in UTF-16":
         findings.add("encoding", 1, "is in another encoding than UTF-8")
@@ -130,7 +133,7 @@ def _check_older(source: Source, path: Path, folder: Path, document: Document, f
     if model is not None:
         for lack in model.findings:
             findings.add("older-lacks", None, lack)
-        for complaint in checker_opinion(model.skeleton, model.nonce):
+        for complaint in check_skeleton(model.skeleton, model.nonce):
             findings.add("onnx-checker", None, str(complaint))
 
 

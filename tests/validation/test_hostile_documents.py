@@ -49,6 +49,7 @@ def test_a_file_that_is_cut_off_anywhere(broken: Broken) -> None:
         (b"", "not-graphml"),
         (b"\x89PNG\r\n\x1a\n", "not-graphml"),
         (b"PK\x03\x04", "not-graphml"),
+        (b"\x08\x09\x12\x07pytorch", "not-graphml"),  # an ONNX model
         (b"plain text", "not-well-formed"),
         (b"\xff\xfe<\0g\0", "encoding"),
         (b"\xfe\xff\0<\0g", "encoding"),
