@@ -31,14 +31,25 @@ function draw(text) {
     const labels = [node, ...(node.siblings().empty() ? node.parent() : [])].map((each) => each.data("label").length);
     node.data("width", 20 + 7 * Math.max(...labels));
   });
+  const ruler = document.createElement("canvas").getContext("2d");
+  ruler.font = "12px DejaVu Sans";
   cy.style([
     { selector: "node", style: { label: "data(label)", shape: "data(shape)", "background-color": "data(colour)",
       "border-width": 1, "border-color": "#8a94a6", "font-size": 12, "font-family": "DejaVu Sans" } },
     { selector: ":childless", style: { width: "data(width)", height: 28, "text-valign": "center" } },
-    { selector: ":parent", style: { "text-valign": "top", "text-margin-y": 17, padding: 20 } },
+    { selector: ":parent", style: { label: "", padding: 20 } },
+    { selector: ".label", style: { width: 1, height: 1, "border-width": 0, "background-opacity": 0, "text-valign": "center",
+      "text-background-color": "data(colour)", "text-background-opacity": 1 } },
     { selector: "edge", style: { width: 1.5, "line-color": "#56627a", "curve-style": "bezier",
       "target-arrow-shape": "triangle", "target-arrow-color": "#56627a" } },
   ]);
+  // Labels of groups are nodes of their own, in the corner: those of cytoscape.js lie below the edges that come in there.
+  cy.one("layoutstop", () => cy.nodes(":parent").forEach((group) => {
+    const { x1, y1 } = group.boundingBox();
+    const { label, colour } = group.data();
+    const x = x1 + 8 + ruler.measureText(label).width / 2;
+    cy.add({ classes: "label", data: { label, colour, shape: "rectangle" }, position: { x, y: y1 + 9 } });
+  }));
   const options = { algorithm: "layered", "elk.direction": "DOWN", "elk.hierarchyHandling": "INCLUDE_CHILDREN",
     "elk.layered.spacing.nodeNodeBetweenLayers": 10, "elk.layered.spacing.edgeNodeBetweenLayers": 5 };
   const inGroup = { "elk.padding": "[top=20,left=20,bottom=20,right=20]", ...options };
@@ -57,7 +68,7 @@ try {
     ${library("cytoscape-elk/dist/cytoscape-elk.js")}
     <script>cytoscape.use(cytoscapeElk); (${draw})(${JSON.stringify(readFileSync(graph, "utf8")).replaceAll("<", "\\u003c")});</script>`);
   execFileSync(process.env.CHROMIUM ?? "chromium-headless-shell", ["--headless", "--no-sandbox", "--hide-scrollbars",
-    "--window-size=900,1900", "--virtual-time-budget=30000", `--screenshot=${resolve(picture)}`, `file://${page}`]);
+    "--window-size=900,1900", "--force-device-scale-factor=1.5", "--virtual-time-budget=30000", `--screenshot=${resolve(picture)}`, `file://${page}`]);
 } finally {
   rmSync(folder, { recursive: true });
 }

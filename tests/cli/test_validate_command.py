@@ -93,7 +93,7 @@ def test_a_file_that_is_missing(g2o: Command, graph: Path) -> None:
 def test_what_is_no_graphml(g2o: Command, model: Path) -> None:
     ran = g2o("validate", model.name)
     assert ran.code == 1
-    assert ran.out.startswith("model.onnx:1: error not-well-formed: ")
+    assert ran.out.startswith("model.onnx: error not-graphml: is an ONNX model, not GraphML (")
 
 
 def test_a_name_keeps_to_its_line(g2o: Command, graph: Path) -> None:
