@@ -54,6 +54,8 @@ _TABLE = (
          "move or remove the element"),
         ("unknown-element", "error", "GraphML has no such element", "remove it, or put it into a data element"),
         ("missing-attribute", "error", "an attribute that GraphML demands is missing", "add the attribute"),
+        ("edgedefault-missing", "info", "a graph does not say whether its edges are directed, as GraphML demands",
+         "nothing: edges of this format are directed"),
         ("element-in-value", "error", "a value of the format, which is text, contains an element",
          "write the value as text"),
         ("not-supported", "warning", "ports, hyperedges and endpoints mean nothing here, and are passed over",

@@ -26,13 +26,12 @@ CHILDREN = {
 REQUIRED = {
     "key": ("id",),
     "data": ("key",),
-    "graph": ("edgedefault",),
     "node": ("id",),
     "edge": ("source", "target"),
     "port": ("name",),
     "endpoint": ("node",),
 }
-"""By element, the attributes that it must have."""
+"""By element, the attributes that it must have; that of graphs, ``edgedefault``, is not missed by any reader."""
 
 NOT_SUPPORTED = frozenset({"port", "hyperedge", "endpoint", "locator"})
 """Elements that mean nothing in this format."""

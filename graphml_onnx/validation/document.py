@@ -188,8 +188,11 @@ class _Checker:
             element.is_faulty = kind == "edge" and not is_complete
             self._owners.append(_Owner(kind, self._nodes if kind == "node" else NO_NODE))
             self._nodes += kind == "node"
-        elif kind == "graph" and len(self._stack) == 2:
-            self._keys.start_graph()
+        elif kind == "graph":
+            if "edgedefault" not in values and not self._findings.count("edgedefault-missing"):
+                self._add("edgedefault-missing", "a <graph> element has no edgedefault")  # cytoscape.js writes none
+            if len(self._stack) == 2:
+                self._keys.start_graph()
         elif kind == "key":
             element.is_faulty = not is_complete or not self._keys.declare(values, line)
         elif kind == "default" and (key := self._keys.last) is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from command import in_process
 from lxml import etree
 
-from graphml_onnx import encode
+from graphml_onnx import encode, validate
 from graphml_onnx.graphml.writer import NAMESPACE
 
 if TYPE_CHECKING:
@@ -70,8 +70,9 @@ def _values(element: etree._Element) -> dict[str, str]:
 
 
 def comes_back(written: Written, saved: Path) -> None:
-    """``g2o decode`` gives the bytes of the model from what a tool saved beside the graph."""
+    """``g2o decode`` gives the bytes of the model from what a tool saved beside the graph, and validate agrees."""
     ran = in_process(saved.parent, "decode", saved.name, "--output", "again/model.onnx")
     assert ran.code == 0, ran.err
     assert "byte-identical to the encoded original" in ran.out
     assert (saved.parent / "again" / "model.onnx").read_bytes() == written.model
+    assert [finding for finding in validate(saved) if finding.severity != "info"] == []

@@ -112,7 +112,7 @@ BREAKS = (
     Break("misplaced-element", replaced(GRAPH, GRAPH + '<key id="late" for="node"/>\n'), '"late"', "<key> element"),
     Break("unknown-element", replaced(GRAPH, GRAPH + "<vertex/>\n"), "<vertex/>", "<vertex>"),
     Break("missing-attribute", lambda t: t.insert('<edge source="n1"/>\n'), '<edge source="n1"/>', "no target"),
-    Break("missing-attribute", replaced(GRAPH, '<graph id="g">\n'), '<graph id="g">', "no edgedefault"),
+    Break("edgedefault-missing", replaced(GRAPH, '<graph id="g">\n'), '<graph id="g">', "no edgedefault"),
     Break("missing-attribute", lambda t: t.insert("<node/>\n"), "<node/>", "no id"),
     Break("element-in-value", lambda t: t.within(RELU, '["h"]', '["h"]<b/>'), '<data key="outputs">["h"]<b/>',
           "'outputs'"),
