@@ -15,6 +15,7 @@ from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.values import Value, values_of
 from graphml_onnx.encoding import graph_encoder, move_payloads
 from graphml_onnx.errors import PayloadError, UsageError
+from graphml_onnx.interop.records import model_of
 from graphml_onnx.interop.sink import NetworkxSink, fill
 from graphml_onnx.loading import EMBEDDED_KEY, read_records
 from graphml_onnx.onnxfile.source import FileSource
@@ -96,7 +97,7 @@ def _of_model(inputs: Inputs, options: Options) -> nx.MultiDiGraph[str]:
     graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     encoder.emit(NetworkxSink(graph), lambda _: None)
     if path is not None:
-        _model(graph)[FOLDER_ATTRIBUTE] = str(path.parent)
+        model_of(graph)[FOLDER_ATTRIBUTE] = str(path.parent)
     return graph
 
 
@@ -104,7 +105,7 @@ def _of_graphml(source: FileSource, path: Path) -> nx.MultiDiGraph[str]:
     embedded: list[str] = []
     graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     fill(graph, read_records(source, path, lambda _: None, _NODE_KEYS, _EDGE_KEYS, embedded.append), path)
-    model = _model(graph)
+    model = model_of(graph)
     if embedded:
         model[EMBEDDED_KEY] = _unpacked("".join(embedded), path)
     if "parameter_file" in model:
@@ -117,8 +118,3 @@ def _unpacked(text: str, path: Path) -> Value:
         return values_of({EMBEDDED_KEY: text})[EMBEDDED_KEY]
     except NumberError as error:
         raise PayloadError(str(error), file=path) from None
-
-
-def _model(graph: nx.MultiDiGraph[str]) -> dict[str, object]:
-    """The data of the model's node; something else where there is none, which `from_networkx` reports."""
-    return next((data for data in graph.nodes.values() if data.get("kind") == "model"), {})

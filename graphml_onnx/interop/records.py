@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 Node = TypeVar("Node")
 
 
+def model_of(graph: nx.DiGraph[Node]) -> dict[str, object]:
+    """The data of the model's node; something else where there is none, which `from_networkx` reports."""
+    # Computations leave arrays in a graph, which are not equal to a string, but equal in each element or not.
+    kinds = ((data, data.get("kind")) for data in graph.nodes.values())
+    return next((data for data, kind in kinds if isinstance(kind, str) and kind == "model"), {})
+
+
 class GraphReader(Generic[Node]):
     """Reads a graph, whose values may be Python values or text.
 
@@ -31,9 +38,7 @@ class GraphReader(Generic[Node]):
 
     def __init__(self, graph: nx.DiGraph[Node]) -> None:
         self._graph = graph
-        self.model: Mapping[str, object] = next(
-            (data for data in graph.nodes.values() if data.get("kind") == "model"), {}
-        )
+        self.model: Mapping[str, object] = model_of(graph)
         """The data of the model's node; empty where there is none."""
         # networkx gives nothing but strings when it reads a GraphML file: then none of them is a Python value.
         self._as_text = all(isinstance(value, str) for key, value in self.model.items() if key in TRUTH_KEYS)

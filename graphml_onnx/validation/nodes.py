@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.fields import MessageKeys, serialised
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
+from graphml_onnx.codec.naming import drop_given_name
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import PayloadBook, String
@@ -112,8 +113,7 @@ class _NodeReader:
         if kind not in KEYS_OF_KIND:
             self._findings.add("unknown-kind", line, f"the kind {quoted(kind)} is not one of {', '.join(KEYS_OF_KIND)}")
             return
-        if record.data.get("name") == record.data.get("node_id"):
-            record.data.pop("name", None)  # Cytoscape names a node that has no name after its XML id
+        drop_given_name(record.data)
         derived = {key: record.data.pop(key) for key in DERIVED & record.data.keys()}
         for key in sorted(record.data.keys() - KEYS_OF_KIND[kind]):
             self._findings.add("key-on-wrong-kind", line, f"the key {key!r} has no meaning on a node of kind {kind!r}")

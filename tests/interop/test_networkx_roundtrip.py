@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import shutil
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import networkx as nx
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies.models import model_bytes
 
-from graphml_onnx import GraphMLError, ModelError, PayloadError, UsageError, as_text, encode, from_networkx, to_networkx
+from graphml_onnx import (
+    GraphMLError,
+    GraphmlOnnxError,
+    ModelError,
+    PayloadError,
+    UsageError,
+    as_text,
+    encode,
+    from_networkx,
+    to_networkx,
+)
 from tests import seeds
 from tests.codec.test_suites import node_models
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphml_onnx.results import Layout, ParameterStrategy, Trust
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -174,6 +189,34 @@ def test_an_edge_of_a_simple_graph_can_go() -> None:
     assert list(from_networkx(graph, trust="edges").graph.node[1].input) == ["r"]
 
 
+def as_node_link(graph: nx.DiGraph[str]) -> nx.DiGraph[str]:
+    return nx.node_link_graph(json.loads(json.dumps(nx.node_link_data(graph))))
+
+
+def as_cytoscape(graph: nx.DiGraph[str]) -> nx.DiGraph[str]:
+    return nx.cytoscape_graph(json.loads(json.dumps(nx.cytoscape_data(graph))))
+
+
+def as_gexf(graph: nx.DiGraph[str]) -> nx.DiGraph[str]:
+    file = io.BytesIO()
+    nx.write_gexf(graph, file)
+    return nx.read_gexf(io.BytesIO(file.getvalue()))
+
+
+def as_gml(graph: nx.DiGraph[str]) -> nx.DiGraph[str]:
+    return nx.parse_gml(list(nx.generate_gml(graph)))
+
+
+@pytest.mark.parametrize("through", [as_node_link, as_cytoscape, as_gexf, as_gml])
+@pytest.mark.parametrize("name", ["htp/winml-bert-mini-dynamo/model.onnx", "small/loops.onnx", "small/functions.onnx"])
+def test_text_of_a_graph_goes_through_other_formats(
+    name: str, through: Callable[[nx.DiGraph[str]], nx.DiGraph[str]]
+) -> None:
+    """Some of them name nodes that have no name: only in a graph of text can that be told from a name."""
+    graph = as_text(to_networkx(FIXTURES / name))
+    assert from_networkx(through(graph)).SerializeToString() == (FIXTURES / name).read_bytes()
+
+
 def test_values_are_those_of_python() -> None:
     path = FIXTURES / "htp/winml-resnet-mini-torchscript/model.onnx"
     graph = to_networkx(path, metadata=path.with_name("model_htp_metadata.json"))
@@ -276,6 +319,7 @@ def test_values_that_do_not_fit_are_named(bert: nx.MultiDiGraph[str]) -> None:
         ("name", 7, "name: must be a string"),
         ("inputs", ["x", 7], "inputs"),
         ("kind", "operator", "kind"),
+        ("kind", np.array(["op", "op"]), "kind: must be a string"),
         ("parent", "nobody", "nobody"),
     ):
         graph = bert.copy()
@@ -283,6 +327,25 @@ def test_values_that_do_not_fit_are_named(bert: nx.MultiDiGraph[str]) -> None:
         with pytest.raises(GraphMLError, match=told) as caught:
             from_networkx(graph)
         assert (caught.value.file, caught.value.place) == (None, f"node {node!r}"), told
+
+
+ODD = (
+    None, "", " ", "[]", "a\0b", "\ud800", "99999999999", -1, 2**70, float("nan"), True, [], {}, [None], {1: 2}, ("x",),
+    {"x"}, b"x", object(), np.int64(3), np.array([1, 2]), {"$payload": 1}, [{"$graph": 0}], [{"i": 2**64}],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("trust", [None, "edges"])
+def test_whatever_stands_in_a_graph_nothing_but_errors_of_ours_comes_out(trust: Trust | None) -> None:
+    graph = to_networkx(onnx.ModelProto.FromString((FIXTURES / "small/loops.onnx").read_bytes()), show_parameters=True)
+    all_data = [*{data["kind"]: data for data in graph.nodes.values()}.values(), next(iter(graph.edges.values()))]
+    for data in all_data:
+        for key in list(data):
+            before = data[key]
+            for data[key] in ODD:
+                with suppress(GraphmlOnnxError):
+                    from_networkx(graph, trust=trust)
+            data[key] = before
 
 
 def test_graphs_that_are_none_of_ours_are_refused() -> None:
