@@ -14,9 +14,11 @@ from graphml_onnx.codec.keys import KEYS
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.values import Value, values_of
 from graphml_onnx.encoding import graph_encoder, move_payloads
-from graphml_onnx.errors import PayloadError, UsageError
+from graphml_onnx.errors import GraphMLError, PayloadError, UsageError
+from graphml_onnx.interop.assembling import proto_of
 from graphml_onnx.interop.records import model_of
 from graphml_onnx.interop.sink import NetworkxSink, fill
+from graphml_onnx.legacy.reading import load_older
 from graphml_onnx.loading import EMBEDDED_KEY, read_records
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.preparation import DEFAULT_INLINE_LIMIT, Inputs, Options, open_inputs, prepare
@@ -53,14 +55,16 @@ def to_networkx(
     (``parameter_data``), which copies of the graph share.
 
     Args:
-        model_or_graphml: an ONNX file, a GraphML file of this format, or a model in memory.
+        model_or_graphml: an ONNX file, a GraphML file, or a model in memory. Of GraphML of the earlier formats 1.1 to
+            1.3, the graph is that of the model which `decode` reads from it.
         metadata: HTP metadata of the model, as for `encode`; a GraphML file has its modules already.
         show_parameters: whether initializers are nodes, in the module that owns them; a GraphML file has decided.
         inline_limit: up to how many bytes tensors are lists of numbers; a GraphML file has decided.
 
     Raises:
         ModelError: the model is no ONNX, damaged, or beyond what protobuf reads; its external data are not there.
-        GraphMLError: the GraphML is damaged or not of this format.
+        GraphMLError: the GraphML is damaged, not of this format, or of an earlier one that lacks what a model needs.
+        PayloadError: embedded weights are not base64.
         MetadataError: the metadata are not HTP metadata.
         UsageError: metadata are given for a GraphML file.
         InputError: a file is missing or may not be read.
@@ -74,7 +78,14 @@ def to_networkx(
         if _is_xml(source):
             if metadata is not None:
                 raise UsageError("a GraphML file has its modules already", file=path, remedy="leave out metadata")
-            return _of_graphml(source, path)
+            try:
+                return _of_graphml(source, path)
+            except GraphMLError:
+                older = load_older(source, path)
+                if older is None:
+                    raise
+                inputs = open_inputs(proto_of(older, path.parent, stack), None, stack)
+                return _of_model(inputs, Options("embedded", "nested", show_parameters, inline_limit))
         inputs = open_inputs(path, metadata, stack)
         return _of_model(inputs, Options("reference", "nested", show_parameters, inline_limit))
 

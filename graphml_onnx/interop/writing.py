@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import io
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import onnx
-from google.protobuf.message import DecodeError
-
 from graphml_onnx.codec.origin import Origin
 from graphml_onnx.codec.values import values_of
-from graphml_onnx.decoding import naming, open_payloads
-from graphml_onnx.errors import GraphMLError, ModelError, PayloadError, UsageError
+from graphml_onnx.errors import GraphMLError, UsageError
+from graphml_onnx.interop.assembling import proto_of
 from graphml_onnx.interop.reading import FOLDER_ATTRIBUTE
 from graphml_onnx.interop.records import GraphReader, Node
 from graphml_onnx.loading import EMBEDDED_KEY, load_records
-from graphml_onnx.onnxfile.skeleton import MAX_SKELETON
 from graphml_onnx.onnxfile.source import BytesSource
-from graphml_onnx.parameters.transfer import assemble, check_payloads
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
     import networkx as nx
+    import onnx
 
-    from graphml_onnx.loading import LoadedModel
     from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.results import Trust
 
@@ -69,7 +63,7 @@ def from_networkx(
     with ExitStack() as stack:
         model = load_records(reader.records(), Origin(None, reader.place), trust, lambda: _embedded(reader.model))
         folder = parameter_folder or reader.model.get(FOLDER_ATTRIBUTE) or "."
-        return _parse(_assemble(model, Path(str(folder)), stack))
+        return proto_of(model, Path(str(folder)), stack)
 
 
 def _embedded(model: Mapping[str, object]) -> Source | None:
@@ -78,38 +72,3 @@ def _embedded(model: Mapping[str, object]) -> Source | None:
     if isinstance(data, str):
         data = values_of({EMBEDDED_KEY: data})[EMBEDDED_KEY]
     return BytesSource(data) if isinstance(data, bytes) else None
-
-
-def _assemble(model: LoadedModel, folder: Path, stack: ExitStack) -> bytes:
-    if model.size > MAX_SKELETON:
-        raise ModelError(
-            f"the model has {model.size:,} bytes; a ModelProto holds less than 2 GiB",
-            remedy="write the graph as GraphML, and decode it to a file",
-        )
-    try:
-        store = open_payloads(model, folder, stack)
-    except PayloadError as error:
-        remedy = "say where the file lies that the graph was made of: parameter_folder"
-        raise PayloadError(error.message, file=error.file, place=error.place, remedy=remedy) from None
-    content = _GrowingFile()
-    with naming(None, store):
-        found = assemble(model.pieces(), model.references, store, content, lambda _: None, threaded=False)
-        if found != model.sha256:
-            check_payloads(model.references.values(), store)
-    return content.getvalue()
-
-
-class _GrowingFile(io.BytesIO):
-    """A file in memory that grows where it is truncated beyond its end, as files on disk do."""
-
-    def truncate(self, size: int | None = None, /) -> int:
-        if size is not None and size > (end := self.seek(0, io.SEEK_END)):
-            self.write(bytes(size - end))
-        return super().truncate(size)
-
-
-def _parse(content: bytes) -> onnx.ModelProto:
-    try:
-        return onnx.ModelProto.FromString(content)
-    except DecodeError as error:
-        raise GraphMLError(f"the model could not be read back: {error}", remedy="take the last edit back") from None

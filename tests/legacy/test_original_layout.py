@@ -13,7 +13,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from graphml_onnx import GraphMLError, decode, validate
+from graphml_onnx import GraphMLError, decode, from_networkx, to_networkx, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,19 @@ def test_the_model_computes_what_the_graph_says(name: str, version: str, request
     (y,) = ReferenceEvaluator(model).run(None, {"x": x})
     assert np.allclose(y, np.minimum(0.5 - (x @ weight.T + bias), 0.5), atol=1e-4)
     assert (result.exact, result.older) == (False, f"format {version}")
+
+
+@pytest.mark.parametrize("name", ["sidecar", "embedded"])
+def test_networkx_gets_the_same_model(name: str, request: pytest.FixtureRequest) -> None:
+    graph = to_networkx(request.getfixturevalue(name))
+    assert {data["hierarchy_tag"] for data in graph.nodes.values() if data["kind"] == "module"} >= {"/Tiny/Encoder"}
+    assert from_networkx(graph) == onnx.load(decode(request.getfixturevalue(name)).onnx)
+
+
+def test_networkx_gets_nothing_that_lacks_weights(sidecar: Path) -> None:
+    sidecar.with_suffix(".onnxdata").unlink()
+    with pytest.raises(GraphMLError, match="does not say what a model needs: weights"):
+        to_networkx(sidecar)
 
 
 def test_validation_only_says_what_the_format_lacks(sidecar: Path, embedded: Path) -> None:

@@ -1,0 +1,67 @@
+"""Puts the payloads into a model, in memory: what becomes of a graph, and of a file of an earlier format."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from graphml_onnx.decoding import naming, open_payloads
+from graphml_onnx.errors import GraphMLError, ModelError, PayloadError
+from graphml_onnx.onnxfile.skeleton import MAX_SKELETON
+from graphml_onnx.parameters.transfer import assemble, check_payloads
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from graphml_onnx.loading import LoadedModel
+
+
+def proto_of(model: LoadedModel, folder: Path, stack: ExitStack) -> onnx.ModelProto:
+    """The model with its payloads, in memory.
+
+    Args:
+        model: the model, as a graph holds it.
+        folder: where the file of its payloads lies.
+        stack: closes that file.
+
+    Raises:
+        PayloadError: the file of payloads is missing, or was changed.
+        ModelError: the model has 2 GiB or more.
+        GraphMLError: it could not be read back.
+    """
+    try:
+        return onnx.ModelProto.FromString(_assemble(model, folder, stack))
+    except DecodeError as error:
+        raise GraphMLError(f"the model could not be read back: {error}", remedy="take the last edit back") from None
+
+
+def _assemble(model: LoadedModel, folder: Path, stack: ExitStack) -> bytes:
+    if model.size > MAX_SKELETON:
+        raise ModelError(
+            f"the model has {model.size:,} bytes; a ModelProto holds less than 2 GiB",
+            remedy="write the graph as GraphML, and decode it to a file",
+        )
+    try:
+        store = open_payloads(model, folder, stack)
+    except PayloadError as error:
+        remedy = "say where the file lies that the graph was made of: parameter_folder"
+        raise PayloadError(error.message, file=error.file, place=error.place, remedy=remedy) from None
+    content = _GrowingFile()
+    with naming(None, store):
+        found = assemble(model.pieces(), model.references, store, content, lambda _: None, threaded=False)
+        if found != model.sha256:
+            check_payloads(model.references.values(), store)
+    return content.getvalue()
+
+
+class _GrowingFile(io.BytesIO):
+    """A file in memory that grows where it is truncated beyond its end, as files on disk do."""
+
+    def truncate(self, size: int | None = None, /) -> int:
+        if size is not None and size > (end := self.seek(0, io.SEEK_END)):
+            self.write(bytes(size - end))
+        return super().truncate(size)
