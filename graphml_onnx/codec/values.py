@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import operator
 from collections.abc import Mapping
 from typing import Protocol, TypeAlias, cast
@@ -66,6 +67,8 @@ class _Integer:
     def write(self, value: object) -> str:
         if isinstance(value, bool):
             raise NumberError("must be an integer, not bool")
+        if isinstance(value, float) and value.is_integer():  # from a column of numbers, some of which are missing
+            value = int(value)
         try:
             return str(operator.index(cast("int", value)))
         except TypeError:
@@ -140,6 +143,11 @@ def values_of(texts: Mapping[str, str]) -> dict[str, Value]:
     return values
 
 
+def is_absent(value: object) -> bool:
+    """Whether a value is none: None, or the NaN of tools that keep values in columns."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def text_of(key: str, value: object, *, as_text: bool) -> str | None:
     """The text of a value, or None where there is none; the inverse of `values_of`.
 
@@ -154,7 +162,7 @@ def text_of(key: str, value: object, *, as_text: bool) -> str | None:
         NumberError: the value does not fit the key, which the message names.
     """
     form = KEYS[key].form
-    if value is None:
+    if is_absent(value):
         return None
     if isinstance(value, str) and (as_text or form not in (Form.TEXT, Form.AS_IS)):
         text = value

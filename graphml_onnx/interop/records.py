@@ -8,7 +8,7 @@ from graphml_onnx.codec.keys import KEYS, TRUTH_KEYS
 from graphml_onnx.codec.naming import set_apart
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.rewiring import WIRING_KEYS, consumed_by, produced_by
-from graphml_onnx.codec.values import text_of
+from graphml_onnx.codec.values import is_absent, text_of
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
 from graphml_onnx.loading import EMBEDDED_KEY
@@ -41,7 +41,9 @@ class GraphReader(Generic[Node]):
         self.model: Mapping[str, object] = model_of(graph)
         """The data of the model's node; empty where there is none."""
         # networkx gives nothing but strings when it reads a GraphML file: then none of them is a Python value.
-        self._as_text = all(isinstance(value, str) for key, value in self.model.items() if key in TRUTH_KEYS)
+        self._as_text = all(
+            isinstance(value, str) for key, value in self.model.items() if key in TRUTH_KEYS and not is_absent(value)
+        )
 
     def records(self) -> Iterator[Record]:
         """Nodes and edges; ``line`` counts them, from 1, and the embedded store is left out.

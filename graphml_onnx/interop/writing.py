@@ -37,7 +37,8 @@ def from_networkx(
     Every value may be a Python value, as `to_networkx` gives it, or text, as it stands in GraphML: a string where an
     integer or JSON belongs is text, and where the model's node has nothing but strings, as
     ``networkx.read_graphml`` gives it, all strings are text. Attributes that the format does not have are passed over,
-    and ``None`` is no value. A node without ``node_id`` has its key as such.
+    and ``None`` is no value, nor is the NaN that tables have where nothing stands. A node without ``node_id`` has
+    its key as such.
 
     External data of the model stay where they are: load them with ``onnx.load_external_data_for_model``.
 

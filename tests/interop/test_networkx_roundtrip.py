@@ -217,6 +217,20 @@ def test_text_of_a_graph_goes_through_other_formats(
     assert from_networkx(through(graph)).SerializeToString() == (FIXTURES / name).read_bytes()
 
 
+@pytest.mark.parametrize("prepare", [nx.MultiDiGraph, as_text])
+def test_a_graph_comes_back_from_tables(prepare: Callable[[nx.DiGraph[str]], nx.DiGraph[str]]) -> None:
+    """As pandas keeps them: a column for each key, NaN where nothing stands, and floats in columns with NaN."""
+    graph = prepare(to_networkx(FIXTURES / "small/loops.onnx"))
+    rows = [*graph.nodes.values(), *graph.edges.values()]
+    columns = {key for row in rows for key in row}
+    for row in rows:
+        for key in columns:
+            value = row.get(key, float("nan"))
+            row[key] = float(value) if isinstance(value, int) else value
+    assert from_networkx(graph).SerializeToString() == (FIXTURES / "small/loops.onnx").read_bytes()
+    assert from_networkx(graph, trust="edges").SerializeToString() == (FIXTURES / "small/loops.onnx").read_bytes()
+
+
 def test_values_are_those_of_python() -> None:
     path = FIXTURES / "htp/winml-resnet-mini-torchscript/model.onnx"
     graph = to_networkx(path, metadata=path.with_name("model_htp_metadata.json"))
