@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
     from graphml_onnx.hierarchy.tree import Module
 
+OPERAND: Final = PlacementRule(
+    "operand",
+    "the exporter tells nothing, and it is a constant or copies one; the one module whose operators use it",
+    "direct",
+)
 CONSUMERS: Final = PlacementRule(
     "consumers",
-    "the exporter tells nothing; the innermost module around all operators that use its tensors",
+    "the exporter tells nothing; the innermost module around all operators that use its tensors, or made its inputs",
     "operation",
 )
 PRODUCERS: Final = PlacementRule(
@@ -38,7 +43,8 @@ def place(graph: onnx.GraphProto, modules: Sequence[Module], finder: Finder) -> 
     """Places the operators of a graph.
 
     What the exporter tells comes first. An operator of which it tells nothing (a constant, or what an optimisation
-    made) goes where its tensors are used, or else where they come from.
+    made) goes between those that use its tensors and those that make what it uses. If only the former are known, it
+    goes to them; a constant that the operators of one module use is in that module.
 
     Args:
         graph: the main graph; its operators are in the order of execution.
@@ -48,10 +54,13 @@ def place(graph: onnx.GraphProto, modules: Sequence[Module], finder: Finder) -> 
     Returns:
         For each operator its module and the rule.
     """
-    found = [finder.find(operator) for operator in graph.node]
-    _fill(found, _consumers_of(graph.node), reversed(range(len(found))), CONSUMERS, modules)
-    _fill(found, _producers_of(graph.node), range(len(found)), PRODUCERS, modules)
-    return tuple(place or Found(0, ROOT) for place in found)
+    told = [finder.find(operator) for operator in graph.node]
+    producers = _producers_of(graph.node)
+    consumers = _consumers_of(producers)
+    _add_operands(told, graph, consumers)
+    behind = _spread(told, producers, range(len(told)), PRODUCERS, modules, [None] * len(told))
+    between = _spread(told, consumers, reversed(range(len(told))), CONSUMERS, modules, behind)
+    return tuple(place or last or Found(0, ROOT) for place, last in zip(between, behind, strict=True))
 
 
 def operator_records(graph: onnx.GraphProto, places: Iterable[Found]) -> tuple[OperatorRecord, ...]:
@@ -64,19 +73,43 @@ def operator_records(graph: onnx.GraphProto, places: Iterable[Found]) -> tuple[O
     )
 
 
-def _fill(
-    found: list[Found | None],
+def _add_operands(found: list[Found | None], graph: onnx.GraphProto, consumers: Sequence[Sequence[int]]) -> None:
+    """Places what depends on no input and no other operator: nothing runs a constant but what uses it."""
+    weights = {weight.name for weight in graph.initializer}
+    for position, operator in enumerate(graph.node):
+        if found[position] is None and weights.issuperset(filter(None, used_names(operator))):
+            users = {found[user] for user in consumers[position]}
+            modules = {user.module for user in users if user and user.rule.match == "direct"}
+            if len(modules) == 1 and None not in users:
+                found[position] = Found(modules.pop(), OPERAND)
+
+
+def _spread(
+    found: Sequence[Found | None],
     neighbours: Sequence[Iterable[int]],
     order: Iterable[int],
     rule: PlacementRule,
     modules: Sequence[Module],
-) -> None:
-    """Places what has no place yet in the innermost module around its neighbours, as far as those have places."""
+    besides: Sequence[Found | None],
+) -> list[Found | None]:
+    """Places what has no place yet in the innermost module around its neighbours, as far as those have places.
+
+    Args:
+        found: the places that there are.
+        neighbours: for each operator those that its place follows from.
+        order: of the operators; neighbours come first.
+        rule: of the new places.
+        modules: the module tree.
+        besides: for each operator one more place that its module is around, if there is one.
+    """
+    places = [*found]
     for position in order:
-        if found[position] is None:
-            around = [place.module for near in neighbours[position] if (place := found[near]) is not None]
+        if places[position] is None:
+            around = [place.module for near in neighbours[position] if (place := places[near]) is not None]
+            beside = besides[position]
             if around:
-                found[position] = Found(_common(around, modules), rule)
+                places[position] = Found(_common([*around, *([beside.module] if beside else ())], modules), rule)
+    return places
 
 
 def _common(indices: Sequence[int], modules: Sequence[Module]) -> int:
@@ -99,11 +132,11 @@ def _producers_of(operators: Sequence[onnx.NodeProto]) -> list[list[int]]:
     return [[makers[name] for name in used_names(operator) if name in makers] for operator in operators]
 
 
-def _consumers_of(operators: Sequence[onnx.NodeProto]) -> list[list[int]]:
-    consumers: list[list[int]] = [[] for _ in operators]
-    for position, producers in enumerate(_producers_of(operators)):
-        for producer in producers:
-            consumers[producer].append(position)
+def _consumers_of(producers: Sequence[Iterable[int]]) -> list[list[int]]:
+    consumers: list[list[int]] = [[] for _ in producers]
+    for position, makers in enumerate(producers):
+        for maker in makers:
+            consumers[maker].append(position)
     return consumers
 
 
