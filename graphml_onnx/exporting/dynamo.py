@@ -31,8 +31,9 @@ def export_with_dynamo(
 ) -> Exported:
     """Writes a model as an ONNX file; see `graphml_onnx.exporting.exported.Exporter`.
 
-    The modules of a module are those that hooks see while `torch.export` runs it; those of a program are what its
-    operators tell of themselves.
+    The modules of a module are those that hooks see while `torch.export` runs it, and what its operators tell of
+    besides: hooks see no modules that are compiled, and no run in which `torch.export` goes by the byte code. Those of
+    a program are what its operators tell of.
     """
     watched = recording(model) if isinstance(model, torch.nn.Module) else nullcontext()
     with watched as trace:
@@ -58,7 +59,8 @@ def export_with_dynamo(
     aliases = trace.aliases if trace else {}
     calls = trace.calls if trace else []
     told = model if isinstance(model, torch.export.ExportedProgram) else program.exported_program
-    levels = [Level(call.scope, call.class_path) for call in calls] or list(_levels_of(told))
+    levels = [Level(call.scope, call.class_path) for call in calls]
+    levels += _levels_of(told, aliases)
     if isinstance(model, torch.nn.Module):
         levels += _levels_in_branches(model, program, aliases)
     return Exported(
@@ -79,12 +81,12 @@ def _dynamic_shapes(
     return {name: dict(settings.dynamic_shapes[name]) if name in settings.dynamic_shapes else None for name in names}
 
 
-def _levels_of(program: torch.export.ExportedProgram | None) -> Iterator[Level]:
+def _levels_of(program: torch.export.ExportedProgram | None, aliases: Mapping[str, str]) -> Iterator[Level]:
     """The modules that the operators of a program tell of, in its order."""
     for node in program.graph.nodes if program else ():
         stack = cast("dict[str, tuple[str, type | str]]", node.meta.get("nn_module_stack") or {})
         for scope, kind in stack.values():
-            yield Level(scope, kind if isinstance(kind, str) else class_path_of(kind))
+            yield Level(aliases.get(scope, scope), kind if isinstance(kind, str) else class_path_of(kind))
 
 
 def _levels_in_branches(

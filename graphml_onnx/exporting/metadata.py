@@ -103,7 +103,11 @@ def _nested(modules: tuple[Module, ...]) -> dict[str, Json]:
     entries = [_module(module) for module in modules]
     children: dict[int, dict[str, Json]] = {}
     repeated = Counter((module.parent, module.class_name) for module in modules)
-    for index, module in enumerate(modules):
+    keys_of: list[tuple[str, ...]] = [
+        () if module.parent is None else _child_keys(module, modules[module.parent]) for module in modules
+    ]
+    longest = {(module.parent, *keys[-1:]) for module, keys in zip(modules, keys_of, strict=True)}
+    for index, (module, keys) in enumerate(zip(modules, keys_of, strict=True)):
         if module.parent is None:
             continue
         if module.parent not in children:
@@ -111,11 +115,13 @@ def _nested(modules: tuple[Module, ...]) -> dict[str, Json]:
             entries[module.parent]["children"] = children[module.parent]
         siblings = children[module.parent]
         is_alone = repeated[module.parent, module.class_name] == 1 and not last_part(module.scope).isdigit()
-        keys = _child_keys(module, modules[module.parent])[0 if is_alone else 1 :]
-        key = next((key for key in keys if key not in siblings), None)
-        if key is None:
+        for key in keys[0 if is_alone else 1 :]:
+            is_free = key == keys[-1] or (module.parent, key) not in longest  # a sibling may have no other key
+            if is_free and key not in siblings:
+                siblings[key] = entries[index]
+                break
+        else:
             raise UsageError("two modules have the same scope", place=module.scope)
-        siblings[key] = entries[index]
     return entries[0] if entries else {}
 
 

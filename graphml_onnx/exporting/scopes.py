@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphml_onnx.exporting.record import PlacementRule
 from graphml_onnx.hierarchy.exporter import scope_steps
-from graphml_onnx.hierarchy.paths import around, segments_of
+from graphml_onnx.hierarchy.paths import around
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import onnx
 
@@ -33,6 +33,9 @@ WEIGHTS: Final = PlacementRule(
 NAME: Final = PlacementRule("name", "its name leads to the module that ran it", "direct")
 NUMBERED_NAME: Final = PlacementRule(
     "numbered name", "its name fits several modules; the number in it tells which of their calls it was", "direct"
+)
+NAME_AND_WEIGHTS: Final = PlacementRule(
+    "name and weights", "its name fits several modules; the one of them whose weights it uses", "direct"
 )
 WEIGHT_COPY: Final = PlacementRule(
     "weight copy", "it copies a weight under another name; the module that has the weight of this name", "direct"
@@ -128,60 +131,68 @@ class NameFinder:
     def __init__(self, modules: Sequence[Module], trace: Trace, operators: Iterable[onnx.NodeProto]) -> None:
         self._tree = _Tree(modules)
         self._aliases = trace.aliases
-        self._called: dict[tuple[str, ...], list[str]] = {}
+        self._called: dict[str, list[str]] = {}
         for path, scope in zip(_call_paths(trace.calls), (call.scope for call in trace.calls), strict=True):
             self._called.setdefault(path, []).append(scope)
-        self._met: dict[tuple[str, ...], set[int]] = {}
-        for operator in operators:
-            modules_text = around(operator.name)
-            if modules_text is not None:
-                path, number = self._path_of(modules_text)
+        self._met: dict[str, set[int]] = {}
+        for name in {around(operator.name) for operator in operators}:
+            for path, number in self._readings(name or ""):
                 self._met.setdefault(path, set()).add(number)
 
     def find(self, operator: onnx.NodeProto) -> Found | None:
         """The module of an operator; None if its name has no scope, and it copies no weight."""
-        modules_text = around(operator.name)
-        if modules_text is None:
+        path = around(operator.name)
+        if path is None:
             return self._by_copied_weight(operator)
-        path, number = self._path_of(modules_text)
-        called = self._called.get(path, [])
-        if len(set(called)) == 1:
-            return self._tree.place(called[0], NAME, OUTER_NAME)
-        if number < len(called) == len(self._met[path]):
-            return self._tree.place(called[number], NUMBERED_NAME, OUTER_NAME)
-        return self._around(path)
+        readings = self._readings(path)
+        possible = {scope for stem, _ in readings for scope in self._called[stem]}
+        if len(possible) == 1:
+            return self._tree.place(possible.pop(), NAME, OUTER_NAME)
+        if len(readings) == 1:
+            [(stem, number)] = readings
+            called = self._called[stem]
+            if number < len(called) == len(self._met.get(stem, ())):
+                return self._tree.place(called[number], NUMBERED_NAME, OUTER_NAME)
+        return self._by_weights(operator, possible) or self._around(path)
+
+    def _readings(self, path: str) -> list[tuple[str, int]]:
+        """The paths of calls that a path in a name may stand for, and which of the calls with that path it is.
+
+        ``/layer_1`` is a call of ``layer_1``, or the second one of ``layer``.
+        """
+        readings = [(path, 0)] if path in self._called else []
+        numbered = _NUMBERED.fullmatch(path)
+        if numbered is not None and int(numbered[2]) < len(self._called.get(numbered[1], ())):
+            readings.append((numbered[1], int(numbered[2])))
+        return readings
 
     def _by_copied_weight(self, operator: onnx.NodeProto) -> Found | None:
         """Of equal weights the exporter keeps one; an operator copies it under the name of each other."""
         scope = self._aliases.get(owner_of(operator.output[0])) if operator.op_type == "Identity" else None
         return self._tree.place(scope, WEIGHT_COPY, OUTER_NAME) if scope else None
 
-    def _around(self, path: tuple[str, ...]) -> Found:
+    def _by_weights(self, operator: onnx.NodeProto, possible: Collection[str]) -> Found | None:
+        """The one of several modules whose weights the operator uses."""
+        owners = {self._aliases.get(owner_of(name)) for name in operator.input} & {*possible}
+        scope = owners.pop() if len(owners) == 1 else None
+        return self._tree.place(scope, NAME_AND_WEIGHTS, OUTER_NAME) if scope else None
+
+    def _around(self, path: str) -> Found:
         """The nearest module around a path that tells of no single one; the root at last."""
         scope = ""
         while path and not scope:
-            path = path[:-1]
+            path = path.rpartition("/")[0]
             called = set(self._called.get(path, []))
             scope = called.pop() if len(called) == 1 else ""
         return self._tree.place(scope, OUTER_NAME, OUTER_NAME)
 
-    def _path_of(self, modules_text: str) -> tuple[tuple[str, ...], int]:
-        """The path of calls in a name, and which of the calls with that path it is."""
-        path = tuple(segments_of(modules_text))
-        if path in self._called or not path:
-            return path, 0
-        numbered = _NUMBERED.fullmatch(path[-1])
-        if numbered is None:
-            return path, 0
-        return (*path[:-1], numbered[1]), int(numbered[2])
 
-
-def _call_paths(calls: Sequence[Call]) -> list[tuple[str, ...]]:
+def _call_paths(calls: Sequence[Call]) -> list[str]:
     """The path of each call as names of operators have it; the root module is not in it."""
-    paths: list[tuple[str, ...]] = []
+    paths: list[str] = []
     for call in calls:
-        outer = paths[call.around] if call.around >= 0 else ()
-        paths.append((*outer, _segment(call.scope)) if call.scope else outer)
+        outer = paths[call.around] if call.around >= 0 else ""
+        paths.append(f"{outer}/{_segment(call.scope)}" if call.scope else outer)
     return paths
 
 

@@ -55,15 +55,19 @@ class Trace:
         self.calls.append(Call(scope, class_path, self._open[-1] if self._open else OUTSIDE))
         self._open.append(len(self.calls) - 1)
 
-    def end(self) -> None:
-        """Takes down that the innermost call is over."""
-        if self._open:
+    def end(self, scope: str) -> None:
+        """Takes down that the innermost call is over, if it is one of this module."""
+        if self._open and self.calls[self._open[-1]].scope == scope:
             self._open.pop()
 
 
 @contextmanager
 def recording(module: torch.nn.Module) -> Iterator[Trace]:
-    """Records the calls within a module while the context is open; afterwards the module has no hook of it left."""
+    """Records the calls within a module while the context is open; afterwards the module has no hook of it left.
+
+    A call begins after the other hooks before ``forward``, and ends before those after it: what these hooks call is
+    outside, as it is in the names of the TorchScript exporter.
+    """
     trace = Trace(_first_paths(module))
     handles = []
     try:
@@ -71,8 +75,8 @@ def recording(module: torch.nn.Module) -> Iterator[Trace]:
             if isinstance(part, torch.jit.ScriptModule):
                 continue  # compiled code calls no Python
             begin = partial(_begin, trace, scope, class_path_of(type(part)))
-            handles.append(part.register_forward_pre_hook(begin, prepend=True))
-            handles.append(part.register_forward_hook(partial(_end, trace), always_call=True))
+            handles.append(part.register_forward_pre_hook(begin))
+            handles.append(part.register_forward_hook(partial(_end, trace, scope), prepend=True, always_call=True))
         yield trace
     finally:
         for handle in handles:
@@ -94,6 +98,6 @@ def _begin(trace: Trace, scope: str, class_path: str, _module: torch.nn.Module, 
         trace.begin(scope, class_path)
 
 
-def _end(trace: Trace, _module: torch.nn.Module, _inputs: object, _outputs: object) -> None:
+def _end(trace: Trace, scope: str, _module: torch.nn.Module, _inputs: object, _outputs: object) -> None:
     if not torch.compiler.is_dynamo_compiling():
-        trace.end()
+        trace.end(scope)
