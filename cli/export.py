@@ -65,11 +65,12 @@ def export(
     with_report: Annotated[bool, typer.Option("--with-report", help="Write a report (Markdown) too.")] = False,
     with_graphml: Annotated[bool, typer.Option("--with-graphml", help="Write the hierarchical GraphML too.")] = False,
     graphml_params: Annotated[
-        ParameterStrategy, typer.Option("--graphml-params", help="Where the weights of the GraphML go.")
-    ] = "sidecar",
+        ParameterStrategy | None,
+        typer.Option("--graphml-params", help="Where the weights of the GraphML go. [default: sidecar]"),
+    ] = None,
     graphml_output: Annotated[
         Path | None,
-        typer.Option("--graphml-output", metavar="BASE", help="Path of the GraphML, without .graphml."),
+        typer.Option("--graphml-output", metavar="BASE", help="Path of the GraphML, without .graphml; asks for it."),
     ] = None,
     force: options.ForceOption = False,
     json: options.JsonOption = False,
@@ -84,6 +85,8 @@ def export(
     """
     import graphml_onnx
 
+    if graphml_params is not None and not with_graphml and graphml_output is None:
+        raise graphml_onnx.UsageError("--graphml-params is given, but no GraphML is asked for", remedy="--with-graphml")
     if not debug:
         logging.disable(logging.ERROR)  # torch and transformers tell much of themselves, and raise what matters
         warnings.simplefilter("ignore")
@@ -104,7 +107,7 @@ def export(
             clean_onnx=clean_onnx,
             with_report=with_report,
             with_graphml=with_graphml,
-            graphml_parameters=graphml_params,
+            graphml_parameters=graphml_params or "sidecar",
             graphml_output=graphml_output,
             overwrite=force,
             progress=measured or bars,

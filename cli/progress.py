@@ -34,7 +34,8 @@ def shown(*, quiet: bool, title: str = "") -> Iterator[Progress | None]:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[count]}"))
     times = (TimeElapsedColumn(), TimeRemainingColumn())
-    with Bars(*columns, *times, console=Console(stderr=True), transient=True) as bars:
+    console = Console(file=sys.stderr)  # this very stream, also where the library holds back what others print
+    with Bars(*columns, *times, console=console, transient=True) as bars:
         yield _Drawing(bars, title)
 
 

@@ -65,7 +65,7 @@ def export(
         with_report: whether to write a report.
         with_graphml: whether to write the GraphML.
         graphml_parameters: where its weights go; see `graphml_onnx.encode`.
-        graphml_output: path of the GraphML without its suffix.
+        graphml_output: path of the GraphML, with or without its suffix; asks for it.
         overwrite: whether existing files may be replaced.
         progress: called as each step begins and ends.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -59,23 +60,39 @@ def export_onnx(
             remedy="give the module that it was compiled from; it may call compiled functions",
         )
     exporter = _EXPORTERS[settings.exporter]
+    printed = StringIO()
     try:
-        # Both exporters warn of themselves, and models print what they like: standard output is not theirs.
-        with redirect_stdout(sys.stderr), warnings.catch_warnings(action="ignore"), torch.no_grad():
-            if not isinstance(model, torch.nn.Module):
-                return exporter(model, inputs, settings, path)
-            _check_dynamic_shapes(settings, input_names(model, inputs))
-            with evaluating(model):
-                return exporter(model, inputs, settings, path)
+        # Exporters warn of themselves and print graphs, and models print what they like: standard output is not theirs.
+        with (
+            redirect_stdout(printed),
+            redirect_stderr(printed),
+            warnings.catch_warnings(action="ignore"),
+            torch.no_grad(),
+        ):
+            exported = _exported(exporter, model, inputs, settings, path)
     except (GraphmlOnnxError, MemoryError):
         raise
     except Exception as error:
+        if printed.tell():
+            error.add_note(printed.getvalue())  # PyTorch prints whole graphs: for those who look at the traceback
         cause = _root_cause(error)
         raise ModelError(
             f"the {settings.exporter} exporter failed: {type(cause).__name__}: {one_line(cause)}",
             file=name,
             remedy="see --debug, try the other --exporter, or give other inputs with --input-specs",
         ) from error
+    sys.stderr.write(printed.getvalue())
+    return exported
+
+
+def _exported(
+    exporter: Exporter, model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path
+) -> Exported:
+    if not isinstance(model, torch.nn.Module):
+        return exporter(model, inputs, settings, path)
+    _check_dynamic_shapes(settings, input_names(model, inputs))
+    with evaluating(model):
+        return exporter(model, inputs, settings, path)
 
 
 def _check_dynamic_shapes(settings: ExporterSettings, names: list[str]) -> None:

@@ -50,17 +50,18 @@ class Outputs:
             onnx: the ONNX file.
             report: whether there will be a report.
             graphml: whether there will be a GraphML.
-            graphml_base: its name without the suffix; by default ``NAME_hierarchical_graph``.
+            graphml_base: its name, with or without the suffix; by default ``NAME_hierarchical_graph``.
             parameters: where its weights go.
         """
         stem = onnx.stem
         base = graphml_base or onnx.with_name(f"{stem}_hierarchical_graph")
+        name = base.name.removesuffix(".graphml")
         return cls(
             onnx=onnx,
             metadata=onnx.with_name(f"{stem}_htp_metadata.json"),
             report=onnx.with_name(f"{stem}_htp_export_report.md") if report else None,
-            graphml=base.with_name(f"{base.name}.graphml") if graphml else None,
-            sidecar=base.with_name(f"{base.name}.onnxdata") if graphml and parameters == "sidecar" else None,
+            graphml=base.with_name(f"{name}.graphml") if graphml else None,
+            sidecar=base.with_name(f"{name}.onnxdata") if graphml and parameters == "sidecar" else None,
         )
 
     def check(self, *, overwrite: bool) -> None:

@@ -78,8 +78,7 @@ def run_export(request: Request) -> ExportResult:
         with steps.step("graphml"):
             graphml, failure = _encoded(request, outputs)
         record = _completed(record, steps, graphml)
-        if outputs.report is not None:
-            publish_report(_with_failure(record, failure), outputs.report, started)
+        record = _with_report(record, outputs, failure, started)
     return _result(record, outputs, graphml, failure)
 
 
@@ -158,10 +157,25 @@ def _completed(record: ExportRecord, steps: Steps, graphml: EncodeResult | None)
     return replace(record, files=files, steps=steps.records)
 
 
-def _with_failure(record: ExportRecord, failure: GraphmlOnnxError | None) -> ExportRecord:
-    if failure is None:
+def _with_report(
+    record: ExportRecord, outputs: Outputs, failure: GraphmlOnnxError | None, started: datetime
+) -> ExportRecord:
+    """The record after the report is published anew, with the GraphML or why there is none.
+
+    If that fails, on a full disk, the report of before the GraphML stays.
+    """
+    if outputs.report is None:
         return record
-    return replace(record, findings=(*record.findings, f"no GraphML was written: {failure}"))
+    told = record if failure is None else _finding(record, f"no GraphML was written: {failure}")
+    try:
+        publish_report(told, outputs.report, started)
+    except GraphmlOnnxError as error:
+        return _finding(record, f"the report does not tell of the GraphML: {error}")
+    return record
+
+
+def _finding(record: ExportRecord, text: str) -> ExportRecord:
+    return replace(record, findings=(*record.findings, text))
 
 
 def _result(

@@ -167,6 +167,7 @@ def test_other_commands_never_load_torch(folder: Path, command: str) -> None:
         (("tiny_models:mixed", "-o", "model.onnx", "--torch-module", "Lineal"), 2, "Lineal"),
         (("tiny_models:mixed", "-o", "model.onnx", "--exporter", "magic"), 2, "'dynamo', 'torchscript'"),
         (("tiny_models:mixed", "-o", "model.onnx", "--input-specs", "none.json"), 66, "none.json"),
+        (("tiny_models:mixed", "-o", "model.onnx", "--graphml-params", "embedded"), 2, "--with-graphml"),
     ],
 )
 def test_a_failure_is_one_line_and_an_exit_code(
@@ -192,6 +193,24 @@ def test_an_exporter_that_fails_says_why_and_prints_nothing_else(folder: Path) -
         assert ran.err.count("\n") == 1
         assert f"the {exporter} exporter failed" in ran.err
     assert new_files(folder) == {"specs.json"}
+
+
+def test_what_an_exporter_prints_is_not_in_the_way_of_the_reason(folder: Path) -> None:
+    """Where control flow depends on data, PyTorch prints the graph so far, twice."""
+    line = ("export", "tiny_models:undecided", "-o", "model.onnx")
+    ran = as_process(folder, *line)
+    assert (ran.code, ran.out) == (65, "")
+    assert ran.err.count("\n") == 1
+    assert "torch.ops.aten.sum" in as_process(folder, *line, "--debug").err
+
+
+def test_what_a_model_prints_goes_to_standard_error(folder: Path) -> None:
+    ran = as_process(
+        folder, "export", "tiny_models:talkative", "-o", "model.onnx", "--exporter", "torchscript", "--json"
+    )
+
+    assert json.loads(ran.out)["nodes"] > 0
+    assert ran.err == "running\n"
 
 
 def test_levels_of_torch_are_chosen_by_name(folder: Path) -> None:

@@ -217,3 +217,22 @@ def test_steps_are_reported_and_timed(tmp_path: Path) -> None:
     steps = [name.replace("_", " ") for name in result.seconds]
     assert [stage for stage in stages if stage in steps] == steps
     assert all(seconds >= 0 for seconds in result.seconds.values())
+
+
+def test_a_report_that_cannot_be_completed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk, the GraphML fails first and the report after it."""
+    monkeypatch.setattr("graphml_onnx.exporting.pipeline.encode", _full_disk)
+    monkeypatch.setattr("graphml_onnx.exporting.pipeline.publish_report", _full_disk)
+    result = export_heavy(tmp_path, with_graphml=True, with_report=True)
+
+    assert result.graphml_error.category is graphml_onnx.Category.INPUT_OUTPUT
+    assert "report" in result.findings[-1]
+    assert "Module tree" in result.report.read_text(encoding="utf-8")
+    assert set(contents(tmp_path)) == {"model.onnx", "model_htp_metadata.json", "model_htp_export_report.md"}
+
+
+def test_the_name_of_the_graph_may_have_its_suffix(tmp_path: Path) -> None:
+    result = export_heavy(tmp_path, graphml_output=tmp_path / "net.graphml")
+
+    assert result.graphml.graphml == tmp_path / "net.graphml"
+    assert result.graphml.sidecar == tmp_path / "net.onnxdata"

@@ -79,6 +79,31 @@ class Heavy(nn.Module):
         return self.dense(features) * scale
 
 
+class Undecided(nn.Module):
+    """Control flow that no exporter by `torch.export` can follow."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.sum() > 0 else -x
+
+
+class Talkative(nn.Module):
+    """Prints."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        print("running")
+        return x + 1
+
+
+def undecided() -> tuple[nn.Module, torch.Tensor]:
+    """With its example input."""
+    return Undecided(), torch.randn(2, 8)
+
+
+def talkative() -> tuple[nn.Module, torch.Tensor]:
+    """With its example input."""
+    return Talkative(), torch.randn(2, 8)
+
+
 def mixed() -> tuple[nn.Module, torch.Tensor]:
     """With its example input."""
     torch.manual_seed(0)
