@@ -85,14 +85,25 @@ def run_export(request: Request) -> ExportResult:
 def _outputs(request: Request) -> Outputs:
     if request.graphml_parameters not in STRATEGIES:
         raise UsageError(f"parameters is {request.graphml_parameters!r}, not one of {', '.join(STRATEGIES)}")
+    output = Path(request.output)
     base = None if request.graphml_output is None else Path(request.graphml_output)
+    if base is not None and request.graphml_parameters == "reference" and not _is_same_folder(base, output):
+        raise UsageError(
+            "a GraphML that refers to the weights in the ONNX file has to lie beside it",
+            file=base,
+            remedy="name it in the folder of the ONNX file, or let the weights go to a sidecar or into the GraphML",
+        )
     return Outputs.beside(
-        Path(request.output),
+        output,
         report=request.with_report,
         graphml=request.with_graphml or base is not None,
         graphml_base=base,
         parameters=request.graphml_parameters,
     )
+
+
+def _is_same_folder(one: Path, other: Path) -> bool:
+    return one.parent.resolve() == other.parent.resolve()
 
 
 def _conversion(request: Request, outputs: Outputs) -> Conversion:

@@ -168,6 +168,11 @@ def test_other_commands_never_load_torch(folder: Path, command: str) -> None:
         (("tiny_models:mixed", "-o", "model.onnx", "--exporter", "magic"), 2, "'dynamo', 'torchscript'"),
         (("tiny_models:mixed", "-o", "model.onnx", "--input-specs", "none.json"), 66, "none.json"),
         (("tiny_models:mixed", "-o", "model.onnx", "--graphml-params", "embedded"), 2, "--with-graphml"),
+        (
+            ("tiny_models:broken", "-o", "model.onnx", "--graphml-params", "reference", "--graphml-output", "../g"),
+            2,
+            "beside",
+        ),
     ],
 )
 def test_a_failure_is_one_line_and_an_exit_code(
