@@ -47,7 +47,10 @@ def check(value: Json, part: Part = "document", path: KeyPath | None = None) -> 
     from fastjsonschema import JsonSchemaValueException
 
     try:
-        _validator(part)(value)
+        try:
+            _validator(part, explains=False)(value)
+        except JsonSchemaValueException:
+            _validator(part, explains=True)(value)
     except JsonSchemaValueException as error:
         raise _refusal(error, value, path) from None
     except RecursionError:
@@ -55,13 +58,19 @@ def check(value: Json, part: Part = "document", path: KeyPath | None = None) -> 
 
 
 @cache
-def _validator(part: Part) -> Callable[[Json], object]:
+def _validator(part: Part, *, explains: bool) -> Callable[[Json], object]:
+    """Compiles a part of the schema; to code that explains itself only once there is something to explain.
+
+    Such code holds the schema again with each of its rules, and takes two to three times as long to compile: more than
+    anything else in the reading of small metadata.
+    """
     from fastjsonschema import compile as compiled
 
     text = resources.files("graphml_onnx.hierarchy").joinpath("htp_metadata.schema.json").read_text(encoding="utf-8")
     schema = json.loads(text)
     validator: Callable[[Json], object] = compiled(
-        schema if part == "document" else {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]}
+        schema if part == "document" else {"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]},
+        detailed_exceptions=explains,
     )
     return validator
 
@@ -79,10 +88,8 @@ def _message(rule: str, wanted: Any, value: Any) -> str:
         case "type":
             kinds = [wanted] if isinstance(wanted, str) else [kind for kind in wanted if kind != "null"]
             return f"must be {' or '.join(_NAMES[kind] for kind in kinds)}, but is {_kind(value)}"
-        case "const":
-            return f"must be {json.dumps(wanted)}"
         case "enum":
-            return f"must be one of {', '.join(map(json.dumps, wanted))}"
+            return f"must be {'one of ' if len(wanted) > 1 else ''}{', '.join(map(json.dumps, wanted))}"
         case "minimum":
             return f"must be at least {wanted}"
         case "maximum":

@@ -96,9 +96,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "distilbert": Architecture(
         _pretrained("DistilBertModel", "DistilBertConfig", dim=32, n_layers=2, n_heads=4, hidden_dim=40, vocab_size=99),
     ),
-    "albert": Architecture(
-        _pretrained("AlbertModel", "AlbertConfig", **_TEXT, embedding_size=16), exact={"dynamo": 100, "torchscript": 96}
-    ),
+    "albert": Architecture(_pretrained("AlbertModel", "AlbertConfig", **_TEXT, embedding_size=16)),
     "deberta-v2": Architecture(
         _pretrained(
             "DebertaV2ForSequenceClassification",
@@ -170,7 +168,6 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
             num_heads=[2, 4],
             window_size=4,
         ),
-        exact={"dynamo": 100, "torchscript": 89},
     ),
     "resnet": Architecture(
         _pretrained(
@@ -188,7 +185,6 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     ),
     "clip": Architecture(
         _pretrained("CLIPModel", "CLIPConfig", text_config=_TEXT, vision_config=_PATCHES, projection_dim=16),
-        exact={"dynamo": 100, "torchscript": 99},
     ),
     # State spaces, mixtures of experts, recurrence
     "mamba": Architecture(
@@ -206,17 +202,15 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         _pretrained("MixtralForCausalLM", "MixtralConfig", **_DECODER, num_local_experts=4, num_experts_per_tok=2),
         exact={"dynamo": 98, "torchscript": 99},
     ),
-    "router": Architecture(
-        _network(networks.Router, tokens=torch.randn(2, 6, 16)), exact={"dynamo": 100, "torchscript": 97}
-    ),
+    "router": Architecture(_network(networks.Router, tokens=torch.randn(2, 6, 16))),
     "lstm": Architecture(
         _network(lambda: networks.Recurrent(nn.LSTM, bidirectional=True), input_ids=_IDS),
-        exact={"dynamo": 100, "torchscript": 77},
+        exact={"dynamo": 100, "torchscript": 84},
         fast=True,
     ),
     "gru": Architecture(
         _network(lambda: networks.Recurrent(nn.GRU, bidirectional=False), input_ids=_IDS),
-        exact={"dynamo": 100, "torchscript": 80},
+        exact={"dynamo": 100, "torchscript": 87},
     ),
     # Generators
     "gan": Architecture(_network(networks.Generator, noise=_FEATURES)),
@@ -234,8 +228,6 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         refusals={"dynamo": "GuardOnDataDependentSymNode: Could not guard on data-dependent expression"},
         fast=True,
     ),
-    "shared": Architecture(
-        _network(networks.Shared, input_ids=_IDS), exact={"dynamo": 100, "torchscript": 97}, fast=True
-    ),
+    "shared": Architecture(_network(networks.Shared, input_ids=_IDS), fast=True),
     "functional": Architecture(_network(networks.Functional, x=_FEATURES)),
 }
