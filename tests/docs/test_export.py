@@ -16,6 +16,7 @@ from graphml_onnx.exporting.settings import EXPORTERS, read_export_config
 from graphml_onnx.exporting.specs import read_dynamic_shapes, read_input_specs
 
 TEXT = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+COMMAND = Path(__file__).parents[2] / "cli" / "export.py"
 VALUES = {"list of names": ["a"], "number": 18}
 
 
@@ -33,6 +34,12 @@ def test_the_table_of_rules_is_that_of_the_code() -> None:
         if isinstance(rule, PlacementRule)
     }
     assert {name.strip("`"): match for name, _, match in rows("| rule | goes by")} == rules
+
+
+def test_every_option_of_the_command_is_told_of() -> None:
+    options = re.findall(r'"(--[a-z-]+)"', COMMAND.read_text(encoding="utf-8"))
+    assert len(options) > 10
+    assert [option for option in options if f"`{option}" not in TEXT and f" {option}" not in TEXT] == []
 
 
 def test_the_keywords_are_those_that_each_exporter_takes() -> None:
