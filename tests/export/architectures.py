@@ -186,6 +186,26 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "clip": Architecture(
         _pretrained("CLIPModel", "CLIPConfig", text_config=_TEXT, vision_config=_PATCHES, projection_dim=16),
     ),
+    "siglip": Architecture(
+        _pretrained("SiglipModel", "SiglipConfig", text_config=_TEXT, vision_config=_PATCHES),
+        exact={"dynamo": 99, "torchscript": 100},
+    ),
+    "segformer": Architecture(
+        _pretrained(
+            "SegformerForSemanticSegmentation",
+            "SegformerConfig",
+            **_IMAGE,
+            num_encoder_blocks=2,
+            depths=[1, 1],
+            sr_ratios=[2, 1],
+            hidden_sizes=[8, 16],
+            patch_sizes=[3, 3],
+            strides=[2, 2],
+            num_attention_heads=[1, 2],
+            mlp_ratios=[2, 2],
+            decoder_hidden_size=16,
+        ),
+    ),
     # State spaces, mixtures of experts, recurrence
     "mamba": Architecture(
         _pretrained(
