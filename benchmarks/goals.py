@@ -71,9 +71,9 @@ def _structure(group: Group) -> Iterator[Goal]:
         for peer, content in ((names.NETWORKX_READ, "same content"), (names.NETWORKX_READ_LESS, "less content")):
             yield Goal(f"decode, {size} / networkx, read, {content}", 0.4, "", group.ratios([decode], [peer]))
         json = [names.TO_JSON, names.FROM_JSON]
-        yield Goal(
-            f"encode + decode, {size} / protobuf's JSON, both ways", 0.5, "", group.ratios([encode, decode], json)
-        )
+        for way, name in ((encode, "encode with the self-check"), (f"{encode}, no self-check", "encode without")):
+            work = f"{name} + decode, {size} / protobuf's JSON, both ways"
+            yield Goal(work, 0.5, "", group.ratios([way, decode], json))
 
 
 def _weights(group: Group) -> Iterator[Goal]:

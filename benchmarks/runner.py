@@ -28,7 +28,7 @@ def run(case: Case) -> tuple[float, int | None]:
     if sys.platform != "win32":
         os.sync()  # what an earlier run wrote is not written at the cost of this one
     start = time.perf_counter()
-    done = subprocess.run(case.command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(case.command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
     if done.returncode:
         raise SystemExit(f"exit code {done.returncode}: {' '.join(case.command)}\n{done.stderr}")
@@ -36,6 +36,11 @@ def run(case: Case) -> tuple[float, int | None]:
         told = json.loads(done.stdout)
         return told["seconds"], told["peak_kib"]
     return seconds, None
+
+
+def _environment() -> dict[str, str]:
+    """As users have it: Python keeps the bytecode of what it imports."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def measure(cases: list[Case], turns: int, *, warm_up: bool) -> list[Row]:

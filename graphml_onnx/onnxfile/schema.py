@@ -118,6 +118,7 @@ def message_name(descriptor: Descriptor) -> str:
     return descriptor.full_name.removeprefix(f"{_PACKAGE}.")
 
 
+@cache
 def original_field(field: FieldDescriptor) -> FieldDescriptor:
     """The field in ONNX's own descriptors: its type says what the bits mean."""
     pool = onnx.ModelProto.DESCRIPTOR.file.pool
