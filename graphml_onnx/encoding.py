@@ -23,7 +23,6 @@ from graphml_onnx.files import Publication, StagedFile, with_suffix
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.graphml.writer import GraphMLWriter, TextSink
 from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, load_graphml
-from graphml_onnx.onnxfile.locate import locate
 from graphml_onnx.onnxfile.skeleton import Payload, Stored
 from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.embedded import encode_base64, encoded_size
@@ -310,7 +309,7 @@ def encode_prepared(
     except OSError as error:
         raise writing_failed(error, sidecar_path or target) from error
     checksum = store_checksum([*references, *(file.content for file in externals)])
-    disk = stack.enter_context(Lane(threaded=True))
+    disk = stack.enter_context(Lane(threaded=work.has_sidecar and work.store_size > WINDOW))
     if sidecar is not None:
         sidecar.alias_digest = checksum
         if work.store_size > WINDOW:  # the disk gets to work while the graph is written and checked
@@ -383,6 +382,8 @@ def _check(work: Work, graph: StagedFile, sidecar: StagedFile | None, target: Pa
             store = _written_store(work, model, sidecar, stack)
             difference = first_difference(model.pieces(), model.references, store, work.inputs.source, stage.advance)
             if difference is not None:
+                from graphml_onnx.onnxfile.locate import locate
+
                 place = f"byte {difference}"
                 raise _failed(work, f"differs in {locate(work.inputs.source, difference) or 'its end'}", place)
             if model.store.strategy != "reference":  # there, data files stay where they are

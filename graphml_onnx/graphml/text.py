@@ -5,7 +5,6 @@ Source: docs/format.md, section "Text"; XML 1.0, sections 2.2 (characters) and 2
 
 from __future__ import annotations
 
-import html
 import re
 from json.encoder import encode_basestring as _json_string
 from typing import TYPE_CHECKING
@@ -80,8 +79,10 @@ def unescape(text: str) -> str:
 def in_xml(text: str) -> str:
     """The text as XML: with references for the characters that are markup (XML 1.0, section 2.4)."""
     # Most values have none of them, and looking is faster than replacing.
-    # (html's function is that of XML; xml.sax.saxutils would load urllib and ssl with its own.)
-    return html.escape(text, quote=False) if has_markup(text) else text
+    # (xml.sax.saxutils would load urllib and ssl with its own; html a table of every entity.)
+    if has_markup(text):
+        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text
 
 
 def from_xml(text: str) -> str:

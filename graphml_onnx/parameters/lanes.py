@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future, ThreadPoolExecutor
     from types import TracebackType
 
 _Item = TypeVar("_Item")
@@ -24,6 +24,8 @@ _PENDING = 2
 
 def _thread() -> ThreadPoolExecutor | None:
     """A thread that waits for work; None where the system starts no more, and the work is done without."""
+    from concurrent.futures import ThreadPoolExecutor  # with logging and more, which small files do not need
+
     pool = ThreadPoolExecutor(max_workers=1)
     try:
         pool.submit(int).result()
