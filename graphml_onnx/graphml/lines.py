@@ -1,4 +1,4 @@
-"""Nodes without children, and edges, in the very lines in which the writer puts them: found by a pattern.
+"""Nodes and edges in the very lines in which the writer puts them: found by a pattern.
 
 expat calls Python for the start and the end of every element, and half of the time that decoding takes goes there. A
 pattern finds a whole node at once. It matches nothing but what XML reads in one way only; everything else, and all that
@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 
 # A value starts with something that is not white space: an empty one would be none. In an attribute, white space would
 # be changed.
-_ID = r'"([^"<>&\x00-\x20]++)"'
-_VALUE = rf'<data key="[^"<>&\x00-\x20]++">(?=[^<\s]){TEXT_IN_XML}</data>'
-_NODE = rf"<node id={_ID}>\n((?:  {_VALUE}\n)++)({yed.NODE_PATTERN})?+</node>\n"
-_EDGE = rf"<edge source={_ID} target={_ID}> ((?:{_VALUE})*+)({re.escape(yed.EDGE)})?+</edge>\n"
-_find = re.compile(f"{_NODE}|{_EDGE}").finditer
+_ID = r'"[^"<>&\x00-\x20]++"'
+_VALUE = rf"<data key={_ID}>(?=[^<\s]){TEXT_IN_XML}</data>"
+_VALUES = rf"((?:  {_VALUE}\n)++)"
+_QUOTED = f'"({_ID[1:-1]})"'
+_NODE = rf"<node id={_QUOTED}>\n{_VALUES}({yed.NODE_PATTERN})?+</node>\n"
+_EDGE = rf"<edge source={_QUOTED} target={_QUOTED}> ((?:{_VALUE})*+)({re.escape(yed.EDGE)})?+</edge>\n"
+_GROUP = rf"(<node id={_ID}(?:{re.escape(yed.GROUP_MARK)})?+>\n){_VALUES}({yed.GROUP_PATTERN})?+(?=<graph )"
+_find = re.compile(f"{_NODE}|{_EDGE}|{_GROUP}").finditer
+
+NODE, EDGE, GROUP = (1, 2, 3), (4, 5, 6, 7), (8, 9, 10)
+"""The groups of a match; see `find_lines`."""
 
 DRAWING_PREFIX = "y"
 """The prefix of the elements of yEd."""
@@ -42,9 +48,10 @@ def find_lines(text: str) -> Iterator[re.Match[str]]:
     """The nodes and edges that stand in a text; nothing is said of what stands between them.
 
     Returns:
-        Matches with these groups: XML id of a node, the text of its values, its drawing in elements of yEd; source
-        and target of an edge, the text of its values, its drawing. Those of a node are None for an edge, and the
-        reverse; so is a drawing that is not there.
+        Matches that have the groups of `NODE` (a node without children: its XML id, the text of its values, and its
+        drawing), `EDGE` (source, target, the text of its values, and its drawing) or `GROUP` (a node with children,
+        as far as its values: its start tag, the text of its values, and its drawing). A drawing consists of elements
+        of yEd, and may be None.
     """
     return _find(text)
 

@@ -12,7 +12,7 @@ from xml.parsers import expat
 
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
-from graphml_onnx.graphml.lines import DRAWING_PREFIX, find_lines, text_of, values_finder
+from graphml_onnx.graphml.lines import DRAWING_PREFIX, EDGE, GROUP, NODE, find_lines, text_of, values_finder
 from graphml_onnx.graphml.text import from_xml
 from graphml_onnx.graphml.writer import NAMESPACE
 
@@ -175,16 +175,16 @@ class _Reader:
             if not among or start != end:
                 self._parse_text(text[end:start])
                 among, line = self._is_among_elements(), self._current_line()
-            record = self._record(match, line) if among else None
-            if record is None:
-                among = False
-                self._parse_text(text[start:stop])
-            else:
+            end = stop
+            if among and (record := self._record(match, line)) is not None:
                 self._done.append(record)
                 lines = text.count("\n", start, stop)
                 line += lines
                 self._lines += lines
-            end = stop
+            else:
+                if not (among and match.lastindex in GROUP and self._open_group(match)):
+                    self._parse_text(text[start:stop])
+                among = False
         self._parse_text(text[end:])
 
     def _parse_text(self, text: str) -> None:
@@ -202,17 +202,33 @@ class _Reader:
         )
 
     def _record(self, match: re.Match[str], line: int) -> Record | None:
-        """A node or an edge; None where expat has to read it, because something about it is unusual."""
-        node_id, values, drawing, source, target, edge_values, arrow = match.groups()
-        if not self._has_drawings and (drawing is not None or arrow is not None):
-            return None
-        if node_id is not None:
-            data = self._values("node", values)
+        """A node without children, or an edge; None where expat has to read it, because of something unusual."""
+        if match.lastindex in NODE:
+            node_id, values, drawing = match.group(*NODE)
+            data = self._values("node", values, drawing)
             return None if data is None else NodeRecord(node_id, data, line)
-        data = self._values("edge", edge_values) if self._wanted["edge"] else {}
-        return None if data is None else EdgeRecord(source, target, data, line)
+        if match.lastindex in EDGE:
+            source, target, values, drawing = match.group(*EDGE)
+            data = self._values("edge", values, drawing)
+            return None if data is None else EdgeRecord(source, target, data, line)
+        return None
 
-    def _values(self, element: str, text: str) -> dict[str, str] | None:
+    def _open_group(self, match: re.Match[str]) -> bool:
+        """Takes the values of a node with children, around which expat reads the tags; False as in `_record`."""
+        start_tag, values, drawing = match.group(*GROUP)
+        data = self._values("node", values, drawing)
+        if data is None:
+            return False
+        self._parse_text(start_tag)
+        self._open[-1].data |= data
+        self._lines += match[0].count("\n") - 1
+        return True
+
+    def _values(self, element: str, text: str, drawing: str | None) -> dict[str, str] | None:
+        if drawing is not None and not self._has_drawings:
+            return None
+        if element == "edge" and not self._wanted[element]:
+            return {}  # what stands within an edge may be passed over
         find, wanted = self._finders.get(element) or self._finder(element)
         found = find(text)
         data = dict(found)
@@ -309,7 +325,7 @@ class _Reader:
             self._graphs.append(self._depth)
             if not self._declared and not self._bare:
                 # So does cytoscape.js save: ids of keys are names, and nesting stands for the value that says it.
-                self._bare = True
+                self._bare, self._in_lines = True, False
                 self._names = {element: {name: name for name in wanted} for element, wanted in self._wanted.items()}
         elif kind == "default" and self._key_element is not None:
             self._key = self._key_element

@@ -44,11 +44,25 @@ _NODE = (
     f'  <data key="{_NODES}"><y:ShapeNode><y:Geometry height="{_NODE_HEIGHT}" width="{{width}}" {_POSITION}/>'
     '<y:Fill color="{fill}"/><y:NodeLabel>{label}</y:NodeLabel><y:Shape type="{shape}"/></y:ShapeNode></data>\n'
 )
-_NUMBER, _WORD = "-?[0-9]++", "[#0-9A-Za-z]++"
-_FIELDS = {"width": _NUMBER, "x": _NUMBER, "y": _NUMBER, "fill": _WORD, "label": TEXT_IN_XML, "shape": _WORD}
+_STATE = (
+    f'<y:GroupNode><y:Geometry height="{_GROUP_HEIGHT}" width="{{width}}" {_POSITION}/><y:Fill color="{{fill}}"/>'
+    '<y:NodeLabel modelName="internal" modelPosition="t">{label}</y:NodeLabel><y:Shape type="{shape}"/>'
+)
+_GROUP = (
+    f'  <data key="{_NODES}"><y:ProxyAutoBoundsNode><y:Realizers active="0">'
+    f'{_STATE}<y:State closed="false"/></y:GroupNode>{_STATE}<y:State closed="true"/></y:GroupNode>'
+    "</y:Realizers></y:ProxyAutoBoundsNode></data>\n"
+)
 
-NODE_PATTERN = re.sub(r"\\{(\w+)\\}", lambda field: _FIELDS[field[1]], re.escape(_NODE))
-"""Matches the drawing of any node without children, as `Drawing.node` gives it."""
+
+def _pattern(template: str) -> str:
+    number, word = "-?[0-9]++", "[#0-9A-Za-z]++"
+    fields = {"width": number, "x": number, "y": number, "fill": word, "label": TEXT_IN_XML, "shape": word}
+    return re.sub(r"\\{(\w+)\\}", lambda field: fields[field[1]], re.escape(template))
+
+
+NODE_PATTERN, GROUP_PATTERN = _pattern(_NODE), _pattern(_GROUP)
+"""Match the drawing of any node without children, and of any group, as `Drawing` gives it."""
 
 
 class Drawing:
@@ -56,32 +70,29 @@ class Drawing:
 
     def __init__(self) -> None:
         self._x = self._y = 0
-        self._nodes: dict[Appearance, tuple[str, str]] = {}
-        self._groups: dict[Appearance, tuple[str, str, str]] = {}
+        self._parts: dict[tuple[str, Appearance], list[str]] = {}
 
     def node(self, look: Appearance) -> str:
         """The data element of a node without children."""
-        texts = self._nodes.get(look)
-        if texts is None:
-            texts = _node(look)
-            if len(self._nodes) < _MOST_KEPT:
-                self._nodes[look] = texts
-        before, after = texts
-        text = f'{before}x="{self._x}" y="{self._y}"{after}'
+        text = self._draw(_NODE, look)
         self._y += _NODE_HEIGHT + _GAP
         return text
 
     def open_group(self, look: Appearance) -> str:
         """The data element of a group; what is drawn until `close_group` lies within."""
-        texts = self._groups.get(look)
-        if texts is None:
-            texts = _group(look)
-            if len(self._groups) < _MOST_KEPT:
-                self._groups[look] = texts
-        text = f'x="{self._x}" y="{self._y}"'.join(texts)
+        text = self._draw(_GROUP, look)
         self._x += _INSET
         self._y += _HEADER
         return text
+
+    def _draw(self, template: str, look: Appearance) -> str:
+        parts = self._parts.get((template, look))
+        if parts is None:
+            facts = {"width": _width(look), "fill": look.fill, "label": _label(look), "shape": look.shape}
+            parts = [part.format_map(facts) for part in template.split(_POSITION)]
+            if len(self._parts) < _MOST_KEPT:
+                self._parts[template, look] = parts
+        return f'x="{self._x}" y="{self._y}"'.join(parts)
 
     def close_group(self) -> None:
         """Ends the group that was opened last."""
@@ -95,23 +106,3 @@ def _label(look: Appearance) -> str:
 
 def _width(look: Appearance) -> int:
     return max(60, 20 + 8 * min(len(look.label), 60))
-
-
-def _node(look: Appearance) -> tuple[str, str]:
-    """What stands before and after the position."""
-    before, after = _NODE.split(_POSITION)
-    return before.format(width=_width(look)), after.format(fill=look.fill, label=_label(look), shape=look.shape)
-
-
-def _group(look: Appearance) -> tuple[str, str, str]:
-    """What stands before, between and after the positions of the group when it is open, and when it is closed."""
-    before = f'<y:GroupNode><y:Geometry height="{_GROUP_HEIGHT}" width="{_width(look)}" '
-    after = (
-        f'/><y:Fill color="{look.fill}"/><y:NodeLabel modelName="internal" modelPosition="t">{_label(look)}'
-        f'</y:NodeLabel><y:Shape type="{look.shape}"/>'
-    )
-    return (
-        f'  <data key="{_NODES}"><y:ProxyAutoBoundsNode><y:Realizers active="0">{before}',
-        f'{after}<y:State closed="false"/></y:GroupNode>{before}',
-        f'{after}<y:State closed="true"/></y:GroupNode></y:Realizers></y:ProxyAutoBoundsNode></data>\n',
-    )
