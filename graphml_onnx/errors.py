@@ -25,11 +25,19 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+_SHOWN = 4000
+
+
+def _cut(text: str) -> str:
+    """The text less its middle where nobody would read all of it: a name in a file may be as long as the file."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN * 3 // 4]} … {text[-_SHOWN // 4 :]}"
+
+
 class GraphmlOnnxError(Exception):
     """Base of all errors of this library.
 
     Args:
-        message: what is wrong, in one line.
+        message: what is wrong, in one line; a very long one is cut, and so is ``place``.
         file: the file that it is about.
         place: where in the file: ``byte 1024``, ``line 17``, ``graph.node[3].attribute[0]``.
         remedy: what the reader can do about it.
@@ -45,10 +53,10 @@ class GraphmlOnnxError(Exception):
         place: str | None = None,
         remedy: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = _cut(message)
+        super().__init__(self.message)
         self.file = os.fspath(file) if file is not None else None
-        self.place = place
+        self.place = place and _cut(place)
         self.remedy = remedy
 
     def at(
@@ -62,15 +70,15 @@ class GraphmlOnnxError(Exception):
             self.file = os.fspath(file)
         if place:
             joint = "" if self.place is None or self.place.startswith("[") else "."
-            self.place = place if self.place is None else f"{place}{joint}{self.place}"
+            self.place = _cut(place if self.place is None else f"{place}{joint}{self.place}")
         if self.remedy is None:
             self.remedy = remedy
         return self
 
     def __str__(self) -> str:
-        parts = [part for part in (self.file, self.place, self.message) if part]
-        text = ": ".join(parts)
-        return printable(f"{text} ({self.remedy})" if self.remedy else text)
+        told = [_cut(printable(part)) for part in (self.place, self.message) if part]  # escaping makes it longer
+        text = ": ".join([printable(self.file), *told] if self.file else told)
+        return f"{text} ({printable(self.remedy)})" if self.remedy else text
 
 
 class UsageError(GraphmlOnnxError):

@@ -7,13 +7,26 @@ The standard reader keeps the last of duplicate keys, accepts NaN, and ends deep
 from __future__ import annotations
 
 import json
-from typing import TypeAlias
+import re
+import sys
+from typing import Final, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 class JsonError(ValueError):
-    """The text is not strict JSON; the message says what and, where the reader knows, the line."""
+    """The text is not strict JSON, or not what it should be; the message says what.
+
+    Args:
+        message: what is wrong.
+        line: of the text, where the reader knows.
+        column: of the line.
+    """
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message if line is None else f"{message}, at line {line}, column {column}")
+        self.message = message
+        self.place = None if line is None else f"line {line}, column {column}"
 
 
 def parse(text: str) -> Json:
@@ -28,14 +41,27 @@ def parse(text: str) -> Json:
         if end != len(text):  # white space around it, which is slower to read, or something wrong
             value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise JsonError(f"not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
+        raise JsonError(f"not valid JSON: {error.msg}", error.lineno, error.colno) from None
     except RecursionError:
-        raise JsonError("JSON is nested too deeply") from None
-    except JsonError:
-        raise
-    except ValueError as error:  # int() refuses numbers of thousands of digits
-        raise JsonError(f"JSON holds a number that is too long: {error}") from None
+        raise _located("JSON is nested too deeply", text, "opens") from None
+    except _DuplicateError as error:
+        raise _located(f"duplicate key {error.key!r}", text, "key", error.key) from None
+    except _ConstantError as error:
+        raise _located(f"{error} is not JSON", text, "constant") from None
+    except ValueError:  # int() refuses numbers of thousands of digits
+        limit = sys.get_int_max_str_digits()
+        raise _located(f"JSON holds a number of more than {limit:,} digits", text, "long") from None
     return value
+
+
+class _DuplicateError(Exception):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class _ConstantError(Exception):
+    """NaN or an infinity."""
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -44,13 +70,49 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise JsonError(f"duplicate key {key!r}")
+                raise _DuplicateError(key)
             seen.add(key)
     return members
 
 
 def _constant(name: str) -> Json:
-    raise JsonError(f"{name} is not JSON")
+    raise _ConstantError(name)
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+
+_TOKEN: Final = re.compile(
+    r"""(?P<key>"(?:[^"\\]|\\.)*")(?=[ \t\r\n]*:)|"(?:[^"\\]|\\.)*"|(?P<opens>[\[{])|(?P<closes>[\]}])"""
+    r"""|(?P<constant>-?Infinity|NaN)|-?(?P<long>\d+)(?![\d.eE])|-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?""",
+    re.DOTALL,
+)
+
+
+def _located(message: str, text: str, kind: str, key: str = "") -> JsonError:
+    """An error with the place that the standard reader does not tell; takes a second look at the text."""
+    offset = _offset(text, kind, key)
+    return JsonError(message, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
+
+
+def _offset(text: str, kind: str, key: str) -> int:
+    """Where the first of a ``kind`` stands: the second ``key`` of an object, a constant, a long integer.
+
+    Of brackets (``opens``) it is the deepest.
+    """
+    limit = sys.get_int_max_str_digits()
+    found = depth = 0
+    within: list[bool] = []  # whether the key was met in each object or list around
+    for token in _TOKEN.finditer(text):
+        if token["opens"]:
+            within.append(False)
+            if kind == "opens" and len(within) > depth:
+                found, depth = token.start(), len(within)
+        elif token["closes"]:
+            del within[-1:]
+        elif token["key"] and kind == "key" and json.loads(token["key"]) == key:
+            if within[-1]:
+                return token.start()
+            within[-1] = True
+        elif kind in ("constant", "long") and token[kind] and (kind == "constant" or len(token[kind]) > limit):
+            return token.start()
+    return found

@@ -90,7 +90,7 @@ def _parsed(data: bytes, file: str | os.PathLike[str] | None) -> tuple[str, dict
     except UnicodeDecodeError as error:
         raise MetadataError("is not UTF-8 text", file=file, place=f"byte {error.start}", remedy=_REMEDY) from None
     except JsonError as error:
-        raise MetadataError(str(error), file=file, remedy=_REMEDY) from None
+        raise MetadataError(error.message, file=file, place=error.place, remedy=_REMEDY) from None
     if not isinstance(document, dict):
         raise MetadataError("is not a JSON object", file=file, remedy=_REMEDY)
     return text, document

@@ -142,3 +142,13 @@ def test_names_that_are_not_utf_8(g2o: Command) -> None:
     assert ran.code == 66
     assert ran.err.startswith("g2o: caf\\udce9.onnx: ")
     assert json.loads(ran.out)["error"]["file"] == "caf\udce9.onnx"
+
+
+def test_an_endless_name_in_a_file_makes_no_endless_message(g2o: Command, tmp_path: Path) -> None:
+    """The campaign on JSON found such; fixtures/fuzz/json/field_name_without_end.json is another."""
+    name = "[" * 1_000_000
+    (tmp_path / "bad.graphml").write_text(f'<graphml><key id="{name}"/><key id="{name}"/></graphml>', "utf-8")
+    ran = g2o("decode", str(tmp_path / "bad.graphml"))
+    assert ran.code == 65
+    assert 4_000 < len(ran.err) < 10_000
+    assert " … " in ran.err
