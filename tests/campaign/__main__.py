@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.campaign import scratch
-from tests.campaign.running import Outcome, run
 from tests.campaign.targets import INPUT_TARGETS, TARGETS
+from tests.campaign.workers import run_beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tests.campaign.running import Outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,31 +23,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("--count", type=int, default=1000, help="how many executions")
     parser.add_argument("--seed", type=int, default=0, help="number of the first execution")
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="end after this time")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the input of --seed to FILE, and stop")
     parser.add_argument("--replay", type=Path, nargs="+", metavar="FILE", help="try these inputs, and stop")
     options = parser.parse_args(arguments)
-    with scratch.folder() as folder:
-        if options.save or options.replay:
+    if options.save or options.replay:
+        with scratch.folder() as folder:
             target = INPUT_TARGETS[options.target](folder)
             if options.save:
                 options.save.write_bytes(target.make(options.seed))
             for file in options.replay or ():
                 print(f"{file}: {target.check(file.read_bytes())}")
-            return 0
+        return 0
 
-        shown = 0
+    shown = 0
 
-        def report(outcome: Outcome) -> None:
-            nonlocal shown
-            for failure in outcome.failures[shown:]:
-                print(failure)
-            shown = len(outcome.failures)
-            print(outcome.line(options.target, options.seed), flush=True)
+    def report(outcome: Outcome) -> None:
+        nonlocal shown
+        for failure in outcome.failures[shown:]:
+            print(failure)
+        shown = len(outcome.failures)
+        print(outcome.line(options.target, options.seed), flush=True)
 
-        outcome = run(
-            TARGETS[options.target](folder), options.count, options.seed, seconds=options.seconds, report=report
-        )
+    outcome = run_beside(
+        TARGETS[options.target], options.count, options.seed, options.jobs, seconds=options.seconds, report=report
+    )
     report(outcome)
     return 1 if outcome.failures else 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _KEYS = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=1000)  # nothing changes a tree in place
 def parse(text: str) -> Tree:
     """JSON as a tree."""
     tree: Tree = json.loads(text, object_pairs_hook=Members)

@@ -16,6 +16,7 @@ from graphml_onnx import MetadataError, decode, encode
 from graphml_onnx.hierarchy import Operator, build_hierarchy, read_metadata
 from tests import seeds
 from tests.campaign import hostile_json, scratch
+from tests.campaign.complete import check_complete
 from tests.campaign.graphs import METADATA, Decoding
 
 if TYPE_CHECKING:
@@ -36,10 +37,13 @@ class JsonFiles:
         self._folder = folder
         self._decoding = Decoding(folder)
         self._model = folder / "m0.onnx"
-        self._values: dict[str, list[tuple[str, str, str]]] = {}  # key -> what stands before, the JSON, what follows
-        for text in self._decoding.texts:
+        # key -> what stands before, the JSON, what follows; of the same JSON, that in the smallest graph
+        self._values: dict[str, list[tuple[str, str, str]]] = {}
+        seen = set()
+        for text in sorted(self._decoding.texts, key=len):
             for match in _VALUE.finditer(text):
-                if match[2] != "htp_metadata":
+                if match[2] != "htp_metadata" and match.group(2, 3) not in seen:
+                    seen.add(match.group(2, 3))
                     around = (text[: match.start(3)], html.unescape(match[3]), text[match.end(3) :])
                     self._values.setdefault(match[2], []).append(around)
         self._keys = sorted(self._values)
@@ -84,8 +88,7 @@ class JsonFiles:
     def _refused(self, error: MetadataError) -> str:
         """Makes sure that the error is complete."""
         assert error.file == "m.json"
-        assert error.remedy, error
-        assert str(error).isprintable(), error
+        check_complete(error, (MetadataError,))
         return "refused"
 
     def _check_whole(self, content: bytes) -> None:

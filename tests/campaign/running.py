@@ -64,9 +64,10 @@ class Outcome:
     def line(self, name: str, seed: int) -> str:
         """All of it in one line."""
         words = ", ".join(f"{count:,} {word}" for word, count in self.words.most_common())
+        rate = self.executions / self.seconds if self.seconds else 0.0
         return (
             f"{name}: {self.executions:,} executions from seed {seed}, {len(self.failures)} failures,"
-            f" {self.seconds:.0f} s ({words})"
+            f" {self.seconds:.0f} s, {rate:.0f} executions per second ({words})"
         )
 
 
@@ -75,22 +76,27 @@ def run(
     count: int,
     seed: int,
     *,
+    step: int = 1,
+    begins: Callable[[int], object] = lambda _: None,
     seconds: float = float("inf"),
     report: Callable[[Outcome], None] | None = None,
 ) -> Outcome:
-    """Attempts the numbers from ``seed`` on.
+    """Attempts ``count`` numbers from ``seed`` on, in this process.
 
     Args:
         target: what is tried.
         count: how often.
         seed: the first number.
+        step: from one number to the next.
+        begins: called with each number before its execution.
         seconds: after which it stops earlier.
         report: called about once a minute, and after each failure.
     """
     outcome = Outcome()
     started = told = time.monotonic()
     with _limited() as limit:
-        for number in range(seed, seed + count):
+        for number in range(seed, seed + count * step, step):
+            begins(number)
             limit()
             try:
                 word = target.attempt(number)
