@@ -20,14 +20,24 @@ Examples:
 
 
 def decode(
-    graphml: Annotated[Path, typer.Argument(metavar="GRAPHML", help="The GraphML file.", show_default=False)],
+    graphml: Annotated[
+        Path, typer.Argument(readable=False, metavar="GRAPHML", help="The GraphML file.", show_default=False)
+    ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The ONNX file. [default: GRAPHML with the ending .onnx]"),
+        typer.Option(
+            "--output",
+            "-o",
+            readable=False,
+            metavar="FILE",
+            help="The ONNX file. [default: GRAPHML with the ending .onnx]",
+        ),
     ] = None,
     metadata_output: Annotated[
         Path | None,
-        typer.Option("--meta-out", metavar="FILE", help="Write the HTP metadata file too, if there was one."),
+        typer.Option(
+            "--meta-out", readable=False, metavar="FILE", help="Write the HTP metadata file too, if there was one."
+        ),
     ] = None,
     require_exact: Annotated[
         bool, typer.Option("--require-exact", help="Fail, and write nothing, unless it is the original, byte for byte.")
@@ -43,7 +53,8 @@ def decode(
         bool, typer.Option("--infer-shapes", help="Check types and shapes of an edited model too.")
     ] = False,
     parameter_folder: Annotated[
-        Path | None, typer.Option("--params-dir", metavar="DIR", help="Folder of the sidecar, if it was moved.")
+        Path | None,
+        typer.Option("--params-dir", readable=False, metavar="DIR", help="Folder of the sidecar, if it was moved."),
     ] = None,
     force: options.ForceOption = False,
     json: options.JsonOption = False,

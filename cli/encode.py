@@ -20,12 +20,13 @@ Examples:
 
 
 def encode(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file.", show_default=False)],
+    model: Annotated[Path, typer.Argument(readable=False, metavar="MODEL", help="The ONNX file.", show_default=False)],
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
+            readable=False,
             metavar="FILE",
             help="The GraphML file. [default: <name of MODEL>_hierarchical_graph.graphml]",
         ),

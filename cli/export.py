@@ -35,12 +35,17 @@ def export(
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The ONNX file.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file.", show_default=False)
+    ],
     task: Annotated[
         str | None, typer.Option("--task", metavar="TASK", help="For a Hugging Face model: chooses its class.")
     ] = None,
     input_specs: Annotated[
-        Path | None, typer.Option("--input-specs", metavar="FILE", help="Example inputs (JSON): shape, dtype, range.")
+        Path | None,
+        typer.Option(
+            "--input-specs", readable=False, metavar="FILE", help="Example inputs (JSON): shape, dtype, range."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="For random example inputs.")] = 0,
     exporter: Annotated[
@@ -51,11 +56,15 @@ def export(
     ] = None,
     dynamic_shapes: Annotated[
         Path | None,
-        typer.Option("--dynamic-shapes", metavar="FILE", help="Names of dynamic dimensions of the inputs (JSON)."),
+        typer.Option(
+            "--dynamic-shapes", readable=False, metavar="FILE", help="Names of dynamic dimensions of the inputs (JSON)."
+        ),
     ] = None,
     export_config: Annotated[
         Path | None,
-        typer.Option("--export-config", metavar="FILE", help="Keyword arguments for the exporter (JSON)."),
+        typer.Option(
+            "--export-config", readable=False, metavar="FILE", help="Keyword arguments for the exporter (JSON)."
+        ),
     ] = None,
     torch_module: Annotated[
         str,
@@ -70,7 +79,12 @@ def export(
     ] = None,
     graphml_output: Annotated[
         Path | None,
-        typer.Option("--graphml-output", metavar="BASE", help="Path of the GraphML, without .graphml; asks for it."),
+        typer.Option(
+            "--graphml-output",
+            readable=False,
+            metavar="BASE",
+            help="Path of the GraphML, without .graphml; asks for it.",
+        ),
     ] = None,
     force: options.ForceOption = False,
     json: options.JsonOption = False,

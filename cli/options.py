@@ -9,7 +9,9 @@ from graphml_onnx.results import ParameterStrategy
 
 MetadataOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--meta", metavar="FILE", help="HTP metadata (JSON) that tells the module of each operator."),
+    typer.Option(
+        "--meta", readable=False, metavar="FILE", help="HTP metadata (JSON) that tells the module of each operator."
+    ),
 ]
 ParametersOption: TypeAlias = Annotated[
     ParameterStrategy,

@@ -26,9 +26,12 @@ Examples:
 
 
 def validate(
-    graphs: Annotated[list[Path], typer.Argument(metavar="GRAPHML", help="The GraphML files.", show_default=False)],
+    graphs: Annotated[
+        list[Path], typer.Argument(readable=False, metavar="GRAPHML", help="The GraphML files.", show_default=False)
+    ],
     parameter_folder: Annotated[
-        Path | None, typer.Option("--params-dir", metavar="DIR", help="Folder of the sidecar, if it was moved.")
+        Path | None,
+        typer.Option("--params-dir", readable=False, metavar="DIR", help="Folder of the sidecar, if it was moved."),
     ] = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="Compare with the schema of what g2o writes too (needs xmlschema).")

@@ -21,14 +21,17 @@ Examples:
 
 
 def verify(
-    models: Annotated[list[Path], typer.Argument(metavar="MODEL", help="The ONNX files.", show_default=False)],
+    models: Annotated[
+        list[Path], typer.Argument(readable=False, metavar="MODEL", help="The ONNX files.", show_default=False)
+    ],
     metadata: options.MetadataOption = None,
     parameters: options.ParametersOption = "sidecar",
     numeric: Annotated[
         bool, typer.Option("--numeric", help="Run both models on the same inputs too (needs onnxruntime).")
     ] = False,
     junit_file: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write the outcome as JUnit XML; replaces FILE.")
+        Path | None,
+        typer.Option("--junit", readable=False, metavar="FILE", help="Write the outcome as JUnit XML; replaces FILE."),
     ] = None,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,

@@ -502,16 +502,6 @@ def test_a_symbolic_link_to_the_model_itself_works(home: Path, away: Path) -> No
     assert verify(away / "link.onnx").passed
 
 
-@posix
-@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root reads every file")
-def test_a_file_that_may_not_be_read(home: Path) -> None:
-    model = save(home, model_with(external("wanted", "a.bin")), {"a.bin": noise(40)})
-    (home / "a.bin").chmod(0)
-    error = fails(lambda: encode(model))
-    assert isinstance(error, InputError)
-    assert "'wanted'" in error.message
-
-
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_model_file_itself(home: Path, strategy: ParameterStrategy) -> None:
     model = save(home, model_with(external("wanted", "model.onnx", 1)))

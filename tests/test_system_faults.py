@@ -1,4 +1,4 @@
-"""Rows 34 to 42 of the survival table: the system says no, or stops or kills the command.
+"""Row 1, and rows 34 to 42, of the survival table: the system says no, or stops or kills the command.
 
 Each test has the number of its row. The same for every single call of the file system is in
 files/test_failing_commands.py; the protocol of publication alone is in files/test_crash_points.py.
@@ -22,7 +22,7 @@ import onnx
 import pytest
 import seeds
 from command import as_process, contents, in_process
-from making_faults import DECODE, ENCODE, RELU, graph, model, ordinary_user
+from making_faults import DECODE, ENCODE, RELU, external, graph, model, ordinary_user
 
 from graphml_onnx import decode
 from tests.campaign.kills import KilledDecode, KilledEncode
@@ -36,6 +36,37 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+
+# --- rows 1, 16 and 30: inputs that may not be read -------------------------------------------------------------------
+
+UNREADABLE = (
+    ("encode model.onnx -o new.graphml", "model.onnx", ""),
+    ("encode model.onnx -o new.graphml --meta m.json", "m.json", ""),
+    ("encode bad.onnx -o new.graphml", "w.bin", "graph.initializer[0]: external data of tensor 'wanted': "),
+    ("decode graph.graphml -o new.onnx", "graph.graphml", ""),
+    ("decode graph.graphml -o new.onnx", "graph.onnxdata", ""),
+    ("verify model.onnx", "model.onnx", ""),
+    ("validate graph.graphml", "graph.graphml", ""),
+)
+
+
+@posix
+@pytest.mark.parametrize(("line", "shut", "told"), UNREADABLE)
+def test_1_a_file_that_may_not_be_read(folder: Path, line: str, shut: str, told: str) -> None:
+    """For an ordinary user; root reads every file."""
+    external("w.bin")(folder)
+    before = contents(folder)
+    folder.chmod(0o777)
+    ordinary = ordinary_user(folder)
+    mode = (folder / shut).stat().st_mode
+    (folder / shut).chmod(0)
+    ran = as_process(folder, *line.split(), prologue=ordinary)
+    (folder / shut).chmod(mode)
+
+    assert ran.code == 66
+    assert re.fullmatch(rf"g2o: {re.escape(f'{shut}: {told}')}may not be read \(.*\)\n", ran.err)
+    assert contents(folder) == before
+
 
 # --- rows 34 and 35: no room ------------------------------------------------------------------------------------------
 

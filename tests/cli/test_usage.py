@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from graphml_onnx.cli.app import app
+from typer.main import get_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,3 +64,17 @@ def test_what_stands_after_two_dashes_is_no_option(g2o: Command) -> None:
     assert ran.code == 66
     assert ran.out == ""
     assert ran.err.startswith("g2o: --json: ")
+
+
+def test_files_are_left_to_the_library_to_look_at() -> None:
+    """typer would call an unreadable file wrong usage, with a code and in words of its own."""
+    paths = [
+        (name, parameter)
+        for name, command in get_command(app).commands.items()  # type: ignore[attr-defined]
+        for parameter in command.params
+        if parameter.type.name == "path"
+    ]
+    assert len(paths) > 15
+    for name, parameter in paths:
+        looks = [look for look in ("exists", "readable", "writable") if getattr(parameter.type, look)]
+        assert not looks, (name, parameter.name)
