@@ -6,12 +6,14 @@ BIN := $(VENV)/bin
 DEMO := fixtures/htp/winml-bert-mini-dynamo
 WORKERS ?= 2
 
-.PHONY: help demo test test-all lint format tools corpus bench fuzz clean
+.PHONY: help demo test test-all coverage guards lint format tools corpus bench fuzz clean
 
 help:
 	@echo "make demo      encode and decode a real model, and compare the digests"
 	@echo "make test      lint, types and the tests (under 10 minutes on 2 cores)"
 	@echo "make test-all  the slow tests too"
+	@echo "make coverage  lines and branches of the wire, path and publication code; fails under 100 %"
+	@echo "make guards    takes each guard against hostile input and faults away, and expects red"
 	@echo "make tools     cytoscape.js and graphology for tests/tools (needs Node.js)"
 	@echo "make corpus    round trips of models in published packages (needs a package index)"
 	@echo "make bench     speed and memory beside peers"
@@ -48,6 +50,15 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# The tests that concern that code; each also runs in `make test`.
+coverage: $(VENV)/developed
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" --cov --cov-report=term-missing \
+	tests/onnxfile tests/files tests/parameters tests/codec/test_residue.py tests/test_external_data.py \
+	tests/test_replaced_pairs.py
+
+guards: $(VENV)/developed
+	$(BIN)/python -m tests.guards
 
 format: $(VENV)/developed
 	$(BIN)/ruff check --fix .

@@ -41,3 +41,20 @@ def test_a_message_that_onnx_does_not_have():
 def test_bytes_that_protobuf_cannot_read(data):
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         schema.parse_model(data)
+
+
+def nested(depth: int) -> bytes:
+    """Graphs in attributes of operators in graphs; an exact class writes more than it reads."""
+    model = schema.message_class("ModelProto")()
+    graph = model.graph
+    graph.name = b"g"
+    for _ in range(depth):
+        graph = graph.node.add().attribute.add().g
+    graph.name = b"g"
+    return model.SerializeToString()
+
+
+def test_what_is_nested_too_deep_for_protobuf_says_so():
+    schema.parse_model(nested(33))
+    with pytest.raises(ValueError, match=r"more than 100 deep \(33 subgraphs\)"):
+        schema.parse_model(nested(34))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import random
 import threading
@@ -145,3 +146,53 @@ def test_base64_that_goes_on_after_its_end() -> None:
     decoder.feed("AA==")
     with pytest.raises(PayloadError, match="after their end"):
         decoder.feed("AAAA")
+
+
+@pytest.mark.parametrize("position", [None, 0, 7, 17, 18, 27, 28, 30])
+def test_a_store_that_is_the_file_is_compared_where_it_is_not_in_its_place(position: int | None) -> None:
+    """The payload at 7 is where it belongs, and is not compared with itself; that at 20 has moved to 18."""
+    file = bytearray(b"0123456" + noise(10) + b"-" + b"moved-ten!" + b"end")
+    pieces = [b"0123456", Stored(7), b"-", Stored(18), b"end"]
+    references = {7: PayloadReference(7, 10, ""), 18: PayloadReference(18, 10, "")}
+    moved = [b"0123456", Stored(7), b"--", Stored(18), b"end"]
+
+    original = BytesSource(bytes(file))
+    assert first_difference(pieces, references, original, original, lambda _: None) is None
+    assert first_difference(moved, references, original, original, lambda _: None) == 18
+    if position is not None:
+        file[position] ^= 1
+        found = first_difference(
+            [bytes(BytesSource(bytes(file)).read(0, 7)), Stored(7), bytes(file[17:28]), bytes(file[28:])],
+            references, original, original, lambda _: None,
+        )  # fmt: skip
+        assert found == (None if 7 <= position < 17 else position)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 7, 1000])
+@pytest.mark.parametrize("between", [" ", "\n  ", "\t\n", " \n \n "])
+def test_base64_that_a_tool_has_wrapped_in_its_own_way(cut: int, between: str) -> None:
+    data = noise(500)
+    text = base64.b64encode(data).decode()
+    wrapped = between.join(text[start : start + 5] for start in range(0, len(text), 5))
+    file = io.BytesIO()
+    decoder = Base64Decoder(file)
+    for start in range(0, len(wrapped), cut):
+        decoder.feed(wrapped[start : start + cut])
+    decoder.close()
+    assert file.getvalue() == data
+    assert decoder.size == len(data)
+
+
+@pytest.mark.parametrize("text", ["AA*A", "AA AA*", "A===", "=AAA", "AA=A", "\u0661AAA", "AA-_"])
+def test_what_is_not_base64_is_refused(text: str) -> None:
+    decoder = Base64Decoder(io.BytesIO())
+    with pytest.raises(PayloadError, match="not base64"):
+        decoder.feed(text + "AAAA")
+
+
+@pytest.mark.parametrize("text", ["A", "AAAAA", "AAAAAA", "AAAA AAA"])
+def test_base64_that_is_cut_off_is_refused(text: str) -> None:
+    decoder = Base64Decoder(io.BytesIO())
+    decoder.feed(text)
+    with pytest.raises(PayloadError, match="cut off"):
+        decoder.close()
