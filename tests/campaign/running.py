@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LIMIT_SECONDS = 20
 """Processor time of one execution, before it counts as one that hangs."""
 
-_REPORT_SECONDS = 60.0
+_REPORT_SECONDS = 10.0
 
 
 class Target(Protocol):
@@ -90,7 +90,7 @@ def run(
         step: from one number to the next.
         begins: called with each number before its execution.
         seconds: after which it stops earlier.
-        report: called about once a minute, and after each failure.
+        report: called every few seconds, and after each failure.
     """
     outcome = Outcome()
     started = told = time.monotonic()
