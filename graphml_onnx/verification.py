@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from graphml_onnx.codec.encoder import graphs_of
 from graphml_onnx.decoding import decode
 from graphml_onnx.encoding import encode_prepared
+from graphml_onnx.errors import OutputError, StorageError, writing_failed
 from graphml_onnx.graphml.elements import NodeRecord
 from graphml_onnx.graphml.reader import read_graphml
 from graphml_onnx.graphml.text import unescape
@@ -59,7 +60,7 @@ def verify(
         MetadataError: the metadata are not HTP metadata.
         UsageError: ``numeric``, and onnxruntime is not installed.
         InputError: a file is missing or may not be read.
-        StorageError: the temporary folder is full.
+        StorageError: the temporary folder is full, or there is none.
     """
     path = Path(model)
     options = Options(parameters)
@@ -67,7 +68,7 @@ def verify(
     with ExitStack() as stack:
         inputs = open_inputs(path, metadata, stack)
         work = prepare(inputs, options)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="g2o-verify-")))
+        folder = stack.enter_context(_temporary_folder())
         graph = folder / "model.graphml"
         back = folder / "decoded" / "model.onnx"
         back.parent.mkdir()
@@ -96,6 +97,30 @@ def verify(
         coverage=encoded.coverage,
         findings=encoded.findings,
     )
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards; what cannot be written there has a remedy of its own."""
+    remedy = "free some space there, or set TMPDIR to another folder"
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="g2o-verify-")
+    except OSError as error:
+        raise StorageError(f"no temporary folder: {error.strerror or error}", file="TMPDIR", remedy=remedy) from error
+    with temporary as name:
+        try:
+            yield Path(name)
+        except (StorageError, OutputError) as error:
+            if error.file is not None and error.file.startswith(name):
+                error.remedy = remedy
+            raise
+        except OSError as error:  # of copying, which tells of both files
+            for file in (error.filename2, error.filename):
+                if isinstance(file, str) and file.startswith(name):
+                    failed = writing_failed(error, file)
+                    failed.remedy = remedy
+                    raise failed from error
+            raise
 
 
 def _compare_bytes(

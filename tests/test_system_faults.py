@@ -6,10 +6,12 @@ files/test_failing_commands.py; the protocol of publication alone is in files/te
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,6 +189,54 @@ def test_34_no_space_left_at_every_step_of_the_write(folder: Path, rooms: Iterab
 @pytest.mark.parametrize(("rooms", "run"), ROOMS_AND_RUNS)
 def test_35_a_file_size_limit_at_every_step_of_the_write(folder: Path, rooms: Iterable[int], run: str) -> None:
     check_less_and_less(less_and_less(folder, _FILE_SIZE, [max(16, room) for room in rooms], run))
+
+
+@posix
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param(
+            "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))",
+            r".*g2o-verify-.*: writing failed: File too large",
+            id="no room in it",
+        ),
+        pytest.param(
+            "import tempfile; tempfile.tempdir = '/nowhere'", "TMPDIR: no temporary folder: .*", id="36: none"
+        ),
+    ],
+)
+def test_34_verify_names_the_temporary_folder(folder: Path, change: str, told: str) -> None:
+    before = contents(folder)
+    ran = as_process(folder, "verify", "model.onnx", "-q", prologue=change)
+    assert (ran.code, ran.out) == (74, "")
+    assert re.fullmatch(rf"g2o: {told} \(free some space there, or set TMPDIR to another folder\)\n", ran.err)
+    assert contents(folder) == before
+
+
+@posix
+def test_34_verify_has_no_room_for_the_data_files_that_onnxruntime_needs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are copied where the temporary folder is on another file system."""
+
+    honest = Path.hardlink_to
+
+    def refuse(path: Path, target: Path) -> None:
+        if path.name == "w.bin":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(path))
+        honest(path, target)
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(target))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    monkeypatch.setattr(shutil, "copyfile", full)
+    external("w.bin")(folder)
+    before = contents(folder)
+    ran = in_process(folder, "verify", "bad.onnx", "-q", "--numeric", "--params", "reference")
+    assert ran.code == 74
+    assert re.search(r"g2o-verify-.*w\.bin: writing failed: .*\(free some space there, or set TMPDIR", ran.err)
+    assert contents(folder) == before
 
 
 @linux
