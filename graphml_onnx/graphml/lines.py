@@ -33,6 +33,9 @@ NODE, EDGE, GROUP = (1, 2, 3), (4, 5, 6, 7), (8, 9, 10)
 DRAWING_PREFIX = "y"
 """The prefix of the elements of yEd."""
 
+DRAWING_KEYS = {"node": yed.NODES, "edge": yed.EDGES}
+"""Ids of the keys under which drawings stand."""
+
 
 def text_of(lines: bytes) -> str | None:
     """The lines as text; None where they are not UTF-8, or hold a character that XML cannot hold (XML 1.0, 2.2)."""

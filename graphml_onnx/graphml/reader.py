@@ -12,7 +12,16 @@ from xml.parsers import expat
 
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
-from graphml_onnx.graphml.lines import DRAWING_PREFIX, EDGE, GROUP, NODE, find_lines, text_of, values_finder
+from graphml_onnx.graphml.lines import (
+    DRAWING_KEYS,
+    DRAWING_PREFIX,
+    EDGE,
+    GROUP,
+    NODE,
+    find_lines,
+    text_of,
+    values_finder,
+)
 from graphml_onnx.graphml.text import from_xml
 from graphml_onnx.graphml.writer import NAMESPACE
 
@@ -80,6 +89,20 @@ class Nesting(NamedTuple):
     around: str
 
 
+class _WantedLines(NamedTuple):
+    """What is wanted of the nodes, or of the edges, that stand as lines.
+
+    Attributes:
+        find: finds the values that are wanted; None where everything may be passed over.
+        keys: ids of their keys, which are their names too.
+        may_be_drawn: whether what their drawings need is declared.
+    """
+
+    find: Callable[[str], list[tuple[str, str]]] | None
+    keys: Set[str]
+    may_be_drawn: bool
+
+
 class _Reader:
     """The state between expat's callbacks, which are called for every tag: what they do is kept short."""
 
@@ -105,7 +128,7 @@ class _Reader:
         self._in_lines = True  # whether nodes and edges may be read as lines
         self._in_cdata = False
         self._has_drawings = False  # whether the root element declares the prefix of yEd
-        self._finders: dict[str, tuple[Callable[[str], list[tuple[str, str]]], Set[str]]] = {}  # by element
+        self._wanted_lines: dict[str, _WantedLines] = {}  # by element
         self._lines = 0  # that expat was not given
         self._open: list[NodeRecord | EdgeRecord] = []
         self._done: list[Record] = []
@@ -225,24 +248,27 @@ class _Reader:
         return True
 
     def _values(self, element: str, text: str, drawing: str | None) -> dict[str, str] | None:
-        if drawing is not None and not self._has_drawings:
+        wanted = self._wanted_lines.get(element) or self._learn(element)
+        if drawing is not None and not wanted.may_be_drawn:
             return None
-        if element == "edge" and not self._wanted[element]:
-            return {}  # what stands within an edge may be passed over
-        find, wanted = self._finders.get(element) or self._finder(element)
-        found = find(text)
+        if wanted.find is None:
+            return {}
+        found = wanted.find(text)
         data = dict(found)
-        if len(data) != len(found) or not data.keys() <= wanted:
+        if len(data) != len(found) or not data.keys() <= wanted.keys:
             return None
         return data if "&" not in text else {name: from_xml(value) for name, value in data.items()}
 
-    def _finder(self, element: str) -> tuple[Callable[[str], list[tuple[str, str]]], Set[str]]:
-        """What finds the wanted values of an element, and the ids of their keys, which are their names too."""
+    def _learn(self, element: str) -> _WantedLines:
         names = self._names[element]
-        wanted = {key for key, name in names.items() if key == name and name not in self._streams}
-        finder = values_finder(key for key in self._declared if key not in names), wanted
-        self._finders[element] = finder
-        return finder
+        passed_over = not self._wanted[element] and element == "edge"
+        wanted = _WantedLines(
+            None if passed_over else values_finder(key for key in self._declared if key not in names),
+            {key for key, name in names.items() if key == name and name not in self._streams},
+            self._has_drawings and (passed_over or DRAWING_KEYS[element] in self._declared),
+        )
+        self._wanted_lines[element] = wanted
+        return wanted
 
     def _current_line(self) -> int:
         return self._parser.CurrentLineNumber + self._lines
@@ -353,7 +379,7 @@ class _Reader:
         if scopes and (scope in (*scopes, "all") or "all" in scopes):
             self._fail(f"the key {key!r} is declared twice")
         scopes.add(scope)
-        self._finders.clear()
+        self._wanted_lines.clear()
         for element, wanted in self._wanted.items():
             if name is not None and name in wanted and scope in (element, "all"):
                 self._names[element][key] = name

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from graphml_onnx.graphml.elements import Appearance
 
 NAMESPACE = "http://www.yworks.com/xml/graphml"
-_NODES = "graphics"
-_EDGES = "arrow"
+NODES, EDGES = "graphics", "arrow"
+"""Ids of the keys under which drawings of nodes and edges stand."""
+
 _MOST_KEPT = 1024  # few appearances stand for most nodes
 
 KEYS = (
-    f'<key id="{_NODES}" for="node" yfiles.type="nodegraphics"/>',
-    f'<key id="{_EDGES}" for="edge" yfiles.type="edgegraphics"/>',
+    f'<key id="{NODES}" for="node" yfiles.type="nodegraphics"/>',
+    f'<key id="{EDGES}" for="edge" yfiles.type="edgegraphics"/>',
 )
 """Declarations of the keys under which drawings stand."""
 
-EDGE = f'<data key="{_EDGES}"><y:PolyLineEdge><y:Arrows source="none" target="standard"/></y:PolyLineEdge></data>'
+EDGE = f'<data key="{EDGES}"><y:PolyLineEdge><y:Arrows source="none" target="standard"/></y:PolyLineEdge></data>'
 """The drawing of every edge: a line with an arrow."""
 
 GROUP_MARK = ' yfiles.foldertype="group"'
@@ -41,7 +42,7 @@ _NODE_HEIGHT = 30
 
 _POSITION = 'x="{x}" y="{y}"'
 _NODE = (
-    f'  <data key="{_NODES}"><y:ShapeNode><y:Geometry height="{_NODE_HEIGHT}" width="{{width}}" {_POSITION}/>'
+    f'  <data key="{NODES}"><y:ShapeNode><y:Geometry height="{_NODE_HEIGHT}" width="{{width}}" {_POSITION}/>'
     '<y:Fill color="{fill}"/><y:NodeLabel>{label}</y:NodeLabel><y:Shape type="{shape}"/></y:ShapeNode></data>\n'
 )
 _STATE = (
@@ -49,7 +50,7 @@ _STATE = (
     '<y:NodeLabel modelName="internal" modelPosition="t">{label}</y:NodeLabel><y:Shape type="{shape}"/>'
 )
 _GROUP = (
-    f'  <data key="{_NODES}"><y:ProxyAutoBoundsNode><y:Realizers active="0">'
+    f'  <data key="{NODES}"><y:ProxyAutoBoundsNode><y:Realizers active="0">'
     f'{_STATE}<y:State closed="false"/></y:GroupNode>{_STATE}<y:State closed="true"/></y:GroupNode>'
     "</y:Realizers></y:ProxyAutoBoundsNode></data>\n"
 )

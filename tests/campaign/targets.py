@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.campaign.bit_flips import BitFlips
 from tests.campaign.graphml_files import GraphmlFiles
+from tests.campaign.graphml_lines import GraphmlLines
 from tests.campaign.json_files import JsonFiles
 from tests.campaign.kills import KilledDecode, KilledEncode
 from tests.campaign.wire_models import WireModels
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 INPUT_TARGETS: Mapping[str, Callable[[Path], InputTarget]] = {
     "wire": lambda _: WireModels(),
     "graphml": GraphmlFiles,
+    "lines": GraphmlLines,
     "json": JsonFiles,
 }
 """Those whose executions differ in one input file."""

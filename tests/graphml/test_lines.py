@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -11,54 +10,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphml_onnx import GraphMLError
 from graphml_onnx.graphml.elements import Appearance, Key
-from graphml_onnx.graphml.reader import MAX_DEPTH, Nesting, read_graphml
+from graphml_onnx.graphml.reader import MAX_DEPTH, Nesting
 from graphml_onnx.graphml.writer import GraphMLWriter
+from tests.two_readings import reading, reading_by_expat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from graphml_onnx import Layout
-    from graphml_onnx.graphml.elements import Record
 
 KEYS = [Key(name, "node") for name in ("name", "other", "label", "store")] + [Key("tensor", "edge")]
 
 
-class Pieces:
-    """A file that gives a few bytes at a time."""
-
-    def __init__(self, data: bytes, size: int) -> None:
-        self._file, self._size = io.BytesIO(data), size
-
-    def read(self, size: int, /) -> bytes:
-        return self._file.read(min(size, self._size))
-
-
-def read(data: bytes, size: int, edge_keys: Sequence[str]) -> tuple[list[Record], list[str]] | tuple[str, str | None]:
-    """The records and the streamed text, or the error and its place."""
-    streamed: list[str] = []
-    try:
-        records = read_graphml(
-            Pieces(data, size),
-            Path("a.graphml"),
-            {"name", "other"},
-            {"store": streamed.append},
-            frozenset(edge_keys),
-            Nesting("name", "other"),
-        )
-        return list(records), ["".join(streamed)]
-    except GraphMLError as error:
-        return error.message, error.place
-
-
-def by_expat_alone(data: bytes, edge_keys: Sequence[str]) -> object:
-    with mock.patch("graphml_onnx.graphml.reader.find_lines", return_value=()):
-        return read(data, 1 << 20, edge_keys)
+NODE_KEYS, STREAM, NESTING = {"name", "other"}, "store", Nesting("name", "other")
 
 
 def assert_same(data: bytes, size: int = 1 << 20, edge_keys: Sequence[str] = ()) -> None:
-    assert read(data, size, edge_keys) == by_expat_alone(data, edge_keys)
+    found = reading(data, size, NODE_KEYS, set(edge_keys), STREAM, NESTING)
+    assert found == reading_by_expat(data, 1 << 20, NODE_KEYS, set(edge_keys), STREAM, NESTING)
 
 
 def document(layout: Layout, texts: Sequence[str] = ("x", "a < b & c", '["a",\n"b"]')) -> bytes:
@@ -101,7 +71,7 @@ SNIPPETS = [
 def test_what_the_writer_writes_is_read_without_expat(layout: Layout, edge_keys: Sequence[str]) -> None:
     data = document(layout)
     with mock.patch("graphml_onnx.graphml.reader._Reader._start_value") as start:
-        read(data, 1 << 20, edge_keys)
+        reading(data, 1 << 20, NODE_KEYS, set(edge_keys), STREAM, NESTING)
     # The node that has a streamed value, and the one whose id has a space.
     assert {call.args[0] for call in start.call_args_list} <= {"name", "store", "graphics"}
     assert len(start.call_args_list) <= 5
@@ -144,7 +114,7 @@ def test_documents_that_were_changed_somewhere(
 
 def test_a_prefix_that_is_not_declared() -> None:
     data = document("nested").replace(b' xmlns:y="http://www.yworks.com/xml/graphml"', b"")
-    assert "unbound prefix" in read(data, 1 << 20, ())[0]
+    assert "unbound prefix" in reading(data, 1 << 20, NODE_KEYS, set(), STREAM, NESTING)[0]
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH // 2 - 2, MAX_DEPTH // 2 - 1, MAX_DEPTH // 2])
@@ -163,6 +133,8 @@ def test_lines_at_the_greatest_depth(levels: int) -> None:
         lambda data: b"\xef\xbb\xbf" + data,
         lambda data: data.replace(b'id="name" for="node" attr.name="name"', b'id="d0" for="node" attr.name="name"'),
         lambda data: data.replace(b'id="tensor" for="edge"', b'id="d1" for="edge"').replace(b'"tensor">', b'"d1">'),
+        lambda data: data.replace(b'<key id="graphics"', b'<key id="drawing"'),
+        lambda data: data.replace(b'<key id="arrow"', b'<key id="drawing"'),
         lambda data: data.replace(b'attr.name="other"', b'attr.name="name"'),
         lambda data: b"\n".join(line for line in data.split(b"\n") if b"<key " not in line),
         lambda data: data.replace(b"graphdrawing.org/xmlns", b"example.org"),

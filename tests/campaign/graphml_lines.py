@@ -1,0 +1,48 @@
+"""The target ``lines``: hostile graphs read as lines and by expat alone, in pieces of any size."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from typing import TYPE_CHECKING
+
+from graphml_onnx.codec.keys import TRUTH_KEYS
+from graphml_onnx.codec.rewiring import WIRING_KEYS
+from graphml_onnx.graphml.reader import Nesting
+from graphml_onnx.loading import EMBEDDED_KEY
+from tests.campaign.graphml_files import GraphmlFiles
+from tests.two_readings import reading, reading_by_expat
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NESTING = Nesting("node_id", "parent")
+
+
+class GraphmlLines:
+    """Both ways of reading give the same records, or the same error in the same line.
+
+    Args:
+        folder: where to work.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._files = GraphmlFiles(folder)
+
+    def make(self, number: int) -> bytes:
+        """The graphs of the target ``graphml``."""
+        return self._files.make(number)
+
+    def attempt(self, number: int) -> str:
+        """See `Target`."""
+        return self.check(self.make(number))
+
+    def check(self, data: bytes) -> str:
+        """See `InputTarget`."""
+        rng = random.Random(zlib.crc32(data))
+        edge_keys = rng.choice((frozenset[str](), WIRING_KEYS))
+        size = rng.choice((1 << 18, 1 << 18, 1 << 12, rng.randint(1, 300)))
+        found = reading(data, size, TRUTH_KEYS - {EMBEDDED_KEY}, edge_keys, EMBEDDED_KEY, _NESTING)
+        expected = reading_by_expat(data, 1 << 18, TRUTH_KEYS - {EMBEDDED_KEY}, edge_keys, EMBEDDED_KEY, _NESTING)
+        assert found == expected
+        return "read" if isinstance(found[0], list) else "refused"

@@ -1,0 +1,48 @@
+"""GraphML read as lines where that goes, and by expat alone: both have to say the same."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
+
+from graphml_onnx import GraphMLError
+from graphml_onnx.graphml.reader import Nesting, read_graphml
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from graphml_onnx.graphml.elements import Record
+
+Reading = tuple[list["Record"], str] | tuple[str, str | None]
+"""The records and the streamed text, or an error and its place."""
+
+
+class Pieces:
+    """A file that gives a few bytes at a time."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._file, self._size = io.BytesIO(data), size
+
+    def read(self, size: int, /) -> bytes:
+        return self._file.read(min(size, self._size))
+
+
+def reading(data: bytes, size: int, node_keys: Set[str], edge_keys: Set[str], stream: str, nesting: Nesting) -> Reading:
+    """Reads a document, ``size`` bytes at a time."""
+    streamed: list[str] = []
+    file, streams = Pieces(data, size), {stream: streamed.append}
+    try:
+        records = list(read_graphml(file, Path("a.graphml"), node_keys, streams, edge_keys, nesting))
+    except GraphMLError as error:
+        return error.message, error.place
+    return records, "".join(streamed)
+
+
+def reading_by_expat(
+    data: bytes, size: int, node_keys: Set[str], edge_keys: Set[str], stream: str, nesting: Nesting
+) -> Reading:
+    """The same without lines."""
+    with mock.patch("graphml_onnx.graphml.reader.find_lines", return_value=()):
+        return reading(data, size, node_keys, edge_keys, stream, nesting)
