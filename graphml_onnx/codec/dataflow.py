@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,7 +25,8 @@ INPUT_RANK = -(1 << 62)
 INITIALIZER_RANK = -(1 << 61)
 
 _NO_NAME = 0  # number of the empty name
-_NODE = 2  # row of a table
+_DEFINITIONS, _USES = 0, 1
+_NODE = 2  # column of a table
 _BLOCK = 1 << 14  # edges that become Python objects at a time
 
 Name = TypeVar("Name", str, bytes)
@@ -67,8 +68,8 @@ class Dataflow(Generic[Name]):
         # Numbers one after the other, instead of lists of tuples: a graph may have millions of them.
         self._definitions = array("q")  # of single tensors: place, name, node and rank of each
         self._uses = array("q")  # of single tensors: place, name, node and input index
-        self._operators = array("q")  # place, node, index, and how many outputs and inputs
-        self._tensors = array("q")  # names of all outputs and inputs of the operators
+        self._operators = array("i")  # place, node, index, and how many outputs and inputs
+        self._tensors = array("i")  # names of all outputs and inputs of the operators
 
     def define(self, place: int, tensor: Name, node: int, rank: int) -> None:
         """``node`` produces ``tensor``."""
@@ -113,15 +114,9 @@ class Dataflow(Generic[Name]):
         for inner, body in outer.items():
             around[inner] = body
         count = len(self._names)
-        (place, name, node, rank), (used_in, names, consumers, input_index) = self._tables()
-        keys = bodies[place] * count + name
-        order = np.lexsort((rank, keys))
-        keys = keys[order]
-        first = np.ones(len(keys), bool)
-        first[1:] = keys[1:] != keys[:-1]
-        keys, producers = keys[first], node[order[first]]
-
-        scope = bodies[used_in]
+        keys, producers = self._producers(bodies)
+        place, names, consumers, input_index = self._table(_USES, self._uses)
+        scope = bodies[place]
         source = np.full(len(names), -1, np.int64)
         open_uses = np.arange(len(names)) if len(keys) else np.arange(0)
         while len(open_uses):  # those that no body so far defines; one turn for each body around another
@@ -135,25 +130,29 @@ class Dataflow(Generic[Name]):
         resolved = np.flatnonzero(source >= 0)
         return _Flows(source[resolved], consumers[resolved], names[resolved], input_index[resolved], scope[resolved])
 
-    def _tables(self) -> tuple[_Table, _Table]:
-        """All definitions and all uses, those of operators included."""
-        # Copies: an array that numpy looks into cannot grow any more.
-        place, node, index, outputs, inputs = np.array(self._operators, np.int64).reshape(-1, 5).T
-        tensors = np.array(self._tensors, np.int64)
-        counts = np.column_stack([outputs, inputs]).ravel()
-        owner = np.repeat(np.arange(len(counts)), counts)  # twice the row of the operator, and 1 for inputs
-        position = np.arange(len(tensors)) - np.repeat(np.cumsum(counts) - counts, counts)
-        named = tensors != _NO_NAME
-        tables = []
-        for kind, single in enumerate((self._definitions, self._uses)):
-            chosen = np.flatnonzero((owner & 1 == kind) & named)
-            row = owner[chosen] >> 1
-            extra = position[chosen] if kind else index[row]
-            of_operators = np.stack([place[row], tensors[chosen], node[row], extra])
-            tables.append(np.concatenate([np.array(single, np.int64).reshape(-1, 4).T, of_operators], axis=1))
-        definitions, uses = tables
-        return definitions, uses[:, np.argsort(uses[_NODE], kind="stable")]
+    def _producers(self, bodies: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """A number for each body and name that is defined there, in order, and the node that defines it."""
+        place, name, node, rank = self._table(_DEFINITIONS, self._definitions)
+        keys = bodies[place] * len(self._names) + name
+        order = np.lexsort((rank, keys))
+        keys = keys[order]
+        first = np.ones(len(keys), bool)
+        first[1:] = keys[1:] != keys[:-1]
+        return keys[first], node[order[first]]
 
-
-_Table: TypeAlias = "NDArray[np.int64]"
-"""Rows: place, name, node, and rank or input index."""
+    def _table(self, kind: int, single: array[int]) -> tuple[NDArray[np.int64], ...]:
+        """Columns of all definitions or uses by node: place, name, node, and rank or input index."""
+        # Copies, since an array that numpy looks into cannot grow any more; small numbers, since there may be millions.
+        place, node, index, *counts = np.array(self._operators, np.int32).reshape(-1, 5).T
+        own = counts[kind]
+        starts = (np.cumsum(np.column_stack(counts)).reshape(-1, 2) - np.column_stack(counts))[:, kind]
+        row = np.repeat(np.arange(len(own), dtype=np.int32), own)
+        position = (np.arange(len(row)) - np.repeat(np.cumsum(own) - own, own)).astype(np.int32)
+        name = np.array(self._tensors, np.int32)[np.repeat(starts, own) + position]
+        named = name != _NO_NAME
+        row, position, name = row[named], position[named], name[named]
+        operators = (place[row], name, node[row], position if kind == _USES else index[row])
+        singles = np.array(single, np.int64).reshape(-1, 4).T
+        columns = [np.concatenate([one, many]) for one, many in zip(singles, operators, strict=True)]
+        order = np.argsort(columns[_NODE], kind="stable")
+        return tuple(column[order] for column in columns)

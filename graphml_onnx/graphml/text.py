@@ -21,8 +21,8 @@ _fragile = re.compile(f"[{_FRAGILE}]")
 
 
 def _has_fragile(text: str) -> bool:
-    # Most texts are printable ASCII, which to see is faster than a search.
-    return not (text.isascii() and text.isprintable()) and _fragile.search(text) is not None
+    # Nothing fragile is printable, most texts are, and to see that is faster than a search.
+    return not text.isprintable() and _fragile.search(text) is not None
 
 
 def json_string(text: str) -> str:
@@ -35,7 +35,7 @@ def json_strings(texts: Sequence[str]) -> str:
     joined = '","'.join(texts)
     # What is printable and has neither quotation marks nor backslashes, JSON takes as it is.
     if joined.isprintable() and "\\" not in joined and joined.count('"') == 2 * len(texts) - 2:
-        return json_text(f'["{joined}"]')
+        return f'["{joined}"]'
     return json_text(f"[{','.join(map(_json_string, texts))}]")
 
 
