@@ -130,7 +130,7 @@ class _Reader:
         self._has_drawings = False  # whether the root element declares the prefix of yEd
         self._wanted_lines: dict[str, _WantedLines] = {}  # by element
         self._lines = 0  # that expat was not given
-        self._open: list[NodeRecord | EdgeRecord] = []
+        self._open: list[tuple[NodeRecord | EdgeRecord, int]] = []  # each with the depth of its values
         self._done: list[Record] = []
         self._text: list[str] = []  # what was read since the last value began
         self._key: str | None = None  # the wanted value that is being read
@@ -301,7 +301,9 @@ class _Reader:
             self._fail(f"the value of {self._key!r} contains the element <{_local(name)}>")
         kind = _ELEMENTS.get(name)
         if kind == "data" and self._open and not self._passing_over:
-            if len(attributes) == 2 and attributes[0] == "key":
+            if self._depth != self._open[-1][1]:
+                self._passing_over = True  # it is a value of what stands in the node: a graph, or a port
+            elif len(attributes) == 2 and attributes[0] == "key":
                 self._start_value(attributes[1])
             else:
                 self._start_value(self._attribute("data", attributes, "key"))
@@ -311,7 +313,7 @@ class _Reader:
             self._check_depth(name, kind)
 
     def _start_value(self, key: str) -> None:
-        record = self._open[-1]
+        record = self._open[-1][0]
         name = self._names["node" if type(record) is NodeRecord else "edge"].get(key)
         if name is None:
             if key not in self._declared and not self._bare:
@@ -329,20 +331,20 @@ class _Reader:
         name = cast("str", self._key)
         self._streams[name](text)
         if not text.isspace():
-            self._open[-1].data[name] = ""  # only that there is one
+            self._open[-1][0].data[name] = ""  # only that there is one
 
     def _start_structure(self, kind: str, attributes: list[str]) -> None:
         if self._passing_over:
             self._fail(f"a value contains the element <{kind}>")
         if kind == "node":
             node_id = self._attribute(kind, attributes, "id")
-            self._open.append(NodeRecord(node_id, {}, self._current_line()))
+            self._open.append((NodeRecord(node_id, {}, self._current_line()), self._depth + 1))
         elif kind == "edge":
             if len(attributes) == 4 and attributes[0] == "source" and attributes[2] == "target":
                 source, target = attributes[1], attributes[3]
             else:
                 source, target = (self._attribute(kind, attributes, name) for name in ("source", "target"))
-            self._open.append(EdgeRecord(source, target, {}, self._current_line()))
+            self._open.append((EdgeRecord(source, target, {}, self._current_line()), self._depth + 1))
             if not self._wanted["edge"]:
                 self._pass_over_edge()
         elif kind == "key":
@@ -353,6 +355,8 @@ class _Reader:
                 # So does cytoscape.js save: ids of keys are names, and nesting stands for the value that says it.
                 self._bare, self._in_lines = True, False
                 self._names = {element: {name: name for name in wanted} for element, wanted in self._wanted.items()}
+        elif kind == "data":
+            self._passing_over = True  # a value of the document, or of its graph
         elif kind == "default" and self._key_element is not None:
             self._key = self._key_element
             self._text.clear()
@@ -404,7 +408,7 @@ class _Reader:
             if text and not text.isspace():
                 if self._key_element is not None:
                     self._fail(f"the key {self._key!r} has a default", "write the value into each node")
-                self._open[-1].data[self._key] = text
+                self._open[-1][0].data[self._key] = text
             if self._key in self._streams:
                 self._parser.CharacterDataHandler = self._text.append
             self._key = None
@@ -413,11 +417,11 @@ class _Reader:
         if kind == "data":
             self._passing_over = False
         elif kind in ("node", "edge"):
-            if not self._open or type(self._open[-1]) is not _RECORDS[kind]:
+            if not self._open or type(self._open[-1][0]) is not _RECORDS[kind]:
                 self._fail("an <edge> within an <edge>")
-            record = self._open.pop()
+            record, _ = self._open.pop()
             if self._bare and self._open and self._nesting is not None:
-                around = self._open[-1].data.get(self._nesting.name)
+                around = self._open[-1][0].data.get(self._nesting.name)
                 if around is not None:
                     record.data.setdefault(self._nesting.around, around)
             self._done.append(record)

@@ -144,6 +144,20 @@ def test_keys_are_known_by_their_name_not_by_their_id():
     assert read(text)[0].data == {"name": "2"}
 
 
+@pytest.mark.parametrize("holder", ["graph", 'port name="p"'])
+def test_data_of_what_stands_in_a_node_is_not_the_node_s(holder):
+    keys = '<key id="k" for="all" attr.name="name"/><key id="q" attr.name="other"/>'
+    inner = f'<{holder}><data key="k">theirs</data><data key="q">theirs</data></{holder.split()[0]}>'
+    for values in (f'{inner}<data key="k">own</data>', f'<data key="k">own</data>{inner}'):
+        (node,) = read(document(f'<node id="a">{values}</node>', keys), keys=("name", "other"))
+        assert node.data == {"name": "own"}
+
+
+@pytest.mark.parametrize("text", [document("{}"), f"<graphml>{KEYS}{{}}<graph/></graphml>"])
+def test_a_value_of_the_graph_or_the_document_holds_no_node(text):
+    refused(text.format('<data key="k1"><node id="z"/></data>'), "a value contains the element <node>")
+
+
 def test_data_of_the_graph_within_a_node_is_not_the_node_s():
     keys = '<key id="k1" for="node" attr.name="name"/><key id="g1" for="graph" attr.name="name"/>'
     text = document('<node id="a"><graph><data key="g1">graph</data></graph><data key="k1">node</data></node>', keys)
