@@ -221,6 +221,7 @@ class _Reader:
             and self._graphs[-1] == self._depth < MAX_DEPTH - _DEPTH_OF_LINES
             and self._in_lines
             and not self._in_cdata
+            and not (self._bare and self._open)  # nesting may count
             and self._parser.CurrentByteIndex == self._fed
         )
 
