@@ -287,13 +287,14 @@ class GraphEncoder:
         return owned
 
     def _modules_of_consumers(self) -> Mapping[str, int]:
-        """The innermost module that holds all consumers of a tensor; -1 is the model."""
-        common: dict[str, int] = {}
-        for node, module in zip(self._model.graph.node, self._hierarchy.placement, strict=True):
-            for value in node.input:
-                name = String.text(value)
+        """The innermost module that holds all consumers of an initializer, bodies included; -1 is the model."""
+        graph = self._model.graph
+        tensors = frozenset(cast("bytes", tensor.name) for tensor in graph.initializer)
+        common: dict[bytes, int] = {}
+        for node, module in zip(graph.node, self._hierarchy.placement, strict=True):
+            for name in _consumed(node, tensors):
                 common[name] = self._common_module(common.get(name, module), module)
-        return common
+        return {String.text(name): module for name, module in common.items()}
 
     def _common_module(self, left: int, right: int) -> int:
         modules = self._hierarchy.modules
@@ -401,6 +402,24 @@ def graphs_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         if attribute.HasField("g"):
             yield attribute.g
         yield from attribute.graphs
+
+
+def _consumed(node: onnx.NodeProto, tensors: frozenset[bytes]) -> Iterator[bytes]:
+    """Which of the tensors an operator consumes, with all that its bodies take from the graph around it."""
+    yield from tensors.intersection(cast("Iterable[bytes]", node.input))
+    nothing: frozenset[bytes] = frozenset()
+    todo = [(body, nothing) for body in graphs_of(node)]
+    while todo:
+        graph, hidden = todo.pop()
+        own = [*graph.initializer, *(tensor.values for tensor in graph.sparse_initializer)]
+        hidden |= tensors.intersection(cast("bytes", tensor.name) for tensor in own)
+        hidden |= tensors.intersection(cast("bytes", value.name) for value in graph.input)
+        for inner in graph.node:
+            hidden |= tensors.intersection(cast("Iterable[bytes]", inner.output))
+        yield from tensors.intersection(cast("bytes", value.name) for value in graph.output) - hidden
+        for inner in graph.node:
+            yield from tensors.intersection(cast("Iterable[bytes]", inner.input)) - hidden
+            todo += [(body, hidden) for body in graphs_of(inner)]
 
 
 _OPEN, _OPERATOR, _CLOSE = range(3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from htp_samples import FOLDER, metadata, module, sample
+from onnx import GraphProto, NodeProto, TensorProto, helper
 
 from graphml_onnx import to_networkx
 from graphml_onnx.hierarchy import Operator, build_hierarchy
@@ -60,3 +61,47 @@ def test_a_name_that_tells_nothing_stands_with_its_users() -> None:
     places = {data["label"]: labels[data["parent"]] for data in graph.nodes.values() if data["kind"] == "parameter"}
     assert places["onnx::Conv_59"] == "convolution: Conv2d"
     assert places["onnx::Conv_60"] == "ResNetModel"  # which modules in different places share
+
+
+def body(output: str, *nodes: NodeProto, initializer: tuple[TensorProto, ...] = ()) -> GraphProto:
+    value = helper.make_tensor_value_info(output, TensorProto.FLOAT, [1])
+    return helper.make_graph(nodes, "body", [], [value], initializer)
+
+
+def choice(name: str, output: str, then: GraphProto, otherwise: GraphProto) -> NodeProto:
+    return helper.make_node("If", ["c"], [output], name=name, then_branch=then, else_branch=otherwise)
+
+
+def test_bodies_use_parameters_for_the_operator_that_has_them() -> None:
+    own = helper.make_tensor("hidden", TensorProto.FLOAT, [1], [0])
+    nodes = [
+        choice(
+            "/first/If",
+            "f",
+            body("g", choice("in", "g", body("h", helper.make_node("Add", ["x", "inner"], ["h"])), body("direct"))),
+            body("k", helper.make_node("Add", ["hidden", "shared"], ["k"]), initializer=(own,)),
+        ),
+        helper.make_node("Add", ["f", "hidden"], ["s"], name="/second/Add"),
+        helper.make_node("Add", ["s", "shared"], ["y"], name="/second/Add_1"),
+    ]
+    names = ("inner", "direct", "hidden", "shared")
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [
+            helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [1]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+        [helper.make_tensor(name, TensorProto.FLOAT, [1], [0]) for name in names],
+    )
+    found = to_networkx(helper.make_model(graph), show_parameters=True)
+    labels = {node: data["label"] for node, data in found.nodes(data=True)}
+    places = {(data["label"], labels[data["parent"]]) for data in found.nodes.values() if data["kind"] == "parameter"}
+    assert places == {
+        ("inner", "first"),
+        ("direct", "first"),
+        ("hidden", "second"),
+        ("hidden", "body"),
+        ("shared", "g"),
+    }
