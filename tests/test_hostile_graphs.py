@@ -16,7 +16,7 @@ from command import contents
 from graph_text import ZERO_DIGEST, body, document, edge, graph, initializers, module, node, operator, payload
 from strategies import wire
 
-from graphml_onnx import DecodeResult, GraphmlOnnxError, decode, encode
+from graphml_onnx import DecodeResult, GraphmlOnnxError, decode, encode, validate
 from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.graphml import reader
 from graphml_onnx.graphml.reader import MAX_MARKUP
@@ -81,6 +81,17 @@ REFUSED = {
         "cycle",
     ),
     "a function in a module": (graph(module("k", "m"), node("f", kind="function", parent="k", index=0)), "function"),
+    "an input in the model": (
+        graph(node("i", kind="input", parent="m", index=0)), r"line \d+: .* this input is a model .*none"),
+    "an output in a module": (
+        graph(module("k", "m"), node("o", kind="output", parent="k", index=0)), "'k' of this output is a module"),
+    "a parameter in a function": (
+        graph(node("f", kind="function", parent="m", index=0), node("p", kind="parameter", parent="f", index=0)),
+        "'f' of this parameter is a function .*model or module or subgraph"),
+    "a module in a body": (
+        graph(operator("o", attributes=f"[{BODY % 0}]"), body("b", "o"), module("k", "b")), "module is a subgraph"),
+    "a function that stands nowhere": (graph(node("f", kind="function", parent="z", index=0)), "node_id 'z'"),
+    "a model in a module": (graph(module("k", "m"), parent="k"), "the model has a parent"),
     "two nodes with one id": (graph(operator("o"), operator("o").replace(">o<", ">p<")), "second node has the id"),
     "an edge that ends nowhere": (graph(edge("m", "nowhere")), "'nowhere', which does not exist"),
     # bodies
@@ -185,6 +196,13 @@ ACCEPTED = {
     "a payload's name in a text": graph(doc_string=payload()),
     "a gap in the indices": graph(operator("o", 999_999_999)),
 }
+
+
+@pytest.mark.parametrize("name", ["an input in the model", "an output in a module", "a parameter in a function",
+                                  "a module in a body", "a function in a module", "a model in a module"])  # fmt: skip
+def test_validate_says_so_too(tmp_path: Path, name: str) -> None:
+    (tmp_path / "graph.graphml").write_text(REFUSED[name][0], "utf-8")
+    assert "parent-kind" in {finding.code for finding in validate(tmp_path / "graph.graphml")}
 
 
 def run(text: str, folder: Path) -> DecodeResult:

@@ -16,7 +16,7 @@ from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
 from graphml_onnx.codec.edges import Edges
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.items import Items
-from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
+from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND, PARENTS_OF_KIND
 from graphml_onnx.codec.naming import drop_given_name, named_by_message, named_by_texts
 from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String
@@ -98,6 +98,7 @@ class Collector:
         self._places: dict[str, int] = {"": MAIN_BODY}  # by the node_id that members name as their parent
         self._first_lines = array("q", [0])  # of each place: the first node that named it
         self._lines: dict[str, int] = {}  # of every node_id
+        self._parents: dict[tuple[str, str], int] = {}  # kinds and parents; the first line that has both
         self._flow: Dataflow[bytes] = Dataflow(b"")
         self.edges = Edges(origin, self._flow, self._names)
         self._take = {
@@ -202,7 +203,10 @@ class Collector:
         self._flow.operator(place, number, index, keys.names("inputs", texts), keys.names("outputs", texts))
 
     def _take_value(self, record: NodeRecord, number: int, _: str) -> None:
-        place = self._place(record.data.get("parent", ""), record.line)
+        parent = record.data.get("parent", "")
+        if parent:
+            self._parents.setdefault((record.data["kind"], parent), record.line)
+        place = self._place(parent, record.line)
         index = self._index(record)
         content = self._serialise(self._value_keys, record.data, record.line)
         name = String.read(unescape(record.data.get("name", "")))
@@ -214,7 +218,9 @@ class Collector:
             self._flow.use(place, name, number, 0)
 
     def _take_parameter(self, record: NodeRecord, number: int, _: str) -> None:
-        place = self._place(self._parent(record), record.line)
+        parent = self._parent(record)
+        self._parents.setdefault(("parameter", parent), record.line)
+        place = self._place(parent, record.line)
         index = self._index(record)
         message = self._tensor_class()
         try:
@@ -231,6 +237,8 @@ class Collector:
         if self._model is not None:
             self.fail(record.line, f"a second model; the first stands in {self.origin.place(self._model.line)}")
         self._check_version(record)
+        if "parent" in record.data:
+            self.fail(record.line, "the model has a parent", "remove it: nothing holds the model")
         self._model = Compound("model", None, 0, record.data, record.line, self._place(node_id, record.line))
         self.compounds[node_id] = self._model
 
@@ -238,7 +246,10 @@ class Collector:
         kind = record.data["kind"]
         index = 0 if kind == "module" else self._index(record)
         place = self._place(node_id, record.line)
-        self.compounds[node_id] = Compound(kind, self._parent(record), index, record.data, record.line, place)
+        parent = self._parent(record)
+        if kind != "subgraph":  # whose parent has to have bodies
+            self._parents.setdefault((kind, parent), record.line)
+        self.compounds[node_id] = Compound(kind, parent, index, record.data, record.line, place)
 
     def _take_subgraph(self, record: NodeRecord, number: int, node_id: str) -> None:
         self._take_compound(record, number, node_id)
@@ -308,6 +319,7 @@ class Collector:
         _ = self.model  # without one, all else that is wrong is of no interest
         self.edges.check_ends()
         body_of = self.bodies_of_places()
+        self._check_parents()
         return body_of, self.outer_bodies(body_of)
 
     def place_of(self, parent: str) -> int:
@@ -349,6 +361,23 @@ class Collector:
             self.fail(line, f"the parent {parent!r}, in {self.origin.place(known)}, is not a compound")
         self.fail(line, f"no node has the node_id {parent!r}, which stands as parent")
 
+    def _check_parents(self) -> None:
+        """Makes sure that nodes stand in what can hold them; operators can stand in any of them.
+
+        Raises:
+            GraphMLError: one does not.
+        """
+        for (kind, parent), line in self._parents.items():
+            compound = self.compounds.get(parent)
+            allowed = PARENTS_OF_KIND[kind]
+            if compound is None:
+                self._fail_on_parent(line, parent)
+            if compound.kind not in allowed:
+                remedy = f"the parent must be a {' or '.join(allowed)}"
+                if kind in ("input", "output"):
+                    remedy += f"; remove it from an {kind} of the main graph, which has none"
+                self.fail(line, f"the parent {parent!r} of this {kind} is a {compound.kind}", remedy)
+
     def outer_bodies(self, body_of: Sequence[int]) -> Mapping[int, int]:
         """The body around each subgraph: the one where its operator stands.
 
@@ -362,8 +391,6 @@ class Collector:
                 if owner is None:
                     self.fail(compound.line, f"the parent {compound.parent!r} is not an operator with bodies")
                 outer[compound.place] = body_of[owner.place]
-            elif compound.kind == "function" and self.compounds.get(compound.parent or "") is not self.model:
-                self.fail(compound.line, "the parent of a function is the model")
         for start in outer:
             body: int | None = start
             for _ in range(MAX_NESTING + 1):  # the last step leaves the main graph

@@ -193,17 +193,13 @@ class _Builder:
         fields = self._collector.read(keys, compound.texts, compound.line)
         operators = self._operators.get(body, ())
         self._built += len(operators)
-        self._add(fields, message, "node", compound, [self._operator(item) for item in operators])
+        self._add(fields, message, "node", [self._operator(item) for item in operators])
         for name, items in self._lists.items():
-            self._add(fields, message, name, compound, items.get(body, ()))
+            self._add(fields, message, name, items.get(body, ()))
         return serialised(fields)
 
-    def _add(
-        self, fields: dict[int, bytes], message: str, name: str, compound: Compound, items: Sequence[bytes]
-    ) -> None:
+    def _add(self, fields: dict[int, bytes], message: str, name: str, items: Sequence[bytes]) -> None:
         if items:
-            if name not in self._node_lists(message):
-                self._collector.fail(compound.line, f"a {compound.kind} has no nodes of kind {name}")
             number, tag = self._tag(message, name)
             content = b"".join([delimited(tag, item) for item in items])
             fields[number] = fields.get(number, b"") + content
@@ -228,10 +224,3 @@ class _Builder:
         """Number and tag of a field that holds messages."""
         number = schema.message_class(message).DESCRIPTOR.fields_by_name[field].number
         return number, encode_varint(number << 3 | LENGTH_DELIMITED)
-
-    @staticmethod
-    @cache
-    def _node_lists(message: str) -> frozenset[str]:
-        """The fields of a message whose items are nodes."""
-        fields = schema.message_class(message).DESCRIPTOR.fields_by_name
-        return frozenset(name for name, field in fields.items() if field.message_type is not None)

@@ -117,3 +117,16 @@ TRUTH_KEYS = frozenset(name for name, info in KEYS.items() if info.truth)
 def declared(used: set[str]) -> list[Key]:
     """The declarations of the keys in use, in the order of the table."""
     return [info.key for name, info in KEYS.items() if name in used]
+
+
+PARENTS_OF_KIND = {
+    "model": (),
+    "module": ("model", "module"),
+    "op": ("model", "module", "subgraph", "function"),
+    "input": ("subgraph",),
+    "output": ("subgraph",),
+    "subgraph": ("op",),
+    "function": ("model",),
+    "parameter": ("model", "module", "subgraph"),
+}
+"""By kind of node, the kinds of node that can be its parent; inputs and outputs of the main graph have none."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.collect import MAX_NESTING
+from graphml_onnx.codec.keys import PARENTS_OF_KIND
 from graphml_onnx.hierarchy.findings import quoted
 
 if TYPE_CHECKING:
@@ -19,16 +20,6 @@ if TYPE_CHECKING:
     from graphml_onnx.validation.findings import Findings
 
 MAIN_BODY = 0
-
-_PARENTS = {
-    "module": ("model", "module"),
-    "op": ("model", "module", "subgraph", "function"),
-    "parameter": ("model", "module", "subgraph"),
-    "input": ("subgraph",),
-    "output": ("subgraph",),
-    "subgraph": ("op",),
-    "function": ("model",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,7 @@ def _check_parents(content: Content, findings: Findings) -> None:
         if parent is None:
             message = f"no node has the node_id {quoted(node.parent)}, which stands as parent of {node.title}"
             findings.add("parent-missing", node.line, message)
-        elif parent.kind not in _PARENTS.get(node.kind, (parent.kind,)):
+        elif parent.kind not in PARENTS_OF_KIND[node.kind]:
             message = f"the parent of {node.title} is {parent.title}, in line {parent.line}"
             findings.add("parent-kind", node.line, message)
 
