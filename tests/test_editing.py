@@ -20,7 +20,7 @@ from editing import Text
 from onnx import helper
 from strategies import wire
 
-from graphml_onnx import GraphMLError, NotExactError, decode, encode
+from graphml_onnx import GraphMLError, NotExactError, decode, encode, validate
 from graphml_onnx.graphml.text import unescape
 
 if TYPE_CHECKING:
@@ -371,6 +371,18 @@ def test_edges_that_disagree_are_refused_unless_nodes_are_trusted(
     case.of_model(expected)
     assert in_process(tmp_path, "decode", graph.name, "--trust", "nodes").code == 0
     assert graph.with_suffix(".onnx").read_bytes() == expected.SerializeToString()
+
+
+def test_of_equal_edges_the_last_is_too_many(tmp_path: Path) -> None:
+    ends = [graph_text.operator("a", 0, outputs='["t"]'), graph_text.operator("b", 1, inputs='["t","t"]')]
+    text = graph_text.graph(*ends, *[graph_text.edge("a", "b")] * 4)
+    (tmp_path / "graph.graphml").write_text(text, "utf-8")
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith("<edge")]
+    with pytest.raises(GraphMLError) as caught:
+        decode(tmp_path / "graph.graphml")
+    told = [int(line) for line in re.findall(r"line (\d+): the edge", caught.value.message)]
+    found = [finding.line for finding in validate(tmp_path / "graph.graphml") if finding.code == "edge-mismatch"]
+    assert told == found == lines[2:]
 
 
 # --- slips of the pen in JSON -----------------------------------------------------------------------------------------

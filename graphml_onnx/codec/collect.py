@@ -135,7 +135,7 @@ class Collector:
             raise GraphMLError(
                 "no node has the kind 'model'",
                 file=self.origin.file,
-                remedy="this GraphML was not written by g2o, or its data were dropped",
+                remedy=self.origin.remedy_if_foreign,
             )
         return self._model
 
@@ -165,11 +165,7 @@ class Collector:
         if kind == "frame":
             return  # drawn around an operator and its bodies; nobody's parent
         if kind is None:
-            self.fail(
-                record.line,
-                "the node has no kind",
-                "GraphML of other tools, or of formats 1.1 to 1.3, is not decoded: encode the model with g2o",
-            )
+            self.fail(record.line, "the node has no kind", self.origin.remedy_if_foreign)
         node_id = record.data.get("node_id")
         if node_id is None:
             self.fail(record.line, "the node has no node_id")
@@ -262,7 +258,7 @@ class Collector:
     def _check_version(self, record: NodeRecord) -> None:
         version = record.data.get("format_version")
         if version is None:
-            self.fail(record.line, "the model has no format_version", "this GraphML was not written by g2o")
+            self.fail(record.line, "the model has no format_version", self.origin.remedy_if_foreign)
         major, ours = version.split(".")[0], FORMAT_VERSION.split(".")[0]
         if major != ours:
             newer = major.isascii() and major.isdigit() and (len(major), major) > (len(ours), ours)

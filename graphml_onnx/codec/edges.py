@@ -114,9 +114,12 @@ class Edges:
         missing, superfluous = wanted - present, present - wanted
         names = self._called({number for pair in missing | superfluous for number in (pair >> 32, pair & _LOW)})
         problems: list[tuple[int, str]] = []
+        needed = wanted & present
         for source, target, line in self._all():
-            if superfluous[pair := source << 32 | target] > 0:
-                superfluous[pair] -= 1
+            if (pair := source << 32 | target) not in superfluous:
+                continue
+            needed[pair] -= 1
+            if needed[pair] < 0:
                 problems.append((line, f"the edge from {names[source]} to {names[target]} stands for no input"))
         for use in self._flow.edges(body_of, outer):
             if missing[pair := use.source << 32 | use.target] > 0:
@@ -128,7 +131,7 @@ class Edges:
         self._origin.fail(
             problems[0][0],
             f"the edges disagree with the operators' inputs and outputs: {shown}{more}",
-            "correct one side, or choose: --trust nodes goes by inputs and outputs, --trust edges by the edges",
+            self._origin.remedy_if_edges_differ,
         )
 
     def _called(self, numbers: Set[int]) -> Mapping[int, str]:

@@ -24,6 +24,19 @@ class Origin:
     file: Path | None
     place: Callable[[int], str] = "line {}".format
 
+    @property
+    def remedy_if_foreign(self) -> str:
+        """What to do where something is not of this format."""
+        if self.file is None:
+            return "make the graph with to_networkx, and keep the data of its nodes"
+        return "g2o did not write this GraphML, or a tool dropped its data: encode the model"
+
+    @property
+    def remedy_if_edges_differ(self) -> str:
+        """What to do where nodes and edges disagree."""
+        nodes, edges = ("--trust nodes", "--trust edges") if self.file else ("trust='nodes'", "trust='edges'")
+        return f"correct one side, or choose: {nodes} goes by inputs and outputs, {edges} by the edges"
+
     def fail(self, line: int, message: str, remedy: str | None = None) -> Never:
         """Raises GraphMLError for a node or edge."""
         raise GraphMLError(message, file=self.file, place=self.place(line), remedy=remedy)

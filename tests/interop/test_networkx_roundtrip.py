@@ -367,8 +367,18 @@ def test_graphs_that_are_none_of_ours_are_refused() -> None:
         from_networkx(nx.Graph())
     with pytest.raises(GraphMLError, match="model"):
         from_networkx(nx.MultiDiGraph())
-    with pytest.raises(GraphMLError, match="no kind"):
+    with pytest.raises(GraphMLError, match="no kind") as caught:
         from_networkx(nx.path_graph(3, nx.DiGraph))
+    assert "to_networkx" in str(caught.value)
+    assert "GraphML" not in str(caught.value)  # there is none
+
+
+def test_a_graph_that_contradicts_itself_names_the_argument(bert: nx.MultiDiGraph[str]) -> None:
+    graph = bert.copy()
+    graph.remove_edge(*next(iter(graph.edges)))
+    with pytest.raises(GraphMLError, match="trust='nodes' goes by") as caught:
+        from_networkx(graph)
+    assert "--trust" not in str(caught.value)
 
 
 def test_a_part_without_the_model_says_what_to_keep(bert: nx.MultiDiGraph[str]) -> None:
