@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from graphml_onnx.edited import findings_of_edited
 from graphml_onnx.errors import GraphMLError, InputError, NotExactError, PayloadError, writing_failed
 from graphml_onnx.files import Publication, StagedFile, Watch, with_suffix
-from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, load_graphml
+from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, check_head, load_graphml
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import MarkerError
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
@@ -107,6 +107,7 @@ def _decode(
     with ExitStack() as stack:
         watch.note([path])
         source = stack.enter_context(FileSource.open(path, GraphMLError))
+        check_head(source, path)  # a model would be taken for its own output
         folders = stack.enter_context(Folders(target.parent))
         publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[path]))
         # Staged in the order of publication: the model comes last, and refusals come before the work.

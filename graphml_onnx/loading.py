@@ -15,14 +15,15 @@ from graphml_onnx.codec.keys import TRUTH_KEYS
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.origin import Origin
 from graphml_onnx.codec.rewiring import WIRING_KEYS
+from graphml_onnx.codec.stores import read_store_info
 from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
 from graphml_onnx.graphml.reader import Nesting, read_graphml
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.skeleton import FilePiece, join
 from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.embedded import Base64Decoder
-from graphml_onnx.parameters.store import STRATEGIES, PayloadReference, StoreInfo
-from graphml_onnx.sniff import looks_like
+from graphml_onnx.parameters.store import PayloadReference, StoreInfo, range_problems
+from graphml_onnx.sniff import HEAD, unlike_graphml
 from graphml_onnx.strictjson import JsonError
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from graphml_onnx.results import Trust
 
 EMBEDDED_KEY = "parameter_data"
-
-_HEAD = 512
-_MAX_SIZE = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +166,7 @@ def read_records(
     Raises:
         GraphMLError: the file is not well-formed or not GraphML.
     """
-    _check_head(source, path)
+    check_head(source, path)
     return read_graphml(
         _Reading(source, report),
         path,
@@ -201,20 +199,23 @@ def load_records(
         raise GraphMLError(str(error), file=origin.file, place=origin.place(graph.line)) from None
 
 
-def _check_head(source: Source, path: Path) -> None:
-    head = source.read(0, min(_HEAD, source.size))
-    if not head:
-        raise GraphMLError("the file is empty", file=path, remedy="encode the model again")
-    look = looks_like(head)
-    if look not in (None, "XML", "GraphML", "text"):
-        raise GraphMLError(
-            f"is not GraphML in UTF-8; it looks like {look}", file=path, remedy="give a file that g2o encode wrote"
-        )
+def check_head(source: Source, path: Path) -> None:
+    """Makes sure that a file may be GraphML.
+
+    Raises:
+        GraphMLError: its first bytes are those of something else.
+    """
+    unlike = unlike_graphml(source.read(0, min(HEAD, source.size)))
+    if unlike is not None:
+        message, remedy = unlike
+        raise GraphMLError(message, file=path, remedy=remedy)
 
 
 def _load(graph: DecodedGraph, embedded: Source | None) -> LoadedModel:
     texts = graph.texts
-    store = _store_info(texts)
+    store, problems = read_store_info(texts)
+    if problems:
+        raise NumberError(problems[0])
     with _within("external_files"):
         externals = read_externals(texts["external_files"]) if "external_files" in texts else ()
     skeleton, nonce, references = graph.skeleton, graph.nonce, dict(graph.references)
@@ -241,7 +242,10 @@ def _load(graph: DecodedGraph, embedded: Source | None) -> LoadedModel:
         _text(texts, "source_sha256"),
         tuple(findings),
     )
-    _check_ranges(model.stored, store.size if embedded is None else embedded.size)
+    # Before anything of them is read or allocated.
+    problem = next(range_problems(model.stored, store.size if embedded is None else embedded.size), None)
+    if problem is not None:
+        raise PayloadError(problem)
     return model
 
 
@@ -265,36 +269,6 @@ def _metadata(texts: Mapping[str, str]) -> bytes | None:
         return None if text is None else text.encode()
     except UnicodeEncodeError:
         raise NumberError("htp_metadata: holds a surrogate, which is no text") from None
-
-
-def _store_info(texts: Mapping[str, str]) -> StoreInfo:
-    strategy = _text(texts, "parameter_strategy") or "sidecar"
-    if strategy not in STRATEGIES:
-        raise NumberError(f"parameter_strategy: {strategy!r} is not one of {', '.join(STRATEGIES)}")
-    size = _text(texts, "parameter_size") or "0"
-    if not size.isascii() or not size.isdigit() or len(size) > 18:
-        raise NumberError(f"parameter_size: {size!r} is not a number of bytes")
-    file = _text(texts, "parameter_file")
-    checksum = _text(texts, "parameter_checksum") or ""
-    if (
-        file is not None
-        and strategy == "sidecar"
-        and (len(checksum) != 64 or not set(checksum) <= set("0123456789abcdef"))
-    ):
-        raise NumberError("parameter_checksum: is not a SHA-256 in lower-case hexadecimal digits")
-    return StoreInfo(strategy, file, int(size), checksum)
-
-
-def _check_ranges(references: Iterable[PayloadReference], size: int) -> None:
-    """Makes sure that payloads lie within their store, side by side, before anything is read or allocated."""
-    end = 0
-    for reference in sorted(references, key=lambda reference: (reference.offset, reference.end)):
-        place = f"payload of {reference.length} bytes at offset {reference.offset}"
-        if reference.end > size:
-            raise PayloadError(f"the {place} goes beyond its store of {size} bytes")
-        if reference.offset < end:
-            raise PayloadError(f"the {place} overlaps the one before it")
-        end = reference.end
 
 
 class _Spool:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+HEAD = 512
+"""How many bytes are enough for all that is found here."""
+
+UTF_16 = "text in UTF-16"
+
 _MAGIC = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -14,8 +19,8 @@ _MAGIC = (
     (b"\x80\x04", "a Python pickle"),
     (b"ORTM", "an ONNX Runtime model (.ort)"),
     (b"version https://git-lfs", "a Git LFS pointer: run git lfs pull"),
-    (b"\xff\xfe", "text in UTF-16"),
-    (b"\xfe\xff", "text in UTF-16"),
+    (b"\xff\xfe", UTF_16),
+    (b"\xfe\xff", UTF_16),
     (b"<?xml", "XML"),
     (b"<graphml", "GraphML"),
 )
@@ -41,6 +46,18 @@ def looks_like(head: bytes) -> str | None:
 def looks_like_onnx(head: bytes) -> bool:
     """Whether the first bytes of a file are those of most ONNX models: ``ir_version``, and another field after it."""
     return len(head) > 2 and head[0] == _IR_VERSION and head[1] < 0x80 and head[2] in _FIELDS_OF_MODELS
+
+
+def unlike_graphml(head: bytes) -> tuple[str, str] | None:
+    """Why a file is no GraphML, by its first bytes, and what to do about it; None where it may be."""
+    if not head:
+        return "the file is empty", "encode the model again"
+    if looks_like_onnx(head):
+        return "is an ONNX model, not GraphML", "encode it first, and give what g2o encode makes of it"
+    look = looks_like(head)
+    if look not in (None, "XML", "GraphML", "text"):
+        return f"is not GraphML in UTF-8; it looks like {look}", "give a file that g2o encode wrote"
+    return None
 
 
 _IR_VERSION = 0x08

@@ -72,7 +72,7 @@ FAULTS = (
     Fault(3, "JSON", ENCODE, model(b'{"graph": {}}'), ("not an ONNX model", "JSON")),
     Fault(3, "an LFS pointer", ENCODE, model(b"version https://git-lfs.github.com/spec/v1\n"), ("git lfs pull",)),
     Fault(3, "a graph as a model", "encode graph.graphml -o bad.graphml", nothing, ("not an ONNX model", "XML")),
-    Fault(3, "a model as a graph", "decode model.onnx -o bad.onnx", nothing, ("line 1", "not well-formed")),
+    Fault(3, "a model as a graph", "decode model.onnx -o bad.onnx", nothing, ("is an ONNX model", "encode it first")),
     Fault(5, "a length of 2 GiB", ENCODE, model(b"\x08\x0a\x3a\x80\x80\x80\x80\x08x"), ("byte 3", "runs past the end")),
     Fault(5, "groups 101 deep", ENCODE, model(b"\x3a\x00" + b"\xbb\x3e" * 101), ("byte 202", "more than 100 deep")),
     Fault(6, "34 subgraphs in a model", ENCODE, model(nested_model(34)), ("100 deep", "33 subgraphs")),

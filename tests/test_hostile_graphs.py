@@ -153,6 +153,8 @@ REFUSED = {
     "a digest with a newline": (graph(**STORE, initializers=initializers([payload(0, 4, "0" * 64 + "\\n")])), "64 low"),
     "payloads without a store": (graph(parameter_size=4, initializers=initializers([payload()])), "say where"),
     "a store of 19 digits": (graph(**{**STORE, "parameter_size": "9" * 19}), "parameter_size: .*not a number"),
+    "a strategy that is no text": (graph(parameter_strategy='"side'), "parameter_strategy: not valid JSON"),
+    "a sidecar elsewhere that nothing needs": (graph(**{**STORE, "parameter_file": "../s"}), "plain file name"),
     "a checksum that is none": (graph(**{**STORE, "parameter_checksum": "../.."}), "parameter_checksum: .*not a SHA"),
     "a strategy that is none": (graph(parameter_strategy="zip"), "parameter_strategy: 'zip' is not one of"),
     # an embedded store
@@ -200,9 +202,19 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("name", ["an input in the model", "an output in a module", "a parameter in a function",
                                   "a module in a body", "a function in a module", "a model in a module"])  # fmt: skip
-def test_validate_says_so_too(tmp_path: Path, name: str) -> None:
+def test_validate_says_so_of_parents(tmp_path: Path, name: str) -> None:
     (tmp_path / "graph.graphml").write_text(REFUSED[name][0], "utf-8")
     assert "parent-kind" in {finding.code for finding in validate(tmp_path / "graph.graphml")}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in REFUSED if re.search("a (strategy|checksum|sidecar|store of)", name)]
+)
+def test_validate_says_the_same_of_the_store(tmp_path: Path, name: str) -> None:
+    text, told = REFUSED[name]
+    (tmp_path / "graph.graphml").write_text(text, "utf-8", errors="surrogatepass")
+    messages = [finding.message for finding in validate(tmp_path / "graph.graphml") if finding.code == "store-value"]
+    assert any(re.search(told, message) for message in messages), messages
 
 
 def run(text: str, folder: Path) -> DecodeResult:

@@ -127,6 +127,18 @@ def store_checksum(references: Iterable[PayloadReference]) -> str:
     return digest.hexdigest()
 
 
+def range_problems(references: Iterable[PayloadReference], size: int) -> Iterator[str]:
+    """What is wrong with the places of payloads, which lie within their store, side by side."""
+    end = 0
+    for reference in sorted(references, key=lambda reference: (reference.offset, reference.end)):
+        place = f"the payload of {reference.length:,} bytes at offset {reference.offset:,}"
+        if reference.end > size:
+            yield f"{place} goes beyond its store of {size:,} bytes"
+        elif reference.offset < end:
+            yield f"{place} overlaps the one before it"
+        end = max(end, reference.end)
+
+
 def open_store(
     folder: Path, info: StoreInfo, references: Sequence[PayloadReference], watch: Watch | None = None
 ) -> FileSource:

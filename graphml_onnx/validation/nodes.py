@@ -20,7 +20,6 @@ from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import PayloadBook, String
 from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.graphml.elements import NodeRecord, Record
-from graphml_onnx.graphml.text import unescape
 from graphml_onnx.hierarchy.findings import quoted
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.strictjson import JsonError, parse
@@ -246,11 +245,3 @@ def _names(values: Iterable[str]) -> tuple[str, ...]:
 
 def _text(value: str) -> str:
     return String.text(value)
-
-
-def text_of(texts: Mapping[str, str], key: str) -> str | None:
-    """A value that is text; None where it is missing or no text."""
-    try:
-        return unescape(texts[key]) if key in texts else None
-    except JsonError:
-        return None

@@ -13,7 +13,7 @@ from graphml_onnx.legacy.recognition import recognise
 from graphml_onnx.loading import read_records
 from graphml_onnx.model_check import check_skeleton
 from graphml_onnx.onnxfile.source import FileSource
-from graphml_onnx.sniff import looks_like, looks_like_onnx
+from graphml_onnx.sniff import HEAD, UTF_16, looks_like, unlike_graphml
 from graphml_onnx.validation.document import check_document
 from graphml_onnx.validation.findings import Findings
 from graphml_onnx.validation.flow import EDGE_KEYS, check_flow
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.results import Finding
     from graphml_onnx.validation.document import Document
-
-_HEAD = 512
 
 
 def validate(
@@ -79,21 +77,15 @@ def validate(
 
 
 def _has_graphml_head(source: Source, findings: Findings) -> bool:
-    head = source.read(0, min(_HEAD, source.size))
-    if not head:
-        findings.add("not-graphml", None, "the file is empty")
-        return False
-    if looks_like_onnx(head):
-        findings.add("not-graphml", None, "is an ONNX model, not GraphML", "validate what g2o encode makes of it")
-        return False
-    look = looks_like(head)
-    if look == "text in UTF-16":
+    head = source.read(0, min(HEAD, source.size))
+    unlike = unlike_graphml(head)
+    if unlike is None:
+        return True
+    if looks_like(head) == UTF_16:
         findings.add("encoding", 1, "is in another encoding than UTF-8")
-        return False
-    if look not in (None, "XML", "GraphML", "text"):
-        findings.add("not-graphml", None, f"is not GraphML in UTF-8; it looks like {look}")
-        return False
-    return True
+    else:
+        findings.add("not-graphml", None, *unlike)
+    return False
 
 
 def _check_content(

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.externals import ExternalFile, read_externals
 from graphml_onnx.codec.numbers import NumberError
+from graphml_onnx.codec.stores import read_store_info
 from graphml_onnx.errors import GraphmlOnnxError, PayloadError
 from graphml_onnx.files import candidates
 from graphml_onnx.onnxfile.external import open_external
 from graphml_onnx.onnxfile.source import BytesSource
-from graphml_onnx.parameters.store import STRATEGIES, StoreInfo, check_name, open_store, sha256_of
+from graphml_onnx.parameters.store import open_store, range_problems, sha256_of
 from graphml_onnx.parameters.transfer import check_digest
-from graphml_onnx.validation.nodes import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphml_onnx.onnxfile.source import Source
-    from graphml_onnx.parameters.store import PayloadReference
-    from graphml_onnx.results import ParameterStrategy
+    from graphml_onnx.parameters.store import PayloadReference, StoreInfo
     from graphml_onnx.validation.findings import Findings
-
-_HEX = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +56,7 @@ def read_store_facts(
     texts: Mapping[str, str], payloads: Iterable[PayloadReference], line: int | None, findings: Findings
 ) -> StoreFacts | None:
     """Reads what the model's node says of its store; None where it cannot be read."""
-    problems: list[str] = []
-    strategy = text_of(texts, "parameter_strategy") or "sidecar"
-    if strategy not in STRATEGIES:
-        problems.append(f"parameter_strategy: {strategy[:80]!r} is not one of {', '.join(STRATEGIES)}")
-    size = text_of(texts, "parameter_size") or "0"
-    if not size.isascii() or not size.isdigit() or len(size) > 18:
-        problems.append(f"parameter_size: {size[:80]!r} is not a number of bytes")
-    file, checksum = text_of(texts, "parameter_file"), text_of(texts, "parameter_checksum") or ""
-    if file is not None:
-        try:
-            check_name(file)
-        except PayloadError as error:
-            problems.append(error.message)
-        if strategy == "sidecar" and (len(checksum) != 64 or not _HEX.issuperset(checksum)):
-            problems.append("parameter_checksum: is not a SHA-256 in lower-case hexadecimal digits")
+    info, problems = read_store_info(texts)
     externals: tuple[ExternalFile, ...] = ()
     try:
         externals = read_externals(texts["external_files"]) if "external_files" in texts else ()
@@ -83,20 +66,13 @@ def read_store_facts(
         findings.add("store-value", line, problem)
     if problems:
         return None
-    info = StoreInfo(cast("ParameterStrategy", strategy), file, int(size), checksum)
     return StoreFacts(info, tuple(payloads), externals, line)
 
 
 def check_ranges(facts: StoreFacts, size: int, findings: Findings) -> None:
     """Makes sure that payloads lie within their store, side by side."""
-    end = 0
-    for reference in sorted(facts.stored, key=lambda reference: (reference.offset, reference.end)):
-        place = f"the payload of {reference.length:,} bytes at offset {reference.offset:,}"
-        if reference.end > size:
-            findings.add("payload-range", facts.line, f"{place} goes beyond its store of {size:,} bytes")
-        elif reference.offset < end:
-            findings.add("payload-range", facts.line, f"{place} overlaps the one before it")
-        end = max(end, reference.end)
+    for problem in range_problems(facts.stored, size):
+        findings.add("payload-range", facts.line, problem)
 
 
 def open_payloads(facts: StoreFacts, folder: Path, stack: ExitStack, findings: Findings) -> Source | None:

@@ -58,6 +58,13 @@ def test_edited_graph_is_refused_where_the_original_is_required(g2o: Command, ed
     assert not (edited.parent / "edited.onnx").exists()
 
 
+def test_a_model_is_told_from_a_graph(g2o: Command, model: Path) -> None:
+    ran = g2o("decode", model)
+
+    assert (ran.code, ran.out) == (65, "")
+    assert "is an ONNX model, not GraphML (encode it first" in ran.err
+
+
 def test_metadata_comes_back(g2o: Command, graph: Path) -> None:
     ran = g2o("decode", graph, "-o", "again.onnx", "--meta-out", "again.json")
 

@@ -1,0 +1,53 @@
+"""Where a model's payloads are, as the model's node says it.
+
+Source: docs/format.md, section "Payloads".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphml_onnx.errors import PayloadError
+from graphml_onnx.graphml.text import unescape
+from graphml_onnx.parameters.store import STRATEGIES, StoreInfo, check_name
+from graphml_onnx.strictjson import JsonError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HEX = frozenset("0123456789abcdef")
+_KEYS = ("parameter_strategy", "parameter_file", "parameter_size", "parameter_checksum")
+_SHOWN = 80  # characters of a wrong value
+
+
+def read_store_info(texts: Mapping[str, str]) -> tuple[StoreInfo, list[str]]:
+    """What the texts of the model's node say of its store.
+
+    Returns:
+        It, and all that is wrong with the texts; where anything is, it is not to be used.
+    """
+    problems: list[str] = []
+    values: dict[str, str] = {}
+    for key in filter(texts.__contains__, _KEYS):
+        try:
+            values[key] = unescape(texts[key])
+        except JsonError as error:
+            problems.append(f"{key}: {error}")
+    name = values.get("parameter_strategy") or "sidecar"
+    strategy = next((known for known in STRATEGIES if known == name), None)
+    if strategy is None:
+        problems.append(f"parameter_strategy: {name[:_SHOWN]!r} is not one of {', '.join(STRATEGIES)}")
+    size = values.get("parameter_size") or "0"
+    if not size.isascii() or not size.isdigit() or len(size) > 18:
+        problems.append(f"parameter_size: {size[:_SHOWN]!r} is not a number of bytes")
+    file, checksum = values.get("parameter_file"), values.get("parameter_checksum") or ""
+    if file is not None:
+        try:
+            check_name(file)
+        except PayloadError as error:
+            problems.append(error.message)
+        if strategy == "sidecar" and (len(checksum) != 64 or not _HEX.issuperset(checksum)):
+            problems.append("parameter_checksum: is not a SHA-256 in lower-case hexadecimal digits")
+    if problems:
+        return StoreInfo("sidecar"), problems
+    return StoreInfo(strategy or "sidecar", file, int(size), checksum), []
