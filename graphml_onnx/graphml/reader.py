@@ -221,7 +221,6 @@ class _Reader:
             and self._graphs[-1] == self._depth < MAX_DEPTH - _DEPTH_OF_LINES
             and self._in_lines
             and not self._in_cdata
-            and not (self._bare and self._open)  # nesting may count
             and self._parser.CurrentByteIndex == self._fed
         )
 
@@ -244,7 +243,7 @@ class _Reader:
         if data is None:
             return False
         self._parse_text(start_tag)
-        self._open[-1].data |= data
+        self._open[-1][0].data.update(data)
         self._lines += match[0].count("\n") - 1
         return True
 
