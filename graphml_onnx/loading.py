@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from graphml_onnx.results import Trust
 
 EMBEDDED_KEY = "parameter_data"
+
+_DECLARATIONS = 1 << 16  # bytes in which keys are declared; where they are not, more is read
+_KIND = re.compile(rb"""\sattr\.name\s*=\s*["']kind["']""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +137,12 @@ def load_graphml(
         records = read_records(source, path, report, TRUTH_KEYS, edge_keys, spool.feed)
         return load_records(records, Origin(path), trust, spool.close)
     except (GraphMLError, PayloadError) as error:
+        remedy = "correct the text there, or encode the model again"
+        if _declares_kind(source):  # no earlier format had it: a second reading would tell nothing
+            raise error.at(file=path, remedy=remedy) from None
+
         from graphml_onnx.legacy.reading import load_older  # which reads through this module
 
-        remedy = "correct the text there, or encode the model again"
         try:
             older = load_older(source, path, parameter_folder)
         except (GraphMLError, PayloadError) as problem:
@@ -143,6 +150,10 @@ def load_graphml(
         if older is not None:
             return older
         raise error.at(file=path, remedy=remedy) from None
+
+
+def _declares_kind(source: Source) -> bool:
+    return _KIND.search(source.read(0, min(_DECLARATIONS, source.size))) is not None
 
 
 def read_records(
@@ -288,6 +299,8 @@ class _Spool:
             self._decoder = Base64Decoder(self._file)
         try:
             self._decoder.feed(text)
+        except PayloadError as error:
+            raise error.at(place=EMBEDDED_KEY) from None
         except OSError as error:
             raise writing_failed(error, self._folder) from error
 
@@ -295,10 +308,12 @@ class _Spool:
         """The unpacked store, or None where the GraphML holds none."""
         if self._decoder is None:
             return None
-        self._decoder.close()
         try:
+            self._decoder.close()
             self._file.flush()
             descriptor = os.dup(self._file.fileno())
+        except PayloadError as error:
+            raise error.at(place=EMBEDDED_KEY) from None
         except OSError as error:
             raise writing_failed(error, self._folder) from error
         return self._stack.enter_context(FileSource(self._graphml, descriptor, PayloadError))

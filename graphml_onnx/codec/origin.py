@@ -19,10 +19,12 @@ class Origin:
     Attributes:
         file: the file; None for a graph in memory.
         place: what messages call the node or edge with a line.
+        is_simple: whether one edge stands for all that flows between two nodes.
     """
 
     file: Path | None
     place: Callable[[int], str] = "line {}".format
+    is_simple: bool = False
 
     @property
     def remedy_if_foreign(self) -> str:

@@ -62,7 +62,8 @@ def from_networkx(
         remedy = "keep that node when you take a part of a graph: it says what holds for the whole model"
         raise GraphMLError("no node has the kind 'model'", remedy=remedy)
     with ExitStack() as stack:
-        model = load_records(reader.records(), Origin(None, reader.place), trust, lambda: _embedded(reader.model))
+        origin = Origin(None, reader.place, is_simple=not graph.is_multigraph())
+        model = load_records(reader.records(), origin, trust, lambda: _embedded(reader.model))
         folder = parameter_folder or reader.model.get(FOLDER_ATTRIBUTE) or "."
         return proto_of(model, Path(str(folder)), stack)
 

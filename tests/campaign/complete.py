@@ -15,7 +15,7 @@ _WHOLE = re.compile(
     r"|was encoded$|the file of payloads is missing|bytes, but the GraphML says|symbolic link|not a regular file"
     r"|is not a JSON object|has no '(?:modules|nodes)'|the payload of \d+ bytes at offset \d+ "
     r"|not UTF-8"
-    r"|the GraphML has payloads, but|the embedded payloads"  # which are one value each, the model's
+    r"|the GraphML has payloads, but"
 )
 
 

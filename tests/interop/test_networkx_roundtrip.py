@@ -174,6 +174,16 @@ def test_one_edge_of_a_simple_graph_is_all_that_flows_between_two_nodes(trust: T
     assert from_networkx(read(written(nx.DiGraph(as_text(to_networkx(model))))), trust=trust) == model
 
 
+def test_a_simple_graph_of_a_model_that_defines_a_tensor_twice_comes_back() -> None:
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [onnx.helper.make_node("Relu", ["x"], ["x"]), onnx.helper.make_node("Mul", ["x", "x"], ["x"])], "g", [], []
+        )
+    )
+    model.graph.input.add(name="x")
+    assert from_networkx(nx.DiGraph(to_networkx(model))) == model
+
+
 def test_an_edge_of_a_simple_graph_can_go() -> None:
     model = onnx.parser.parse_model(
         """<ir_version: 8, opset_import: ["" : 17]>
