@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_ATTEMPTS = 5
+_ATTEMPTS = 20
 """How often a pair is read that is replaced again and again while it is read."""
 
 

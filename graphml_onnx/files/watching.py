@@ -8,8 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-Identity = tuple[int, int] | None
-"""Device and inode of a file, or None where there is none."""
+Identity = tuple[int, ...] | None
+"""What tells a file from another at the same path, or None where there is none.
+
+Device and inode do not suffice: a new file often gets the inode of the one that it replaced.
+"""
 
 
 class Watch:
@@ -33,4 +36,4 @@ def _identity(path: Path) -> Identity:
         status = path.stat()
     except (OSError, ValueError):  # whoever opens the file reports what is wrong with it
         return None
-    return status.st_dev, status.st_ino
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -13,7 +13,7 @@ _OF_GRAPHS = (GraphMLError, PayloadError, NotExactError, ExternalDataError, Inpu
 _WHOLE = re.compile(
     r"holds no HTP metadata|is not GraphML in UTF-8|no node has the kind 'model'|is of an earlier format|is empty"
     r"|was encoded$|the file of payloads is missing|bytes, but the GraphML says|symbolic link|not a regular file"
-    r"|is not a JSON object|has no '(?:modules|nodes)'|the payload of \d+ bytes at offset \d+ "
+    r"|is not a JSON object|has no '(?:modules|nodes)'|the payload of [\d,]+ bytes at offset [\d,]+ "
     r"|not UTF-8"
     r"|the GraphML has payloads, but"
 )
