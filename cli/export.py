@@ -1,21 +1,22 @@
 """``g2o export``: a PyTorch model becomes ONNX with its module hierarchy, and a GraphML file."""
 
-import logging
 import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from graphml_onnx.exporting.result import ExportResult
 from graphml_onnx.results import ParameterStrategy
 from graphml_onnx.strictjson import Json
 
 from . import exits, failure, options, progress, show
 from .failure import Failure
 from .profile import Profile, members
+
+if TYPE_CHECKING:
+    from graphml_onnx.exporting.result import ExportResult
 
 EXAMPLES = """\b
 Examples:
@@ -97,6 +98,8 @@ def export(
     Beside FILE go its HTP metadata and, where asked for, a report and the GraphML. If only the
     GraphML fails, all other files stay, and the exit code is that of the failure.
     """
+    import logging  # which no other command needs
+
     import graphml_onnx
 
     if graphml_params is not None and not with_graphml and graphml_output is None:
@@ -135,7 +138,7 @@ def _torch_modules(choice: str) -> str | list[str]:
     return choice if choice in ("all", "none") else [name.strip() for name in choice.split(",")]
 
 
-def _show(result: ExportResult, problem: Failure | None, profile: Profile | None, *, json: bool, quiet: bool) -> None:
+def _show(result: "ExportResult", problem: Failure | None, profile: Profile | None, *, json: bool, quiet: bool) -> None:
     if problem is not None:
         show.err(f"warning: no GraphML: {problem.category}: {problem.line}; {result.onnx} is complete")
     if json:
@@ -148,12 +151,12 @@ def _show(result: ExportResult, problem: Failure | None, profile: Profile | None
         show.note(profile.text())
 
 
-def _document(result: ExportResult, problem: Failure | None) -> dict[str, Json]:
+def _document(result: "ExportResult", problem: Failure | None) -> dict[str, Json]:
     facts = show.plain(replace(result, graphml_error=None))
     return facts | {"graphml_error": problem.document() if problem else None}
 
 
-def _rows(result: ExportResult) -> list[tuple[str, str]]:
+def _rows(result: "ExportResult") -> list[tuple[str, str]]:
     files = [("onnx", result.onnx), *(("data", file) for file in result.external), ("metadata", result.metadata)]
     files += [("report", result.report)] if result.report else []
     if result.graphml is not None:
