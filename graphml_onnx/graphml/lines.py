@@ -22,10 +22,11 @@ _ID = r'"[^"<>&\x00-\x20]++"'
 _VALUE = rf"<data key={_ID}>(?=[^<\s]){TEXT_IN_XML}</data>"
 _VALUES = rf"((?:  {_VALUE}\n)++)"
 _QUOTED = f'"({_ID[1:-1]})"'
-_NODE = rf"<node id={_QUOTED}>\n{_VALUES}({yed.NODE_PATTERN})?+</node>\n"
-_EDGE = rf"<edge source={_QUOTED} target={_QUOTED}> ((?:{_VALUE})*+)({re.escape(yed.EDGE)})?+</edge>\n"
-_GROUP = rf"(<node id={_ID}(?:{re.escape(yed.GROUP_MARK)})?+>\n){_VALUES}({yed.GROUP_PATTERN})?+(?=<graph )"
-_find = re.compile(f"{_NODE}|{_EDGE}|{_GROUP}").finditer
+_NODE = rf"node id={_QUOTED}>\n{_VALUES}({yed.NODE_PATTERN})?+</node>\n"
+_EDGE = rf"edge source={_QUOTED} target={_QUOTED}> ((?:{_VALUE})*+)({re.escape(yed.EDGE)})?+</edge>\n"
+_GROUP = rf"(node id={_ID}(?:{re.escape(yed.GROUP_MARK)})?+>\n){_VALUES}({yed.GROUP_PATTERN})?+(?=<graph )"
+# The first character stands before the alternatives: so the search goes from one to the next, and not byte by byte.
+_find = re.compile(f"<(?:{_NODE}|{_EDGE}|{_GROUP})").finditer
 
 NODE, EDGE, GROUP = (1, 2, 3), (4, 5, 6, 7), (8, 9, 10)
 """The groups of a match; see `find_lines`."""
@@ -53,8 +54,8 @@ def find_lines(text: str) -> Iterator[re.Match[str]]:
     Returns:
         Matches that have the groups of `NODE` (a node without children: its XML id, the text of its values, and its
         drawing), `EDGE` (source, target, the text of its values, and its drawing) or `GROUP` (a node with children,
-        as far as its values: its start tag, the text of its values, and its drawing). A drawing consists of elements
-        of yEd, and may be None.
+        as far as its values: its start tag without the first character, the text of its values, and its drawing). A
+        drawing consists of elements of yEd, and may be None.
     """
     return _find(text)
 

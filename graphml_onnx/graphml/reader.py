@@ -188,7 +188,7 @@ class _Reader:
 
     def _read_lines(self, data: bytes) -> None:
         """Parses whole lines."""
-        text = text_of(data)
+        text = text_of(data) if b"<" in data else None
         if text is None:
             self._parse(data)
             return
@@ -242,7 +242,7 @@ class _Reader:
         data = self._values("node", values, drawing)
         if data is None:
             return False
-        self._parse_text(start_tag)
+        self._parse_text(f"<{start_tag}")
         self._open[-1][0].data.update(data)
         self._lines += match[0].count("\n") - 1
         return True

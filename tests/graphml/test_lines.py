@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphml_onnx.graphml.elements import Appearance, Key
+from graphml_onnx.graphml.lines import find_lines
 from graphml_onnx.graphml.reader import MAX_DEPTH, Nesting
 from graphml_onnx.graphml.writer import GraphMLWriter
 from tests.two_readings import reading, reading_by_expat
@@ -114,6 +115,14 @@ def test_documents_that_were_changed_somewhere(
         start = int(where * len(text))
         text = text[:start] + snippet + text[start + int(length * 50) :]
     assert_same(text.encode(), size, edge_keys)
+
+
+def test_long_values_are_not_searched_for_lines() -> None:
+    data = document("flat", ["x"]).replace(b"c3RvcmU=", b"A" * 4096 + (b"\n" + b"A" * 4096) * 500)
+    with mock.patch("graphml_onnx.graphml.reader.find_lines", wraps=find_lines) as find:
+        reading(data, 1 << 18, NODE_KEYS, set(), STREAM, NESTING)
+    assert sum(len(call.args[0]) for call in find.call_args_list) < len(data) / 2
+    assert_same(data, 1 << 18)
 
 
 def test_a_prefix_that_is_not_declared() -> None:
