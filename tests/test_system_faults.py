@@ -304,8 +304,8 @@ def test_39_a_signal_while_files_are_written(folder: Path, name: str, code: int,
     assert in_process(folder, *line.split()).code == 0
     rng = random.Random(name + verb)
     before = contents(folder)
-    codes = []
-    for _ in range(3):
+    codes: list[int] = []
+    while len(codes) < 3 or (code not in codes and len(codes) < 30):  # it may be done before the signal comes
         with subprocess.Popen(
             [sys.executable, "-m", "graphml_onnx.cli", *line.split(), "--force", "-q"],
             cwd=folder,
@@ -314,7 +314,7 @@ def test_39_a_signal_while_files_are_written(folder: Path, name: str, code: int,
         ) as process:
             while process.poll() is None and not list((folder / "out").glob(".*")):
                 time.sleep(0.001)
-            time.sleep(rng.uniform(0, 0.05))
+            time.sleep(rng.choice((0, rng.uniform(0, 0.05))))
             process.send_signal(signal.Signals[name])
             _, err = process.communicate(timeout=60)
         codes.append(process.returncode)
