@@ -26,7 +26,7 @@ from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, load_graphml
 from graphml_onnx.onnxfile.skeleton import Payload, Stored
 from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.embedded import encode_base64, encoded_size
-from graphml_onnx.parameters.lanes import WINDOW, Lane
+from graphml_onnx.parameters.lanes import WORTH_THREADS, DrainingFile, Lane
 from graphml_onnx.parameters.store import PayloadReference, StoreInfo, store_checksum
 from graphml_onnx.parameters.transfer import StoreWriter, collect, first_difference, read_payloads, write_all
 from graphml_onnx.preparation import DEFAULT_INLINE_LIMIT, Options, Work, open_inputs, prepare
@@ -304,15 +304,16 @@ def encode_prepared(
     sidecar_path = with_suffix(target, ".onnxdata") if work.has_sidecar else None
     graph = publication.stage(target)  # first, so that refusals name what the user named
     sidecar = None if sidecar_path is None else publication.stage(sidecar_path)
+    disk = stack.enter_context(Lane(threaded=work.has_sidecar and work.store_size > WORTH_THREADS))
+    store = None if sidecar is None else StoreWriter(DrainingFile(sidecar.file, disk))
     try:
-        sha256, references, externals = move_payloads(work, sidecar, progress)
+        sha256, references, externals = move_payloads(work, store, progress)
     except OSError as error:
         raise writing_failed(error, sidecar_path or target) from error
     checksum = store_checksum([*references, *(file.content for file in externals)])
-    disk = stack.enter_context(Lane(threaded=work.has_sidecar and work.store_size > WINDOW))
     if sidecar is not None:
         sidecar.alias_digest = checksum
-        if work.store_size > WINDOW:  # the disk gets to work while the graph is written and checked
+        if work.store_size > WORTH_THREADS:  # the disk goes on while the graph is written and checked
             disk.run(partial(os.fsync, sidecar.file.fileno()))
     info = work.store_info(checksum, sidecar_path)
     with Stage(progress, "write graph", len(work.model.graph.node), "nodes") as stage:
@@ -345,9 +346,9 @@ def encode_prepared(
 
 
 def move_payloads(
-    work: Work, sidecar: StagedFile | None, progress: Progress | None
+    work: Work, store: StoreWriter | None, progress: Progress | None
 ) -> tuple[str, Sequence[PayloadReference], Sequence[ExternalFile]]:
-    """Hashes the model and its payloads, and copies them into the sidecar, if there is one.
+    """Hashes the model and its payloads, and copies them into a store, if there is one.
 
     Returns:
         The model's digest, the payloads, and the data files.
@@ -355,7 +356,6 @@ def move_payloads(
     total = work.inputs.source.size + sum(external.file.size for external in work.externals)
     externals = []
     with Stage(progress, "payloads", total, "bytes") as stage:
-        store = None if sidecar is None else StoreWriter(sidecar.file)
         collected = collect(work.inputs.source, work.skeleton.payloads, store, stage.advance)
         for external in work.externals:
             payloads = [Payload(0, external.file.size, external.address)] if external.file.size else []

@@ -19,7 +19,8 @@ from graphml_onnx.graphml.reader import read_graphml
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.locate import locate
 from graphml_onnx.onnxfile.source import FileSource
-from graphml_onnx.parameters.lanes import WINDOW
+from graphml_onnx.parameters.lanes import WINDOW, Windows
+from graphml_onnx.parameters.transfer import common_prefix
 from graphml_onnx.preparation import Options, Work, open_inputs, prepare
 from graphml_onnx.progress import Stage
 from graphml_onnx.results import Check, Difference, VerifyReport
@@ -148,11 +149,12 @@ def _compare_bytes(
 
 def _first_difference(left: Source, right: Source, stage: Stage) -> int | None:
     common = min(left.size, right.size)
+    windows, others = Windows(left), Windows(right)
     for start in range(0, common, WINDOW):
         length = min(WINDOW, common - start)
-        one, other = left.read(start, length), right.read(start, length)
-        if one != other:
-            return start + next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+        same = common_prefix(windows.read(start, length), others.read(start, length))
+        if same < length:
+            return start + same
         stage.advance(length)
     return common if left.size != right.size else None
 

@@ -10,7 +10,7 @@ from graphml_onnx.errors import ExternalDataError, GraphmlOnnxError, OutputError
 from graphml_onnx.onnxfile.external import open_external
 from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.onnxfile.source import FileSource, Source
-from graphml_onnx.parameters.lanes import WINDOW
+from graphml_onnx.parameters.lanes import WORTH_THREADS, DrainingFile, Lane
 from graphml_onnx.parameters.store import sha256_of
 from graphml_onnx.parameters.transfer import assemble, check_digest
 from graphml_onnx.progress import Stage
@@ -52,8 +52,13 @@ def write_pieces(
     Raises:
         GraphmlOnnxError: as `graphml_onnx.errors.writing_failed` says; or what the store raises.
     """
+    threaded = size > WORTH_THREADS
     try:
-        return assemble(pieces, references, store, staged.file, stage.advance, threaded=size > WINDOW)
+        with Lane(threaded=threaded) as disk:
+            file = DrainingFile(staged.file, disk)
+            sha256 = assemble(pieces, references, store, file, stage.advance, threaded=threaded)
+            disk.finish()
+            return sha256
     except OSError as error:  # of the output: a store reports its own errors
         raise writing_failed(error, staged.path) from error
 

@@ -15,7 +15,7 @@ from graphml_onnx.exporting.record import TensorRecord
 from graphml_onnx.onnxfile.skeleton import MarkerError, Stored, join, split
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.onnxfile.wire import WireError
-from graphml_onnx.parameters.lanes import WINDOW
+from graphml_onnx.parameters.lanes import WINDOW, Windows
 from graphml_onnx.parameters.transfer import RawFile, write_all
 
 if TYPE_CHECKING:
@@ -86,13 +86,14 @@ class ModelFile:
         return size, digest.hexdigest()
 
     def _contents(self) -> Iterator[bytes | memoryview]:
+        windows = Windows(self.source)
         for piece in join(self.model.SerializeToString(), self.nonce, self.lengths):
             if not isinstance(piece, Stored):
                 yield piece
                 continue
             end = piece.address + self.lengths[piece.address]
             for start in range(piece.address, end, WINDOW):
-                yield self.source.read(start, min(WINDOW, end - start))
+                yield windows.read(start, min(WINDOW, end - start))
 
 
 def opset_version(model: onnx.ModelProto) -> int:

@@ -23,10 +23,18 @@ if sys.platform == "win32":
         os.lseek(descriptor, offset, os.SEEK_SET)
         return os.read(descriptor, length)
 
+    def _read_some_into(descriptor: int, offset: int, buffer: memoryview) -> int:
+        data = _read_some(descriptor, offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
 else:
 
     def _read_some(descriptor: int, offset: int, length: int) -> bytes:
         return os.pread(descriptor, length, offset)
+
+    def _read_some_into(descriptor: int, offset: int, buffer: memoryview) -> int:
+        return os.preadv(descriptor, [buffer], offset)
 
 
 class Source(Protocol):
@@ -43,8 +51,12 @@ class Source(Protocol):
             GraphmlOnnxError: they cannot be read.
         """
 
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fills a buffer with the bytes from ``offset``; raises as `read`."""
+        buffer[:] = self.read(offset, len(buffer))
 
-class BytesSource:
+
+class BytesSource(Source):
     """Bytes in memory."""
 
     def __init__(self, data: bytes) -> None:
@@ -140,16 +152,30 @@ class FileSource:
             raise reading_failed(error, self.path) from error
         return data
 
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fills a buffer with the bytes from ``offset``; raises as `read`."""
+        try:
+            while buffer:
+                size = _read_some_into(self._descriptor, offset, buffer)
+                if not size:
+                    raise self._shorter()
+                offset, buffer = offset + size, buffer[size:]
+        except OSError as error:
+            raise reading_failed(error, self.path) from error
+
     def _read_rest(self, data: bytes, offset: int, length: int) -> bytes:
         parts = [data]
         have = len(data)
         while have < length:
             part = _read_some(self._descriptor, offset + have, length - have)
             if not part:
-                raise StorageError("the file became shorter while it was read", file=self.path, remedy="run it again")
+                raise self._shorter()
             parts.append(part)
             have += len(part)
         return b"".join(parts)
+
+    def _shorter(self) -> StorageError:
+        return StorageError("the file became shorter while it was read", file=self.path, remedy="run it again")
 
     def close(self) -> None:
         """Closes the file; it cannot be read after that."""

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from graphml_onnx.errors import PayloadError
 from graphml_onnx.onnxfile.skeleton import FilePiece, Payload, Stored
-from graphml_onnx.parameters.lanes import WINDOW, Digest, Digests, Lane, ahead
+from graphml_onnx.parameters.lanes import WINDOW, WORTH_THREADS, Digest, Digests, Lane, Windows, ahead
 from graphml_onnx.parameters.store import PayloadReference, sha256_of
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 Report = Callable[[int], None]
 """Called with the number of bytes that were done since the last call."""
 
-_ZEROS = bytes(WINDOW)
 _SMALL = 1 << 18  # bytes; smaller pieces are put together, which copies them
 
 
@@ -46,7 +47,7 @@ def write_all(file: RawFile, data: bytes | memoryview) -> None:
 
 def write_sparse(file: RawFile, data: bytes | memoryview, end: int) -> None:
     """Writes ``data``, which ends at ``end``; a whole window of zeros is left as a hole, which `truncate` closes."""
-    if len(data) == WINDOW and data == _ZEROS:
+    if len(data) == WINDOW and data[0] == 0 and not np.frombuffer(data, np.uint8).any():
         file.seek(end)
     else:
         write_all(file, data)
@@ -96,7 +97,7 @@ def collect(source: Source, payloads: Sequence[Payload], store: StoreWriter | No
         store: takes the payloads; None only hashes.
         report: progress.
     """
-    threaded = source.size > WINDOW
+    threaded = source.size > WORTH_THREADS
     found: list[str] = []
     with Lane(threaded=threaded) as whole_lane, Lane(threaded=threaded) as payload_lane:
         whole = Digest(whole_lane)
@@ -106,12 +107,11 @@ def collect(source: Source, payloads: Sequence[Payload], store: StoreWriter | No
         for data in ahead(_read_windows(source), threaded=threaded):
             whole.update(data)
             start, end = end, end + len(data)
-            view = memoryview(data)
-            parts: list[tuple[bytes | memoryview, bool]] = []
+            parts: list[tuple[memoryview, bool]] = []
             while current < len(payloads) and payloads[current].offset < end:
                 payload = payloads[current]
                 first, last = max(payload.offset, start), min(payload.offset + payload.length, end)
-                part = data if last - first == len(data) else view[first - start : last - start]
+                part = data[first - start : last - start]
                 ends = last == payload.offset + payload.length
                 parts.append((part, ends))
                 if store is not None:
@@ -130,9 +130,10 @@ def collect(source: Source, payloads: Sequence[Payload], store: StoreWriter | No
     return Collected(sha256, tuple(references))
 
 
-def _read_windows(source: Source) -> Iterator[bytes]:
+def _read_windows(source: Source) -> Iterator[memoryview]:
+    windows = Windows(source)
     for start in range(0, source.size, WINDOW):
-        yield source.read(start, min(WINDOW, source.size - start))
+        yield windows.read(start, min(WINDOW, source.size - start))
 
 
 def read_payloads(source: Source, payloads: Sequence[Payload]) -> Iterator[bytes]:
@@ -165,11 +166,13 @@ def _blocks(
 def _cut(
     pieces: Iterable[FilePiece], references: Mapping[int, PayloadReference], store: Source
 ) -> Iterator[bytes | memoryview]:
+    windows = Windows(store)
     for piece in pieces:
         if isinstance(piece, Stored):
             reference = references[piece.address]
             for start in range(reference.offset, reference.end, WINDOW):
-                yield store.read(start, min(WINDOW, reference.end - start))
+                size = min(WINDOW, reference.end - start)
+                yield store.read(start, size) if size < _SMALL else windows.read(start, size)
         else:
             for start in range(0, len(piece), WINDOW):
                 yield piece[start : start + WINDOW]
@@ -243,15 +246,16 @@ def first_difference(
         Offset of the first byte that differs, or of the end of the shorter one; None where they are the same.
     """
     position = 0
+    threaded = store is not original and original.size > WORTH_THREADS
+    windows = Windows(original)
     for start, run in _runs(pieces, references, in_place=store is original):
         position = start
-        for block in ahead(_blocks(run, references, store), threaded=store is not original and original.size > WINDOW):
-            data = bytes(block)  # which costs nothing for bytes; only these compare fast
-            expected = original.read(position, max(0, min(len(data), original.size - position)))
-            if data != expected:
-                return position + _common_prefix(data, expected)
-            position += len(data)
-            report(len(data))
+        for block in ahead(_blocks(run, references, store), threaded=threaded):
+            expected = windows.read(position, max(0, min(len(block), original.size - position)))
+            if (same := common_prefix(block, expected)) < len(block):
+                return position + same
+            position += len(block)
+            report(len(block))
     return position if position != original.size else None
 
 
@@ -281,12 +285,9 @@ def _runs(
     yield start, run
 
 
-def _common_prefix(left: bytes, right: bytes) -> int:
-    low, high = 0, min(len(left), len(right))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left[:middle] == right[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def common_prefix(left: bytes | memoryview, right: bytes | memoryview) -> int:
+    """How many bytes at the start of both are the same."""
+    size = min(len(left), len(right))
+    # numpy compares memory of any kind fast; Python only bytes.
+    same = np.frombuffer(left, np.uint8, size) == np.frombuffer(right, np.uint8, size)
+    return size if same.all() else int(same.argmin())

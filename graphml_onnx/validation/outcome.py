@@ -14,7 +14,7 @@ from graphml_onnx.loading import LoadedModel, load_graphml
 from graphml_onnx.model_check import check_skeleton
 from graphml_onnx.onnxfile.skeleton import MarkerError
 from graphml_onnx.onnxfile.wire import WireError
-from graphml_onnx.parameters.lanes import WINDOW
+from graphml_onnx.parameters.lanes import WORTH_THREADS
 from graphml_onnx.parameters.transfer import assemble
 from graphml_onnx.validation.store import (
     check_data_files,
@@ -97,7 +97,8 @@ def _open(
 def _compare(model: LoadedModel, facts: StoreFacts, store: Source, content: Content, findings: Findings) -> None:
     """Compares the file that would be written with the one that was encoded."""
     try:
-        found = assemble(model.pieces(), model.references, store, _Nowhere(), _ignore, threaded=model.size > WINDOW)
+        threaded = model.size > WORTH_THREADS
+        found = assemble(model.pieces(), model.references, store, _Nowhere(), _ignore, threaded=threaded)
     except (MarkerError, WireError, GraphmlOnnxError) as error:
         findings.add("not-decodable", facts.line, f"does not come back as ONNX: {error}")
         return

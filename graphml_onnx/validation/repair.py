@@ -9,16 +9,16 @@ import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
+from graphml_onnx.onnxfile.source import Source
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from graphml_onnx.onnxfile.source import Source
 
 _not_line_end = re.compile(rb"[^\r\n]")
 
 
-class Repaired:
-    """A document as a reader wants it; a `Source`.
+class Repaired(Source):
+    """A document as a reader wants it.
 
     Args:
         source: the document.

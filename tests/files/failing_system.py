@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
 CHANGING = ("link", "rename", "replace", "unlink", "open", "fsync", "fchmod", "mkdir", "rmdir")
-OTHERS = ("dup", "fstat", "listdir", "lstat", "pread", "readlink", "scandir", "stat")
+OTHERS = ("dup", "fstat", "listdir", "lstat", "pread", "preadv", "readlink", "scandir", "stat")
 FILE_CALLS = ("close", "flush", "seek", "truncate", "write")
 
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import base64
+import errno
+import hashlib
 import io
+import os
 import random
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import onnx
 import pytest
 
 from graphml_onnx import PayloadError, StorageError, decode, encode, preview, verify
-from graphml_onnx.onnxfile.skeleton import Stored
+from graphml_onnx.onnxfile.skeleton import Payload, Stored
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.parameters import store
 from graphml_onnx.parameters.embedded import Base64Decoder
-from graphml_onnx.parameters.lanes import WINDOW, Lane, ahead
+from graphml_onnx.parameters.lanes import WINDOW, WORTH_THREADS, DrainingFile, Lane, Windows, ahead
 from graphml_onnx.parameters.store import PayloadReference, StoreInfo, store_checksum
-from graphml_onnx.parameters.transfer import first_difference
+from graphml_onnx.parameters.transfer import assemble, collect, first_difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +50,9 @@ def noise(size: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """More than two windows: payloads that end within one, a whole window of zeros, many small ones."""
-    payloads = [noise(WINDOW + 5), bytes(2 * WINDOW), noise(7000), b"", *(noise(5000 + n) for n in range(40))]
+    """Payloads that end within a window, whole windows of zeros, many small ones; so much that threads pay."""
+    small = [noise(5000 + n) for n in range(40)]
+    payloads = [noise(WORTH_THREADS + 5), bytes(2 * WINDOW), noise(7000), b"", *small]
     path = tmp_path_factory.mktemp("large") / "model.onnx"
     path.write_bytes(model_of(*payloads))
     return path
@@ -102,6 +107,70 @@ def test_an_error_on_another_thread_is_raised_here() -> None:
 
     with pytest.raises(StorageError):
         fail_often()
+
+
+def test_no_window_is_overwritten_while_it_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashing that comes late sees what was read, though all windows share a few pieces of memory."""
+    honest = Lane.run
+    monkeypatch.setattr(Lane, "run", lambda lane, work: honest(lane, lambda: (time.sleep(0.002), work())[1]))
+    content = noise(WORTH_THREADS + 2 * WINDOW + 9)
+    source = BytesSource(content)
+    payloads = [Payload(3, WORTH_THREADS, 3), Payload(WORTH_THREADS + 3, 2 * WINDOW, WORTH_THREADS + 3)]
+    collected = collect(source, payloads, None, lambda _: None)
+    assert collected.sha256 == hashlib.sha256(content).hexdigest()
+    for reference in collected.references:
+        assert reference.sha256 == hashlib.sha256(content[reference.offset : reference.end]).hexdigest()
+    pieces = [content[:3], Stored(3), Stored(WORTH_THREADS + 3), content[WORTH_THREADS + 2 * WINDOW + 3 :]]
+    references = {reference.offset: reference for reference in collected.references}
+    found = assemble(pieces, references, source, io.BytesIO(), lambda _: None, threaded=True)
+    assert found == collected.sha256
+
+
+def test_a_window_stays_while_the_next_ones_are_read() -> None:
+    content = noise(10 * WINDOW)
+    windows = Windows(BytesSource(content))
+    read = [windows.read(start, WINDOW) for start in range(0, 4 * WINDOW, WINDOW)]
+    assert b"".join(read) == content[: 4 * WINDOW]
+
+
+@pytest.mark.skipif(not hasattr(os, "fdatasync"), reason="the system has no fdatasync")
+@pytest.mark.parametrize("work", ["encode", "decode"])
+def test_a_disk_that_fails_while_a_file_grows(
+    large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    graph = encode(large, tmp_path / "graph.graphml").graphml
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    output = tmp_path / ("other.onnxdata" if work == "encode" else "back.onnx")
+    with pytest.raises(StorageError) as caught:
+        _ = encode(large, output.with_suffix(".graphml")) if work == "encode" else decode(graph, output)
+    assert caught.value.file == str(output)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["graph.graphml", "graph.onnxdata"]
+
+
+def test_the_disk_is_waited_for_once_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def wait(_: int) -> None:
+        begun.release()
+        go_on.wait(10)
+
+    monkeypatch.setattr(os, "fdatasync", wait, raising=False)
+    with (tmp_path / "file").open("wb", buffering=0) as file, Lane(threaded=True) as disk:
+        draining = DrainingFile(file, disk)
+        draining.write(b"a")
+        assert begun.acquire(timeout=10)
+        draining.write(b"b")
+        go_on.set()
+        disk.finish()
+        assert not begun.acquire(blocking=False)
+        draining.write(b"c")
+        disk.finish()
+        assert begun.acquire(blocking=False)
+    assert (tmp_path / "file").read_bytes() == b"abc"
 
 
 def test_items_ahead_stop_with_who_wants_them() -> None:
