@@ -7,18 +7,18 @@ import re
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
 from graphml_onnx.codec.exactness import Residue
 from graphml_onnx.codec.externals import ExternalFile, read_externals
-from graphml_onnx.codec.keys import TRUTH_KEYS
+from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.origin import Origin
 from graphml_onnx.codec.rewiring import WIRING_KEYS
 from graphml_onnx.codec.stores import read_store_info
 from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
-from graphml_onnx.graphml.reader import Nesting, read_graphml
+from graphml_onnx.graphml.reader import Nesting, read_batches
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.skeleton import FilePiece, join
 from graphml_onnx.onnxfile.source import FileSource, Source
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from graphml_onnx.graphml.elements import Record
+    from graphml_onnx.graphml.elements import Batch, Record, RowKeys
     from graphml_onnx.parameters.transfer import Report
     from graphml_onnx.results import Trust
 
@@ -134,8 +134,8 @@ def load_graphml(
     spool = _Spool(spool_folder, path, stack)
     edge_keys = WIRING_KEYS if trust == "edges" else frozenset[str]()
     try:
-        records = read_records(source, path, report, TRUTH_KEYS, edge_keys, spool.feed)
-        return load_records(records, Origin(path), trust, spool.close)
+        batches = _read(source, path, report, TRUTH_KEYS, edge_keys, spool.feed, OPERATOR_ROWS)
+        return load_records(batches, Origin(path), trust, spool.close)
     except (GraphMLError, PayloadError) as error:
         remedy = "correct the text there, or encode the model again"
         if _declares_kind(source):  # no earlier format had it: a second reading would tell nothing
@@ -177,19 +177,32 @@ def read_records(
     Raises:
         GraphMLError: the file is not well-formed or not GraphML.
     """
+    return cast("Iterator[Record]", _read(source, path, report, node_keys, edge_keys, embedded, None))
+
+
+def _read(
+    source: Source,
+    path: Path,
+    report: Report,
+    node_keys: Set[str],
+    edge_keys: Set[str],
+    embedded: Callable[[str], object],
+    rows: RowKeys | None,
+) -> Iterator[Batch]:
     check_head(source, path)
-    return read_graphml(
+    return read_batches(
         _Reading(source, report),
         path,
         node_keys - {EMBEDDED_KEY},
         {EMBEDDED_KEY: embedded},
         edge_keys,
         Nesting("node_id", "parent"),
+        rows,
     )
 
 
 def load_records(
-    records: Iterable[Record], origin: Origin, trust: Trust | None, embedded: Callable[[], Source | None]
+    records: Iterable[Batch], origin: Origin, trust: Trust | None, embedded: Callable[[], Source | None]
 ) -> LoadedModel:
     """Builds a model from the nodes and edges of its graph.
 

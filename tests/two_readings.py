@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 from graphml_onnx import GraphMLError
-from graphml_onnx.graphml.reader import Nesting, read_graphml
+from graphml_onnx.graphml.elements import one_by_one
+from graphml_onnx.graphml.reader import Nesting, read_batches
 
 if TYPE_CHECKING:
     from collections.abc import Set
 
-    from graphml_onnx.graphml.elements import Record
+    from graphml_onnx.graphml.elements import Record, RowKeys
 
 Reading = tuple[list["Record"], str] | tuple[str, str | None]
 """The records and the streamed text, or an error and its place."""
@@ -29,12 +30,21 @@ class Pieces:
         return self._file.read(min(size, self._size))
 
 
-def reading(data: bytes, size: int, node_keys: Set[str], edge_keys: Set[str], stream: str, nesting: Nesting) -> Reading:
+def reading(
+    data: bytes,
+    size: int,
+    node_keys: Set[str],
+    edge_keys: Set[str],
+    stream: str,
+    nesting: Nesting,
+    rows: RowKeys | None = None,
+) -> Reading:
     """Reads a document, ``size`` bytes at a time."""
     streamed: list[str] = []
     file, streams = Pieces(data, size), {stream: streamed.append}
     try:
-        records = list(read_graphml(file, Path("a.graphml"), node_keys, streams, edge_keys, nesting))
+        batches = read_batches(file, Path("a.graphml"), node_keys, streams, edge_keys, nesting, rows)
+        records = list(one_by_one(batches))
     except GraphMLError as error:
         return error.message, error.place
     return records, "".join(streamed)

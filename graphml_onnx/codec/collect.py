@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from operator import eq
 from typing import TYPE_CHECKING, Never, cast
 
 from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
@@ -21,7 +22,7 @@ from graphml_onnx.codec.naming import drop_given_name, named_by_message, named_b
 from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String
 from graphml_onnx.errors import GraphMLError
-from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
+from graphml_onnx.graphml.elements import EdgeRecord, EdgeRows, NodeRecord
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.strictjson import JsonError, parse
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import onnx
 
     from graphml_onnx.codec.origin import Origin
+    from graphml_onnx.graphml.elements import Batch, NodeRows
 
 MAIN_BODY = 0
 """The place of the main graph: its boundary has no parent, and the model's node stands for it."""
@@ -69,6 +71,10 @@ class WaitingOperator:
     texts: Mapping[str, str]
     line: int
     place: int
+
+
+def _is_index(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
 
 
 class Collector:
@@ -112,8 +118,8 @@ class Collector:
             "function": self._take_compound,
         }
 
-    def take_all(self, records: Iterable[Record]) -> None:
-        """Takes nodes and edges in any order.
+    def take_all(self, records: Iterable[Batch]) -> None:
+        """Takes nodes and edges in any order, one by one or as rows.
 
         Raises:
             GraphMLError: one of them is incomplete or wrong in itself; with its line.
@@ -121,8 +127,12 @@ class Collector:
         for record in records:
             if type(record) is NodeRecord:
                 self._take_node(record)
+            elif type(record) is EdgeRecord:
+                self.edges.take(record)
+            elif type(record) is EdgeRows:
+                self.edges.take_rows(record)
             else:
-                self.edges.take(cast("EdgeRecord", record))
+                self._take_rows(cast("NodeRows", record))
 
     @property
     def model(self) -> Compound:
@@ -184,6 +194,41 @@ class Collector:
             strange = min(record.data.keys() - KEYS_OF_KIND[kind])
             self.fail(record.line, f"the key {strange!r} has no meaning on a node of kind {kind!r}", "remove it")
         take(record, number, node_id)
+
+    def _take_rows(self, rows: NodeRows) -> None:
+        columns = dict(zip(rows.keys, zip(*rows.values, strict=True), strict=True))
+        if rows.first != ("kind", "op") or not self._take_operators(rows, columns):
+            for record in rows.records():
+                self._take_node(record)
+
+    def _take_operators(self, rows: NodeRows, columns: Mapping[str, tuple[str | None, ...]]) -> bool:
+        """Takes all of them at once, as `_take_node` would; False, and takes none, where one is unusual or wrong."""
+        node_ids, parents, indices = (cast("tuple[str, ...]", columns[key]) for key in ("node_id", "parent", "index"))
+        lines = dict(zip(node_ids, rows.lines, strict=True))
+        if (
+            len(lines) < len(node_ids)
+            or not self._lines.keys().isdisjoint(lines)
+            or any(map(eq, columns.get("name", ()), node_ids))
+            or not all(map(_is_index, indices))
+            or any(GRAPH in text for text in columns.get("attributes", ()) if text is not None)
+        ):
+            return False
+        keys = self._operator_keys
+        try:
+            names = {key: keys.names_of_all(key, columns) for key in ("inputs", "outputs") if key in columns}
+            contents = keys.serialise_all(columns, names)
+        except (ValueError, RecursionError):  # told by who takes them one by one
+            return False
+        numbers = self.edges.number_nodes(rows.node_ids, rows.lines)
+        if numbers is None:
+            return False
+        self._lines |= lines
+        places = [self._place(parent, line) for parent, line in zip(parents, rows.lines, strict=True)]
+        positions = list(map(int, indices))
+        self.operators.add_all(numbers, places, positions, rows.lines, contents)
+        none: Sequence[list[bytes]] = [[]] * len(contents)
+        self._flow.operators(places, numbers, positions, names.get("inputs", none), names.get("outputs", none))
+        return True
 
     def _take_operator(self, record: NodeRecord, number: int, node_id: str) -> None:
         texts, line = record.data, record.line
@@ -278,7 +323,7 @@ class Collector:
         text = record.data.get("index")
         if text is None:
             self.fail(record.line, "the node has no index")
-        if not text.isascii() or not text.isdigit() or len(text) > 9:
+        if not _is_index(text):
             self.fail(record.line, f"the index {text!r} is not a number of at most 9 digits")
         return int(text)
 
@@ -302,7 +347,7 @@ class Collector:
 
     # Structure
 
-    def structure(self, records: Iterable[Record]) -> tuple[Sequence[int], Mapping[int, int]]:
+    def structure(self, records: Iterable[Batch]) -> tuple[Sequence[int], Mapping[int, int]]:
         """Takes nodes and edges in any order, and sees how they fit together.
 
         Returns:

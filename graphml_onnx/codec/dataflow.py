@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -87,6 +88,21 @@ class Dataflow(Generic[Name]):
         self._tensors.extend([names.setdefault(tensor, len(names)) for tensor in outputs])
         self._tensors.extend([names.setdefault(tensor, len(names)) for tensor in inputs])
         self._operators.extend((place, node, index, len(outputs), len(inputs)))
+
+    def operators(
+        self,
+        places: Sequence[int],
+        nodes: range,
+        indices: Sequence[int],
+        inputs: Sequence[Sequence[Name]],
+        outputs: Sequence[Sequence[Name]],
+    ) -> None:
+        """Several operators, given in columns."""
+        names = self._names
+        tensors = chain.from_iterable(chain.from_iterable(zip(outputs, inputs, strict=True)))
+        self._tensors.extend([names.setdefault(tensor, len(names)) for tensor in tensors])
+        counts = (map(len, outputs), map(len, inputs))
+        self._operators.extend(chain.from_iterable(zip(places, nodes, indices, *counts, strict=True)))
 
     def pairs(self, body_of: Sequence[int], outer: Mapping[int, int]) -> NDArray[np.int64]:
         """Source and target of each edge in one number, ``source << 32 | target``; see `edges`."""

@@ -20,6 +20,7 @@ from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
 from graphml_onnx.codec.rewiring import Scopes, rewired
 from graphml_onnx.codec.scalars import PayloadBook
+from graphml_onnx.graphml.elements import one_by_one
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from graphml_onnx.codec.origin import Origin
-    from graphml_onnx.graphml.elements import Record
+    from graphml_onnx.graphml.elements import Batch, Record
     from graphml_onnx.parameters.store import PayloadReference
     from graphml_onnx.results import Trust
 
@@ -80,11 +81,11 @@ class _BodiesOfOperator:
         return self._graphs.keys() - self._used
 
 
-def decode_graph(records: Iterable[Record], origin: Origin, trust: Trust | None) -> DecodedGraph:
+def decode_graph(records: Iterable[Batch], origin: Origin, trust: Trust | None) -> DecodedGraph:
     """Builds the canonical skeleton that a graph describes.
 
     Args:
-        records: nodes and edges in any order.
+        records: nodes and edges in any order, one by one or as rows.
         origin: where they come from, for messages.
         trust: ``nodes`` takes the operators' inputs and outputs as they stand, and passes over the edges; ``edges``
             makes the inputs, and the names of outputs, what the edges say. Without it, both have to agree.
@@ -93,7 +94,7 @@ def decode_graph(records: Iterable[Record], origin: Origin, trust: Trust | None)
         GraphMLError: the graph is incomplete, contradicts itself, or is not of this format.
     """
     if trust == "edges":
-        records = _rewired(list(records), origin)
+        records = _rewired(list(one_by_one(records)), origin)
     nonce = os.urandom(NONCE_BYTES // 2).hex().encode()
     references: dict[int, PayloadReference] = {}
     book = PayloadBook(nonce, references)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.codec.dataflow import Dataflow
     from graphml_onnx.codec.origin import Origin
-    from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord
+    from graphml_onnx.graphml.elements import EdgeRecord, EdgeRows, NodeRecord
 
 _SHOWN = 10  # disagreements that an error message spells out
 _LOW = (1 << 32) - 1
@@ -44,7 +44,8 @@ class Edges:
         self._names = names
         self._numbers: dict[str, int] = {}  # of every XML id
         self._lines = array("q")  # of every node, by the number of its XML id; 0 where only edges have named it
-        self._edges = array("q")  # source, target and line of each
+        self._ends = array("q")  # source and target of each edge
+        self._edge_lines = array("q")
 
     def number_node(self, record: NodeRecord) -> int:
         """The number of a node.
@@ -62,21 +63,43 @@ class Edges:
             lines[number] = record.line
         return number
 
+    def number_nodes(self, node_ids: Sequence[str], lines: Sequence[int]) -> range | None:
+        """The numbers of several nodes; None, and nothing is done, where one of them is known already."""
+        numbers = range(len(self._lines), len(self._lines) + len(node_ids))
+        new = dict(zip(node_ids, numbers, strict=True))
+        if len(new) < len(numbers) or not self._numbers.keys().isdisjoint(new):
+            return None
+        self._numbers |= new
+        self._lines.extend(lines)
+        return numbers
+
     def take(self, record: EdgeRecord) -> None:
         """Adds an edge."""
         numbers = self._numbers
         try:
-            self._edges.extend((numbers[record.source], numbers[record.target], record.line))
+            self._ends.extend((numbers[record.source], numbers[record.target]))
         except KeyError:  # the node comes later, or never
             for end in (record.source, record.target):
                 if numbers.setdefault(end, len(self._lines)) == len(self._lines):
                     self._lines.append(0)
-            self._edges.extend((numbers[record.source], numbers[record.target], record.line))
+            self._ends.extend((numbers[record.source], numbers[record.target]))
+        self._edge_lines.append(record.line)
+
+    def take_rows(self, rows: EdgeRows) -> None:
+        """Adds several edges."""
+        numbers = self._numbers
+        try:
+            self._ends.extend([numbers[end] for ends in rows.ends for end in ends])
+        except KeyError:
+            for record in rows.records():
+                self.take(record)
+        else:
+            self._edge_lines.extend(range(rows.line, rows.line + len(rows.ends)))
 
     def _all(self) -> Iterator[tuple[int, int, int]]:
         """Source, target and line of each edge."""
-        numbers = iter(self._edges)
-        return zip(numbers, numbers, numbers, strict=True)
+        ends = iter(self._ends)
+        return zip(ends, ends, self._edge_lines, strict=True)
 
     def check_ends(self) -> None:
         """Makes sure that edges end at nodes.
@@ -103,7 +126,7 @@ class Edges:
             GraphMLError: they disagree; with the first disagreements.
         """
         expected = self._flow.pairs(body_of, outer)
-        source, target, _ = np.array(self._edges, np.int64).reshape(-1, 3).T
+        source, target = np.array(self._ends, np.int64).reshape(-1, 2).T
         found = source << 32 | target
         if self._origin.is_simple:
             expected, found = np.unique(expected), np.unique(found)

@@ -18,7 +18,7 @@ from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String, list_of
 from graphml_onnx.codec.unknown import UNKNOWN, read_unknown, unknown_json
-from graphml_onnx.graphml.text import escape, json_strings, plain_strings, unescape
+from graphml_onnx.graphml.text import escape, json_strings, plain_lists, plain_strings, unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, SHORT, delimited, encode_varint, short_starts
 from graphml_onnx.strictjson import Json, JsonError, parse
@@ -231,6 +231,40 @@ class MessageKeys:
                 pass  # below, the error gets its path
         return serialised(self.read(texts))
 
+    def serialise_all(self, columns: Mapping[str, Sequence[str | None]], names: Columns) -> list[bytes]:
+        """Several messages at once; see `serialise`.
+
+        Args:
+            columns: their texts by key, None where a message has none.
+            names: what `names_of_all` gives for keys of lists of strings.
+
+        Raises:
+            ValueError: one cannot be read; `serialise` says which, and why.
+        """
+        if any(columns.get(self._catch_all, ())):
+            raise ValueError("has other fields")
+        count = len(next(iter(columns.values())))
+        parts: list[list[bytes]] = [[b""] * count]
+        for field in sorted([self._by_key[key] for key in columns if key in self._by_key], key=attrgetter("number")):
+            key = cast("str", field.key)
+            if key in names:
+                parts.append([field.serialise_names(strings) for strings in names[key]])
+            else:
+                parts.append(field.read_all(columns[key]))
+        return [b"".join(fields) for fields in zip(*parts, strict=True)]
+
+    def names_of_all(self, key: str, columns: Mapping[str, Sequence[str | None]]) -> Sequence[list[bytes]]:
+        """The names that a field of strings lists in each of several messages.
+
+        Raises:
+            ValueError: a text is no such list.
+        """
+        texts = columns[key]
+        if None not in texts and (lists := plain_lists(cast("Sequence[str]", texts))) is not None:
+            return lists
+        read = self._by_key[key].names
+        return [[] if text is None else read(text) for text in texts]
+
     def _plan(self, keys: tuple[str, ...]) -> _Plan | None:
         """What reads texts with these keys, in the order of the fields; None where there is more to it."""
         plan = None
@@ -277,6 +311,9 @@ class MessageKeys:
         return fields
 
 
+Columns: TypeAlias = "Mapping[str, Sequence[Sequence[bytes]]]"
+"""Lists of strings by key, of several messages."""
+
 _Plan: TypeAlias = "list[tuple[str, Callable[[str], bytes]]]"
 _UNKNOWN_FIELDS = 1 << 29  # beyond all numbers: protobuf writes them last
 
@@ -310,12 +347,13 @@ class _KeyedField:
                 self.write, self.read = self._write_lines, self._read_lines
             elif schema.original_field(field).type == field.TYPE_STRING:
                 self.write, self.read = self._write_names, self._read_names
-        self._write_item = codec.write
+        self._item_codec = codec
         self._last: tuple[str, list[bytes]] = ("", [])
         self.written: Sequence[str] = ()  # of a list of strings: those that were written last
         # Most operators have the attributes of many others. What refers to something elsewhere is not remembered.
         self._known_items: dict[bytes, str] = {}
         self._known_texts: dict[str, bytes] = {}
+        self._known_lines: dict[str, bytes] = {}
 
     def _write_lines(self, messages: object) -> str:
         items = []
@@ -323,7 +361,7 @@ class _KeyedField:
             content = message.SerializeToString()
             text = self._known_items.get(content)
             if text is None:
-                text = self._write_item(message)
+                text = self._item_codec.write(message)
                 if _is_worth_keeping(text):
                     _keep(self._known_items, content, text)
             items.append(text)
@@ -332,9 +370,27 @@ class _KeyedField:
     def _read_lines(self, text: str) -> bytes:
         content = self._known_texts.get(text)
         if content is None:
-            content = self._read(text)
+            content = self._read_items(text)
             if _is_worth_keeping(text):
                 _keep(self._known_texts, text, content)
+        return content
+
+    def _read_items(self, text: str) -> bytes:
+        """One item after the other where each stands in a line of its own, as they are written."""
+        if text.startswith("[\n") and text.endswith("\n]") and '"$' not in text:
+            known = self._known_lines
+            try:
+                return b"".join([known.get(line) or self._read_item(line) for line in text[2:-2].split(",\n")])
+            except ValueError:
+                pass  # below, the error gets its path
+        return self._read(text)
+
+    def _read_item(self, text: str) -> bytes:
+        message = self._message()
+        self._item_codec.read(getattr(message, self.name).add(), parse(text))
+        content = message.SerializeToString()
+        if _is_worth_keeping(text):
+            _keep(self._known_lines, text, content)
         return content
 
     def _read(self, text: str) -> bytes:
@@ -346,6 +402,15 @@ class _KeyedField:
         self._read_json(message, value)
         return message.SerializeToString()
 
+    def read_all(self, texts: Sequence[str | None]) -> list[bytes]:
+        """The field, serialised, in each of several messages; empty where it has no text."""
+        read = self.read
+        kinds = set(texts)
+        if 2 * len(kinds) < len(texts):  # most operators are of the types of others, and have their attributes
+            known = {text: b"" if text is None else read(text) for text in kinds}
+            return [known[text] for text in texts]
+        return [b"" if text is None else read(text) for text in texts]
+
     def _read_text(self, text: str) -> bytes:
         content = String.read(unescape(text) if text.startswith('"') else text)
         size = len(content)
@@ -356,9 +421,13 @@ class _KeyedField:
         return json_strings(self.written)
 
     def _read_names(self, text: str) -> bytes:
+        return self.serialise_names(self.names(text))
+
+    def serialise_names(self, names: Sequence[bytes]) -> bytes:
+        """The field, serialised, that lists these strings."""
         starts, tag = self._starts, self._tag
         return b"".join(
-            [starts[size] + name if (size := len(name)) < SHORT else delimited(tag, name) for name in self.names(text)]
+            [starts[size] + name if (size := len(name)) < SHORT else delimited(tag, name) for name in names]
         )
 
     def names(self, text: str) -> list[bytes]:
@@ -378,7 +447,7 @@ class _KeyedField:
         return self._last[1]
 
 
-_MAX_KEPT, _MAX_KEPT_LENGTH = 4096, 512
+_MAX_KEPT, _MAX_KEPT_LENGTH = 2048, 2048
 _Key = TypeVar("_Key")
 _Kept = TypeVar("_Kept")
 

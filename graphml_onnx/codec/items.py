@@ -36,6 +36,18 @@ class Items(Generic[_Content]):
         self._rows.extend((node, place, index, line))
         self._content.append(content)
 
+    def add_all(
+        self,
+        nodes: range,
+        places: Sequence[int],
+        indices: Sequence[int],
+        lines: Sequence[int],
+        contents: Sequence[_Content],
+    ) -> None:
+        """Adds several nodes, given in columns."""
+        self._rows.extend(itertools.chain.from_iterable(zip(nodes, places, indices, lines, strict=True)))
+        self._content += contents
+
     def of_nodes(self, numbers: Set[int]) -> Iterator[tuple[int, _Content]]:
         """The contents of some of the nodes."""
         for number, content in zip(self._rows[::4], self._content, strict=True):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from graphml_onnx.codec.fields import CATCH_ALL, FIELDS, Form
-from graphml_onnx.graphml.elements import Key
+from graphml_onnx.graphml.elements import Key, RowKeys
 
 FORMAT_VERSION = "2.0.0"
 
@@ -110,6 +110,13 @@ KEYS_OF_KIND = {
     "parameter": _IDENTITY | {"tensor"},
 }
 """By kind of node, the truth that it can hold."""
+
+OPERATOR_ROWS = RowKeys(
+    ("kind", "op"),
+    ("node_id", "parent", "index"),
+    ("label", "hierarchy_tag", *(row.key for row in FIELDS if row.message == "NodeProto"), CATCH_ALL["NodeProto"]),
+)
+"""How the values of an operator follow each other where `GraphEncoder` has written them."""
 
 TRUTH_KEYS = frozenset(name for name, info in KEYS.items() if info.truth)
 

@@ -5,9 +5,9 @@ Nothing here, or elsewhere in this package, knows ONNX.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 Data: TypeAlias = "Mapping[str, str | Iterable[str]]"
 """Values by key; a value too large for memory is an iterable of pieces of text."""
@@ -85,4 +85,70 @@ class EdgeRecord:
 
 
 Record: TypeAlias = "NodeRecord | EdgeRecord"
+
+
+class RowKeys(NamedTuple):
+    """The values of nodes that are read as rows, in the order in which they are written.
+
+    Attributes:
+        first: a key, and the value that tells such nodes from others; it comes first.
+        required: keys that each of them has.
+        optional: keys that follow, which some of them have.
+    """
+
+    first: tuple[str, str]
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class NodeRows:
+    """Nodes without children that have the first value of their `RowKeys`, as rows of a table.
+
+    Attributes:
+        first: key and value that all of them have.
+        keys: the others that were asked for, by attr.name.
+        node_ids: their XML ids.
+        lines: where they start.
+        values: of each node its values by ``keys``; None where it has none.
+    """
+
+    first: tuple[str, str]
+    keys: tuple[str, ...]
+    node_ids: list[str]
+    lines: list[int]
+    values: list[tuple[str | None, ...]]
+
+    def records(self) -> Iterator[NodeRecord]:
+        """The same nodes one by one."""
+        key, value = self.first
+        for node_id, line, row in zip(self.node_ids, self.lines, self.values, strict=True):
+            data = {key: value}
+            data |= {key: text for key, text in zip(self.keys, row, strict=True) if text is not None}
+            yield NodeRecord(node_id, data, line)
+
+
+@dataclass(slots=True)
+class EdgeRows:
+    """Edges of whose values none was asked for, each in a line of its own: their ends, and the line of the first."""
+
+    ends: list[tuple[str, str]]
+    line: int
+
+    def records(self) -> Iterator[EdgeRecord]:
+        """The same edges one by one."""
+        for line, (source, target) in enumerate(self.ends, self.line):
+            yield EdgeRecord(source, target, {}, line)
+
+
+Batch: TypeAlias = "Record | NodeRows | EdgeRows"
 Keys: TypeAlias = Sequence[Key]
+
+
+def one_by_one(batches: Iterable[Batch]) -> Iterator[Record]:
+    """The same nodes and edges without rows."""
+    for batch in batches:
+        if isinstance(batch, NodeRows | EdgeRows):
+            yield from batch.records()
+        else:
+            yield batch

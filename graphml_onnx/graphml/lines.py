@@ -14,7 +14,9 @@ from graphml_onnx.graphml import yed
 from graphml_onnx.graphml.text import TEXT_IN_XML
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from graphml_onnx.graphml.elements import RowKeys
 
 # A value starts with something that is not white space: an empty one would be none. In an attribute, white space would
 # be changed.
@@ -23,7 +25,8 @@ _VALUE = rf"<data key={_ID}>(?=[^<\s]){TEXT_IN_XML}</data>"
 _VALUES = rf"((?:  {_VALUE}\n)++)"
 _QUOTED = f'"({_ID[1:-1]})"'
 _NODE = rf"node id={_QUOTED}>\n{_VALUES}({yed.NODE_PATTERN})?+</node>\n"
-_EDGE = rf"edge source={_QUOTED} target={_QUOTED}> ((?:{_VALUE})*+)({re.escape(yed.EDGE)})?+</edge>\n"
+_ENDS = f"edge source={_QUOTED} target={_QUOTED}> "
+_EDGE = rf"{_ENDS}((?:{_VALUE})*+)({re.escape(yed.EDGE)})?+</edge>\n"
 _GROUP = rf"(node id={_ID}(?:{re.escape(yed.GROUP_MARK)})?+>\n){_VALUES}({yed.GROUP_PATTERN})?+(?=<graph )"
 # The first character stands before the alternatives: so the search goes from one to the next, and not byte by byte.
 _find = re.compile(f"<(?:{_NODE}|{_EDGE}|{_GROUP})").finditer
@@ -69,3 +72,34 @@ def values_finder(passed_over: Iterable[str]) -> Callable[[str], list[tuple[str,
     keys = "|".join(map(re.escape, passed_over))
     wanted = f'(?!(?:{keys})")' if keys else ""
     return re.compile(f'<data key="{wanted}([^"]*+)">([^<]*+)</data>').findall
+
+
+def edges_finder(*, may_be_drawn: bool) -> Callable[[str], list[tuple[str, str]]]:
+    """What gives source and target of each edge that starts at the start of a line.
+
+    As many as the text has line ends, they are all that stands in it.
+
+    Args:
+        may_be_drawn: whether their drawings may be passed over.
+    """
+    drawing = f"(?:{re.escape(yed.EDGE)})?+" if may_be_drawn else ""
+    return re.compile(f"^<{_ENDS}(?:{_VALUE})*+{drawing}</edge>\n", re.MULTILINE).findall
+
+
+def row_matcher(rows: RowKeys, names: Mapping[str, bool]) -> Callable[[str], re.Match[str] | None] | None:
+    """What matches the text of the values of a node that is a row, and captures them in the order of the keys.
+
+    Args:
+        rows: which values such nodes have.
+        names: the keys that the document declares, each with whether its value is captured, or passed over.
+
+    Returns:
+        None if a key is not captured that all of them have.
+    """
+    if not all(names.get(key) for key in (rows.first[0], *rows.required)):
+        return None
+    pattern = f'  <data key="{rows.first[0]}">{re.escape(rows.first[1])}</data>\n'
+    for key in (*rows.required, *(key for key in rows.optional if key in names)):
+        value = f'  <data key="{key}">{"([^<]*+)" if names[key] else "[^<]*+"}</data>\n'
+        pattern += value if key in rows.required else f"(?:{value})?+"
+    return re.compile(pattern).fullmatch

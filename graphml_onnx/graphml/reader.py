@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple, Never, Protocol, cast
 from xml.parsers import expat
 
 from graphml_onnx.errors import GraphMLError
-from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
+from graphml_onnx.graphml.elements import EdgeRecord, EdgeRows, NodeRecord, NodeRows
 from graphml_onnx.graphml.lines import (
     DRAWING_KEYS,
     DRAWING_PREFIX,
     EDGE,
     GROUP,
     NODE,
+    edges_finder,
     find_lines,
+    row_matcher,
     text_of,
     values_finder,
 )
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Set
     from pathlib import Path
 
+    from graphml_onnx.graphml.elements import Batch, Record, RowKeys
+
 MAX_DEPTH = 2_000
 """Elements within elements."""
 
@@ -40,6 +44,8 @@ MAX_MARKUP = 1 << 24
 """Bytes of one tag, comment or processing instruction; expat may scan it again with each chunk."""
 
 _CHUNK = 1 << 18
+_FIRST_EDGE, _LAST_EDGE = "<edge ", "</edge>\n"
+_TAIL = 1 << 12  # characters in which the end of an edge is looked for
 _DEPTH_OF_LINES = 8  # elements within each other in what is read as lines
 
 
@@ -74,7 +80,36 @@ def read_graphml(
     Raises:
         GraphMLError: the file is not well-formed, not GraphML, or beyond the limits; with the line.
     """
-    reader = _Reader(path, node_keys | streams.keys(), edge_keys, streams, nesting)
+    return cast("Iterator[Record]", read_batches(file, path, node_keys, streams, edge_keys, nesting))
+
+
+def read_batches(
+    file: Readable,
+    path: Path,
+    node_keys: Set[str],
+    streams: Mapping[str, Callable[[str], object]],
+    edge_keys: Set[str] = frozenset(),
+    nesting: Nesting | None = None,
+    rows: RowKeys | None = None,
+) -> Iterator[Batch]:
+    """The same, with many nodes or edges at a time where they stand as the writer puts them.
+
+    Args:
+        file: see `read_graphml`.
+        path: see `read_graphml`.
+        node_keys: see `read_graphml`.
+        streams: see `read_graphml`.
+        edge_keys: see `read_graphml`.
+        nesting: see `read_graphml`.
+        rows: which nodes may be read as rows. Without it nothing is.
+
+    Yields:
+        In the order of the file nodes and edges, each when it ends, or rows of them.
+
+    Raises:
+        GraphMLError: as `read_graphml`.
+    """
+    reader = _Reader(path, node_keys | streams.keys(), edge_keys, streams, nesting, rows)
     while True:
         chunk = file.read(_CHUNK)
         yield from reader.feed(chunk)
@@ -96,11 +131,17 @@ class _WantedLines(NamedTuple):
         find: finds the values that are wanted; None where everything may be passed over.
         keys: ids of their keys, which are their names too.
         may_be_drawn: whether what their drawings need is declared.
+        row: matches the values of a node that is a row.
+        row_keys: the keys of the values that it captures.
+        find_edges: finds the ends of whole lines of edges of which nothing else is wanted.
     """
 
     find: Callable[[str], list[tuple[str, str]]] | None
     keys: Set[str]
     may_be_drawn: bool
+    row: Callable[[str], re.Match[str] | None] | None
+    row_keys: tuple[str, ...]
+    find_edges: Callable[[str], list[tuple[str, str]]] | None
 
 
 class _Reader:
@@ -113,9 +154,11 @@ class _Reader:
         edge_keys: Set[str],
         streams: Mapping[str, Callable[[str], object]],
         nesting: Nesting | None,
+        rows: RowKeys | None,
     ) -> None:
         self._path = path
         self._nesting = nesting
+        self._rows = rows
         self._bare = False  # whether the document declares no keys
         self._wanted = {"node": node_keys, "edge": edge_keys}
         self._streams = streams
@@ -131,7 +174,7 @@ class _Reader:
         self._wanted_lines: dict[str, _WantedLines] = {}  # by element
         self._lines = 0  # that expat was not given
         self._open: list[tuple[NodeRecord | EdgeRecord, int]] = []  # each with the depth of its values
-        self._done: list[Record] = []
+        self._done: list[Batch] = []
         self._text: list[str] = []  # what was read since the last value began
         self._key: str | None = None  # the wanted value that is being read
         self._passing_over = False  # whether within a value that nobody wants
@@ -150,7 +193,7 @@ class _Reader:
         parser.StartCdataSectionHandler = self._on_cdata
         parser.EndCdataSectionHandler = self._on_cdata_end
 
-    def feed(self, chunk: bytes) -> list[Record]:
+    def feed(self, chunk: bytes) -> list[Batch]:
         """Parses a chunk (an empty one ends the document) and gives what ended in it."""
         self._done = []
         if self._fed == 0 and (b"\0" in chunk[:4] or chunk[:2] in (b"\xff\xfe", b"\xfe\xff")):
@@ -191,7 +234,27 @@ class _Reader:
         text = text_of(data) if b"<" in data else None
         if text is None:
             self._parse(data)
-            return
+        elif self._rows is None or _LAST_EDGE not in text[-_TAIL:]:
+            self._read_text(text)
+        else:  # edges stand at the end of the graph
+            start, end = text.find(_FIRST_EDGE), text.rfind(_LAST_EDGE) + len(_LAST_EDGE)
+            self._read_text(text[:start])
+            if self._read_edges(text[start:end]):
+                self._read_text(text[end:])
+            else:
+                self._read_text(text[start:])
+
+    def _read_edges(self, text: str) -> bool:
+        """Reads lines of edges; False, with nothing read, where there is anything else."""
+        find = (self._wanted_lines.get("edge") or self._learn("edge")).find_edges
+        ends = find(text) if find is not None and self._is_among_elements() else ()
+        if not ends or len(ends) != text.count("\n"):
+            return False
+        self._done.append(EdgeRows(ends, self._current_line()))
+        self._lines += len(ends)
+        return True
+
+    def _read_text(self, text: str) -> None:
         end, among, line = 0, False, 0  # how far the text was read, whether lines may go on there, and its number
         for match in find_lines(text):
             start, stop = match.span()
@@ -199,8 +262,7 @@ class _Reader:
                 self._parse_text(text[end:start])
                 among, line = self._is_among_elements(), self._current_line()
             end = stop
-            if among and (record := self._record(match, line)) is not None:
-                self._done.append(record)
+            if among and self._take(match, line):
                 lines = text.count("\n", start, stop)
                 line += lines
                 self._lines += lines
@@ -224,20 +286,41 @@ class _Reader:
             and self._parser.CurrentByteIndex == self._fed
         )
 
-    def _record(self, match: re.Match[str], line: int) -> Record | None:
-        """A node without children, or an edge; None where expat has to read it, because of something unusual."""
+    def _take(self, match: re.Match[str], line: int) -> bool:
+        """Takes a node without children, or an edge; False where expat has to read it, because it is unusual."""
         if match.lastindex in NODE:
             node_id, values, drawing = match.group(*NODE)
+            wanted = self._wanted_lines.get("node") or self._learn("node")
+            row = None if wanted.row is None else wanted.row(values)
+            if row is not None and (drawing is None or wanted.may_be_drawn):
+                texts = row.groups()
+                if "&" in values:
+                    texts = tuple([text if text is None else from_xml(text) for text in texts])
+                self._add_row(wanted.row_keys, node_id, texts, line)
+                return True
             data = self._values("node", values, drawing)
-            return None if data is None else NodeRecord(node_id, data, line)
+            if data is not None:
+                self._done.append(NodeRecord(node_id, data, line))
+            return data is not None
         if match.lastindex in EDGE:
             source, target, values, drawing = match.group(*EDGE)
             data = self._values("edge", values, drawing)
-            return None if data is None else EdgeRecord(source, target, data, line)
-        return None
+            if data is not None:
+                self._done.append(EdgeRecord(source, target, data, line))
+            return data is not None
+        return False
+
+    def _add_row(self, keys: tuple[str, ...], node_id: str, values: tuple[str | None, ...], line: int) -> None:
+        rows = self._done[-1] if self._done else None
+        if type(rows) is not NodeRows or rows.keys is not keys:
+            rows = NodeRows(cast("RowKeys", self._rows).first, keys, [], [], [])
+            self._done.append(rows)
+        rows.node_ids.append(node_id)
+        rows.lines.append(line)
+        rows.values.append(values)
 
     def _open_group(self, match: re.Match[str]) -> bool:
-        """Takes the values of a node with children, around which expat reads the tags; False as in `_record`."""
+        """Takes the values of a node with children, around which expat reads the tags; False as in `_take`."""
         start_tag, values, drawing = match.group(*GROUP)
         data = self._values("node", values, drawing)
         if data is None:
@@ -262,10 +345,21 @@ class _Reader:
     def _learn(self, element: str) -> _WantedLines:
         names = self._names[element]
         passed_over = not self._wanted[element] and element == "edge"
+        keys = {key for key, name in names.items() if key == name and name not in self._streams}
+        may_be_drawn = self._has_drawings and (passed_over or DRAWING_KEYS[element] in self._declared)
+        not_wanted = [key for key in self._declared if key not in names]
+        row: Callable[[str], re.Match[str] | None] | None = None
+        row_keys: tuple[str, ...] = ()
+        if self._rows is not None and element == "node":
+            row = row_matcher(self._rows, dict.fromkeys(not_wanted, False) | dict.fromkeys(keys, True))
+            row_keys = tuple(key for key in (*self._rows.required, *self._rows.optional) if key in keys)
         wanted = _WantedLines(
-            None if passed_over else values_finder(key for key in self._declared if key not in names),
-            {key for key, name in names.items() if key == name and name not in self._streams},
-            self._has_drawings and (passed_over or DRAWING_KEYS[element] in self._declared),
+            None if passed_over else values_finder(not_wanted),
+            keys,
+            may_be_drawn,
+            row,
+            row_keys,
+            edges_finder(may_be_drawn=may_be_drawn) if self._rows is not None and passed_over else None,
         )
         self._wanted_lines[element] = wanted
         return wanted

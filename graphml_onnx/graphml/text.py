@@ -48,6 +48,20 @@ def plain_strings(text: str) -> list[str] | None:
     return None
 
 
+def plain_lists(texts: Sequence[str]) -> list[list[bytes]] | None:
+    """`plain_strings` of several texts, in UTF-8; None where one is unusual."""
+    joined = "".join(texts)
+    if joined.isprintable() and "\\" not in joined and all(map(_is_quoted, texts)):
+        lists = [text[2:-2].encode().split(b'","') for text in texts]
+        if joined.count('"') == 2 * sum(map(len, lists)):  # there are no fewer in any of them
+            return lists
+    return None
+
+
+def _is_quoted(text: str) -> bool:
+    return text[:2] == '["' and text[-2:] == '"]' and len(text) >= 4
+
+
 def json_text(text: str) -> str:
     """JSON in which nothing is fragile, given JSON: outside string literals, no such character can stand."""
     if _has_fragile(text):

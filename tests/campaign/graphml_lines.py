@@ -6,7 +6,7 @@ import random
 import zlib
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.keys import TRUTH_KEYS
+from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS
 from graphml_onnx.codec.rewiring import WIRING_KEYS
 from graphml_onnx.graphml.reader import Nesting
 from graphml_onnx.loading import EMBEDDED_KEY
@@ -43,7 +43,8 @@ class GraphmlLines:
         # At least four bytes at a time: by the first four, the reader tells UTF-16 and UTF-32.
         edge_keys = rng.choice((frozenset[str](), WIRING_KEYS))
         size = rng.choice((1 << 18, 1 << 18, 1 << 12, rng.randint(4, 300)))
-        found = reading(data, size, TRUTH_KEYS - {EMBEDDED_KEY}, edge_keys, EMBEDDED_KEY, _NESTING)
+        rows = rng.choice((None, OPERATOR_ROWS, OPERATOR_ROWS))
+        found = reading(data, size, TRUTH_KEYS - {EMBEDDED_KEY}, edge_keys, EMBEDDED_KEY, _NESTING, rows)
         expected = reading_by_expat(data, 1 << 18, TRUTH_KEYS - {EMBEDDED_KEY}, edge_keys, EMBEDDED_KEY, _NESTING)
         assert found == expected
         return "read" if isinstance(found[0], list) else "refused"

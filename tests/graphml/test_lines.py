@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphml_onnx.graphml.elements import Appearance, Key
+from graphml_onnx.graphml.elements import Appearance, EdgeRows, Key, NodeRows, RowKeys
 from graphml_onnx.graphml.lines import find_lines
-from graphml_onnx.graphml.reader import MAX_DEPTH, Nesting
+from graphml_onnx.graphml.reader import MAX_DEPTH, Nesting, read_batches
 from graphml_onnx.graphml.writer import GraphMLWriter
 from tests.two_readings import reading, reading_by_expat
 
@@ -26,11 +27,13 @@ EVERY = b'<key id="every" for="all" attr.name="other"/>\n'
 
 
 NODE_KEYS, STREAM, NESTING = {"name", "other"}, "store", Nesting("name", "other")
+ROWS = RowKeys(("name", "x"), (), ("label", "other"))
 
 
 def assert_same(data: bytes, size: int = 1 << 20, edge_keys: Sequence[str] = ()) -> None:
-    found = reading(data, size, NODE_KEYS, set(edge_keys), STREAM, NESTING)
-    assert found == reading_by_expat(data, 1 << 20, NODE_KEYS, set(edge_keys), STREAM, NESTING)
+    expected = reading_by_expat(data, 1 << 20, NODE_KEYS, set(edge_keys), STREAM, NESTING)
+    for rows in (None, ROWS):
+        assert reading(data, size, NODE_KEYS, set(edge_keys), STREAM, NESTING, rows) == expected
 
 
 def document(layout: Layout, texts: Sequence[str] = ("x", "a < b & c", '["a",\n"b"]')) -> bytes:
@@ -79,6 +82,13 @@ def test_what_the_writer_writes_is_read_without_expat(layout: Layout, edge_keys:
     assert {call.args[0] for call in start.call_args_list} <= {"name", "store", "graphics"}
     assert len(start.call_args_list) <= 5
     assert_same(data, edge_keys=edge_keys)
+
+
+def test_rows_are_read_as_such() -> None:
+    data = document("nested", ("x", "x", "y", "x"))
+    batches = list(read_batches(io.BytesIO(data), Path("a"), NODE_KEYS, {}, rows=ROWS))
+    assert [len(batch.values) for batch in batches if isinstance(batch, NodeRows)] == [2, 1]
+    assert [batch.ends for batch in batches if isinstance(batch, EdgeRows)] == [[("n0", "last"), ("n1", "n0")]]
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)

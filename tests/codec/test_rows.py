@@ -1,0 +1,178 @@
+"""Operators that are taken as rows, and values as columns, give what they give one by one."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import onnx
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from graphml_onnx import GraphmlOnnxError, encode
+from graphml_onnx.codec.collect import Collector
+from graphml_onnx.codec.decoder import decode_graph
+from graphml_onnx.codec.fields import MessageKeys
+from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS
+from graphml_onnx.codec.origin import Origin
+from graphml_onnx.codec.protojson import FieldError, MessageCodec
+from graphml_onnx.codec.scalars import PayloadBook
+from graphml_onnx.graphml.elements import NodeRows
+from graphml_onnx.graphml.reader import Nesting, read_batches
+from graphml_onnx.graphml.text import json_strings, plain_lists, plain_strings
+from graphml_onnx.loading import EMBEDDED_KEY
+from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
+from tests.campaign.graphml_files import GraphmlFiles
+
+if TYPE_CHECKING:
+    from graphml_onnx.graphml.elements import RowKeys
+
+GRAPHS = 400
+
+
+def decoded(data: bytes, rows: RowKeys | None) -> object:
+    """The skeleton, or the error and its place."""
+    batches = read_batches(
+        io.BytesIO(data),
+        Path("a.graphml"),
+        TRUTH_KEYS - {EMBEDDED_KEY},
+        {EMBEDDED_KEY: lambda _: None},
+        nesting=Nesting("node_id", "parent"),
+        rows=rows,
+    )
+    try:
+        with mock.patch("os.urandom", bytes):  # the same nonce
+            return decode_graph(batches, Origin(Path("a.graphml")), None).skeleton
+    except GraphmlOnnxError as error:
+        return error.message, error.place
+
+
+def test_hostile_graphs_as_rows_and_one_by_one(tmp_path: Path) -> None:
+    files = GraphmlFiles(tmp_path)
+    taken: list[bool] = []
+    honest = Collector._take_operators
+
+    def take(*arguments: object) -> bool:
+        taken.append(honest(*arguments))  # type: ignore[arg-type]
+        return taken[-1]
+
+    for number in range(GRAPHS):
+        data = files.make(number)
+        with mock.patch.object(Collector, "_take_operators", take):
+            found = decoded(data, OPERATOR_ROWS)
+        assert found == decoded(data, None)
+    assert {True, False} == set(taken)
+
+
+def graph_of_operators(folder: Path) -> bytes:
+    names = ["x", "a b", "c<d", 'e"f', "ü", "g"]
+    nodes = [
+        onnx.helper.make_node("Relu", [names[number]], [names[number + 1]], name=f"op{number}", alpha=number % 2)
+        for number in range(len(names) - 1)
+    ]
+    value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("x", "g")]
+    path = folder / "model.onnx"
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "graph", value[:1], value[1:])), path)
+    return encode(path, path.with_suffix(".graphml")).graphml.read_bytes()
+
+
+CHANGES = [
+    (b'<data key="index">1</data>', b'<data key="index">0</data>'),
+    (b'<data key="index">1</data>', b'<data key="index">-1</data>'),
+    (b'<data key="index">1</data>', b'<data key="index">1234567890</data>'),
+    (b'<data key="index">1</data>', '<data key="index">\u0661</data>'.encode()),
+    (b'<data key="parent">n0</data>', b'<data key="parent">n9</data>'),
+    (b'<node id="n3">', b'<node id="n2">'),
+    (b'<data key="node_id">n3</data>', b'<data key="node_id">n2</data>'),
+    (b'<data key="name">op1</data>', b'<data key="name">n3</data>'),
+    (b'<data key="name">op1</data>', b'<data key="name">"unfinished</data>'),
+    (b'<data key="inputs">["a b"]</data>', b'<data key="inputs">["a b"</data>'),
+    (b'<data key="inputs">["a b"]</data>', b'<data key="inputs">["a \\u0062"]</data>'),
+    (b'<data key="inputs">["a b"]</data>', b'<data key="inputs">[]</data>'),
+    (b'<data key="inputs">["a b"]</data>', b'<data key="inputs">[""]</data>'),
+    (b'<data key="inputs">["a b"]</data>', b'<data key="inputs">["]</data>'),
+    (b'"name":"alpha","i":1', b'"name":"alpha","i":"1"'),
+    (b'"name":"alpha"', b'"name":"alpha","no":1'),
+    (b'  <data key="node_id">n3</data>\n', b""),
+    (b'  <data key="op_type">Relu</data>\n', b""),
+    (b'<data key="op_type">Relu</data>', b'<data key="op_type">"Relu"</data>'),
+    (b"</node>\n", b'</node>\n<edge source="n2" target="n3"> </edge>\n'),
+    (b'<data key="kind">op</data>', b'<data key="kind">module</data>'),
+    (b'"op_type">Relu</data>\n', b'"op_type">Relu</data>\n  <data key="other_fields">{"no":1}</data>\n'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize("change", range(len(CHANGES)))
+def test_operators_that_are_unusual_or_wrong(tmp_path: Path, change: int, every: bool) -> None:
+    data = graph_of_operators(tmp_path)
+    old, new = CHANGES[change]
+    if b"other_fields" in new:
+        new_key = b'<key id="other_fields" for="node" attr.name="other_fields" attr.type="string"/>\n<graph '
+        data = data.replace(b"<graph ", new_key, 1)
+    changed = data.replace(old, new) if every else data.replace(old, new, 1)
+    assert changed != data
+    assert decoded(changed, OPERATOR_ROWS) == decoded(changed, None)
+
+
+def test_operators_are_read_as_rows(tmp_path: Path) -> None:
+    data = graph_of_operators(tmp_path)
+    batches = read_batches(io.BytesIO(data), Path("a"), TRUTH_KEYS, {}, rows=OPERATOR_ROWS)
+    rows = [batch for batch in batches if isinstance(batch, NodeRows)]
+    assert sum(len(batch.values) for batch in rows) == 5
+    assert any("c<d" in str(text) for batch in rows for row in batch.values for text in row)
+
+
+LISTS = st.lists(st.one_of(
+    st.lists(st.text(max_size=4), min_size=1, max_size=3).map(json_strings),
+    st.text('[]", \\ab\n', max_size=8),
+    st.sampled_from(['["]', '["a","b"]', '["a", "b"]', '[""]', '["",""]', '["a""]', "[]", '""', '["\\u0041"]',
+        '["é"]',
+    ]),
+), min_size=1, max_size=4)  # fmt: skip
+
+
+@given(LISTS)
+@example(['["]', '["""]'])
+def test_lists_of_plain_strings_are_those_of_each(texts: list[str]) -> None:
+    lists = plain_lists(texts)
+    each = [plain_strings(text) for text in texts]
+    expected = None if None in each else [[name.encode() for name in names or ()] for names in each]
+    assert lists in (None, expected)
+    if all(text.isascii() for text in texts):
+        assert lists == expected
+
+
+def message_keys() -> MessageKeys:
+    return MessageKeys("NodeProto", MessageCodec(PayloadBook(bytes(NONCE_BYTES), {})))
+
+
+ENTRY = '{"key":"a","value":"b"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (f"[\n{ENTRY},\n[{ENTRY}]\n]", "metadata_props[1]"),
+        (f"[\n{ENTRY},\n{ENTRY},\n\n]", "metadata_props"),
+        (f'[\n{ENTRY},\n{{"key":"a"\n]', "metadata_props"),
+        (f'[\n{ENTRY},\n{{"key":1}}\n]', "metadata_props[1].key"),
+        (f"[\n{ENTRY},\n{ENTRY},{ENTRY}\n]", None),
+        (f'[\n{ENTRY},\n{{\n"key":\n"a",\n"value":"b"}}\n]', None),
+    ],
+)
+def test_lists_whose_lines_were_read_before(text: str, path: str | None) -> None:
+    """What is known of single lines, and of whole lists, is not mistaken for one another."""
+    keys = message_keys()
+    for known in (f"[{ENTRY}]", f"[\n{ENTRY},\n{ENTRY}\n]"):
+        keys.read({"metadata_props": known})
+    if path is None:
+        entries = onnx.NodeProto.FromString(keys.serialise({"metadata_props": text})).metadata_props
+        assert {(entry.key, entry.value) for entry in entries} == {("a", "b")}
+    else:
+        with pytest.raises(FieldError) as caught:
+            keys.serialise({"metadata_props": text})
+        assert caught.value.path == path
