@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
-import onnx
-
 from graphml_onnx.codec.appearance import appearance_of
 from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
 from graphml_onnx.codec.fields import MessageKeys
@@ -26,17 +24,20 @@ from graphml_onnx.codec.scalars import PayloadBook, String
 from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.hierarchy import Hierarchy, Module, Operator
+from graphml_onnx.onnxfile import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    import onnx
     from google.protobuf.message import Message
 
     from graphml_onnx.graphml.elements import Appearance, Data, GraphSink, Key
 
 _TAG_KEY = b"winml.hierarchy.tag"
 _TAG_ATTRIBUTE = b"hierarchy_tag"
-_ATTRIBUTE = onnx.NodeProto.ATTRIBUTE_FIELD_NUMBER
+_MERGED = 64  # operators
+_REPORTED = 256  # operators between two reports of progress
 _HIERARCHY_KEYS = {
     _TAG_KEY: "tag",
     b"pkg.torch.onnx.name_scopes": "name_scopes",
@@ -128,9 +129,9 @@ class GraphEncoder:
         self._op_keys = MessageKeys("NodeProto", with_graphs)
         self._function_keys = MessageKeys("FunctionProto", self._json)
         self._value_keys = MessageKeys("ValueInfoProto", self._json)
-        self._flow: Dataflow[str] = Dataflow("")
+        self._flow: Dataflow[bytes] = Dataflow(b"")
         self._outer: dict[int, int] = {}
-        self._types: dict[int, dict[str, tuple[str, str]]] = {}
+        self._types: dict[int, dict[bytes, tuple[str, str]]] = {}
         self._next = 0
         self.counts = Counts()
 
@@ -141,7 +142,7 @@ class GraphEncoder:
         self._add_used(self._model.graph, used)
         for function in self._model.functions:
             used |= self._function_keys.present(function) | {"parent", "index"}
-            self._add_used_by_operators(function.node, used)
+            self._add_used_by_operators(function.node, used, in_body=False)
         if self._hierarchy.modules:
             used |= {"parent", "index", "class_name", "scope", "traced_tag"}
             used |= (
@@ -152,7 +153,7 @@ class GraphEncoder:
             used.add("hierarchy_tag")
         return declared(used)
 
-    def _add_used(self, graph: onnx.GraphProto, used: set[str]) -> None:
+    def _add_used(self, graph: onnx.GraphProto, used: set[str], *, in_body: bool = False) -> None:
         used |= self._graph_keys.present(graph)
         for value in (*graph.input, *graph.output):
             used |= self._value_keys.present(value) | {"index"}
@@ -162,19 +163,14 @@ class GraphEncoder:
             used |= {"parent", "index", "tensor"}
         if any(value.HasField("type") for values in (graph.input, graph.output, graph.value_info) for value in values):
             used |= {"tensor_type", "tensor_shape"}
-        self._add_used_by_operators(graph.node, used)
+        self._add_used_by_operators(graph.node, used, in_body=in_body)
 
-    def _add_used_by_operators(self, nodes: Iterable[onnx.NodeProto], used: set[str]) -> None:
-        present = self._op_keys.present
-        seen: set[tuple[int, ...]] = set()
-        for node in nodes:
-            fields = tuple([field.number for field, _ in node.ListFields()])
-            if fields not in seen or self._json.has_unknown:
-                seen.add(fields)
-                used |= present(node) | {"parent", "index", "tensor_name", "input_index"}
-            if _ATTRIBUTE in fields:
-                for graph in graphs_of(node):
-                    self._add_used(graph, used)
+    def _add_used_by_operators(self, nodes: Sequence[onnx.NodeProto], used: set[str], *, in_body: bool) -> None:
+        # A body was copied with the operator around it, and is not again: there may be bodies in bodies in bodies.
+        for node in nodes if in_body else _merged(nodes):
+            used |= self._op_keys.present(node) | {"parent", "index", "tensor_name", "input_index"}
+            for graph in graphs_of(node):
+                self._add_used(graph, used, in_body=True)
 
     def emit(self, sink: GraphSink, report: Callable[[int], None]) -> None:
         """Sends the whole graph to a sink.
@@ -205,6 +201,7 @@ class GraphEncoder:
         for index, function in enumerate(self._model.functions):
             self._emit_function(function, index, model_id)
         sink.close_group()
+        self._report(self.counts.operators % _REPORTED)
         self._emit_values("output", graph.output, body, None)
         self._emit_edges()
 
@@ -213,18 +210,18 @@ class GraphEncoder:
         return self._next - 1
 
     def _add_types(self, body: int, graph: onnx.GraphProto) -> None:
-        types: dict[str, tuple[str, str]] = {}
+        types: dict[bytes, tuple[str, str]] = {}
         for values in (graph.value_info, graph.input, graph.output):
             for value in values:
                 if value.HasField("type"):
-                    types[String.text(value.name)] = type_and_shape(value.type)
+                    types[cast("bytes", value.name)] = type_and_shape(value.type)
         self._types[body] = types
 
     def _emit_values(self, kind: str, values: Sequence[onnx.ValueInfoProto], body: int, parent: str | None) -> None:
         for index, value in enumerate(values):
             number = self._new()
-            name = String.text(value.name)
-            look = appearance_of(kind, name)
+            name = cast("bytes", value.name)
+            look = appearance_of(kind, String.text(name))
             data = _identity(kind, f"n{number}", parent, index, look)
             self._value_keys.write(value, data)
             set_apart(data)
@@ -307,8 +304,8 @@ class GraphEncoder:
 
     def _emit_tensor(self, tensor: onnx.TensorProto, index: int, body: int, parent: str) -> None:
         number = self._new()
-        name = String.text(tensor.name)
-        look = appearance_of("parameter", name)
+        name = cast("bytes", tensor.name)
+        look = appearance_of("parameter", String.text(name))
         data = _identity("parameter", f"n{number}", parent, index, look)
         data["tensor"] = self._json.write(cast("Message", tensor))
         self._sink.node(f"n{number}", data, look)
@@ -326,7 +323,8 @@ class GraphEncoder:
         names = self._op_keys.written_names
         self._flow.operator(body, number, index, names("inputs", data), names("outputs", data))
         self.counts.operators += 1
-        self._report(1)
+        if self.counts.operators % _REPORTED == 0:
+            self._report(_REPORTED)
         graphs = self._graphs.take()
         if not graphs:
             self._sink.node(node_id, data, look)
@@ -374,7 +372,7 @@ class GraphEncoder:
 
     def _emit_edges(self) -> None:
         for use in self._flow.edges(range(self._next), self._outer):
-            data = {"tensor_name": escape(use.tensor)}
+            data = {"tensor_name": escape(String.text(use.tensor))}
             facts = self._types[use.scope].get(use.tensor)
             if facts is not None:
                 data["tensor_type"], data["tensor_shape"] = facts
@@ -394,6 +392,16 @@ def _identity(kind: str, node_id: str, parent: str | None, index: int, look: App
 
 _escaped = lru_cache(maxsize=4096)(escape)
 """For texts that many nodes have."""
+
+
+def _merged(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Operators that have whatever some of the others have: to look at these takes less time than to look at each."""
+    merged = cast("onnx.NodeProto", schema.message_class("NodeProto")())
+    for start in range(0, len(nodes), _MERGED):
+        merged.Clear()
+        for node in nodes[start : start + _MERGED]:
+            merged.MergeFrom(node)
+        yield merged
 
 
 def graphs_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:

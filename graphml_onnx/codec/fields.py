@@ -161,6 +161,11 @@ class MessageKeys:
         self._by_key = {field.key: field for field in self._fields if field.key is not None}
         for key in as_nodes:
             self._by_key[key].is_nodes = True
+        self._keyed = {
+            field.number: (field.key, field.write)
+            for field in self._fields
+            if field.key is not None and not field.is_nodes
+        }
         self._by_name = {field.name: field for field in self._fields if field.key is None and not field.is_nodes}
         self.keys = frozenset(self._by_key) | {self._catch_all}
         self._plans: dict[tuple[str, ...], _Plan | None] = {}
@@ -179,14 +184,13 @@ class MessageKeys:
     def write(self, message: Message, into: dict[str, str]) -> None:
         """Adds the text of each field that is present, except those that are nodes of their own."""
         others: list[str] = []
-        by_number = self._by_number
+        keyed = self._keyed
         for descriptor, value in message.ListFields():
-            field = by_number[descriptor.number]
-            if field.is_nodes:
-                continue
-            if field.key is not None:
-                into[field.key] = field.write(value)
-            else:
+            key_and_write = keyed.get(descriptor.number)
+            if key_and_write is not None:
+                key, write = key_and_write
+                into[key] = write(value)
+            elif not (field := self._by_number[descriptor.number]).is_nodes:
                 others.append(f'"{field.name}":{field.write(value)}')
         if self._codec.has_unknown and (unknown := unknown_json(message)):
             others.append(f'"{UNKNOWN}":{unknown}')
@@ -284,7 +288,7 @@ class MessageKeys:
         text = texts.get(key)
         return [] if text is None else self._by_key[key].names(text)
 
-    def written_names(self, key: str, texts: Mapping[str, str]) -> Sequence[str]:
+    def written_names(self, key: str, texts: Mapping[str, str]) -> Sequence[bytes]:
         """The strings that a field of strings lists, right after `write` wrote ``texts``."""
         return self._by_key[key].written if key in texts else ()
 
@@ -349,7 +353,7 @@ class _KeyedField:
                 self.write, self.read = self._write_names, self._read_names
         self._item_codec = codec
         self._last: tuple[str, list[bytes]] = ("", [])
-        self.written: Sequence[str] = ()  # of a list of strings: those that were written last
+        self.written: Sequence[bytes] = ()  # of a list of strings: those that were written last
         # Most operators have the attributes of many others. What refers to something elsewhere is not remembered.
         self._known_items: dict[bytes, str] = {}
         self._known_texts: dict[str, bytes] = {}
@@ -417,7 +421,7 @@ class _KeyedField:
         return self._starts[size] + content if size < SHORT else delimited(self._tag, content)
 
     def _write_names(self, values: object) -> str:
-        self.written = [value.decode("utf-8", "surrogateescape") for value in cast("list[bytes]", values)]
+        self.written = list(cast("Sequence[bytes]", values))
         return json_strings(self.written)
 
     def _read_names(self, text: str) -> bytes:

@@ -28,8 +28,7 @@ class Key:
     type: Literal["string", "int", "long"] = "string"
 
 
-@dataclass(frozen=True, slots=True)
-class Appearance:
+class Appearance(NamedTuple):  # many are looked up, and a tuple has a fast hash
     """How a node looks in tools that draw what they read.
 
     Attributes:

@@ -30,13 +30,17 @@ def json_string(text: str) -> str:
     return json_text(_json_string(text))
 
 
-def json_strings(texts: Sequence[str]) -> str:
-    """A JSON list of strings in which nothing is fragile."""
-    joined = '","'.join(texts)
+def json_strings(strings: Sequence[bytes]) -> str:
+    """A JSON list of strings in which nothing is fragile.
+
+    Args:
+        strings: in UTF-8; bytes that are not become surrogates (PEP 383).
+    """
+    joined = b'","'.join(strings).decode("utf-8", "surrogateescape")
     # What is printable and has neither quotation marks nor backslashes, JSON takes as it is.
-    if joined.isprintable() and "\\" not in joined and joined.count('"') == 2 * len(texts) - 2:
+    if joined.isprintable() and "\\" not in joined and joined.count('"') == 2 * len(strings) - 2:
         return f'["{joined}"]'
-    return json_text(f"[{','.join(map(_json_string, texts))}]")
+    return json_text(f"[{','.join([_json_string(text.decode('utf-8', 'surrogateescape')) for text in strings])}]")
 
 
 def plain_strings(text: str) -> list[str] | None:
