@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.results import VerifyReport
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from .failure import Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One model of ``g2o verify``; either ``report`` or ``failure`` is there.
 
     Attributes:

@@ -6,16 +6,14 @@ import os
 import re
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
 from graphml_onnx.codec.exactness import Residue
 from graphml_onnx.codec.externals import ExternalFile, read_externals
-from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS
+from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS, WIRING_KEYS
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.origin import Origin
-from graphml_onnx.codec.rewiring import WIRING_KEYS
 from graphml_onnx.codec.stores import read_store_info
 from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
 from graphml_onnx.graphml.reader import Nesting, read_batches
@@ -42,8 +40,7 @@ _DECLARATIONS = 1 << 16  # bytes in which keys are declared; where they are not,
 _KIND = re.compile(rb"""\sattr\.name\s*=\s*["']kind["']""")
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
+class LoadedModel(NamedTuple):
     """A model as a GraphML file holds it, before its payloads are put in.
 
     Attributes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,8 +42,7 @@ _LAYOUTS: tuple[Layout, ...] = ("nested", "flat", "plain")
 _HEAD = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """How a model is encoded; see `encode`."""
 
     parameters: ParameterStrategy = "sidecar"
@@ -62,8 +60,7 @@ class Options:
             raise UsageError("inline_limit is negative", remedy="give a number of bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(NamedTuple):
     """What is read: the model, its metadata, and the folder of its data files.
 
     Attributes:
@@ -79,8 +76,7 @@ class Inputs:
     files: tuple[Path, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class External:
+class External(NamedTuple):
     """A data file of the model, and its address in the store."""
 
     file: DataFile
@@ -91,8 +87,7 @@ class External:
         return PayloadReference(self.address, self.file.size, sha256)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """A model, read and understood, with nothing written yet.
 
     Attributes:

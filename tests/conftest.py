@@ -6,9 +6,13 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # What tests share is imported as `tests.strategies`, `tests.roundtrip`, … from wherever pytest is started.
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -42,3 +46,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(template: Path, tmp_path: Path) -> Path:
     """A copy of `template`, for a test to spoil."""
     return Path(shutil.copytree(template, tmp_path / "folder"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _lines_of_small_documents() -> Iterator[None]:
+    """The documents of tests are small: they are read as larger ones are. Commands of their own read them as usual."""
+    from tests.two_readings import small_documents_too
+
+    with small_documents_too():
+        yield

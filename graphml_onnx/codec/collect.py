@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 from operator import eq
-from typing import TYPE_CHECKING, Never, cast
+from typing import TYPE_CHECKING, NamedTuple, Never, cast
 
 from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
 from graphml_onnx.codec.edges import Edges
@@ -42,7 +42,7 @@ MAX_NESTING = 33
 """Bodies within bodies: protobuf reads no more."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Compound:
     """A node that others name as their parent: model, module, subgraph or function.
 
@@ -63,8 +63,7 @@ class Compound:
     place: int
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingOperator:
+class WaitingOperator(NamedTuple):
     """An operator with bodies, which can only be built when all nodes are known."""
 
     node_id: str

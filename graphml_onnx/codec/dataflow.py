@@ -9,7 +9,6 @@ Source: ONNX IR specification, sections "Graphs" and "Names Within a Graph".
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
@@ -43,8 +42,7 @@ class Use(NamedTuple, Generic[Name]):
     scope: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Flows:
+class _Flows(NamedTuple):
     """All edges as columns of equal length; ``tensor`` is the number of its name."""
 
     source: NDArray[np.int64]

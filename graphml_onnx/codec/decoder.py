@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from graphml_onnx.codec.collect import MAIN_BODY, Collector, Compound, WaitingOperator
 from graphml_onnx.codec.fields import MessageKeys, serialised
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
-from graphml_onnx.codec.rewiring import Scopes, rewired
 from graphml_onnx.codec.scalars import PayloadBook
 from graphml_onnx.graphml.elements import one_by_one
 from graphml_onnx.onnxfile import schema
@@ -37,8 +35,7 @@ if TYPE_CHECKING:
     from graphml_onnx.results import Trust
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedGraph:
+class DecodedGraph(NamedTuple):
     """What a graph holds.
 
     Attributes:
@@ -118,6 +115,8 @@ def _rewired(records: list[Record], origin: Origin) -> list[Record]:
     for compound in collector.compounds.values():
         if compound.kind != "module":
             constants[body_of[compound.place]] = _constants(collector, compound, json)
+    from graphml_onnx.codec.rewiring import Scopes, rewired  # few want it
+
     scopes = Scopes(lambda parent: body_of[collector.place_of(parent)], outer, constants)
     return rewired(records, scopes, origin)
 

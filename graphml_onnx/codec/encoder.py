@@ -211,10 +211,14 @@ class GraphEncoder:
 
     def _add_types(self, body: int, graph: onnx.GraphProto) -> None:
         types: dict[bytes, tuple[str, str]] = {}
+        known: dict[bytes, tuple[str, str]] = {}  # most tensors have the type of others
         for values in (graph.value_info, graph.input, graph.output):
             for value in values:
                 if value.HasField("type"):
-                    types[cast("bytes", value.name)] = type_and_shape(value.type)
+                    content = value.type.SerializeToString()
+                    if content not in known:
+                        known[content] = type_and_shape(value.type)
+                    types[cast("bytes", value.name)] = known[content]
         self._types[body] = types
 
     def _emit_values(self, kind: str, values: Sequence[onnx.ValueInfoProto], body: int, parent: str | None) -> None:

@@ -13,8 +13,7 @@ import binascii
 import hashlib
 import re
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.payloads import payload_json, read_payload
@@ -35,8 +34,7 @@ _MAX_SIZE = 1 << 31
 _HEX = re.compile("[0-9a-f]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Residue:
+class Residue(NamedTuple):
     """What restores a skeleton that is not canonical.
 
     Attributes:

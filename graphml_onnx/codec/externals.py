@@ -5,8 +5,7 @@ Source: docs/format.md, section "External data".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.payloads import payload_json, read_payload
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from graphml_onnx.parameters.store import PayloadReference
 
 
-@dataclass(frozen=True, slots=True)
-class ExternalFile:
+class ExternalFile(NamedTuple):
     """A data file of a model.
 
     Attributes:

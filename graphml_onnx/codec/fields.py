@@ -9,11 +9,11 @@ Source: docs/format.md, section "Keys".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
+from graphml_onnx.codec.kept import is_worth_keeping, keep
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String, list_of
@@ -41,8 +41,7 @@ class Form(Enum):
     BASE64 = "bytes in base64, in lines"
 
 
-@dataclass(frozen=True, slots=True)
-class FieldRow:
+class FieldRow(NamedTuple):
     """One field of ONNX.
 
     Attributes:
@@ -275,7 +274,7 @@ class MessageKeys:
         if self._catch_all not in keys:
             fields = sorted([self._by_key[key] for key in keys if key in self._by_key], key=attrgetter("number"))
             plan = [(cast("str", field.key), field.read) for field in fields]
-        _keep(self._plans, keys, plan)
+        keep(self._plans, keys, plan)
         return plan
 
     def names(self, key: str, texts: Mapping[str, str]) -> list[bytes]:
@@ -366,8 +365,8 @@ class _KeyedField:
             text = self._known_items.get(content)
             if text is None:
                 text = self._item_codec.write(message)
-                if _is_worth_keeping(text):
-                    _keep(self._known_items, content, text)
+                if is_worth_keeping(text):
+                    keep(self._known_items, content, text)
             items.append(text)
         return f"[{items[0]}]" if len(items) == 1 else "[\n" + ",\n".join(items) + "\n]"
 
@@ -375,8 +374,8 @@ class _KeyedField:
         content = self._known_texts.get(text)
         if content is None:
             content = self._read_items(text)
-            if _is_worth_keeping(text):
-                _keep(self._known_texts, text, content)
+            if is_worth_keeping(text):
+                keep(self._known_texts, text, content)
         return content
 
     def _read_items(self, text: str) -> bytes:
@@ -393,8 +392,8 @@ class _KeyedField:
         message = self._message()
         self._item_codec.read(getattr(message, self.name).add(), parse(text))
         content = message.SerializeToString()
-        if _is_worth_keeping(text):
-            _keep(self._known_lines, text, content)
+        if is_worth_keeping(text):
+            keep(self._known_lines, text, content)
         return content
 
     def _read(self, text: str) -> bytes:
@@ -449,21 +448,6 @@ class _KeyedField:
                         raise FieldError(str(error), f"[{index}]") from None
             self._last = (text, names)
         return self._last[1]
-
-
-_MAX_KEPT, _MAX_KEPT_LENGTH = 2048, 2048
-_Key = TypeVar("_Key")
-_Kept = TypeVar("_Kept")
-
-
-def _is_worth_keeping(text: str) -> bool:
-    return len(text) <= _MAX_KEPT_LENGTH and '"$' not in text
-
-
-def _keep(kept: dict[_Key, _Kept], key: _Key, value: _Kept) -> None:
-    if len(kept) >= _MAX_KEPT:
-        kept.clear()
-    kept[key] = value
 
 
 def _write_text(value: object) -> str:

@@ -5,8 +5,7 @@ Source: docs/format.md, section "Keys"; a test compares the two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from graphml_onnx.codec.fields import CATCH_ALL, FIELDS, Form
 from graphml_onnx.graphml.elements import Key, RowKeys
@@ -14,8 +13,7 @@ from graphml_onnx.graphml.elements import Key, RowKeys
 FORMAT_VERSION = "2.0.0"
 
 
-@dataclass(frozen=True, slots=True)
-class KeyInfo:
+class KeyInfo(NamedTuple):
     """A key of the format.
 
     Attributes:
@@ -125,6 +123,9 @@ def declared(used: set[str]) -> list[Key]:
     """The declarations of the keys in use, in the order of the table."""
     return [info.key for name, info in KEYS.items() if name in used]
 
+
+WIRING_KEYS = frozenset({"tensor_name", "input_index"})
+"""What is read of edges where they are trusted."""
 
 PARENTS_OF_KIND = {
     "model": (),

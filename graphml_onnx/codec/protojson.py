@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import onnx
 from google.protobuf.message import DecodeError
 
+from graphml_onnx.codec.kept import is_worth_keeping, keep
 from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.scalars import PayloadBook, Scalar, base64_json, list_of, read_base64, scalar_of
 from graphml_onnx.codec.tensors import has_numbers, raw_bytes, raw_json
@@ -116,9 +117,16 @@ class _MessageField:
     def __init__(self, field: FieldDescriptor, codec: MessageCodec) -> None:
         self._name = field.name
         self._codec = codec
+        self._known: dict[bytes, str] = {}
 
     def write(self, value: Message) -> str:
-        return self._codec.write(value)
+        content = value.SerializeToString()  # many values have the type of others
+        text = self._known.get(content)
+        if text is None:
+            text = self._codec.write(value)
+            if is_worth_keeping(text):
+                keep(self._known, content, text)
+        return text
 
     def read(self, message: Message, value: Json) -> None:
         child: Message = getattr(message, self._name)

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from graphml_onnx.codec.origin import Origin
 
-WIRING_KEYS = frozenset({"tensor_name", "input_index"})
-"""What is read of edges."""
-
 _MAX_LEFT_OUT = 100  # inputs that one edge may leave out before it; a wrong number would claim any amount of memory
 
 

@@ -6,8 +6,7 @@ Source: ``TensorProto.raw_data`` in onnx.proto: fixed-width, little-endian, sub-
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from graphml_onnx.strictjson import Json
 
 
-@dataclass(frozen=True, slots=True)
-class _Elements:
+class _Elements(NamedTuple):
     """How the elements of a data type lie in raw bytes.
 
     Attributes:

@@ -7,8 +7,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.errors import OutputError, writing_failed
 
@@ -87,8 +86,7 @@ else:
         os.fsync(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class LockedFolders:
+class LockedFolders(NamedTuple):
     """Folders that this process has locked against other writers."""
 
     descriptors: tuple[tuple[Path, int], ...]

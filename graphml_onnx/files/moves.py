@@ -6,9 +6,8 @@ import errno
 import os
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from graphml_onnx.errors import GraphmlOnnxError, OutputError, writing_failed
 
@@ -24,8 +23,7 @@ _NO_HARD_LINKS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedFile:
+class FinishedFile(NamedTuple):
     """A file that is written, synchronised and closed, but still has its temporary name.
 
     Attributes:

@@ -6,15 +6,13 @@ Nothing here, or elsewhere in this package, knows ONNX.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 Data: TypeAlias = "Mapping[str, str | Iterable[str]]"
 """Values by key; a value too large for memory is an iterable of pieces of text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A GraphML key (GraphML primer, section "Attributes").
 
     Attributes:
@@ -58,8 +56,7 @@ class GraphSink(Protocol):
         """An edge between two nodes."""
 
 
-@dataclass(slots=True)  # not frozen, which would double the time that it takes to make one
-class NodeRecord:
+class NodeRecord(NamedTuple):
     """A node as it stands in a file.
 
     Attributes:
@@ -73,8 +70,7 @@ class NodeRecord:
     line: int
 
 
-@dataclass(slots=True)
-class EdgeRecord:
+class EdgeRecord(NamedTuple):
     """An edge as it stands in a file: XML ids of its ends, values, and the line where it starts."""
 
     source: str
@@ -100,8 +96,7 @@ class RowKeys(NamedTuple):
     optional: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class NodeRows:
+class NodeRows(NamedTuple):
     """Nodes without children that have the first value of their `RowKeys`, as rows of a table.
 
     Attributes:
@@ -127,8 +122,7 @@ class NodeRows:
             yield NodeRecord(node_id, data, line)
 
 
-@dataclass(slots=True)
-class EdgeRows:
+class EdgeRows(NamedTuple):
     """Edges of whose values none was asked for, each in a line of its own: their ends, and the line of the first."""
 
     ends: list[tuple[str, str]]

@@ -8,6 +8,7 @@ other tools write, is for expat.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from graphml_onnx.graphml import yed
@@ -28,8 +29,6 @@ _NODE = rf"node id={_QUOTED}>\n{_VALUES}({yed.NODE_PATTERN})?+</node>\n"
 _ENDS = f"edge source={_QUOTED} target={_QUOTED}> "
 _EDGE = rf"{_ENDS}((?:{_VALUE})*+)({re.escape(yed.EDGE)})?+</edge>\n"
 _GROUP = rf"(node id={_ID}(?:{re.escape(yed.GROUP_MARK)})?+>\n){_VALUES}({yed.GROUP_PATTERN})?+(?=<graph )"
-# The first character stands before the alternatives: so the search goes from one to the next, and not byte by byte.
-_find = re.compile(f"<(?:{_NODE}|{_EDGE}|{_GROUP})").finditer
 
 NODE, EDGE, GROUP = (1, 2, 3), (4, 5, 6, 7), (8, 9, 10)
 """The groups of a match; see `find_lines`."""
@@ -60,7 +59,13 @@ def find_lines(text: str) -> Iterator[re.Match[str]]:
         as far as its values: its start tag without the first character, the text of its values, and its drawing). A
         drawing consists of elements of yEd, and may be None.
     """
-    return _find(text)
+    return _compiled().finditer(text)
+
+
+@cache
+def _compiled() -> re.Pattern[str]:
+    # The first character stands before the alternatives: so the search goes from one to the next, and not byte by byte.
+    return re.compile(f"<(?:{_NODE}|{_EDGE}|{_GROUP})")
 
 
 def values_finder(passed_over: Iterable[str]) -> Callable[[str], list[tuple[str, str]]]:

@@ -44,6 +44,7 @@ MAX_MARKUP = 1 << 24
 """Bytes of one tag, comment or processing instruction; expat may scan it again with each chunk."""
 
 _CHUNK = 1 << 18
+_WORTH_PATTERNS = 1 << 16  # bytes; expat has read less before the patterns are compiled
 _FIRST_EDGE, _LAST_EDGE = "<edge ", "</edge>\n"
 _TAIL = 1 << 12  # characters in which the end of an edge is looked for
 _DEPTH_OF_LINES = 8  # elements within each other in what is read as lines
@@ -199,6 +200,8 @@ class _Reader:
         if self._fed == 0 and (b"\0" in chunk[:4] or chunk[:2] in (b"\xff\xfe", b"\xfe\xff")):
             # expat would follow a byte order mark, or the pattern of zeros.
             self._fail("is in another encoding than UTF-8", "only UTF-8 is read: convert the file")
+        if self._fed == 0 and len(chunk) < _WORTH_PATTERNS:
+            self._in_lines = False
         lines, line_end, rest = chunk.rpartition(b"\n")
         if line_end and self._in_lines:
             self._read_lines(b"".join((self._rest, lines, line_end)))

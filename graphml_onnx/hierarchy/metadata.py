@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.errors import MetadataError
 from graphml_onnx.hierarchy.keys import object_at, text_at
@@ -21,8 +20,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 _REMEDY = "give the HTP metadata that the exporter wrote, or export it again"
 
 
-@dataclass(frozen=True, slots=True)
-class HtpMetadata:
+class HtpMetadata(NamedTuple):
     """What an HTP metadata file says about the hierarchy of its model.
 
     Attributes:

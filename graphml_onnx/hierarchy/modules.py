@@ -6,8 +6,7 @@ object keyed by module path. Nothing here recurses: the depth of the tree is in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphml_onnx.errors import MetadataError
 from graphml_onnx.hierarchy.keys import KeyPath, integer_at, object_at, text_at
@@ -24,8 +23,7 @@ MAX_PATH_CHARACTERS: Final = 1 << 27
 _OWN_TEXTS: Final = ("class_name", "traced_tag", "scope")
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleTree:
+class ModuleTree(NamedTuple):
     """The modules of the metadata.
 
     Attributes:
@@ -37,8 +35,7 @@ class ModuleTree:
     folded: tuple[Module, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """One module as the file has it.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphml_onnx.hierarchy.paths import PrefixIndex, around, name_scope, parts_of
 
@@ -21,8 +21,7 @@ Rule: TypeAlias = Literal["tag", "tag and name", "first of tag", "nearest tag", 
 """What placed an operator; see `graphml_onnx.hierarchy`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(NamedTuple):
     """What the hierarchy may know of one operator of the main graph.
 
     Attributes:
@@ -40,8 +39,7 @@ class Operator:
     namespace: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(NamedTuple):
     """One module of the tree.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +102,7 @@ def _of_model(inputs: Inputs, options: Options) -> nx.MultiDiGraph[str]:
     # A link may lead to another folder, and to a file of another name.
     path = None if inputs.path is None or info.file is None else inputs.path.resolve()
     if path is not None:
-        info = replace(info, file=path.name)
+        info = info._replace(file=path.name)
     encoder, _ = graph_encoder(work, info, sha256, references, externals, embed=True)
     graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     encoder.emit(NetworkxSink(graph), lambda _: None)

@@ -46,7 +46,7 @@ def load_older(source: Source, path: Path, folder: Path | None = None) -> Loaded
     store = BytesSource(translation.store) if translation.store else None
     model = load_records(translation.records, Origin(path), "nodes", lambda: store)
     lacks = (f"{older.title} does not say {lack}" for lack in translation.lacks)
-    return replace(model, findings=(*model.findings, *lacks), older=older.title)
+    return model._replace(findings=(*model.findings, *lacks), older=older.title)
 
 
 def _ignore(_: object) -> None:

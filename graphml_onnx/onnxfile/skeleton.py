@@ -11,8 +11,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 from bisect import bisect_left
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from graphml_onnx.onnxfile.extents import Copied, Extent, Route, find_extents, resize
 from graphml_onnx.onnxfile.source import BytesSource, Source
@@ -30,8 +29,7 @@ MAX_SKELETON = (1 << 31) - 1
 _TEXT_CHUNK = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """A payload in an ONNX file.
 
     Attributes:
@@ -45,8 +43,7 @@ class Payload:
     address: int
 
 
-@dataclass(frozen=True, slots=True)
-class Skeleton:
+class Skeleton(NamedTuple):
     """An ONNX file without its payloads.
 
     Attributes:
@@ -140,8 +137,7 @@ def _unused_nonce(parts: Sequence[bytes]) -> bytes:
         digest.update(nonce)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """The payload at ``address`` of its store, in a file to be assembled."""
 
     address: int

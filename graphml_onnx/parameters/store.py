@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from graphml_onnx.errors import GraphmlOnnxError, PayloadError, reading_failed
 from graphml_onnx.files import Watch, candidates
@@ -58,8 +57,7 @@ class Placement:
         return address
 
 
-@dataclass(frozen=True, slots=True)
-class PayloadReference:
+class PayloadReference(NamedTuple):
     """A payload in its store.
 
     Attributes:
@@ -78,8 +76,7 @@ class PayloadReference:
         return self.offset + self.length
 
 
-@dataclass(frozen=True, slots=True)
-class StoreInfo:
+class StoreInfo(NamedTuple):
     """What the GraphML says of its store.
 
     Attributes:

@@ -6,8 +6,7 @@ Both directions are here: `collect` reads a model file once, and `assemble` puts
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -80,8 +79,7 @@ class StoreWriter:
         self._file.truncate(self.size)
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(NamedTuple):
     """Digests of a file and of its payloads, in lower-case hexadecimal digits."""
 
     sha256: str

@@ -6,8 +6,7 @@ import random
 import zlib
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS
-from graphml_onnx.codec.rewiring import WIRING_KEYS
+from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS, WIRING_KEYS
 from graphml_onnx.graphml.reader import Nesting
 from graphml_onnx.loading import EMBEDDED_KEY
 from tests.campaign.graphml_files import GraphmlFiles

@@ -26,6 +26,7 @@ from graphml_onnx.graphml.text import json_strings, plain_lists, plain_strings
 from graphml_onnx.loading import EMBEDDED_KEY
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
 from tests.campaign.graphml_files import GraphmlFiles
+from tests.two_readings import small_documents_too
 
 if TYPE_CHECKING:
     from graphml_onnx.graphml.elements import RowKeys
@@ -44,7 +45,7 @@ def decoded(data: bytes, rows: RowKeys | None) -> object:
         rows=rows,
     )
     try:
-        with mock.patch("os.urandom", bytes):  # the same nonce
+        with small_documents_too(), mock.patch("os.urandom", bytes):  # the same nonce
             return decode_graph(batches, Origin(Path("a.graphml")), None).skeleton
     except GraphmlOnnxError as error:
         return error.message, error.place
@@ -120,7 +121,8 @@ def test_operators_that_are_unusual_or_wrong(tmp_path: Path, change: int, every:
 
 def test_operators_are_read_as_rows(tmp_path: Path) -> None:
     data = graph_of_operators(tmp_path)
-    batches = read_batches(io.BytesIO(data), Path("a"), TRUTH_KEYS, {}, rows=OPERATOR_ROWS)
+    with small_documents_too():
+        batches = list(read_batches(io.BytesIO(data), Path("a"), TRUTH_KEYS, {}, rows=OPERATOR_ROWS))
     rows = [batch for batch in batches if isinstance(batch, NodeRows)]
     assert sum(len(batch.values) for batch in rows) == 5
     assert any("c<d" in str(text) for batch in rows for row in batch.values for text in row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ def _operator(node: onnx.NodeProto) -> Operator:
 
 def without(operators: Iterable[Operator], *fields: str) -> list[Operator]:
     nothing: dict[str, Any] = dict.fromkeys(fields)
-    return [replace(operator, **nothing) for operator in operators]
+    return [operator._replace(**nothing) for operator in operators]
 
 
 def metadata(modules: object, nodes: object, **sections: object) -> HtpMetadata:
