@@ -48,6 +48,8 @@ def goals(run: Run) -> list[Goal]:
     found: list[Goal] = []
     if "structure" in run.groups:
         found += _structure(run.groups["structure"])
+    if "exports" in run.groups:
+        found += _json(run.groups["exports"], "nested", "20,000 operators as torch exports them")
     if "weights-438mb" in run.groups:
         found += _weights(run.groups["weights-438mb"])
     for name, size in (("weights-438mb", "438 MB"), ("weights-2gb", "2 GB")):
@@ -70,10 +72,15 @@ def _structure(group: Group) -> Iterator[Goal]:
             yield Goal(work, 1.2, "", group.ratios([encode], [peer]))
         for peer, content in ((names.NETWORKX_READ, "same content"), (names.NETWORKX_READ_LESS, "less content")):
             yield Goal(f"decode, {size} / networkx, read, {content}", 0.4, "", group.ratios([decode], [peer]))
-        json = [names.TO_JSON, names.FROM_JSON]
-        for way, name in ((encode, "encode with the self-check"), (f"{encode}, no self-check", "encode without")):
-            work = f"{name} + decode, {size} / protobuf's JSON, both ways"
-            yield Goal(work, 0.5, "", group.ratios([way, decode], json))
+        yield from _json(group, layout, size)
+
+
+def _json(group: Group, layout: str, size: str) -> Iterator[Goal]:
+    encode, decode = f"encode, {layout}", f"decode, {layout}"
+    json = [names.TO_JSON, names.FROM_JSON]
+    for way, name in ((encode, "encode with the self-check"), (f"{encode}, no self-check", "encode without")):
+        work = f"{name} + decode, {size} / protobuf's JSON, both ways"
+        yield Goal(work, 0.5, "", group.ratios([way, decode], json))
 
 
 def _weights(group: Group) -> Iterator[Goal]:

@@ -75,6 +75,35 @@ def flat(path: Path, count: int = 100_000) -> Path:
     return _chained(path, count, lambda _: "")
 
 
+def exported(path: Path, count: int = 20_000) -> Path:
+    """The tree of `tree`, with what torch's exporter says of each operator: metadata, and the type of its output."""
+
+    def operators() -> Iterator[tuple[NodeProto, str]]:
+        chain = _Chain("x")
+        for index in range(count):
+            node = chain.add(index, f"/encoder/stage.{index // 5_000}/block.{index // 50 % 100}/")
+            helper.set_model_props(node, _metadata(index, node.op_type))  # type: ignore[arg-type]  # any message
+            yield node, chain.last
+
+    return _write(path, operators(), typed=True)
+
+
+def _metadata(index: int, op_type: str) -> dict[str, str]:
+    stage, block, line = index // 5_000, index // 50 % 100, 40 + index % 50
+    scopes = ["", "encoder", f"encoder.stage.{stage}", f"encoder.stage.{stage}.block.{block}"]
+    classes = ["models.Model", "models.encoder.Encoder", "models.encoder.Stage", "models.encoder.Block"]
+    fx_node = f"{op_type.lower()}_{index}"
+    operator = f"aten.{op_type.lower()}.Tensor"
+    call = '  File "models/encoder.py", line {}, in forward\n    hidden = self.{}(hidden)\n'
+    return {
+        "namespace": "/".join(f"{scope}: {name}" for scope, name in zip(scopes, classes, strict=True)) + f"/{fx_node}",
+        "pkg.torch.onnx.class_hierarchy": repr([*classes, operator]),
+        "pkg.torch.onnx.fx_node": f"%{fx_node} : [num_users=1] = call_function[target=torch.ops.{operator}](args = ())",
+        "pkg.torch.onnx.name_scopes": repr([*scopes, fx_node]),
+        "pkg.torch.onnx.stack_trace": "".join(call.format(line + row, f"step_{row}") for row in range(6)),
+    }
+
+
 def deep(path: Path, count: int = 100_000) -> Path:
     """``count`` operators in modules 12 deep, 50 in each of the innermost."""
     return _chained(path, count, _deep_scope)
@@ -134,18 +163,28 @@ def _tower(number: int, size: int, value: str) -> NodeProto:
     return nodes[0]
 
 
-def _write(path: Path, operators: Iterable[tuple[NodeProto, str]]) -> Path:
-    """Writes a model; each operator comes with the value that is the model's output if it is the last."""
-    pieces, output = [], "x"
+def _write(path: Path, operators: Iterable[tuple[NodeProto, str]], *, typed: bool = False) -> Path:
+    """Writes a model; each operator comes with the value that is the model's output if it is the last.
+
+    ``typed`` adds the types of all values.
+    """
+    pieces: list[bytes] = []
+    types: list[bytes] = []
+    output = "x"
     rest = iter(operators)
     while some := list(islice(rest, _AT_ONCE)):
-        pieces.append(GraphProto(node=[node for node, _ in some]).SerializeToString())
+        nodes = [node for node, _ in some]
+        pieces.append(GraphProto(node=nodes).SerializeToString())
+        if typed:
+            values = [_value(name) for node in nodes for name in node.output]
+            types.append(GraphProto(value_info=values).SerializeToString())
         output = some[-1][1]
     constants = [
         helper.make_tensor("factor", TensorProto.FLOAT, [], [0.5]),
         helper.make_tensor("yes", TensorProto.BOOL, [], [True]),
     ]
     pieces.append(helper.make_graph([], "many", [_value("x")], [_value(output)], constants).SerializeToString())
+    pieces += types  # by number of the field, as protobuf writes
     before, after = model_around(sum(map(len, pieces)), _OPSET)
     with path.open("wb") as file:
         file.writelines([before, *pieces, after])

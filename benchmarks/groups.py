@@ -97,6 +97,22 @@ def structure(folder: Path, quick: bool) -> list[Case]:
     return cases + [decode(layout, graph) for layout, graph in ours.items()]
 
 
+def exports(folder: Path, quick: bool) -> list[Case]:
+    model = graphs.exported(folder / "exported.onnx", 400 if quick else 20_000)
+    text, graph, new = folder / "model.json", folder / "nested.graphml", folder / "new"
+    run(transform("", "peers:protobuf_to_json", model, text))
+    run(encode("", model, graph))
+    return [
+        transform(TO_JSON, "peers:protobuf_to_json", model, new).as_baseline(),
+        transform(FROM_JSON, "peers:protobuf_from_json", text, new).as_baseline(),
+        transform(NETWORKX_WRITE_LESS, "networkx_peers:write_edges", model, new),
+        transform("onnx: load and save", "peers:onnx_load_save", model, new),
+        consume("lxml: parse nested", "peers:lxml_parse", graph),
+        *(encode("nested", model, folder / "new.graphml", check=check) for check in (True, False)),
+        decode("nested", graph),
+    ]
+
+
 def scale(shape: str, folder: Path, quick: bool) -> list[Case]:
     write, layout = SHAPES[shape]
     cases = []
@@ -157,6 +173,7 @@ def start(folder: Path, quick: bool) -> list[Case]:
 GROUPS = {
     "start": Setup("Whole processes", start, 11),
     "structure": Setup("A graph of 100,000 operators in a tree of modules", structure, 5),
+    "exports": Setup("20,000 operators with the metadata and types that torch's exporter writes", exports, 5),
     "weights-64mb": Setup("64 MB of weights", partial(weights, 2, 1_100), 7),
     "weights-438mb": Setup("438 MB of weights, the size of BERT-base", partial(weights, 12, models.VOCABULARY), 5),
     "weights-2gb": Setup("2 GB of weights", partial(weights, 67, models.VOCABULARY), 3, warm_up=False),
