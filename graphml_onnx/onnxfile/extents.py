@@ -134,7 +134,8 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
             taken, or the message entered.
 
     Returns:
-        The extents of the fields of ``ModelProto`` that were selected, with all that lies within.
+        The extents of the fields of ``ModelProto`` that were selected, with all that lies within; without messages
+        that have no payload.
 
     Raises:
         WireError: the bytes are not wire format, or messages are nested deeper than protobuf reads.
@@ -148,7 +149,10 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
         if position >= end:
             if not outer:
                 return top
+            nothing = not found
             routes, end, found = outer.pop()
+            if nothing:
+                found.pop()
             continue
         if position + _MARGIN > stop < source.size:
             window = source.read(position, min(_WINDOW, source.size - position))
