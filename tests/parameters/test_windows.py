@@ -173,6 +173,12 @@ def test_the_disk_is_waited_for_once_at_a_time(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "file").read_bytes() == b"abc"
 
 
+def test_a_system_without_fdatasync(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "fdatasync", raising=False)
+    graph = encode(large, tmp_path / "graph.graphml").graphml
+    assert decode(graph, tmp_path / "back.onnx").exact
+
+
 def test_items_ahead_stop_with_who_wants_them() -> None:
     made: list[int] = []
 
