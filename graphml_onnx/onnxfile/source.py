@@ -23,15 +23,20 @@ if sys.platform == "win32":
         os.lseek(descriptor, offset, os.SEEK_SET)
         return os.read(descriptor, length)
 
+else:
+
+    def _read_some(descriptor: int, offset: int, length: int) -> bytes:
+        return os.pread(descriptor, length, offset)
+
+
+if sys.platform != "linux":
+
     def _read_some_into(descriptor: int, offset: int, buffer: memoryview) -> int:
         data = _read_some(descriptor, offset, len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
 else:
-
-    def _read_some(descriptor: int, offset: int, length: int) -> bytes:
-        return os.pread(descriptor, length, offset)
 
     def _read_some_into(descriptor: int, offset: int, buffer: memoryview) -> int:
         return os.preadv(descriptor, [buffer], offset)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import sys
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -137,12 +139,9 @@ class DrainingFile:
     def write(self, data: bytes | memoryview, /) -> int | None:
         """Writes some of ``data``; returns how much."""
         written = self._file.write(data)
-        if hasattr(os, "fdatasync"):  # not on macOS and Windows
-            self._disk.offer(self._sync)
+        if sys.platform == "linux":  # others wait for longer, or cannot wait for this file alone
+            self._disk.offer(partial(os.fdatasync, self._file.fileno()))
         return written
-
-    def _sync(self) -> None:
-        os.fdatasync(self._file.fileno())
 
     def seek(self, offset: int, /) -> int:
         """Moves to an offset from the start."""

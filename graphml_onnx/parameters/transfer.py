@@ -1,4 +1,4 @@
-"""Moves payloads between a model file and a store, in windows of a few megabytes, hashing on the way.
+"""Moves payloads between a model file and a store, in windows of a megabyte, hashing on the way.
 
 Both directions are here: `collect` reads a model file once, and `assemble` puts one together.
 """
