@@ -200,6 +200,15 @@ def test_bytes_after_the_last_payload_are_zero(tmp_path: Path) -> None:
         store.open_store(tmp_path, info, [reference])
 
 
+def test_payloads_lie_in_their_store_side_by_side() -> None:
+    references = [PayloadReference(offset, length, "") for offset, length in ((8, 4), (0, 9), (12, 5), (20, 0))]
+    assert list(store.range_problems(references, 16)) == [
+        "the payload of 4 bytes at offset 8 overlaps the one before it",
+        "the payload of 5 bytes at offset 12 goes beyond its store of 16 bytes",
+        "the payload of 0 bytes at offset 20 goes beyond its store of 16 bytes",
+    ]
+
+
 @pytest.mark.parametrize("position", [0, 7, 4999, 5000, 5007])
 def test_the_first_difference_is_found(position: int) -> None:
     """In the skeleton, in a payload, and at the end."""
