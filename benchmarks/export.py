@@ -142,10 +142,12 @@ def main() -> None:
     for name in options.only or ARCHITECTURES:
         for exporter in _EXPORTERS:
             cells.append(measure(name, exporter, options.turns))
-            print(f"\r{len(cells)}: {name}, {exporter}\033[K", end="", file=sys.stderr, flush=True)
+            if sys.stderr.isatty():
+                print(f"\r{len(cells)}: {name}, {exporter}\033[K", end="", file=sys.stderr, flush=True)
             if options.output:
                 options.output.write_text(json.dumps([asdict(cell) for cell in cells], indent=1), encoding="utf-8")
-    print(file=sys.stderr)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
     print((table.markdown if options.markdown else table.text)(list(rows(cells))))
     print("\n".join(["", *summary(cells)]))
 
