@@ -118,11 +118,18 @@ class Windows:
 
     def read(self, offset: int, length: int) -> memoryview:
         """At most a window from ``offset``; raises as `Source.read`."""
-        memory = self._memory.popleft() if len(self._memory) == _IN_USE else mmap.mmap(-1, WINDOW)
+        memory = self._memory.popleft() if len(self._memory) == _IN_USE else _new_memory()
         self._memory.append(memory)
         window = memoryview(memory)[:length]
         self._source.read_into(offset, window)
         return window
+
+
+def _new_memory() -> mmap.mmap:
+    try:
+        return mmap.mmap(-1, WINDOW)
+    except OSError as error:  # which says nothing about a file
+        raise MemoryError from error
 
 
 class DrainingFile:

@@ -127,6 +127,18 @@ def test_no_window_is_overwritten_while_it_is_hashed(monkeypatch: pytest.MonkeyP
     assert found == collected.sha256
 
 
+def test_no_memory_for_a_window(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a limit of the shell: it is told as such, and not as an error of the file that was being written."""
+
+    def fail(*_: int) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr("mmap.mmap", fail)
+    with pytest.raises(MemoryError):
+        encode(large, tmp_path / "graph.graphml")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_window_stays_while_the_next_ones_are_read() -> None:
     content = noise(10 * WINDOW)
     windows = Windows(BytesSource(content))
