@@ -18,9 +18,10 @@ from graphml_onnx.graphml.elements import NodeRecord
 from graphml_onnx.graphml.reader import read_graphml
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.locate import locate
+from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.onnxfile.source import FileSource
-from graphml_onnx.parameters.lanes import WINDOW, Windows
-from graphml_onnx.parameters.transfer import common_prefix
+from graphml_onnx.parameters.store import PayloadReference
+from graphml_onnx.parameters.transfer import first_difference
 from graphml_onnx.preparation import Options, Work, open_inputs, prepare
 from graphml_onnx.progress import Stage
 from graphml_onnx.results import Check, Difference, VerifyReport
@@ -148,15 +149,8 @@ def _compare_bytes(
 
 
 def _first_difference(left: Source, right: Source, stage: Stage) -> int | None:
-    common = min(left.size, right.size)
-    windows, others = Windows(left), Windows(right)
-    for start in range(0, common, WINDOW):
-        length = min(WINDOW, common - start)
-        same = common_prefix(windows.read(start, length), others.read(start, length))
-        if same < length:
-            return start + same
-        stage.advance(length)
-    return common if left.size != right.size else None
+    whole = PayloadReference(0, right.size, "")
+    return first_difference([Stored(0)], {0: whole}, right, left, stage.advance)
 
 
 @dataclass(slots=True)

@@ -250,7 +250,7 @@ def first_difference(
         position = start
         for block in ahead(_blocks(run, references, store), threaded=threaded):
             expected = windows.read(position, max(0, min(len(block), original.size - position)))
-            if (same := common_prefix(block, expected)) < len(block):
+            if (same := _common_prefix(block, expected)) < len(block):
                 return position + same
             position += len(block)
             report(len(block))
@@ -283,7 +283,7 @@ def _runs(
     yield start, run
 
 
-def common_prefix(left: bytes | memoryview, right: bytes | memoryview) -> int:
+def _common_prefix(left: bytes | memoryview, right: bytes | memoryview) -> int:
     """How many bytes at the start of both are the same."""
     size = min(len(left), len(right))
     # numpy compares memory of any kind fast; Python only bytes.
