@@ -18,7 +18,7 @@ from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String, list_of
 from graphml_onnx.codec.unknown import UNKNOWN, read_unknown, unknown_json
-from graphml_onnx.graphml.text import escape, json_strings, plain_lists, plain_strings, unescape
+from graphml_onnx.graphml.text import escape, json_strings, plain_lists, unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, SHORT, delimited, encode_varint, short_starts
 from graphml_onnx.strictjson import Json, JsonError, parse
@@ -436,18 +436,19 @@ class _KeyedField:
     def names(self, text: str) -> list[bytes]:
         """The strings of a field that is a list of them."""
         if self._last[0] is not text:  # asked for twice in a row: for the field, and for the edges
-            items = plain_strings(text) or list_of(parse(text))
-            try:
-                names = String.read_all(items)
-            except NumberError:
-                names = []
-                for index, item in enumerate(items):
-                    try:
-                        names.append(String.read(item))
-                    except NumberError as error:
-                        raise FieldError(str(error), f"[{index}]") from None
-            self._last = (text, names)
+            plain = plain_lists([text])
+            self._last = (text, plain[0] if plain else _names(text))
         return self._last[1]
+
+
+def _names(text: str) -> list[bytes]:
+    names = []
+    for index, item in enumerate(list_of(parse(text))):
+        try:
+            names.append(String.read(item))
+        except NumberError as error:
+            raise FieldError(str(error), f"[{index}]") from None
+    return names
 
 
 def _write_text(value: object) -> str:

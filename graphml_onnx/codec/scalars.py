@@ -157,14 +157,6 @@ class String:
         except UnicodeEncodeError:
             raise NumberError("holds a surrogate that stands for no byte") from None
 
-    @staticmethod
-    def read_all(values: Sequence[Json]) -> list[bytes]:
-        """The bytes of several strings; raises NumberError, which does not say for which of them."""
-        try:
-            return [cast("str", value).encode("utf-8", "surrogateescape") for value in values]
-        except (AttributeError, UnicodeEncodeError):
-            raise NumberError("one is not a string, or holds a surrogate that stands for no byte") from None
-
 
 class _Bytes:
     """Bytes that are usually text: where they are not, base64 or a payload."""

@@ -43,17 +43,8 @@ def json_strings(strings: Sequence[bytes]) -> str:
     return json_text(f"[{','.join([_json_string(text.decode('utf-8', 'surrogateescape')) for text in strings])}]")
 
 
-def plain_strings(text: str) -> list[str] | None:
-    """The inverse of `json_strings` for the usual case, in which nothing is escaped; None in every other."""
-    if text.startswith('["') and text.endswith('"]') and text.isprintable() and "\\" not in text:
-        strings = text[2:-2].split('","')
-        if text.count('"') == 2 * len(strings):
-            return strings
-    return None
-
-
 def plain_lists(texts: Sequence[str]) -> list[list[bytes]] | None:
-    """`plain_strings` of several texts, in UTF-8; None where one is unusual."""
+    """The inverse of `json_strings` for several texts in which nothing is escaped; None where one is unusual."""
     joined = "".join(texts)
     if joined.isprintable() and "\\" not in joined and all(map(_is_quoted, texts)):
         lists = [text[2:-2].encode().split(b'","') for text in texts]
