@@ -26,8 +26,8 @@ def main() -> None:
     arguments = json.loads(sys.argv[2])
     function = getattr(import_module(home), name)
     # The library imports its parts when they are first used.
-    import_module("graphml_onnx.encoding")
-    import_module("graphml_onnx.decoding")
+    import_module("graphml_onnx.encoding.api")
+    import_module("graphml_onnx.decoding.api")
     baseline = memory("VmRSS")
     start = time.perf_counter()
     function(**arguments)

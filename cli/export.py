@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from graphml_onnx.results import ParameterStrategy
-from graphml_onnx.strictjson import Json
+from graphml_onnx.support.strictjson import Json
 
 from . import exits, failure, options, progress, show
 from .failure import Failure

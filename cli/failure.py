@@ -12,7 +12,7 @@ from . import exits
 from .signals import Stopped
 
 if TYPE_CHECKING:
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from . import show
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
     from .failure import Failure
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from graphml_onnx.results import Progress
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")

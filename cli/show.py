@@ -18,7 +18,7 @@ from graphml_onnx.errors import StorageError, printable
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 
 def out(text: str) -> None:

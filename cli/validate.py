@@ -13,7 +13,7 @@ from . import exits, failure, options, show
 
 if TYPE_CHECKING:
     from graphml_onnx.results import Finding
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
     from .failure import Failure
 

@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphml_onnx.decoding import decode
-    from graphml_onnx.encoding import encode, preview
+    from graphml_onnx.decoding.api import decode
+    from graphml_onnx.encoding.api import encode, preview
     from graphml_onnx.errors import (
         Category,
         ExternalDataError,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphml_onnx.exporting.api import export
     from graphml_onnx.exporting.result import ExportResult
     from graphml_onnx.interop import as_text, from_networkx, to_networkx
-    from graphml_onnx.model_check import Complaint, check_model
+    from graphml_onnx.onnxfile.model_check import Complaint, check_model
     from graphml_onnx.results import (
         Check,
         DecodeResult,
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
         VerifyReport,
     )
     from graphml_onnx.validation.run import validate
-    from graphml_onnx.verification import verify
+    from graphml_onnx.verification.api import verify
 
 __version__ = "0.1.0"
 
 # Where each name lives; it is imported when it is first used, so that `g2o --help` does not wait for onnx.
 _HOMES = {
-    **dict.fromkeys(("encode", "preview"), "encoding"),
-    "decode": "decoding",
+    **dict.fromkeys(("encode", "preview"), "encoding.api"),
+    "decode": "decoding.api",
     "validate": "validation.run",
-    "verify": "verification",
+    "verify": "verification.api",
     "export": "exporting.api",
     "ExportResult": "exporting.result",
     **dict.fromkeys(("as_text", "from_networkx", "to_networkx"), "interop"),
-    **dict.fromkeys(("Complaint", "check_model"), "model_check"),
+    **dict.fromkeys(("Complaint", "check_model"), "onnxfile.model_check"),
     **dict.fromkeys(
         (
             "Category",

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx import decode, encode
-from graphml_onnx.encoding import write_graph
-from graphml_onnx.loading import load_graphml
+from graphml_onnx.decoding.records import load_graphml
+from graphml_onnx.encoding.api import write_graph
+from graphml_onnx.encoding.prepare import Inputs, Options, prepare
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.parameters.store import store_checksum
 from graphml_onnx.parameters.transfer import StoreWriter, assemble, collect
-from graphml_onnx.preparation import Inputs, Options, prepare
 
 if TYPE_CHECKING:
     from graphml_onnx.results import Layout, ParameterStrategy, Trust

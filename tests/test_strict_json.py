@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphml_onnx.strictjson import JsonError, parse
+from graphml_onnx.support.strictjson import JsonError, parse
 
 
 @pytest.mark.parametrize(

@@ -286,7 +286,7 @@ def test_18_a_bare_relative_model_path(folder: Path) -> None:
 
 
 LITTLE_MEMORY = """
-import resource, graphml_onnx.decoding, graphml_onnx.cli.app
+import resource, graphml_onnx.decoding.api, graphml_onnx.cli.app
 virtual = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (virtual + 100_000_000,) * 2)
 """

@@ -403,7 +403,7 @@ def test_41_of_eight_commands_without_force_one_succeeds(folder: Path) -> None:
 # --- row 42: too little memory ----------------------------------------------------------------------------------------
 
 _MEMORY = """
-import resource, graphml_onnx.encoding, graphml_onnx.decoding, graphml_onnx.cli.app
+import resource, graphml_onnx.encoding.api, graphml_onnx.decoding.api, graphml_onnx.cli.app
 virtual = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (virtual + {},) * 2)
 """

@@ -25,7 +25,7 @@ from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, EdgeRows, NodeRecord
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile import schema
-from graphml_onnx.strictjson import JsonError, parse
+from graphml_onnx.support.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.payloads import payload_json, read_payload
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
-from graphml_onnx.strictjson import JsonError, parse
+from graphml_onnx.support.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

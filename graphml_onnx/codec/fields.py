@@ -21,7 +21,7 @@ from graphml_onnx.codec.unknown import UNKNOWN, read_unknown, unknown_json
 from graphml_onnx.graphml.text import escape, json_strings, plain_lists, unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, SHORT, delimited, encode_varint, short_starts
-from graphml_onnx.strictjson import Json, JsonError, parse
+from graphml_onnx.support.strictjson import Json, JsonError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from graphml_onnx.codec.scalars import String
 from graphml_onnx.graphml.text import json_string, unescape
 from graphml_onnx.onnxfile import schema
-from graphml_onnx.strictjson import JsonError
+from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 
 class NumberError(ValueError):

@@ -9,7 +9,7 @@ from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.parameters.store import PayloadReference
 
 if TYPE_CHECKING:
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 PAYLOAD = "$payload"
 _MAX_OFFSET = 1 << 62

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
     from google.protobuf.message import Message
 
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 GRAPH = "$graph"
 

@@ -18,7 +18,7 @@ from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.scalars import String
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
 from graphml_onnx.graphml.text import escape, unescape
-from graphml_onnx.strictjson import JsonError, parse
+from graphml_onnx.support.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set

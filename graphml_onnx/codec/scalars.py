@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import FieldDescriptor
 
     from graphml_onnx.parameters.store import PayloadReference
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 BASE64 = "$base64"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from graphml_onnx.errors import PayloadError
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.parameters.store import STRATEGIES, StoreInfo, check_name
-from graphml_onnx.strictjson import JsonError
+from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

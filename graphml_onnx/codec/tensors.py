@@ -17,7 +17,7 @@ from graphml_onnx.codec.numbers import FLOAT32, FLOAT64, FloatFormat, float_bits
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 
 class _Elements(NamedTuple):

@@ -14,7 +14,7 @@ from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.scalars import String, base64_json, list_of, read_base64
 from graphml_onnx.graphml.text import json_string
 from graphml_onnx.onnxfile import schema, wire
-from graphml_onnx.strictjson import Json, parse
+from graphml_onnx.support.strictjson import Json, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence, Set

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from graphml_onnx.errors import UsageError, reading_failed
-from graphml_onnx.strictjson import JsonError, parse
+from graphml_onnx.support.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 JsonSource: TypeAlias = "str | os.PathLike[str] | Mapping[str, object]"
 """A JSON file, or what would stand in it."""

@@ -14,7 +14,7 @@ from graphml_onnx.hierarchy.schema import check
 if TYPE_CHECKING:
     from graphml_onnx.exporting.record import ExportRecord, FileRecord, Match, TensorRecord
     from graphml_onnx.hierarchy.tree import Module
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 _VERSION: Final = "1.0"
 """Of the metadata, as the other exporters count it."""

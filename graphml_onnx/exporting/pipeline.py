@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from graphml_onnx.encoding import encode
+from graphml_onnx.encoding.api import encode
 from graphml_onnx.errors import GraphmlOnnxError, StorageError, UsageError
 from graphml_onnx.exporting.about import model_name
 from graphml_onnx.exporting.conversion import Conversion, publish_report

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graphml_onnx.exporting.record import ExporterName
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 EXPORTERS: Final[tuple[ExporterName, ...]] = ("dynamo", "torchscript")
 

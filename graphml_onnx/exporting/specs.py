@@ -12,7 +12,7 @@ from graphml_onnx.exporting.jsonfiles import JsonSource, Place, as_object, check
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 _FLOATS: Final = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
 _INTEGERS: Final = {name: getattr(torch, name) for name in ("uint8", "int8", "int16", "int32", "int64")}

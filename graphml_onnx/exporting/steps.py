@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from graphml_onnx.exporting.record import StepRecord
-from graphml_onnx.progress import Stage
+from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

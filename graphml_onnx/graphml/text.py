@@ -9,7 +9,7 @@ import re
 from json.encoder import encode_basestring as _json_string
 from typing import TYPE_CHECKING
 
-from graphml_onnx.strictjson import JsonError, parse
+from graphml_onnx.support.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from graphml_onnx.hierarchy.findings import quoted
 
 if TYPE_CHECKING:
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 KeyPath: TypeAlias = "tuple[KeyPath | None, str | int]"
 """Keys and indexes that lead to a value, the innermost first: cheap to extend, written out only for an error."""

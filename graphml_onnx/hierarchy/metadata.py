@@ -9,7 +9,7 @@ from graphml_onnx.errors import MetadataError
 from graphml_onnx.hierarchy.keys import object_at, text_at
 from graphml_onnx.hierarchy.modules import module_tree
 from graphml_onnx.hierarchy.schema import check
-from graphml_onnx.strictjson import Json, JsonError, parse
+from graphml_onnx.support.strictjson import Json, JsonError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

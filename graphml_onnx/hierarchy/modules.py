@@ -15,7 +15,7 @@ from graphml_onnx.hierarchy.schema import check
 from graphml_onnx.hierarchy.tree import MAX_LEVELS, NOWHERE, Module
 
 if TYPE_CHECKING:
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 MAX_PATH_CHARACTERS: Final = 1 << 27
 """Of all scopes and tags together: a child that does not give its own repeats those of its parent."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphml_onnx.hierarchy.keys import KeyPath
-    from graphml_onnx.strictjson import Json
+    from graphml_onnx.support.strictjson import Json
 
 Part: TypeAlias = Literal["document", "hierarchy", "module_facts", "sections"]
 """What a value is held against: the schema as a whole, or one of its definitions."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import onnx
 from google.protobuf.message import DecodeError
 
-from graphml_onnx.decoding import naming, open_payloads
+from graphml_onnx.decoding.api import naming, open_payloads
 from graphml_onnx.errors import GraphMLError, ModelError, PayloadError
 from graphml_onnx.onnxfile.skeleton import MAX_SKELETON
 from graphml_onnx.parameters.transfer import assemble, check_payloads
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from graphml_onnx.loading import LoadedModel
+    from graphml_onnx.decoding.records import LoadedModel
 
 
 def proto_of(model: LoadedModel, folder: Path, stack: ExitStack) -> onnx.ModelProto:

@@ -12,15 +12,15 @@ import onnx
 from graphml_onnx.codec.keys import KEYS
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.values import Value, values_of
-from graphml_onnx.encoding import graph_encoder, move_payloads
+from graphml_onnx.decoding.legacy.reading import load_older
+from graphml_onnx.decoding.records import EMBEDDED_KEY, read_records
+from graphml_onnx.encoding.api import graph_encoder, move_payloads
+from graphml_onnx.encoding.prepare import DEFAULT_INLINE_LIMIT, Inputs, Options, open_inputs, prepare
 from graphml_onnx.errors import GraphMLError, PayloadError, UsageError
 from graphml_onnx.interop.assembling import proto_of
 from graphml_onnx.interop.records import model_of
 from graphml_onnx.interop.sink import NetworkxSink, fill
-from graphml_onnx.legacy.reading import load_older
-from graphml_onnx.loading import EMBEDDED_KEY, read_records
 from graphml_onnx.onnxfile.source import FileSource
-from graphml_onnx.preparation import DEFAULT_INLINE_LIMIT, Inputs, Options, open_inputs, prepare
 
 if TYPE_CHECKING:
     import os

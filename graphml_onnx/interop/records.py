@@ -9,10 +9,10 @@ from graphml_onnx.codec.naming import set_apart
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.rewiring import consumed_by, produced_by
 from graphml_onnx.codec.values import is_absent, text_of
+from graphml_onnx.decoding.records import EMBEDDED_KEY
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
-from graphml_onnx.loading import EMBEDDED_KEY
-from graphml_onnx.strictjson import JsonError
+from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Set

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.origin import Origin
 from graphml_onnx.codec.values import values_of
+from graphml_onnx.decoding.records import EMBEDDED_KEY, load_records
 from graphml_onnx.errors import GraphMLError, UsageError
 from graphml_onnx.interop.assembling import proto_of
 from graphml_onnx.interop.reading import FOLDER_ATTRIBUTE
 from graphml_onnx.interop.records import GraphReader, Node
-from graphml_onnx.loading import EMBEDDED_KEY, load_records
 from graphml_onnx.onnxfile.source import BytesSource
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.graphml.elements import NodeRecord, Record
 from graphml_onnx.hierarchy.findings import quoted
 from graphml_onnx.onnxfile import schema
-from graphml_onnx.strictjson import JsonError, parse
+from graphml_onnx.support.strictjson import JsonError, parse
 from graphml_onnx.validation.content import Content, Node
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.keys import TRUTH_KEYS
+from graphml_onnx.decoding.legacy.reading import load_older
+from graphml_onnx.decoding.legacy.recognition import recognise
+from graphml_onnx.decoding.records import read_records
 from graphml_onnx.errors import GraphMLError
-from graphml_onnx.legacy.reading import load_older
-from graphml_onnx.legacy.recognition import recognise
-from graphml_onnx.loading import read_records
-from graphml_onnx.model_check import check_skeleton
+from graphml_onnx.onnxfile.model_check import check_skeleton
 from graphml_onnx.onnxfile.source import FileSource
-from graphml_onnx.sniff import HEAD, UTF_16, looks_like, unlike_graphml
+from graphml_onnx.support.sniff import HEAD, UTF_16, looks_like, unlike_graphml
 from graphml_onnx.validation.document import check_document
 from graphml_onnx.validation.findings import Findings
 from graphml_onnx.validation.flow import EDGE_KEYS, check_flow

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.hierarchy.findings import quoted
-from graphml_onnx.strictjson import JsonError
+from graphml_onnx.support.strictjson import JsonError
 from graphml_onnx.validation.document import NO_NODE
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import zlib
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS, WIRING_KEYS
+from graphml_onnx.decoding.records import EMBEDDED_KEY
 from graphml_onnx.graphml.reader import Nesting
-from graphml_onnx.loading import EMBEDDED_KEY
 from tests.campaign.graphml_files import GraphmlFiles
 from tests.two_readings import reading, reading_by_expat
 

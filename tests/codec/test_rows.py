@@ -21,10 +21,10 @@ from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS
 from graphml_onnx.codec.origin import Origin
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import PayloadBook
+from graphml_onnx.decoding.records import EMBEDDED_KEY
 from graphml_onnx.graphml.elements import NodeRows
 from graphml_onnx.graphml.reader import Nesting, read_batches
 from graphml_onnx.graphml.text import json_strings, plain_lists
-from graphml_onnx.loading import EMBEDDED_KEY
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
 from tests.campaign.graphml_files import GraphmlFiles
 from tests.two_readings import small_documents_too

@@ -19,11 +19,11 @@ pytest.importorskip("onnxscript")
 
 LINE = ("export", "tiny_models:mixed", "-o", "model.onnx", "--exporter", "torchscript")
 FULL_DISK = """
-import graphml_onnx.encoding
+import graphml_onnx.encoding.api
 from graphml_onnx.errors import StorageError
 def encode(*arguments, **options):
     raise StorageError("no space left on device", file="graph")
-graphml_onnx.encoding.encode = encode
+graphml_onnx.encoding.api.encode = encode
 """
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from graphml_onnx.graphml.text import escape, json_string, unescape
-from graphml_onnx.strictjson import JsonError, parse
+from graphml_onnx.support.strictjson import JsonError, parse
 from tests.strategies.models import hostile_texts
 
 # What a protobuf string can be in Python: any text, and bytes that are not UTF-8 as surrogates (PEP 383).

@@ -13,7 +13,7 @@ from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.lanes import WORTH_THREADS, DrainingFile, Lane
 from graphml_onnx.parameters.store import sha256_of
 from graphml_onnx.parameters.transfer import assemble, check_digest
-from graphml_onnx.progress import Stage
+from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     import os
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from graphml_onnx.codec.externals import ExternalFile
+    from graphml_onnx.decoding.records import LoadedModel
     from graphml_onnx.files import Publication, StagedFile
-    from graphml_onnx.loading import LoadedModel
     from graphml_onnx.onnxfile.skeleton import FilePiece
     from graphml_onnx.parameters.store import PayloadReference
     from graphml_onnx.results import Progress

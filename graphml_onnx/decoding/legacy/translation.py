@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING
 from onnx import helper
 
 from graphml_onnx.codec.keys import FORMAT_VERSION
+from graphml_onnx.decoding.legacy.interface import border, intermediate, operator_sets, scalars
+from graphml_onnx.decoding.legacy.recognition import MODULE_KEYS
+from graphml_onnx.decoding.legacy.values import TAG, attributes_of, least_inputs, names_of, type_of
+from graphml_onnx.decoding.legacy.weights import read_weights
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
 from graphml_onnx.graphml.text import escape, unescape
 from graphml_onnx.hierarchy.findings import quoted
-from graphml_onnx.legacy.interface import border, intermediate, operator_sets, scalars
-from graphml_onnx.legacy.recognition import MODULE_KEYS
-from graphml_onnx.legacy.values import TAG, attributes_of, least_inputs, names_of, type_of
-from graphml_onnx.legacy.weights import read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set
     from pathlib import Path
 
-    from graphml_onnx.legacy.recognition import Older
+    from graphml_onnx.decoding.legacy.recognition import Older
 
 _MODEL = "model"
 _SHOWN = 8  # lacks that an error message names

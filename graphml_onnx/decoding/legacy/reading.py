@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.origin import Origin
-from graphml_onnx.legacy.graph_values import read_graph_values
-from graphml_onnx.legacy.recognition import MODULE_KEYS, OPERATOR_KEYS, TENSOR_KEYS, recognise
-from graphml_onnx.legacy.translation import translate
-from graphml_onnx.loading import LoadedModel, load_records, read_records
+from graphml_onnx.decoding.legacy.graph_values import read_graph_values
+from graphml_onnx.decoding.legacy.recognition import MODULE_KEYS, OPERATOR_KEYS, TENSOR_KEYS, recognise
+from graphml_onnx.decoding.legacy.translation import translate
+from graphml_onnx.decoding.records import LoadedModel, load_records, read_records
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.validation.document import check_document
 from graphml_onnx.validation.findings import Findings

@@ -12,6 +12,8 @@ from graphml_onnx.codec.encoder import Counts, GraphEncoder
 from graphml_onnx.codec.exactness import Residue, make_residue
 from graphml_onnx.codec.externals import ExternalFile, externals_text
 from graphml_onnx.codec.scalars import PayloadBook
+from graphml_onnx.decoding.records import EMBEDDED_KEY, LoadedModel, load_graphml
+from graphml_onnx.encoding.prepare import DEFAULT_INLINE_LIMIT, Options, Work, open_inputs, prepare
 from graphml_onnx.errors import (
     GraphmlOnnxError,
     RoundTripError,
@@ -22,16 +24,14 @@ from graphml_onnx.errors import (
 from graphml_onnx.files import Publication, StagedFile, with_suffix
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.graphml.writer import GraphMLWriter, TextSink
-from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, load_graphml
 from graphml_onnx.onnxfile.skeleton import Payload, Stored
 from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.embedded import encode_base64, encoded_size
 from graphml_onnx.parameters.lanes import WORTH_THREADS, DrainingFile, Lane
 from graphml_onnx.parameters.store import PayloadReference, StoreInfo, store_checksum
 from graphml_onnx.parameters.transfer import StoreWriter, collect, first_difference, read_payloads, write_all
-from graphml_onnx.preparation import DEFAULT_INLINE_LIMIT, Options, Work, open_inputs, prepare
-from graphml_onnx.progress import Stage
 from graphml_onnx.results import EncodePreview, EncodeResult, Layout, ParameterStrategy, Progress
+from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.encoder import graphs_of
-from graphml_onnx.decoding import decode
-from graphml_onnx.encoding import encode_prepared
+from graphml_onnx.decoding.api import decode
+from graphml_onnx.encoding.api import encode_prepared
+from graphml_onnx.encoding.prepare import Options, Work, open_inputs, prepare
 from graphml_onnx.errors import OutputError, StorageError, writing_failed
 from graphml_onnx.graphml.elements import NodeRecord
 from graphml_onnx.graphml.reader import read_graphml
@@ -22,9 +23,8 @@ from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.parameters.store import PayloadReference
 from graphml_onnx.parameters.transfer import first_difference
-from graphml_onnx.preparation import Options, Work, open_inputs, prepare
-from graphml_onnx.progress import Stage
 from graphml_onnx.results import Check, Difference, VerifyReport
+from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     import os
@@ -84,7 +84,7 @@ def verify(
         if encoded.hierarchy_source != "flat":
             checks.append(_check_hierarchy(inputs.metadata, content, encoded))
         if numeric:
-            from graphml_onnx.numeric import compare_outputs
+            from graphml_onnx.verification.numeric import compare_outputs
 
             checks.append(compare_outputs(path, back if not work.externals else _beside_data(back, path, work)))
     return VerifyReport(

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, cast
 
+from graphml_onnx.decoding.legacy.values import tensor_type
 from graphml_onnx.graphml.elements import NodeRecord
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.hierarchy.findings import quoted
-from graphml_onnx.legacy.values import tensor_type
-from graphml_onnx.strictjson import Json, JsonError, parse
+from graphml_onnx.support.strictjson import Json, JsonError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

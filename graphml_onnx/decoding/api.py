@@ -7,19 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphml_onnx.edited import findings_of_edited
+from graphml_onnx.decoding.edited_model import findings_of_edited
+from graphml_onnx.decoding.output import DataFiles, Folders, check_not_store, write_pieces
+from graphml_onnx.decoding.records import EMBEDDED_KEY, LoadedModel, check_head, load_graphml
 from graphml_onnx.errors import GraphMLError, InputError, NotExactError, PayloadError, writing_failed
 from graphml_onnx.files import Publication, StagedFile, Watch, with_suffix
-from graphml_onnx.loading import EMBEDDED_KEY, LoadedModel, check_head, load_graphml
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import MarkerError
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.store import open_store
 from graphml_onnx.parameters.transfer import check_payloads
-from graphml_onnx.progress import Stage
 from graphml_onnx.results import DecodeResult, Progress, Trust
-from graphml_onnx.writing import DataFiles, Folders, check_not_store, write_pieces
+from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     import os

@@ -22,8 +22,8 @@ from graphml_onnx.onnxfile.skeleton import FilePiece, join
 from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.embedded import Base64Decoder
 from graphml_onnx.parameters.store import PayloadReference, StoreInfo, range_problems
-from graphml_onnx.sniff import HEAD, unlike_graphml
-from graphml_onnx.strictjson import JsonError
+from graphml_onnx.support.sniff import HEAD, unlike_graphml
+from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Set
@@ -138,7 +138,7 @@ def load_graphml(
         if _declares_kind(source):  # no earlier format had it: a second reading would tell nothing
             raise error.at(file=path, remedy=remedy) from None
 
-        from graphml_onnx.legacy.reading import load_older  # which reads through this module
+        from graphml_onnx.decoding.legacy.reading import load_older  # which reads through this module
 
         try:
             older = load_older(source, path, parameter_folder)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.naming import named_by_texts
-from graphml_onnx.loading import read_records
-from graphml_onnx.model_check import check_model
+from graphml_onnx.decoding.records import read_records
+from graphml_onnx.onnxfile.model_check import check_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

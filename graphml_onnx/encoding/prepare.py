@@ -27,7 +27,7 @@ from graphml_onnx.onnxfile.skeleton import Skeleton, merged_payloads, split
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.store import STRATEGIES, PayloadReference, Placement, StoreInfo
-from graphml_onnx.sniff import looks_like
+from graphml_onnx.support.sniff import looks_like
 
 if TYPE_CHECKING:
     import os

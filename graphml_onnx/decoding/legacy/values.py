@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import defs
 
-from graphml_onnx.strictjson import Json, JsonError, parse
+from graphml_onnx.support.strictjson import Json, JsonError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,1 @@
+"""Decodes a graph: records, payloads, output."""

@@ -1,0 +1,1 @@
+"""Encodes a model: prepare, payloads, write, check, publish."""
