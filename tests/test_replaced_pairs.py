@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import seeds
 
-from graphml_onnx import InputError, PayloadError, decode, decoding, encode
+from graphml_onnx import InputError, PayloadError, decode, encode
+from graphml_onnx.decoding import api as decoding
 from graphml_onnx.files import alias_path
 
 if TYPE_CHECKING:
