@@ -149,13 +149,14 @@ def _blocks(
     small: list[bytes | memoryview] = []
     size = 0
     for block in _cut(pieces, references, store):
-        if len(block) < _SMALL:
-            small.append(block)
-            size += len(block)
-        if size >= WINDOW or (small and len(block) >= _SMALL):
+        joins = len(block) < _SMALL
+        if small and not (joins and size + len(block) <= WINDOW):
             yield b"".join(small)
             small, size = [], 0
-        if len(block) >= _SMALL:
+        if joins:
+            small.append(block)
+            size += len(block)
+        else:
             yield block
     if small:
         yield b"".join(small)

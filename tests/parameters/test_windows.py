@@ -73,6 +73,15 @@ def test_without_threads_too(large: Path, monkeypatch: pytest.MonkeyPatch, strat
     assert verify(large, parameters=strategy).passed
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_small_payloads_that_add_up_to_more_than_a_window(tmp_path: Path, strategy: ParameterStrategy) -> None:
+    """Six Add operators with weights of 200 kB each: joined, they were compared with one window of the original."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model_of(*(noise(200_000 + n) for n in range(6))))
+    graph = encode(path, parameters=strategy).graphml
+    assert decode(graph, tmp_path / "back.onnx").exact
+
+
 @pytest.mark.parametrize("offset", [0, WINDOW, WINDOW + 4])
 def test_a_byte_changed_in_any_window(large: Path, tmp_path: Path, offset: int) -> None:
     result = encode(large, tmp_path / "graph.graphml")
