@@ -54,8 +54,8 @@ test-all: lint
 # The tests that concern that code; each also runs in `make test`.
 coverage: $(VENV)/developed
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" --cov --cov-report=term-missing \
-	tests/onnxfile tests/files tests/parameters tests/codec/test_residue.py tests/test_external_data.py \
-	tests/test_replaced_pairs.py
+	tests/onnxfile tests/files tests/parameters tests/codec/test_residue.py tests/roundtrip/test_external_data.py \
+	tests/faults/test_replaced_pairs.py
 
 guards: $(VENV)/developed
 	$(BIN)/python -m tests.guards

@@ -1,10 +1,9 @@
-"""Hypothesis profiles, ``fast`` unless ``--hypothesis-profile=long`` is given; and the way to ``tests.strategies``."""
+"""Hypothesis profiles (``fast`` unless ``--hypothesis-profile=long`` is given) and the fixtures of all test folders."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,6 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What tests share is imported as `tests.strategies`, `tests.roundtrip`, … from wherever pytest is started.
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 _ALWAYS = {
     "deadline": None,  # machines are shared
@@ -33,7 +30,7 @@ settings.load_profile("fast")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, its graph with a sidecar, and HTP metadata; tests work with `folder`."""
     from graphml_onnx import encode
-    from tests import seeds
+    from tests.common import seeds
 
     made = tmp_path_factory.mktemp("template")
     (made / "model.onnx").write_bytes(seeds.small_models()["large"])
@@ -51,7 +48,7 @@ def folder(template: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def _lines_of_small_documents() -> Iterator[None]:
     """The documents of tests are small: they are read as larger ones are. Commands of their own read them as usual."""
-    from tests.two_readings import small_documents_too
+    from tests.common.two_readings import small_documents_too
 
     with small_documents_too():
         yield

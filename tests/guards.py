@@ -31,14 +31,14 @@ class Guard:
     test: str
 
 
-FAULT = "tests/test_faults.py::test_fault"
-SURVIVAL = "tests/test_survival.py::test"
-SYSTEM = "tests/test_system_faults.py::test"
-HOSTILE = "tests/test_hostile_graphs.py::test_a_hostile_graph_is_refused"
+FAULT = "tests/faults/test_faults.py::test_fault"
+SURVIVAL = "tests/faults/test_survival.py::test"
+SYSTEM = "tests/faults/test_system_faults.py::test"
+HOSTILE = "tests/faults/test_hostile_graphs.py::test_a_hostile_graph_is_refused"
 CALLS = "tests/files/test_failing_commands.py::test"
 CRASH = "tests/files/test_crash_points.py::test"
 PUBLICATION = "tests/files/test_publication.py::test"
-REPLACED = "tests/test_replaced_pairs.py::test"
+REPLACED = "tests/faults/test_replaced_pairs.py::test"
 
 GUARDS = (
     Guard(1, "graphml_onnx/errors.py", "if isinstance(error, FileNotFoundError):\n        return InputError",
@@ -51,7 +51,7 @@ GUARDS = (
           f"{FAULT}[2: the null device as a model]"),
     Guard(2, "graphml_onnx/encoding/prepare.py", "    if not head:", "    if False:", f"{FAULT}[2: an empty model]"),
     Guard(2, "graphml_onnx/onnxfile/source.py", 'getattr(os, "O_NONBLOCK", 0) | ', "",
-          "tests/test_faults.py::test_a_fifo_never_hangs[2: as a model]"),
+          "tests/faults/test_faults.py::test_a_fifo_never_hangs[2: as a model]"),
     Guard(2, "graphml_onnx/support/sniff.py", "    if not head:", "    if False:", f"{FAULT}[2: an empty graph]"),
     Guard(3, "graphml_onnx/encoding/prepare.py", "    if look is not None:", "    if False:",
           f"{FAULT}[3: a PNG image]"),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphml_onnx import PayloadError, decode, encode
-from tests import seeds
 from tests.campaign import scratch
 from tests.campaign.graphs import SMALL
+from tests.common import seeds
 
 if TYPE_CHECKING:
     from pathlib import Path

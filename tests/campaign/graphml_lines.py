@@ -10,7 +10,7 @@ from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS, WIRING_KEYS
 from graphml_onnx.decoding.records import EMBEDDED_KEY
 from graphml_onnx.graphml.reader import Nesting
 from tests.campaign.graphml_files import GraphmlFiles
-from tests.two_readings import reading, reading_by_expat
+from tests.common.two_readings import reading, reading_by_expat
 
 if TYPE_CHECKING:
     from pathlib import Path

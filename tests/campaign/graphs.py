@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, get_args
 import onnx
 
 from graphml_onnx import ExternalDataError, GraphmlOnnxError, InputError, Layout, ParameterStrategy, decode, encode
-from tests import seeds
 from tests.campaign import scratch
 from tests.campaign.complete import check_complete
+from tests.common import seeds
 from tests.strategies import wire
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx import MetadataError, decode, encode
 from graphml_onnx.hierarchy import Operator, build_hierarchy, read_metadata
-from tests import seeds
 from tests.campaign import hostile_json, scratch
 from tests.campaign.complete import check_complete
 from tests.campaign.graphs import METADATA, Decoding
+from tests.common import seeds
 
 if TYPE_CHECKING:
     from pathlib import Path

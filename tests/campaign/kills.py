@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, NoReturn
 from graphml_onnx.cli.main import run as run_command
 
 from graphml_onnx import decode, encode
-from tests import seeds
 from tests.campaign import scratch
-from tests.command import in_process
+from tests.common import seeds
+from tests.common.command import in_process
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from graphml_onnx import ExternalDataError, Layout, ModelError, ParameterStrategy
-from tests import seeds
-from tests.roundtrip import through_memory
+from tests.common import seeds
+from tests.common.roundtrip import through_memory
 from tests.strategies import models, wire
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from g2o_process import run
+
+from tests.cli.g2o_process import run
 
 if TYPE_CHECKING:
-    from g2o_process import Command
+    from tests.cli.g2o_process import Command
 
 SAMPLES = Path(__file__).parents[2] / "fixtures" / "htp"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from g2o_process import Command
+    from tests.cli.g2o_process import Command
 
 ACTION = Path(__file__).parents[2] / "action.yml"
 

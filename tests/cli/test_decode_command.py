@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 if TYPE_CHECKING:
-    from g2o_process import Command
+    from tests.cli.g2o_process import Command
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from g2o_process import changed, run
+
+from tests.cli.g2o_process import changed, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from g2o_process import Command
+    from tests.cli.g2o_process import Command
 
 CATEGORIES = {
     "UsageError": (2, "usage"),

@@ -9,13 +9,14 @@ from importlib.metadata import entry_points, version
 from typing import TYPE_CHECKING
 
 import pytest
-from g2o_process import COMMAND, environment
 from graphml_onnx.cli.app import app
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from tests.cli.g2o_process import COMMAND, environment
+
 if TYPE_CHECKING:
-    from g2o_process import Command
+    from tests.cli.g2o_process import Command
 
 OPTIONS = {
     "encode": "--output --meta --params --layout --show-parameters --inline-limit --dry-run --force --json --quiet "

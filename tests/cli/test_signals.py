@@ -9,7 +9,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from g2o_process import changed, environment, run
+
+from tests.cli.g2o_process import changed, environment, run
 
 if TYPE_CHECKING:
     from pathlib import Path

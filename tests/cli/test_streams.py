@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from g2o_process import COMMAND, Command, environment
+
+from tests.cli.g2o_process import COMMAND, Command, environment
 
 FULL = Path("/dev/full")
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals and signals of POSIX")

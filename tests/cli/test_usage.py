@@ -12,7 +12,7 @@ from typer.main import get_command
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from g2o_process import Command
+    from tests.cli.g2o_process import Command
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from g2o_process import Command
+    from tests.cli.g2o_process import Command
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pytest
-from g2o_process import changed, run
+
+from tests.cli.g2o_process import changed, run
 
 if TYPE_CHECKING:
-    from g2o_process import Command
+    from tests.cli.g2o_process import Command
 
 KEYS = {
     "model",

@@ -8,7 +8,7 @@ import pytest
 from graphml_onnx.codec import fields
 from graphml_onnx.codec.fields import CATCH_ALL, FIELDS, Form
 from graphml_onnx.codec.scalars import DATA_TYPE_FIELDS
-from tests.roundtrip import through_memory
+from tests.common.roundtrip import through_memory
 from tests.strategies.models import embed, paths_to_messages, samples
 from tests.strategies.wire import serialise
 

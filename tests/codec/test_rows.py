@@ -27,7 +27,7 @@ from graphml_onnx.graphml.reader import Nesting, read_batches
 from graphml_onnx.graphml.text import json_strings, plain_lists
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
 from tests.campaign.graphml_files import GraphmlFiles
-from tests.two_readings import small_documents_too
+from tests.common.two_readings import small_documents_too
 
 if TYPE_CHECKING:
     from graphml_onnx.graphml.elements import RowKeys

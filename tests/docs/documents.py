@@ -20,7 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from command import in_process
+from tests.common.command import in_process
 
 ROOT = Path(__file__).parents[2]
 UPDATE = os.environ.get("G2O_UPDATE_GOLDEN") == "1"

@@ -8,9 +8,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import documents
 import onnx
 import pytest
+
+from tests.docs import documents
 
 RESNET = documents.ROOT / "fixtures/htp/winml-resnet-mini-torchscript"
 _RELEASE = tuple(int(part) for part in onnx.__version__.split(".")[:2])

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import editing
-from command import in_process
-from editing import Text
-
 from graphml_onnx import encode
 from graphml_onnx.validation.codes import CODES
+from tests.common.command import in_process
+from tests.editing import edits as editing
+from tests.editing.edits import Text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "validation.md").read_text(encoding="utf-8")
 

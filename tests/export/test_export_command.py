@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import Ran, as_process, contents, in_process
+from tests.common.command import Ran, as_process, contents, in_process
 
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")

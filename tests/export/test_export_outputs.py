@@ -17,12 +17,12 @@ import onnxruntime
 import pytest
 
 import graphml_onnx
-from tests.command import contents
+from tests.common.command import contents
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from tiny_models import Heavy, heavy, mixed  # noqa: E402
+from tests.export.tiny_models import Heavy, heavy, mixed  # noqa: E402
 
 EXPORTERS = ("dynamo", "torchscript")
 SPECS = {"features": {"shape": [2, 64], "dtype": "float32"}, "scale": {"shape": [64], "dtype": "float32"}}

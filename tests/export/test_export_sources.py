@@ -12,12 +12,12 @@ import onnx
 import pytest
 
 import graphml_onnx
-from tests.command import contents
+from tests.common.command import contents
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from tiny_models import heavy, mixed  # noqa: E402
+from tests.export.tiny_models import heavy, mixed  # noqa: E402
 
 
 @pytest.fixture

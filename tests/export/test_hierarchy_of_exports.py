@@ -16,7 +16,7 @@ import graphml_onnx
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from tiny_models import Branching, Pair, mixed  # noqa: E402
+from tests.export.tiny_models import Branching, Pair, mixed  # noqa: E402
 
 TAG = "winml.hierarchy.tag"
 EXPORTERS = ("dynamo", "torchscript")

@@ -12,7 +12,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from export_records import (
+
+from graphml_onnx.errors import MetadataError, UsageError
+from graphml_onnx.exporting.metadata import metadata_json
+from graphml_onnx.exporting.record import ExportRecord, OperatorRecord, StepRecord
+from graphml_onnx.hierarchy import Module, Operator, build_hierarchy, check_metadata, read_metadata
+from tests.export.export_records import (
     DIRECT,
     FILES,
     NAMES,
@@ -27,11 +32,6 @@ from export_records import (
     told,
     transformer,
 )
-
-from graphml_onnx.errors import MetadataError, UsageError
-from graphml_onnx.exporting.metadata import metadata_json
-from graphml_onnx.exporting.record import ExportRecord, OperatorRecord, StepRecord
-from graphml_onnx.hierarchy import Module, Operator, build_hierarchy, check_metadata, read_metadata
 
 DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "htp.md").read_text(encoding="utf-8")
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from export_records import DIRECT, FILES, STARTED, child, record, root, sample, transformer
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from graphml_onnx.exporting.record import ExportRecord, OperatorRecord, PlacementRule, TensorRecord
 from graphml_onnx.exporting.report import report_markdown
+from tests.export.export_records import DIRECT, FILES, STARTED, child, record, root, sample, transformer
 
 UPDATE = os.environ.get("G2O_UPDATE_GOLDEN") == "1"
 GOLDEN = Path(__file__).parent / "golden"

@@ -10,8 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from failing_system import Change, FailingSystem, ProcessEndedError, failing, recording
-from toy_pair import (
+
+from graphml_onnx.errors import GraphmlOnnxError
+from graphml_onnx.files import Publication
+from tests.files.failing_system import Change, FailingSystem, ProcessEndedError, failing, recording
+from tests.files.toy_pair import (
     GRAPHML,
     SIDECAR,
     contents_of,
@@ -23,9 +26,6 @@ from toy_pair import (
     sidecar_of,
     write_pair,
 )  # fmt: skip
-
-from graphml_onnx.errors import GraphmlOnnxError
-from graphml_onnx.files import Publication
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the calls are those of POSIX")
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from failing_system import FailingSystem, ProcessEndedError, failing, failing_files
 from graphml_onnx.cli.signals import Stopped, raise_when_stopped
 
 from graphml_onnx import GraphmlOnnxError, decode, encode
-from tests import seeds
 from tests.campaign.graphs import METADATA, SMALL
-from tests.command import contents
+from tests.common import seeds
+from tests.common.command import contents
+from tests.files.failing_system import FailingSystem, ProcessEndedError, failing, failing_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from children import needs_fork, result_of
-from toy_pair import GRAPHML, SIDECAR, contents_of, digest_of, read_pair, write_pair
 
 from graphml_onnx.errors import GraphmlOnnxError, OutputError, StorageError, UsageError
 from graphml_onnx.files import Publication, locks
+from tests.files.children import needs_fork, result_of
+from tests.files.toy_pair import GRAPHML, SIDECAR, contents_of, digest_of, read_pair, write_pair
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions and links")
 

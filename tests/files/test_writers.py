@@ -8,8 +8,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from children import needs_fork, result_of, start
-from toy_pair import GRAPHML, SIDECAR, MixtureError, contents_of, read_pair, write_pair
+
+from tests.files.children import needs_fork, result_of, start
+from tests.files.toy_pair import GRAPHML, SIDECAR, MixtureError, contents_of, read_pair, write_pair
 
 pytestmark = needs_fork
 

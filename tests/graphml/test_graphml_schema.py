@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import seeds
-from tests.roundtrip import through_memory
+from tests.common import seeds
+from tests.common.roundtrip import through_memory
 
 xmlschema = pytest.importorskip("xmlschema")
 

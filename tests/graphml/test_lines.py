@@ -15,7 +15,7 @@ from graphml_onnx.graphml.elements import Appearance, EdgeRows, Key, NodeRows, R
 from graphml_onnx.graphml.lines import find_lines
 from graphml_onnx.graphml.reader import MAX_DEPTH, Nesting, read_batches
 from graphml_onnx.graphml.writer import GraphMLWriter
-from tests.two_readings import reading, reading_by_expat, small_documents_too
+from tests.common.two_readings import reading, reading_by_expat, small_documents_too
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,8 +11,8 @@ from lxml import etree
 
 from graphml_onnx.graphml.elements import Appearance, Key
 from graphml_onnx.graphml.writer import NAMESPACE, GraphMLWriter
-from tests import seeds
-from tests.roundtrip import through_memory
+from tests.common import seeds
+from tests.common.roundtrip import through_memory
 
 LOOK = Appearance("label", "#ffffff", "rectangle")
 KEYS = [Key("name", "node"), Key("order", "node", "int"), Key("tensor", "edge")]

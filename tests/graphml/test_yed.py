@@ -9,8 +9,8 @@ import pytest
 from lxml import etree
 
 from graphml_onnx.graphml.writer import NAMESPACE
-from tests import seeds
-from tests.roundtrip import through_memory
+from tests.common import seeds
+from tests.common.roundtrip import through_memory
 
 MODELS = {**seeds.small_models(), **seeds.fixtures()}
 NS = {"g": NAMESPACE, "y": "http://www.yworks.com/xml/graphml"}

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from htp_samples import NAMES, module, sample
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graphml_onnx.errors import MetadataError
 from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, Operator, build_hierarchy, read_metadata
+from tests.hierarchy.htp_samples import NAMES, module, sample
 
 PARTS = st.sampled_from(["", "A", "B.0", "0", "1", "a", "a.0", "a.b", "A.a", ".", "é", "\n", "\ud800", "it's"])
 PATHS = st.builds(lambda separator, parts: separator.join(parts), st.sampled_from("/."), st.lists(PARTS, max_size=6))

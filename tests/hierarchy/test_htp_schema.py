@@ -10,10 +10,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from htp_samples import NAMES, metadata, module, sample
 
 from graphml_onnx.errors import MetadataError
 from graphml_onnx.hierarchy import build_hierarchy, check_metadata, read_metadata
+from tests.hierarchy.htp_samples import NAMES, metadata, module, sample
 
 Path = tuple[str | int, ...]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from htp_samples import NAMES, metadata, module, sample, scopes, tags
 
 from graphml_onnx.hierarchy import Operator, build_hierarchy, read_metadata
+from tests.hierarchy.htp_samples import NAMES, metadata, module, sample, scopes, tags
 
 ATTENTION = module(
     "/Bert",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from htp_samples import DYNAMO, NAMES, TORCHSCRIPT, sample, scopes, shape, tags, without
 
 from graphml_onnx.hierarchy import Hierarchy, Operator, build_hierarchy
+from tests.hierarchy.htp_samples import DYNAMO, NAMES, TORCHSCRIPT, sample, scopes, shape, tags, without
 
 EXPORTER = ("name_scopes", "class_hierarchy", "namespace")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from htp_samples import FOLDER, NAMES, metadata, module, sample
 
 from graphml_onnx.errors import MetadataError
 from graphml_onnx.hierarchy import HtpMetadata, build_hierarchy, read_metadata
+from tests.hierarchy.htp_samples import FOLDER, NAMES, metadata, module, sample
 
 A_MODEL: dict[str, Any] = {"modules": module("/A", ""), "nodes": {}}
 

@@ -17,7 +17,6 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies.models import model_bytes
 
 from graphml_onnx import (
     GraphMLError,
@@ -30,8 +29,9 @@ from graphml_onnx import (
     from_networkx,
     to_networkx,
 )
-from tests import seeds
-from tests.codec.test_suites import node_models
+from tests.common import seeds
+from tests.roundtrip.test_suites import node_models
+from tests.strategies.models import model_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

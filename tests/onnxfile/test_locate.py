@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from graphml_onnx.onnxfile.locate import locate
 from graphml_onnx.onnxfile.source import BytesSource
-from tests import seeds
+from tests.common import seeds
 from tests.strategies import wire
 from tests.strategies.models import model_bytes
 from tests.strategies.wire import BYTES, FIXED32, FIXED64, VARINT, Field, serialise

@@ -20,7 +20,7 @@ from graphml_onnx.onnxfile.skeleton import (
 )
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.onnxfile.wire import WireError
-from tests import seeds
+from tests.common import seeds
 from tests.strategies import wire
 from tests.strategies.models import model_bytes, models
 from tests.strategies.wire import BYTES, FIXED32, VARINT, Field, serialise

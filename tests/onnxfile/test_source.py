@@ -12,8 +12,8 @@ import pytest
 from graphml_onnx import InputError, ModelError, StorageError, decode, encode
 from graphml_onnx.onnxfile import schema, skeleton
 from graphml_onnx.onnxfile.source import BytesSource, FileSource
-from tests import seeds
-from tests.external_models import external, model_with, save
+from tests.common import seeds
+from tests.common.external_models import external, model_with, save
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import desktop
 import onnx
 import pytest
 from lxml import etree
 from onnx import TensorProto, helper
-from written import MODELS, comes_back, write
 
 from graphml_onnx import decode, encode, from_networkx, to_networkx
+from tests.tools import desktop
+from tests.tools.written import MODELS, comes_back, write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import javascript
 import pytest
-from written import MODELS, write
+
+from tests.tools import javascript
+from tests.tools.written import MODELS, write
 
 if TYPE_CHECKING:
     from pathlib import Path

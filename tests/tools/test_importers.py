@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lxml import etree
-from written import MODELS, write
 
 from graphml_onnx.graphml.writer import NAMESPACE
+from tests.tools.written import MODELS, write
 
 if TYPE_CHECKING:
     from pathlib import Path

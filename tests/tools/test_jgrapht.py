@@ -6,9 +6,10 @@ import base64
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import java_program
 import pytest
-from written import MODELS, write
+
+from tests.tools import java_program
+from tests.tools.written import MODELS, write
 
 if TYPE_CHECKING:
     import subprocess

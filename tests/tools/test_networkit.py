@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from written import MODELS, write
+
+from tests.tools.written import MODELS, write
 
 networkit = pytest.importorskip("networkit")
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import networkx
 import pytest
-from written import MODELS, comes_back, write
+
+from tests.tools.written import MODELS, comes_back, write
 
 if TYPE_CHECKING:
     from pathlib import Path

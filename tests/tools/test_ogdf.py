@@ -9,7 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from written import write
+
+from tests.tools.written import write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import java_program
-from written import MODELS, write
+from tests.tools import java_program
+from tests.tools.written import MODELS, write
 
 SCHEMA = Path(__file__).parents[2] / "fixtures" / "schema"
 

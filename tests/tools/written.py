@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from command import in_process
 from lxml import etree
 
 from graphml_onnx import encode, validate
 from graphml_onnx.graphml.writer import NAMESPACE
+from tests.common.command import in_process
 
 if TYPE_CHECKING:
     from graphml_onnx.results import Layout

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import editing
-from editing import Text
-
 from graphml_onnx import encode, validate
+from tests.editing import edits as editing
+from tests.editing.edits import Text
 
 if TYPE_CHECKING:
     from pathlib import Path

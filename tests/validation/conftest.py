@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from broken_graphs import Broken
+
+from tests.validation.broken_graphs import Broken
 
 if TYPE_CHECKING:
     from pathlib import Path

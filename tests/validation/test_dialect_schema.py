@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
-from broken_graphs import Broken, codes
 
 from graphml_onnx import Layout, UsageError, validate
+from tests.validation.broken_graphs import Broken, codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from editing import Text
+    from tests.editing.edits import Text
 
 xmlschema = pytest.importorskip("xmlschema")
 

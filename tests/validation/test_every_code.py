@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import graph_text
 import pytest
-from broken_graphs import Broken, codes, of
-from editing import Text
 
 from graphml_onnx import encode, validate
 from graphml_onnx.graphml.reader import MAX_DEPTH
 from graphml_onnx.validation.codes import CODES
 from graphml_onnx.validation.findings import MAX_LISTED
+from tests.editing.edits import Text
+from tests.faults import graph_text
+from tests.validation.broken_graphs import Broken, codes, of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

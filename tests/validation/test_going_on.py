@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from broken_graphs import Broken, codes, of
-
 from graphml_onnx import GraphMLError, decode, validate
 from graphml_onnx.validation.findings import MAX_LISTED
+from tests.validation.broken_graphs import Broken, codes, of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from editing import Text
+    from tests.editing.edits import Text
 
 
 def test_faults_of_all_layers_are_found_at_once(broken: Broken) -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import onnx
 import pytest
-import test_hostile_graphs
-from broken_graphs import Broken, codes
 from onnx import TensorProto, helper
 
 from graphml_onnx import InputError, ParameterStrategy, encode, validate
+from tests.faults import test_hostile_graphs
+from tests.validation.broken_graphs import Broken, codes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,11 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
-import rewriting
-import seeds
-from broken_graphs import Broken, codes
 
 from graphml_onnx import Layout, ParameterStrategy, encode, validate
+from tests.common import seeds
+from tests.editing import rewriting
+from tests.validation.broken_graphs import Broken, codes
 
 SMALL = Path(__file__).parents[2] / "fixtures" / "small"
 LAYOUTS: tuple[Layout, ...] = ("nested", "flat", "plain")

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx.backend.test.case.node import collect_testcases
 
-from tests import seeds
-from tests.roundtrip import through_files, through_memory
+from tests.common import seeds
+from tests.common.roundtrip import through_files, through_memory
 
 _CHUNKS = 6  # what pytest-xdist spreads; each worker collects the models once
 _RELEASE = tuple(int(part) for part in onnx.__version__.split(".")[:2])

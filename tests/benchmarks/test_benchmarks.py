@@ -16,7 +16,7 @@ from benchmarks.groups import GROUPS
 from benchmarks.record import Group, Row, Run
 from graphml_onnx import encode, verify
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SHAPES = {
     "tree": graphs.tree,
     "flat": graphs.flat,

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import editing
-import graph_text
 import onnx
 import pytest
-import rewriting
-import seeds
-from command import in_process
-from editing import Text
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
 from graphml_onnx import GraphMLError, decode, encode, from_networkx, to_networkx
-from tests.codec.test_suites import node_models
-from tests.roundtrip import through_memory
+from tests.common import seeds
+from tests.common.command import in_process
+from tests.common.roundtrip import through_memory
+from tests.editing import edits as editing
+from tests.editing import rewriting
+from tests.editing.edits import Text
+from tests.faults import graph_text
+from tests.roundtrip.test_suites import node_models
 from tests.strategies.models import model_bytes
 
 if TYPE_CHECKING:

@@ -13,14 +13,18 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import external_models
-import graph_text
 import onnx
 import pytest
-import rewriting
-import seeds
-from command import Ran, as_process, contents, in_process
-from making_faults import (
+from onnx import TensorProto, helper
+
+from graphml_onnx.graphml import reader
+from graphml_onnx.onnxfile import skeleton
+from tests.campaign.wire_models import is_model
+from tests.common import external_models, seeds
+from tests.common.command import Ran, as_process, contents, in_process
+from tests.editing import rewriting
+from tests.faults import graph_text
+from tests.faults.making_faults import (
     BOTH_DIGESTS,
     CHANGED,
     DECODE,
@@ -39,12 +43,7 @@ from making_faults import (
     recoded,
     replaced,
 )
-from onnx import TensorProto, helper
-from strategies import models, wire
-
-from graphml_onnx.graphml import reader
-from graphml_onnx.onnxfile import skeleton
-from tests.campaign.wire_models import is_model
+from tests.strategies import models, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,7 +157,7 @@ def every_field(descriptor: Descriptor = wire.MODEL, depth: int = 4) -> wire.Fie
     return tuple(fields)
 
 
-SMALL = Path(__file__).parent.parent / "fixtures" / "small"
+SMALL = Path(__file__).parents[2] / "fixtures" / "small"
 BYTE_EXACT: dict[str, Callable[[], bytes]] = {
     "7: numbers not packed, over-long, in any order, twice, in pieces": lambda: changed(
         "training", "_repack", "_shuffle", "_widen", "_duplicate", "_split"

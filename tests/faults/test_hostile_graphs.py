@@ -11,15 +11,26 @@ from typing import TYPE_CHECKING
 
 import onnx
 import pytest
-import seeds
-from command import contents
-from graph_text import ZERO_DIGEST, body, document, edge, graph, initializers, module, node, operator, payload
-from strategies import wire
 
 from graphml_onnx import DecodeResult, GraphmlOnnxError, decode, encode, validate
 from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.graphml import reader
 from graphml_onnx.graphml.reader import MAX_MARKUP
+from tests.common import seeds
+from tests.common.command import contents
+from tests.faults.graph_text import (
+    ZERO_DIGEST,
+    body,
+    document,
+    edge,
+    graph,
+    initializers,
+    module,
+    node,
+    operator,
+    payload,
+)
+from tests.strategies import wire
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import onnx
 import pytest
-import seeds
-from command import as_process, contents, in_process
-from making_faults import ordinary_user
+
+from tests.common import seeds
+from tests.common.command import as_process, contents, in_process
+from tests.faults.making_faults import ordinary_user
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 

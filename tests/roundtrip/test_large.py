@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx import ParameterStrategy
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MEMORY = 64 * 1024  # KiB above what importing takes
 STRATEGIES: tuple[ParameterStrategy, ...] = ("sidecar", "embedded", "reference")
 

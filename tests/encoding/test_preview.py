@@ -9,7 +9,7 @@ import pytest
 import graphml_onnx
 from graphml_onnx.parameters.store import STRATEGIES
 
-SAMPLES = sorted((Path(__file__).parents[1] / "fixtures" / "htp").glob("*/model.onnx"))
+SAMPLES = sorted((Path(__file__).parents[2] / "fixtures" / "htp").glob("*/model.onnx"))
 
 
 @pytest.mark.parametrize("layout", ["nested", "flat"])

@@ -17,7 +17,7 @@ from graphml_onnx import ExternalDataError, ModelError
 from graphml_onnx.parameters.store import STRATEGIES
 from tests.campaign import running
 from tests.campaign.wire_models import WireModels
-from tests.roundtrip import Trip, through_files, through_memory
+from tests.common.roundtrip import Trip, through_files, through_memory
 from tests.strategies import wire
 from tests.strategies.models import embed, model_bytes, models, paths_to_messages, samples
 from tests.strategies.wire import MODEL, serialise

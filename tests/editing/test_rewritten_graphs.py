@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-import rewriting
-import seeds
 from lxml import etree
-from strategies import wire
 
 from graphml_onnx import decode, encode
+from tests.common import seeds
+from tests.editing import rewriting
+from tests.strategies import wire
 
 if TYPE_CHECKING:
     from graphml_onnx import ParameterStrategy

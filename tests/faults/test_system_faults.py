@@ -19,23 +19,23 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import graph_text
 import onnx
 import pytest
-import seeds
-from command import as_process, contents, in_process
-from making_faults import DECODE, ENCODE, RELU, external, graph, model, ordinary_user
 
 from graphml_onnx import decode
 from tests.campaign.kills import KilledDecode, KilledEncode
 from tests.campaign.running import run
+from tests.common import seeds
+from tests.common.command import as_process, contents, in_process
+from tests.faults import graph_text
+from tests.faults.making_faults import DECODE, ENCODE, RELU, external, graph, model, ordinary_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tests.campaign.running import Target
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -85,7 +85,7 @@ _LESS_AND_LESS = """
 import contextlib, io, json, os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from command import contents, {run}
+from tests.common.command import contents, {run}
 results = {{}}
 for line in {writers!r}[: int(sys.argv[2])]:
     outcomes = results[line] = []
@@ -153,7 +153,7 @@ def less_and_less(folder: Path, system: str, rooms: Iterable[int], run: str) -> 
     number = "3" if run == "as_process" else "5"
     script = system + _LESS_AND_LESS.format(writers=WRITERS, rooms=rooms, run=run)
     done = subprocess.run(
-        [sys.executable, "-c", script, str(HERE), number],
+        [sys.executable, "-c", script, str(ROOT), number],
         cwd=folder,
         capture_output=True,
         text=True,

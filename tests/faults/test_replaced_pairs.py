@@ -8,11 +8,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-import seeds
 
 from graphml_onnx import InputError, PayloadError, decode, encode
 from graphml_onnx.decoding import api as decoding
 from graphml_onnx.files import alias_path
+from tests.common import seeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

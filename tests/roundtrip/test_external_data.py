@@ -25,7 +25,7 @@ from graphml_onnx import (
     encode,
     verify,
 )
-from tests.external_models import PLACES, external, model_with, save
+from tests.common.external_models import PLACES, external, model_with, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,15 +6,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import editing
 import onnx
 import pytest
-from command import as_process, in_process
-from editing import Text
 from hypothesis import given
 from onnx import TensorProto, helper
 
 from graphml_onnx import Complaint, check_model, encode
+from tests.common.command import as_process, in_process
+from tests.editing import edits as editing
+from tests.editing.edits import Text
 from tests.strategies.models import model_bytes
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def test_an_unedited_graph_is_not_checked(tmp_path: Path) -> None:
 
 
 def test_external_data_of_an_edited_model_are_found(tmp_path: Path) -> None:
-    folder = Path(__file__).parents[1] / "fixtures/small/external_data"
+    folder = Path(__file__).parents[2] / "fixtures/small/external_data"
     graph = encode(folder / "model.onnx", tmp_path / "graph.graphml").graphml
     (tmp_path / "there").mkdir()
     graph.write_text(re.sub(r'("ir_version">)\d+', r"\g<1>9", graph.read_text("utf-8")), "utf-8")

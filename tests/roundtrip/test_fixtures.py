@@ -12,7 +12,7 @@ import pytest
 
 from graphml_onnx import ParameterStrategy, verify
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 MODELS = sorted(path.relative_to(FIXTURES).as_posix() for path in FIXTURES.rglob("*.onnx"))
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import external_models
-import graph_text
 import networkx
-from command import Ran, contents
 from onnx import helper
-from strategies import wire
+
+from tests.common import external_models
+from tests.common.command import Ran, contents
+from tests.faults import graph_text
+from tests.strategies import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,8 +224,8 @@ def ordinary_user(folder: Path) -> str:
     # The first run imports what an ordinary user may have no access to in root's own installation.
     return f"""
 import os, pathlib
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from command import in_process
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.common.command import in_process
 in_process(pathlib.Path(), "encode", "model.onnx", "-o", "none/a.graphml")
 in_process(pathlib.Path(), "decode", "graph.graphml", "-o", "none/a.onnx")
 if os.geteuid() == 0:

@@ -2,7 +2,7 @@
 
 The cost of an operator is the difference of two graphs of different sizes, so that what every run pays does not count.
 Limits stand about 15 % above what Python 3.11 needs; later ones need no more. Whoever makes something cheaper lowers
-them: ``G2O_SHOW_COST=1 python -m pytest tests/test_cost.py -s`` prints what was measured.
+them: ``G2O_SHOW_COST=1 python -m pytest tests/benchmarks/test_cost.py -s`` prints what was measured.
 """
 
 from __future__ import annotations

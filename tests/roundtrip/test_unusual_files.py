@@ -8,8 +8,8 @@ from onnx import TensorProto, helper
 
 from graphml_onnx import ModelError
 from graphml_onnx.parameters.store import STRATEGIES
-from tests import seeds
-from tests.roundtrip import through_files, through_memory
+from tests.common import seeds
+from tests.common.roundtrip import through_files, through_memory
 from tests.strategies import wire
 from tests.strategies.models import embed, paths_to_messages
 from tests.strategies.wire import BYTES, FIXED32, FIXED64, GROUP, VARINT, Field, serialise

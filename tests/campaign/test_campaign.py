@@ -17,7 +17,7 @@ from tests.campaign.targets import INPUT_TARGETS, TARGETS
 if TYPE_CHECKING:
     from tests.campaign.running import InputTarget
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "fixtures" / "fuzz"
 COUNT = int(os.environ.get("G2O_EXECUTIONS", "1500"))
 INPUTS = sorted(path.relative_to(CORPUS).as_posix() for path in CORPUS.glob("*/*"))

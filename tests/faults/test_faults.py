@@ -11,11 +11,12 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-import external_models
-import graph_text
 import pytest
-from command import as_process, in_process
-from making_faults import (
+
+from tests.common import external_models
+from tests.common.command import as_process, in_process
+from tests.faults import graph_text
+from tests.faults.making_faults import (
     CHANGED,
     DECODE,
     DOCTYPES,

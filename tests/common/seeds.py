@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "htp"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "htp"
 ONNX_FILES = Path(onnx.__file__).parent
 
 

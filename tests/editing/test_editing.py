@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import editing
-import graph_text
 import onnx
 import pytest
-import seeds
-from command import contents, in_process
-from editing import Text
 from onnx import helper
-from strategies import wire
 
 from graphml_onnx import GraphMLError, NotExactError, decode, encode, validate
 from graphml_onnx.graphml.text import unescape
+from tests.common import seeds
+from tests.common.command import contents, in_process
+from tests.editing import edits as editing
+from tests.editing.edits import Text
+from tests.faults import graph_text
+from tests.strategies import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
