@@ -23,6 +23,21 @@ if TYPE_CHECKING:
     )
     from graphml_onnx.exporting.api import export
     from graphml_onnx.exporting.result import ExportResult
+    from graphml_onnx.graph import (
+        AttributeReference,
+        AttributeValue,
+        Body,
+        Location,
+        ModelGraph,
+        Module,
+        Operator,
+        Parameter,
+        SparseTensor,
+        Tensor,
+        TensorData,
+        TensorType,
+        open,  # noqa: A004 as the gzip module names it
+    )
     from graphml_onnx.interop import as_text, from_networkx, to_networkx
     from graphml_onnx.onnxfile.model_check import Complaint, check_model
     from graphml_onnx.results import (
@@ -52,6 +67,24 @@ _HOMES = {
     "export": "exporting.api",
     "ExportResult": "exporting.result",
     **dict.fromkeys(("as_text", "from_networkx", "to_networkx"), "interop"),
+    **dict.fromkeys(
+        (
+            "AttributeReference",
+            "AttributeValue",
+            "Body",
+            "Location",
+            "ModelGraph",
+            "Module",
+            "Operator",
+            "Parameter",
+            "SparseTensor",
+            "Tensor",
+            "TensorData",
+            "TensorType",
+            "open",
+        ),
+        "graph",
+    ),
     **dict.fromkeys(("Complaint", "check_model"), "onnxfile.model_check"),
     **dict.fromkeys(
         (
@@ -90,6 +123,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "AttributeReference",
+    "AttributeValue",
+    "Body",
     "Category",
     "Check",
     "Complaint",
@@ -104,15 +140,24 @@ __all__ = [
     "GraphmlOnnxError",
     "InputError",
     "Layout",
+    "Location",
     "MetadataError",
     "ModelError",
+    "ModelGraph",
+    "Module",
     "NotExactError",
+    "Operator",
     "OutputError",
+    "Parameter",
     "ParameterStrategy",
     "PayloadError",
     "Progress",
     "RoundTripError",
+    "SparseTensor",
     "StorageError",
+    "Tensor",
+    "TensorData",
+    "TensorType",
     "Trust",
     "UsageError",
     "VerifyReport",
@@ -122,6 +167,7 @@ __all__ = [
     "encode",
     "export",
     "from_networkx",
+    "open",
     "preview",
     "to_networkx",
     "validate",

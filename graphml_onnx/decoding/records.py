@@ -112,6 +112,8 @@ def load_graphml(
     trust: Trust | None,
     spool_folder: Path,
     parameter_folder: Path | None = None,
+    derived_keys: Set[str] = frozenset(),
+    derived: Callable[[Iterable[Batch]], Iterable[Batch]] = iter,
 ) -> LoadedModel:
     """Reads a GraphML file.
 
@@ -123,6 +125,8 @@ def load_graphml(
         trust: which side to believe where edges and nodes disagree; see `decode_graph`.
         spool_folder: where an embedded store is unpacked.
         parameter_folder: where the weights of a file of an earlier format lie; by default beside it.
+        derived_keys: derived keys of nodes to read too.
+        derived: takes them out of the nodes as they pass by.
 
     Raises:
         GraphMLError: the file is not well-formed, not of this format, incomplete, or contradicts itself.
@@ -131,8 +135,8 @@ def load_graphml(
     spool = _Spool(spool_folder, path, stack)
     edge_keys = WIRING_KEYS if trust == "edges" else frozenset[str]()
     try:
-        batches = _read(source, path, report, TRUTH_KEYS, edge_keys, spool.feed, OPERATOR_ROWS)
-        return load_records(batches, Origin(path), trust, spool.close)
+        batches = _read(source, path, report, TRUTH_KEYS | derived_keys, edge_keys, spool.feed, OPERATOR_ROWS)
+        return load_records(derived(batches), Origin(path), trust, spool.close)
     except (GraphMLError, PayloadError) as error:
         remedy = "correct the text there, or encode the model again"
         if _declares_kind(source):  # no earlier format had it: a second reading would tell nothing

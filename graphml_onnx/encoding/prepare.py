@@ -181,9 +181,7 @@ def prepare(inputs: Inputs, options: Options) -> Work:
         ModelError: it is no ONNX model, or beyond what protobuf reads back.
         ExternalDataError: its data files are not what it says.
     """
-    read = _read_model(inputs, options, frozenset())
-    if read.canonical is not None and (merged := merged_payloads(read.skeleton, read.canonical)):
-        read = _read_model(inputs, options, merged)
+    read = read_skeleton(inputs, options)
     try:
         externals = _find_externals(read.model, read.skeleton.data, inputs.path, read.placement)
     except ExternalDataError as error:
@@ -202,7 +200,7 @@ def prepare(inputs: Inputs, options: Options) -> Work:
     )
 
 
-class _Read(NamedTuple):
+class ParsedSkeleton(NamedTuple):
     """A model that was cut and parsed; see `Work`."""
 
     placement: Placement
@@ -212,7 +210,19 @@ class _Read(NamedTuple):
     has_unknown: bool
 
 
-def _read_model(inputs: Inputs, options: Options, keep: frozenset[int]) -> _Read:
+def read_skeleton(inputs: Inputs, options: Options) -> ParsedSkeleton:
+    """Cuts and parses a model, and looks at nothing else.
+
+    Raises:
+        ModelError: it is no ONNX model, or beyond what protobuf reads back.
+    """
+    read = _read_skeleton(inputs, options, frozenset())
+    if read.canonical is not None and (merged := merged_payloads(read.skeleton, read.canonical)):
+        read = _read_skeleton(inputs, options, merged)
+    return read
+
+
+def _read_skeleton(inputs: Inputs, options: Options, keep: frozenset[int]) -> ParsedSkeleton:
     """Cuts and parses a model; ``keep`` names payloads that stay."""
     placement = Placement(options.parameters)
     try:
@@ -232,7 +242,7 @@ def _read_model(inputs: Inputs, options: Options, keep: frozenset[int]) -> _Read
         model = parse_model(skeleton.data)
         canonical_unknown(model)
         canonical = serialise(model)
-    return _Read(placement, skeleton, model, None if canonical == skeleton.data else canonical, has_unknown)
+    return ParsedSkeleton(placement, skeleton, model, None if canonical == skeleton.data else canonical, has_unknown)
 
 
 def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:

@@ -1,0 +1,23 @@
+"""A model as a graph that people and programs ask questions of: `graphml_onnx.open`, and what stands on it."""
+
+from graphml_onnx.graph.attributes import AttributeReference, AttributeValue, SparseTensor
+from graphml_onnx.graph.loading import open  # noqa: A004 as in graphml_onnx.open
+from graphml_onnx.graph.model_graph import Body, ModelGraph, Module, Operator, Parameter, Tensor
+from graphml_onnx.graph.types import TensorType
+from graphml_onnx.graph.weights import Location, TensorData
+
+__all__ = [
+    "AttributeReference",
+    "AttributeValue",
+    "Body",
+    "Location",
+    "ModelGraph",
+    "Module",
+    "Operator",
+    "Parameter",
+    "SparseTensor",
+    "Tensor",
+    "TensorData",
+    "TensorType",
+    "open",
+]

@@ -1,0 +1,229 @@
+"""Builds the objects of a model's graph from its messages, and joins them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from graphml_onnx.graph.attributes import sparse_tensor, text_of
+from graphml_onnx.graph.model_graph import Body, ModelGraph, Module, Operator, Parameter, Tensor, bodies_of
+from graphml_onnx.graph.weights import TensorData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import onnx
+
+    from graphml_onnx.hierarchy import Hierarchy
+
+_CONSTANT = b"Constant"
+
+
+def build(graph: ModelGraph, model: onnx.ModelProto, hierarchy: Hierarchy) -> None:
+    """Fills a graph that knows its storage; sets ``main``, ``functions`` and ``root``."""
+    graph.main = Body(graph, "graph", text_of(model.graph.name), "")
+    graph.main.opsets = graph.opsets
+    graph.root = _root(graph, hierarchy)
+    _fill_graph(graph.main, model.graph)
+    for function in model.functions:
+        domain, name, overload = map(text_of, (function.domain, function.name, function.overload))
+        path = "::".join(filter(None, (domain, name, overload)))
+        body = Body(graph, "function", name, path)
+        body.opsets = {text_of(entry.domain): entry.version for entry in function.opset_import}
+        _fill_function(body, function)
+        graph.functions.setdefault((domain, name, overload), body)
+    _fill_modules(graph, hierarchy)
+
+
+def _fill_graph(body: Body, message: onnx.GraphProto) -> None:
+    body.inputs = [_define(body, text_of(value.name)) for value in message.input]
+    for tensor in body.inputs:
+        tensor.is_input = True
+    for initializer in message.initializer:
+        data = TensorData(initializer, body._storage)
+        _add_parameter(body, Parameter("initializer", _define(body, data.name), data))
+    for sparse in message.sparse_initializer:
+        read = sparse_tensor(sparse, body._storage)
+        parameter = Parameter("sparse_initializer", _define(body, read.values.name), read.values, read)
+        _add_parameter(body, parameter)
+    _fill_operators(body, message.node)
+    body.outputs = [_resolve(body, text_of(value.name)) for value in message.output]
+    for tensor in body.outputs:
+        tensor.is_output = True
+    for values in (message.value_info, message.output, message.input):
+        for value in values:
+            if value.HasField("type") and (known := body.tensors.get(text_of(value.name))) is not None:
+                known._type = value.type
+
+
+def _fill_function(body: Body, message: onnx.FunctionProto) -> None:
+    body.inputs = [_define(body, text_of(name)) for name in message.input]
+    for tensor in body.inputs:
+        tensor.is_input = True
+    _fill_operators(body, message.node)
+    body.outputs = [_resolve(body, text_of(name)) for name in message.output]
+    for tensor in body.outputs:
+        tensor.is_output = True
+    for value in message.value_info:
+        if value.HasField("type") and (known := body.tensors.get(text_of(value.name))) is not None:
+            known._type = value.type
+
+
+def _define(body: Body, name: str) -> Tensor:
+    tensor = body.tensors.get(name)
+    if tensor is None:
+        tensor = body.tensors[name] = Tensor(name, body)
+    return tensor
+
+
+def _add_parameter(body: Body, parameter: Parameter) -> None:
+    body.parameters.append(parameter)
+    if parameter.tensor.parameter is None:
+        parameter.tensor.parameter = parameter
+
+
+def _fill_operators(body: Body, nodes: Sequence[onnx.NodeProto]) -> None:
+    body.operators = [Operator(node, index, body) for index, node in enumerate(nodes)]
+    for operator in body.operators:  # all names first: a file need not be in the order of the flow
+        node = operator._node
+        if len(node.output):
+            operator.outputs = _outputs(operator, body)
+        if cast("bytes", node.op_type) == _CONSTANT:
+            _take_constant(operator)
+    for operator in body.operators:
+        inputs: list[Tensor | None] = []
+        for name in operator._node.input:
+            if not name:
+                inputs.append(None)
+                continue
+            tensor = _resolve(body, text_of(name))
+            tensor.consumers.append(operator)
+            inputs.append(tensor)
+        operator.inputs = inputs
+        if any(attribute.HasField("g") or len(attribute.graphs) for attribute in operator._node.attribute):
+            operator.bodies = _bodies(operator)
+
+
+def _outputs(operator: Operator, body: Body) -> list[Tensor | None]:
+    outputs: list[Tensor | None] = []
+    for name in operator._node.output:
+        if not name:
+            outputs.append(None)
+            continue
+        tensor = _define(body, text_of(name))
+        if tensor.producer is None and not tensor.is_input and tensor.parameter is None:
+            tensor.producer = operator
+        outputs.append(tensor)
+    return outputs
+
+
+def _bodies(operator: Operator) -> list[Body]:
+    bodies = []
+    for attribute, message in bodies_of(operator._node):
+        outer = operator.body
+        label = f"{outer.path}/{operator.label}" if outer.path else operator.label
+        body = Body(outer.graph, "subgraph", text_of(message.name), f"{label}/{attribute}")
+        body.outer = outer
+        body.operator = operator
+        body.opsets = outer.opsets
+        _fill_graph(body, message)
+        bodies.append(body)
+    return bodies
+
+
+def _take_constant(operator: Operator) -> None:
+    tensor = operator.outputs[0] if operator.outputs else None
+    if operator.domain not in ("", "ai.onnx") or tensor is None:
+        return
+    storage = operator.body._storage
+    for attribute in operator._node.attribute:
+        if cast("bytes", attribute.name) == b"value" and attribute.HasField("t"):
+            parameter = Parameter("constant", tensor, TensorData(attribute.t, storage), operator=operator)
+        elif cast("bytes", attribute.name) == b"sparse_value" and attribute.HasField("sparse_tensor"):
+            sparse = sparse_tensor(attribute.sparse_tensor, storage)
+            parameter = Parameter("constant", tensor, sparse.values, sparse, operator)
+        else:
+            continue
+        _add_parameter(operator.body, parameter)
+        return
+
+
+def _resolve(body: Body, name: str) -> Tensor:
+    """The tensor that a name means; one without a producer where nothing defines it."""
+    return body.tensors.get(name) or body.lookup(name) or _define(body, name)
+
+
+# Modules
+
+
+def _root(graph: ModelGraph, hierarchy: Hierarchy) -> Module:
+    name = graph.name or (graph.path.stem if graph.path is not None else "model")
+    return Module(graph, None, "", name, name)
+
+
+def _fill_modules(graph: ModelGraph, hierarchy: Hierarchy) -> None:
+    """Makes the modules; a single outermost one without a path is the model itself."""
+    made: list[Module] = []
+    at_root = [index for index, module in enumerate(hierarchy.modules) if module.parent is None and not module.scope]
+    itself = at_root[0] if at_root else None
+    for index, module in enumerate(hierarchy.modules):
+        parent = graph.root if module.parent is None else made[module.parent]
+        if index == itself:
+            made.append(graph.root)
+            graph.root.name = graph.root.class_name = module.class_name
+        else:
+            made.append(Module(graph, parent, module.scope, module.name, module.class_name))
+        made[index].tag = module.tag
+        made[index].module_type = module.module_type
+    members: dict[Module, list[Operator]] = {}
+    for operator, place in zip(graph.main.operators, hierarchy.placement, strict=True):
+        operator._module = made[place] if place >= 0 else graph.root
+        members.setdefault(operator._module, []).append(operator)
+    _order(graph, made, members)
+
+
+def _order(graph: ModelGraph, made: Iterable[Module], members: Mapping[Module, list[Operator]]) -> None:
+    """Gives each module its operators, and its children in the order in which they first run."""
+    children: dict[Module, list[Module]] = {}
+    modules = [module for module in made if module is not graph.root]
+    for module in modules:
+        children.setdefault(cast("Module", module.parent), []).append(module)
+    last = len(graph.main.operators)
+    first: dict[Module, int] = {}
+    for module in reversed([graph.root, *modules]):  # children come after their parents
+        own = members.get(module, [])
+        module.operators = own
+        inner = children.get(module, [])
+        first[module] = min(own[0].index if own else last, *[first[child] for child in inner], last)
+        module.children = sorted(inner, key=lambda child: first[child])
+
+
+def own_parameters(graph: ModelGraph, hierarchy: Hierarchy) -> Mapping[Module, Sequence[Parameter]]:
+    """Finds the module that owns each parameter."""
+    by_scope: dict[str, Module] = {}
+    for module in graph.root.walk():
+        by_scope.setdefault(module.path, module)
+    owned: dict[Module, list[Parameter]] = {}
+    for parameter in graph.parameters:
+        parameter._module = _owner(parameter, hierarchy, by_scope)
+        owned.setdefault(parameter._module, []).append(parameter)
+    return owned
+
+
+def _owner(parameter: Parameter, hierarchy: Hierarchy, by_scope: Mapping[str, Module]) -> Module:
+    if parameter.operator is not None:
+        return parameter.operator.module
+    body = parameter.tensor.body
+    if body.outer is None:
+        place = hierarchy.owner(parameter.name)
+        if place >= 0:
+            return by_scope[hierarchy.modules[place].scope]
+    found: Module | None = None
+    for operator in parameter.consumers:
+        found = operator.module if found is None else _common(found, operator.module)
+    return found or body.module
+
+
+def _common(left: Module, right: Module) -> Module:
+    while not left.contains(right):
+        left = cast("Module", left.parent)
+    return left

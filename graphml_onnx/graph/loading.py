@@ -1,0 +1,140 @@
+"""Opens a model as a graph: an ONNX file, a GraphML file of any format, or a model in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import onnx
+
+from graphml_onnx.codec.encoder import operators
+from graphml_onnx.decoding.api import open_payloads
+from graphml_onnx.decoding.records import LoadedModel, load_graphml
+from graphml_onnx.encoding.prepare import Options, open_inputs, read_skeleton
+from graphml_onnx.errors import GraphMLError, UsageError
+from graphml_onnx.graph.model_graph import ModelGraph
+from graphml_onnx.graph.module_records import HIERARCHY_KEYS, ModuleRecords
+from graphml_onnx.graph.shapes import add_inferred_types
+from graphml_onnx.graph.weights import Storage
+from graphml_onnx.hierarchy import Hierarchy, build_hierarchy
+from graphml_onnx.onnxfile.schema import parse_model
+from graphml_onnx.onnxfile.source import FileSource
+from graphml_onnx.parameters.store import PayloadReference
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from graphml_onnx.onnxfile.source import Source
+
+_HEAD = 64  # bytes
+
+
+class LoadedGraph(NamedTuple):
+    """A model that was read, for `ModelGraph`.
+
+    Attributes:
+        model: the exact message, with markers in place of payloads.
+        skeleton: the bytes that it was parsed from.
+        storage: where its weights lie.
+        hierarchy: its modules, and the place of each operator.
+        findings: what a reader should know, one line each.
+    """
+
+    model: onnx.ModelProto
+    skeleton: bytes
+    storage: Storage
+    hierarchy: Hierarchy
+    findings: tuple[str, ...]
+
+
+def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.open
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    *,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
+    infer_shapes: bool = False,
+) -> ModelGraph:
+    """Opens a model as a graph of modules, operators, tensors and parameters. Weights are not loaded.
+
+    Args:
+        model: an ONNX file, a GraphML file (of this format or an earlier one), or a model in memory.
+        metadata: HTP metadata, as for `encode`; a GraphML file has its modules already.
+        infer_shapes: whether to infer the types and shapes that the model does not say, by ONNX's shape inference.
+
+    Raises:
+        ModelError: the model is no ONNX, damaged, or beyond what protobuf reads.
+        GraphMLError: the GraphML is damaged, or contradicts itself.
+        PayloadError: an embedded store is not base64.
+        MetadataError: the metadata are not HTP metadata.
+        UsageError: metadata are given for a GraphML file.
+        InputError: a file is missing or may not be read.
+    """
+    with ExitStack() as stack:
+        path = None if isinstance(model, onnx.ModelProto) else Path(model)
+        if path is not None and is_xml(path):
+            if metadata is not None:
+                raise UsageError("a GraphML file has its modules already", file=path, remedy="leave out metadata")
+            loaded = _of_graphml(path, stack)
+        else:
+            loaded = _of_model(model, metadata, stack)
+        if infer_shapes:
+            loaded = loaded._replace(findings=(*loaded.findings, *add_inferred_types(loaded.model, loaded.storage)))
+        return ModelGraph(loaded, path, stack.pop_all())
+
+
+def is_xml(path: Path) -> bool:
+    """Whether a file may be GraphML.
+
+    Raises:
+        InputError: it is missing or may not be read.
+    """
+    with FileSource.open(path) as source:
+        head = source.read(0, min(_HEAD, source.size))
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+
+
+def _of_model(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None,
+    stack: ExitStack,
+) -> LoadedGraph:
+    inputs = open_inputs(model, metadata, stack)
+    read = read_skeleton(inputs, Options("reference"))
+    references = {p.address: PayloadReference(p.offset, p.length, "") for p in read.skeleton.payloads}
+    storage = Storage(inputs.path, read.skeleton.nonce, references, lambda: inputs.source, {}, stack)
+    hierarchy = build_hierarchy(operators(read.model, read.skeleton.data), inputs.metadata)
+    return LoadedGraph(read.model, read.skeleton.data, storage, hierarchy, ())
+
+
+def _of_graphml(path: Path, stack: ExitStack) -> LoadedGraph:
+    modules = ModuleRecords()
+    source = stack.enter_context(FileSource.open(path, GraphMLError))
+    loaded = load_graphml(
+        source,
+        path,
+        stack,
+        lambda _: None,
+        trust=None,
+        spool_folder=Path(tempfile.gettempdir()),
+        derived_keys=HIERARCHY_KEYS,
+        derived=modules.without,
+    )
+    try:
+        model = parse_model(loaded.skeleton)
+    except ValueError as error:
+        raise GraphMLError(str(error), file=path, remedy="take the last edit back") from None
+    if loaded.older is None:
+        hierarchy = modules.hierarchy(len(model.graph.node))
+    else:
+        hierarchy = build_hierarchy(operators(model, loaded.skeleton), None)
+    stored = {} if loaded.store.strategy == "reference" else {f.location: f.content for f in loaded.externals}
+    store = partial(_open_store, loaded, path, stack)
+    storage = Storage(path, loaded.nonce, loaded.references, store, stored, stack)
+    return LoadedGraph(model, loaded.skeleton, storage, hierarchy, loaded.findings)
+
+
+def _open_store(loaded: LoadedModel, path: Path, stack: ExitStack) -> Source:
+    return open_payloads(loaded, path.parent, stack)

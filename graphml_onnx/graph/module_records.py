@@ -1,0 +1,113 @@
+"""Takes the modules, and the place of each operator in them, out of the nodes of a GraphML file as they pass by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from graphml_onnx.graphml.elements import Batch, NodeRecord, NodeRows
+from graphml_onnx.graphml.text import unescape
+from graphml_onnx.hierarchy import Hierarchy, Module
+from graphml_onnx.support.strictjson import JsonError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+HIERARCHY_KEYS = frozenset({"class_name", "module_type", "scope", "traced_tag", "execution_order", "hierarchy_source"})
+"""Derived keys, which decoding passes over."""
+
+_NOWHERE = -1
+
+
+class _Record(NamedTuple):
+    parent: str
+    position: int
+    texts: Mapping[str, str]
+
+
+class ModuleRecords:
+    """What a GraphML file says of modules."""
+
+    def __init__(self) -> None:
+        self._modules: dict[str, _Record] = {}
+        self._operators: list[tuple[int, str]] = []  # index and parent
+        self._model = ""
+        self._source = "flat"
+
+    def without(self, records: Iterable[Batch]) -> Iterator[Batch]:
+        """The same nodes and edges without the keys of `HIERARCHY_KEYS`, which it takes down."""
+        for record in records:
+            if isinstance(record, NodeRows):
+                self._take_rows(record)
+            elif isinstance(record, NodeRecord):
+                self._take(record)
+                for key in HIERARCHY_KEYS & record.data.keys():
+                    del record.data[key]
+            yield record
+
+    def _take_rows(self, rows: NodeRows) -> None:
+        if rows.first == ("kind", "op"):
+            parent, index = rows.keys.index("parent"), rows.keys.index("index")
+            self._operators += [(_number(row[index]), row[parent] or "") for row in rows.values]
+
+    def _take(self, record: NodeRecord) -> None:
+        data = record.data
+        kind, node_id, parent = data.get("kind"), data.get("node_id", ""), data.get("parent", "")
+        if kind == "op":
+            self._operators.append((_number(data.get("index")), parent))
+        elif kind == "module":
+            texts = {key: data[key] for key in HIERARCHY_KEYS & data.keys()}
+            self._modules[node_id] = _Record(parent, _number(data.get("index")), texts)
+        elif kind == "model":
+            self._model = node_id
+            self._source = data.get("hierarchy_source", "flat")
+
+    def hierarchy(self, count: int) -> Hierarchy:
+        """The modules, once all nodes have passed.
+
+        Args:
+            count: operators of the main graph.
+        """
+        children: dict[str, list[tuple[int, str]]] = {}
+        for node_id, record in self._modules.items():
+            children.setdefault(record.parent, []).append((record.position, node_id))
+        places: dict[str, int] = {self._model: _NOWHERE}
+        modules: list[Module] = []
+        todo = [(self._model, "")]
+        while todo:
+            outer, path = todo.pop()
+            if outer != self._model:
+                module = self._module(self._modules[outer], places, path)
+                places[outer] = len(modules)
+                modules.append(module)
+                path = module.scope
+            todo.extend((node_id, path) for _, node_id in sorted(children.get(outer, ()), reverse=True))
+        placement = [places[parent] for _, parent in sorted(self._operators) if parent in places]
+        if len(placement) != count:  # the reader has found fault with it already, or the file lacks its modules
+            placement, modules = [_NOWHERE] * count, []
+        return Hierarchy(self._source, tuple(modules), placement, [], {}, (), 100.0)
+
+    def _module(self, record: _Record, places: Mapping[str, int], outer: str) -> Module:
+        texts = {key: _text(text) for key, text in record.texts.items()}
+        scope = texts.get("scope", outer)
+        class_name = texts.get("class_name") or scope.rpartition(".")[2] or "Module"
+        place = places[record.parent]
+        return Module(
+            parent=None if place == _NOWHERE else place,
+            class_name=class_name,
+            tag=texts.get("traced_tag", ""),
+            scope=scope,
+            name=scope.rpartition(".")[2] or class_name,
+            execution_order=_number(texts["execution_order"]) if "execution_order" in texts else None,
+            module_type=texts.get("module_type"),
+        )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else 0
+
+
+def _text(text: str) -> str:
+    try:
+        return unescape(text)
+    except JsonError:  # derived, so that another tool may have written it
+        return text

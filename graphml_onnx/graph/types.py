@@ -1,0 +1,55 @@
+"""Types of tensors and other values as Python has them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from graphml_onnx.codec.types import type_and_shape
+
+if TYPE_CHECKING:
+    import onnx
+
+Dimension: TypeAlias = "int | str | None"
+"""A number, the name of a dynamic dimension, or None for an unknown one."""
+
+
+class TensorType(NamedTuple):
+    """Type and shape of a value.
+
+    Attributes:
+        dtype: element type: ``FLOAT``, ``INT64``; of other values than tensors ``sequence(FLOAT)``, ``optional(…)``.
+        shape: the dimensions; None where even their number is unknown.
+    """
+
+    dtype: str
+    shape: tuple[Dimension, ...] | None
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return self.dtype
+        return f"{self.dtype}[{', '.join('?' if dim is None else str(dim) for dim in self.shape)}]"
+
+    @property
+    def static_shape(self) -> tuple[int, ...] | None:
+        """The shape where every dimension is a number."""
+        if self.shape is None:
+            return None
+        sizes = tuple(dim for dim in self.shape if isinstance(dim, int))
+        return sizes if len(sizes) == len(self.shape) else None
+
+
+class TypeReader:
+    """Reads types; most tensors of a model share a few, which are read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, TensorType] = {}
+
+    def read(self, value: onnx.TypeProto) -> TensorType:
+        """The type that an exact message says."""
+        content = value.SerializeToString()
+        if content not in self._known:
+            dtype, shape = type_and_shape(value)
+            dims = json.loads(shape)
+            self._known[content] = TensorType(dtype, None if dims is None else tuple(dims))
+        return self._known[content]

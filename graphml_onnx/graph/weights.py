@@ -1,0 +1,365 @@
+"""The weights of a model where they lie: nothing is read before it is asked for, and then a window at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import onnx
+from onnx import numpy_helper
+
+from graphml_onnx.errors import GraphmlOnnxError, ModelError
+from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile.external import external_tensors, open_external
+from graphml_onnx.onnxfile.skeleton import read_marker
+from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
+from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    from google.protobuf.message import Message
+
+    from graphml_onnx.parameters.store import PayloadReference
+
+WINDOW = 1 << 20
+"""Bytes that are read at a time."""
+
+_DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
+_AS_RAW = frozenset({"raw_data", "float_data", "double_data"})  # packed, they are the bytes of raw_data
+_NAMES = {number: name for name, number in onnx.TensorProto.DataType.items()}
+_WIDTH = re.compile(r"(?:B?FLOAT|U?INT|COMPLEX)(\d+)")
+_BITS = {"FLOAT": 32, "DOUBLE": 64, "BOOL": 8}
+
+
+def dtype_name(data_type: int) -> str:
+    """Name of a ``TensorProto.DataType``: ``FLOAT``, ``INT64``; the number where it has none."""
+    return _NAMES.get(data_type, str(data_type))
+
+
+def element_bits(dtype: str) -> int | None:
+    """Bits of an element; None for strings, and for types that this ONNX does not know."""
+    match = _WIDTH.match(dtype)
+    return int(match[1]) if match else _BITS.get(dtype)
+
+
+class Location(NamedTuple):
+    """Where the bytes of a tensor lie.
+
+    Attributes:
+        file: the file.
+        offset: where they start in it, in bytes; None where they are part of its structure, as small tensors are.
+        length: how many there are; None where the file does not say it.
+    """
+
+    file: Path | None
+    offset: int | None
+    length: int | None
+
+
+class Storage:
+    """Where the weights of one model lie: payloads in the model file or in a store, external data in files of theirs.
+
+    Args:
+        path: the model or GraphML file; None for a model in memory.
+        nonce: first half of the markers in the model's messages.
+        references: the payloads by address; a digest that is not known is empty.
+        store: opens what holds the payloads.
+        stored_files: data files that lie in the store, by location.
+        stack: closes what is opened.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        nonce: bytes,
+        references: Mapping[int, PayloadReference],
+        store: Callable[[], Source],
+        stored_files: Mapping[str, PayloadReference],
+        stack: ExitStack,
+    ) -> None:
+        self.path = path
+        self.nonce = nonce
+        self.references = references
+        self._open_store = store
+        self._stored_files = stored_files
+        self._stack = stack
+        self._store: Source | None = None
+        self._files: dict[str, FileSource] = {}
+
+    @property
+    def store(self) -> Source:
+        """What holds the payloads; opened when it is first asked for."""
+        if self._store is None:
+            self._store = self._open_store()
+        return self._store
+
+    def reference(self, content: bytes) -> PayloadReference | None:
+        """The payload that a field stands for, or None where the field holds its own content."""
+        address = read_marker(self.nonce, content)
+        return None if address is None else self.references[address]
+
+    def in_store(self, location: str) -> PayloadReference | None:
+        """Where a data file lies in the store, if it does."""
+        return self._stored_files.get(location)
+
+    def data_file(self, location: str) -> FileSource:
+        """Opens a data file beside the model.
+
+        Raises:
+            ExternalDataError: it is behind a link, or not a regular file.
+            InputError: it is missing or may not be read.
+        """
+        if self.path is None:
+            raise ModelError("a model in memory has no folder with external data", remedy="save it, and open the file")
+        if location not in self._files:
+            self._files[location] = self._stack.enter_context(open_external(self.path.parent, location))
+        return self._files[location]
+
+
+class _Span(NamedTuple):
+    """Bytes of a source, and their digest where it is known already."""
+
+    source: Source
+    offset: int
+    length: int
+    sha256: str
+
+
+class TensorData:
+    """The content of a tensor; its bytes stay where they are until they are asked for.
+
+    Attributes:
+        name: the tensor's name in the file; often empty in attributes.
+        dtype: its element type as ONNX names it: ``FLOAT``, ``INT64``.
+        shape: its dimensions.
+    """
+
+    __slots__ = ("_digest", "_storage", "_tensor", "dtype", "name", "shape")
+
+    def __init__(self, tensor: onnx.TensorProto, storage: Storage) -> None:
+        self._tensor = tensor
+        self._storage = storage
+        self._digest: str | None = None
+        self.name: str = cast("bytes", tensor.name).decode("utf-8", "surrogateescape")
+        self.dtype: str = dtype_name(tensor.data_type)
+        self.shape: tuple[int, ...] = tuple(tensor.dims)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements, packed as in ``raw_data``; of strings, their own bytes."""
+        bits = element_bits(self.dtype)
+        if bits is not None:
+            return (self.size * bits + 7) // 8
+        return sum(map(len, self._tensor.string_data))
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the bytes lie in a data file beside the model."""
+        return self._tensor.data_location == onnx.TensorProto.EXTERNAL
+
+    @property
+    def location(self) -> Location:
+        """Where the bytes lie; nothing is opened for it."""
+        path = self._storage.path
+        if self.is_external:
+            entries = {cast("bytes", entry.key): cast("bytes", entry.value) for entry in self._tensor.external_data}
+            name = entries.get(b"location", b"").decode("utf-8", "replace")
+            offset, length = (entries.get(key, b"") for key in (b"offset", b"length"))
+            file = path.parent / name if path is not None else None
+            return Location(file, int(offset or b"0"), int(length) if length.isdigit() else None)
+        field = self._payload()
+        if field is None:
+            return Location(path, None, None)
+        reference = field[1]
+        source = self._storage.store
+        return Location(source.path if isinstance(source, FileSource) else path, reference.offset, reference.length)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the elements as ``raw_data`` has them, in lower-case hexadecimal digits.
+
+        It is the same for every form in which a file may keep them. It is read off a GraphML file, or computed when
+        first asked for.
+
+        Raises:
+            GraphmlOnnxError: the bytes are missing, or cannot be read.
+        """
+        if self._digest is None:
+            span = self._span()
+            if span is not None and span.sha256:
+                self._digest = span.sha256
+            else:
+                digest = hashlib.sha256()
+                for chunk in self.chunks():
+                    digest.update(chunk)
+                self._digest = digest.hexdigest()
+        return self._digest
+
+    @property
+    def known_digest(self) -> str | None:
+        """The digest where it is known without reading the bytes."""
+        if self._digest is None and (field := self._payload()) is not None and field[0] in _AS_RAW:
+            return field[1].sha256 or None
+        return self._digest
+
+    def chunks(self) -> Iterator[bytes]:
+        """The elements as ``raw_data`` has them, a megabyte at a time; of strings, each with its length before it.
+
+        Raises:
+            GraphmlOnnxError: they are missing, or cannot be read.
+        """
+        span = self._span()
+        if span is None:
+            yield self._raw()
+            return
+        end = span.offset + span.length
+        for start in range(span.offset, end, WINDOW):
+            yield span.source.read(start, min(WINDOW, end - start))
+
+    def numpy(self) -> npt.NDArray[np.generic]:
+        """The elements as an array of this tensor's shape; strings as objects. It is read anew with each call.
+
+        Raises:
+            GraphmlOnnxError: they are missing, cannot be read, or do not fit the shape.
+        """
+        try:
+            return cast("npt.NDArray[np.generic]", numpy_helper.to_array(self.to_proto()))
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise ModelError(
+                f"tensor {self.name!r} cannot be read as {self.dtype}{list(self.shape)}: {error}",
+                file=self._storage.path,
+            ) from None
+
+    def to_proto(self) -> onnx.TensorProto:
+        """The tensor as ONNX's message, with its elements.
+
+        Raises:
+            GraphmlOnnxError: they are missing, or cannot be read.
+        """
+        message = schema.message_class("TensorProto")()
+        message.CopyFrom(cast("Message", self._tensor))
+        tail = b""
+        if self.is_external:
+            span = cast("_Span", self._span())
+            message.ClearField("data_location")
+            message.ClearField("external_data")
+            tail = _field("raw_data", span.source.read(span.offset, span.length))
+        elif (field := self._payload()) is not None:
+            name, reference = field
+            message.ClearField(name)
+            tail = _field(name, self._storage.store.read(reference.offset, reference.length))
+        return onnx.TensorProto.FromString(message.SerializeToString() + tail)
+
+    def _payload(self) -> tuple[str, PayloadReference] | None:
+        """The field that is a payload, and where it lies."""
+        tensor = self._tensor
+        if tensor.HasField("raw_data"):
+            reference = self._storage.reference(tensor.raw_data)
+            return None if reference is None else ("raw_data", reference)
+        for name in _DATA_FIELDS[1:]:
+            if len(getattr(tensor, name)):
+                content = _packed(cast("Message", tensor), name)
+                reference = self._storage.reference(content)
+                return None if reference is None else (name, reference)
+        return None
+
+    def _span(self) -> _Span | None:
+        """Where the bytes of the elements lie one after the other; None where they have to be made."""
+        if self.is_external:
+            return self._external_span()
+        tensor = self._tensor
+        field = self._payload()
+        if field is not None:
+            name, reference = field
+            if name not in _AS_RAW:
+                return None
+            return _Span(self._storage.store, reference.offset, reference.length, reference.sha256)
+        if tensor.HasField("raw_data"):
+            return _Span(BytesSource(tensor.raw_data), 0, len(tensor.raw_data), "")
+        return None
+
+    def _external_span(self) -> _Span:
+        wrapper = cast("Message", self._tensor)
+        entry = next(iter(external_tensors(wrapper, b"location")), None)
+        if entry is None:
+            raise ModelError(f"tensor {self.name!r} says that its data lie elsewhere, and not where")
+        stored = self._storage.in_store(entry.location)
+        if stored is not None:
+            source, base, size = self._storage.store, stored.offset, stored.length
+        else:
+            try:
+                source = self._storage.data_file(entry.location)
+            except GraphmlOnnxError as error:
+                raise type(error)(
+                    f"external data of tensor {self.name!r}: {error.message}", file=error.file, remedy=error.remedy
+                ) from None
+            base, size = 0, source.size
+        length = size - entry.offset if entry.length is None else entry.length
+        if length < 0 or entry.offset + length > size:
+            raise entry.fail(f"bytes {entry.offset} to {entry.offset + length} of {entry.location!r}, which has {size}")
+        return _Span(source, base + entry.offset, length, "")
+
+    def _raw(self) -> bytes:
+        """The elements as ``raw_data`` has them, made from another field."""
+        if self.dtype == "STRING":
+            strings = cast("list[bytes]", self._tensor.string_data)
+            return b"".join(len(text).to_bytes(8, "little") + text for text in strings)
+        raw: bytes = numpy_helper.from_array(self.numpy()).raw_data
+        return raw
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name or '(no name)'}: {self.dtype}{list(self.shape)}>"
+
+
+def _field(name: str, content: bytes) -> bytes:
+    number = onnx.TensorProto.DESCRIPTOR.fields_by_name[name].number
+    return delimited(encode_varint(number << 3 | LENGTH_DELIMITED), content)
+
+
+def _packed(tensor: Message, name: str) -> bytes:
+    """The content of a packed field, where it may be a marker; empty where it is none."""
+    values = getattr(tensor, name)
+    width = {"float_data": 4, "double_data": 8}.get(name, 1)
+    if len(values) * width != 2 * 16:
+        return b""
+    try:
+        return b"".join(value.to_bytes(width, "little") for value in values)
+    except OverflowError:
+        return b""
+
+
+def same_content(left: TensorData, right: TensorData) -> bool:
+    """Whether two tensors have the same type, shape and elements, bit for bit; reads no more than it has to.
+
+    Raises:
+        GraphmlOnnxError: the bytes of one are missing, or cannot be read.
+    """
+    if (left.dtype, left.shape) != (right.dtype, right.shape):
+        return False
+    digests = left.known_digest, right.known_digest
+    if None not in digests:
+        return digests[0] == digests[1]
+    if digests != (None, None):
+        return left.digest == right.digest
+    return all(a == b for a, b in _side_by_side(left, right))
+
+
+def _side_by_side(left: TensorData, right: TensorData) -> Iterator[tuple[bytes, bytes]]:
+    ours, theirs = left.chunks(), right.chunks()
+    while True:
+        pair = next(ours, b""), next(theirs, b"")
+        if pair == (b"", b""):
+            return
+        yield pair

@@ -1,0 +1,222 @@
+"""The view of a model: the same from ONNX and from GraphML, and what it says is what ONNX says."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import graphml_onnx
+
+HTP = sorted((Path(__file__).parents[2] / "fixtures" / "htp").glob("*/model.onnx"))
+
+
+def with_body() -> onnx.ModelProto:
+    """An If whose branches capture a tensor and a weight, a function, a sparse initializer and a Constant."""
+    weight = numpy_helper.from_array(np.arange(1024, dtype=np.float32).reshape(32, 32), "enc.0.weight")
+    typed = helper.make_tensor("typed", TensorProto.INT64, [600], list(range(600)))
+    sparse = helper.make_sparse_tensor(
+        helper.make_tensor("sparse", TensorProto.FLOAT, [2], [1.0, 2.0]),
+        helper.make_tensor("i", TensorProto.INT64, [2], [1, 5]),
+        [2, 3],
+    )
+    value = helper.make_tensor("v", TensorProto.FLOAT, [300], np.linspace(0, 1, 300).tolist())
+
+    def branch(op_type: str) -> onnx.GraphProto:
+        inner = helper.make_node("MatMul", ["h", "enc.0.weight"], ["m"], name=f"/enc/0/{op_type}/MatMul")
+        last = helper.make_node(op_type, ["m"], ["r"], name=f"/enc/0/{op_type}/act")
+        result = helper.make_tensor_value_info("r", TensorProto.FLOAT, None)
+        return helper.make_graph([inner, last], op_type, [], [result])
+
+    nodes = [
+        helper.make_node("Constant", [], ["c"], value=value, name="/enc/Constant"),
+        helper.make_node("LeakyRelu", ["x"], ["h"], name="/enc/0/act", alpha=0.1),
+        helper.make_node("If", ["flag"], ["y"], "/enc/0/If", then_branch=branch("Relu"), else_branch=branch("Neg")),
+        helper.make_node("Twice", ["y"], ["z"], domain="own", name="/head/Twice"),
+        helper.make_node("Transpose", ["z"], ["t"], perm=[1, 0]),
+    ]
+    function = helper.make_function(
+        "own", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], [helper.make_opsetid("", 17)]
+    )
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 32]),
+            helper.make_tensor_value_info("flag", TensorProto.BOOL, []),
+        ],
+        [helper.make_tensor_value_info("t", TensorProto.FLOAT, None)],
+        [weight, typed],
+        sparse_initializer=[sparse],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8, functions=[function])
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    onnx.save(with_body(), tmp_path / "mixed.onnx")
+    return tmp_path / "mixed.onnx"
+
+
+def facts(graph: graphml_onnx.ModelGraph) -> dict[str, object]:
+    found = graph.to_dict()
+    del found["path"]
+    for parameter in found["parameters"]:
+        del parameter["file"], parameter["offset"]
+    return found
+
+
+@pytest.mark.parametrize("layout", ["nested", "flat", "plain"])
+@pytest.mark.parametrize("parameters", ["sidecar", "embedded", "reference"])
+def test_graphml_and_onnx_are_the_same_graph(mixed: Path, layout: str, parameters: str) -> None:
+    graph = mixed.with_suffix(".graphml")
+    graphml_onnx.encode(mixed, graph, layout=layout, parameters=parameters)
+
+    ours, theirs = graphml_onnx.open(graph), graphml_onnx.open(mixed)
+
+    assert facts(ours) == facts(theirs)
+    assert [parameter.digest for parameter in ours.parameters] == [parameter.digest for parameter in theirs.parameters]
+    for left, right in zip(ours.parameters, theirs.parameters, strict=True):
+        assert left.has_same_content(right)
+        assert left.numpy().tobytes() == right.numpy().tobytes()
+
+
+@pytest.mark.parametrize("model", HTP, ids=lambda path: path.parent.name)
+def test_real_models_are_the_same_from_both(model: Path, tmp_path: Path) -> None:
+    metadata = model.with_name("model_htp_metadata.json")
+    graphml_onnx.encode(model, tmp_path / "g.graphml", metadata=metadata)
+
+    assert facts(graphml_onnx.open(tmp_path / "g.graphml")) == facts(graphml_onnx.open(model, metadata=metadata))
+
+
+@pytest.mark.parametrize("model", HTP, ids=lambda path: path.parent.name)
+def test_weights_are_those_of_the_file(model: Path) -> None:
+    message = onnx.load(model)
+    graph = graphml_onnx.open(model)
+
+    for tensor in message.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        parameter = graph.parameter(tensor.name)
+        assert parameter.numpy().dtype == array.dtype
+        assert parameter.numpy().tobytes() == array.tobytes()
+        assert parameter.digest == hashlib.sha256(array.tobytes()).hexdigest()
+        assert (parameter.nbytes, parameter.shape) == (array.nbytes, array.shape)
+
+
+def test_neighbours_cross_bodies(mixed: Path) -> None:
+    graph = graphml_onnx.open(mixed)
+
+    hidden = graph.tensor("h")
+    assert hidden.producer is graph.operator("/enc/0/act")
+    assert [operator.label for operator in hidden.consumers] == ["/enc/0/Neg/MatMul", "/enc/0/Relu/MatMul"]
+    branch = graph.operator("/enc/0/If").attributes["then_branch"]
+    assert isinstance(branch, graphml_onnx.Body)
+    assert {tensor.name for tensor in branch.captured} == {"h", "enc.0.weight"}
+    assert graph.functions["own", "Twice", ""].operators[0].op_type == "Add"
+    assert graph.outputs[0].producer is not None
+    assert graph.outputs[0].producer.predecessors == [graph.operator("/head/Twice")]
+
+
+def test_modules_hold_operators_and_parameters(mixed: Path) -> None:
+    graph = graphml_onnx.open(mixed)
+    layer = graph.module("enc.0")
+
+    assert [module.path for module in graph.modules] == ["enc", "enc.0", "head"]
+    assert [operator.op_type for operator in layer.all_operators()] == ["LeakyRelu", "If"]
+    assert [parameter.name for parameter in layer.parameters] == ["enc.0.weight"]
+    assert layer.parent is graph.module("enc")
+    assert [*graph.module("enc").descendants()] == [layer]
+    assert graph.operator("/enc/0/Relu/act").module is layer
+
+
+def test_attributes_are_python_values(mixed: Path) -> None:
+    graph = graphml_onnx.open(mixed)
+
+    assert graph.operator("/enc/0/act").attributes == {"alpha": 0.1}
+    assert graph.operators_of_type("Transpose")[0].attributes == {"perm": (1, 0)}
+
+
+def test_every_form_of_weights_is_an_array(mixed: Path) -> None:
+    graph = graphml_onnx.open(mixed)
+
+    assert graph.parameter("typed").numpy().tolist() == [*range(600)]
+    assert graph.parameter("sparse").numpy().tolist() == [[0, 1, 0], [0, 0, 2]]
+    assert graph.parameter("c").numpy().tobytes() == np.linspace(0, 1, 300).astype(np.float32).tobytes()
+    assert graph.parameter("c").kind == "constant"
+
+
+def test_a_digest_is_of_the_elements_not_of_their_form(tmp_path: Path) -> None:
+    model = with_body()
+    onnx.save(model, tmp_path / "typed.onnx")
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
+    onnx.save(model, tmp_path / "raw.onnx", save_as_external_data=True, location="d", size_threshold=0)
+
+    typed, raw = (graphml_onnx.open(tmp_path / f"{name}.onnx") for name in ("typed", "raw"))
+
+    for name in ("typed", "enc.0.weight"):
+        assert raw.parameter(name).data.is_external
+        assert typed.parameter(name).digest == raw.parameter(name).digest
+        assert typed.parameter(name).has_same_content(raw.parameter(name))
+        assert raw.parameter(name).numpy().tobytes() == typed.parameter(name).numpy().tobytes()
+
+
+def test_external_data_that_is_missing_only_matters_when_it_is_read(tmp_path: Path) -> None:
+    onnx.save(with_body(), tmp_path / "m.onnx", save_as_external_data=True, location="d", size_threshold=0)
+    (tmp_path / "d").unlink()
+    parameter = graphml_onnx.open(tmp_path / "m.onnx").parameter("enc.0.weight")
+
+    assert (parameter.shape, parameter.nbytes) == ((32, 32), 4096)
+    with pytest.raises(graphml_onnx.InputError, match=r"'enc.0.weight': no such file"):
+        parameter.numpy()
+
+
+def test_shapes_are_inferred_on_request(mixed: Path) -> None:
+    assert graphml_onnx.open(mixed).tensor("h").type is None
+
+    graph = graphml_onnx.open(mixed, infer_shapes=True)
+
+    assert str(graph.tensor("h").type) == "FLOAT[batch, 32]"
+    assert str(graph.tensor("c").type) == "FLOAT[300]"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "nearest"),
+    [("module", "enc.1", "'enc.0'"), ("operator", "/enc/0/akt", "'/enc/0/act'"), ("tensor", "hh", "'h'")],
+)
+def test_an_unknown_name_is_answered_by_the_nearest(mixed: Path, kind: str, name: str, nearest: str) -> None:
+    with pytest.raises(graphml_onnx.UsageError, match=f"there is no {kind} '{name}'") as caught:
+        getattr(graphml_onnx.open(mixed), kind)(name)
+
+    assert nearest in str(caught.value.remedy)
+
+
+def test_a_closed_graph_reads_no_weights(mixed: Path) -> None:
+    with graphml_onnx.open(mixed) as graph:
+        parameter = graph.parameter("enc.0.weight")
+
+    with pytest.raises(graphml_onnx.InputError):
+        parameter.numpy()
+
+
+def test_a_model_in_memory_opens_and_stays_as_it_is() -> None:
+    model = with_body()
+    before = model.SerializeToString(deterministic=True)
+    graph = graphml_onnx.open(model, infer_shapes=True)
+
+    assert graph.parameter("enc.0.weight").numpy().sum() == 1023 * 512
+    assert model.SerializeToString(deterministic=True) == before
+
+
+def test_reprs_say_what_it_is(mixed: Path) -> None:
+    graph = graphml_onnx.open(mixed)
+
+    assert "5 operators, 3 modules" in repr(graph)
+    assert repr(graph.operator("/enc/0/act")) == "<Operator LeakyRelu '/enc/0/act': x -> h>"
+    assert repr(graph.parameter("enc.0.weight")) == "<Parameter enc.0.weight: FLOAT[32, 32], 4,096 bytes>"
+    assert "<th>modules</th><td>3 from names</td>" in graph._repr_html_()
