@@ -221,7 +221,7 @@ GUARDS = (
           f"{REPLACED}_the_new_pair_is_read"),
     Guard(42, "cli/failure.py", "case MemoryError() | ImportError() if _is_about_memory(error):",
           "case ZeroDivisionError():", f"{SYSTEM}_42_a_memory_limit"),
-    Guard(42, "graphml_onnx/parameters/lanes.py", "    except RuntimeError:", "    except ZeroDivisionError:",
+    Guard(42, "graphml_onnx/parameters/chunks.py", "    except RuntimeError:", "    except ZeroDivisionError:",
           f"{SYSTEM}_42_no_more_threads"),
 )  # fmt: skip
 

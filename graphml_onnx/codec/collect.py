@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import onnx
 
-    from graphml_onnx.codec.origin import Origin
+    from graphml_onnx.codec.graph_location import GraphLocation
     from graphml_onnx.graphml.elements import Batch, NodeRows
 
 MAIN_BODY = 0
@@ -85,7 +85,7 @@ class Collector:
         operators: for operators, whose bodies are not there yet.
     """
 
-    def __init__(self, origin: Origin, json: MessageCodec, operators: MessageKeys) -> None:
+    def __init__(self, origin: GraphLocation, json: MessageCodec, operators: MessageKeys) -> None:
         self.origin = origin
         self._json = json
         self._operator_keys = operators

@@ -17,7 +17,7 @@ from graphml_onnx.codec.collect import MAIN_BODY, Collector, Compound, WaitingOp
 from graphml_onnx.codec.fields import MessageKeys, serialised
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
-from graphml_onnx.codec.scalars import PayloadBook
+from graphml_onnx.codec.scalars import PayloadTable
 from graphml_onnx.graphml.elements import one_by_one
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import onnx
     from google.protobuf.message import Message
 
-    from graphml_onnx.codec.origin import Origin
+    from graphml_onnx.codec.graph_location import GraphLocation
     from graphml_onnx.graphml.elements import Batch, Record
     from graphml_onnx.parameters.store import PayloadReference
     from graphml_onnx.results import Trust
@@ -78,7 +78,7 @@ class _BodiesOfOperator:
         return self._graphs.keys() - self._used
 
 
-def decode_graph(records: Iterable[Batch], origin: Origin, trust: Trust | None) -> DecodedGraph:
+def decode_graph(records: Iterable[Batch], origin: GraphLocation, trust: Trust | None) -> DecodedGraph:
     """Builds the canonical skeleton that a graph describes.
 
     Args:
@@ -94,7 +94,7 @@ def decode_graph(records: Iterable[Batch], origin: Origin, trust: Trust | None) 
         records = _rewired(list(one_by_one(records)), origin)
     nonce = os.urandom(NONCE_BYTES // 2).hex().encode()
     references: dict[int, PayloadReference] = {}
-    book = PayloadBook(nonce, references)
+    book = PayloadTable(nonce, references)
     json, bodies = MessageCodec(book), _BodiesOfOperator()
     operator_keys = MessageKeys("NodeProto", MessageCodec(book, bodies))
     collector = Collector(origin, json, operator_keys)
@@ -106,9 +106,9 @@ def decode_graph(records: Iterable[Batch], origin: Origin, trust: Trust | None) 
     return DecodedGraph(skeleton, nonce, references, model.texts, model.line)
 
 
-def _rewired(records: list[Record], origin: Origin) -> list[Record]:
+def _rewired(records: list[Record], origin: GraphLocation) -> list[Record]:
     """Nodes and edges in which nodes say what the edges say; looks at all of them once more than usual."""
-    json = MessageCodec(PayloadBook(bytes(NONCE_BYTES), {}))
+    json = MessageCodec(PayloadTable(bytes(NONCE_BYTES), {}))
     collector = Collector(origin, json, MessageKeys("NodeProto", json))
     body_of, outer = collector.structure(records)
     constants = {}

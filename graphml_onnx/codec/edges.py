@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
     from graphml_onnx.codec.dataflow import Dataflow
-    from graphml_onnx.codec.origin import Origin
+    from graphml_onnx.codec.graph_location import GraphLocation
     from graphml_onnx.graphml.elements import EdgeRecord, EdgeRows, NodeRecord
 
 _SHOWN = 10  # disagreements that an error message spells out
@@ -37,7 +37,7 @@ class Edges:
     """
 
     def __init__(
-        self, origin: Origin, flow: Dataflow[bytes], names: Callable[[Set[int]], Mapping[int, tuple[str, str]]]
+        self, origin: GraphLocation, flow: Dataflow[bytes], names: Callable[[Set[int]], Mapping[int, tuple[str, str]]]
     ) -> None:
         self._origin = origin
         self._flow = flow

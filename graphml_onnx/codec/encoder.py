@@ -20,7 +20,7 @@ from graphml_onnx.codec.keys import FORMAT_VERSION, declared
 from graphml_onnx.codec.naming import set_apart
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
-from graphml_onnx.codec.scalars import PayloadBook, String
+from graphml_onnx.codec.scalars import PayloadTable, String
 from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.hierarchy import Hierarchy, Module, Operator
@@ -111,7 +111,7 @@ class GraphEncoder:
         self,
         model: onnx.ModelProto,
         hierarchy: Hierarchy,
-        book: PayloadBook,
+        book: PayloadTable,
         about: Data,
         *,
         show_parameters: bool,

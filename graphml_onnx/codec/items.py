@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence, Set
 
-    from graphml_onnx.codec.origin import Origin
+    from graphml_onnx.codec.graph_location import GraphLocation
 
 _Content = TypeVar("_Content")
 
@@ -54,7 +54,7 @@ class Items(Generic[_Content]):
             if number in numbers:
                 yield number, content
 
-    def by_body(self, body_of: Sequence[int], origin: Origin) -> Mapping[int, Sequence[_Content]]:
+    def by_body(self, body_of: Sequence[int], origin: GraphLocation) -> Mapping[int, Sequence[_Content]]:
         """The contents of each body, in order.
 
         Args:

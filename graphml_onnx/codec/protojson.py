@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.kept import is_worth_keeping, keep
 from graphml_onnx.codec.numbers import NumberError, integer
-from graphml_onnx.codec.scalars import PayloadBook, Scalar, base64_json, list_of, read_base64, scalar_of
+from graphml_onnx.codec.scalars import PayloadTable, Scalar, base64_json, list_of, read_base64, scalar_of
 from graphml_onnx.codec.tensors import has_numbers, raw_bytes, raw_json
 from graphml_onnx.codec.unknown import UNKNOWN, read_unknown, unknown_json
 from graphml_onnx.onnxfile import schema
@@ -54,7 +54,7 @@ class FieldError(ValueError):
 
 
 class _ScalarField:
-    def __init__(self, field: FieldDescriptor, book: PayloadBook) -> None:
+    def __init__(self, field: FieldDescriptor, book: PayloadTable) -> None:
         self._name = field.name
         scalar = cast("Scalar[object]", scalar_of(field, book))
         self.write, self._read = scalar.write, scalar.read
@@ -64,7 +64,7 @@ class _ScalarField:
 
 
 class _RepeatedScalarField:
-    def __init__(self, field: FieldDescriptor, book: PayloadBook) -> None:
+    def __init__(self, field: FieldDescriptor, book: PayloadTable) -> None:
         self._name = field.name
         scalar = cast("Scalar[object]", scalar_of(field, book))
         self._write, self._read = scalar.write, scalar.read
@@ -86,7 +86,7 @@ class _RepeatedScalarField:
 class _PackedField(_RepeatedScalarField):
     """A tensor's typed numbers, which can be a payload."""
 
-    def __init__(self, field: FieldDescriptor, book: PayloadBook) -> None:
+    def __init__(self, field: FieldDescriptor, book: PayloadTable) -> None:
         super().__init__(field, book)
         self._book = book
         kind = field.type
@@ -156,7 +156,7 @@ class _RepeatedMessageField:
 class _RawDataField:
     """``TensorProto.raw_data``: readable numbers, which need the tensor's data type, or a payload, or base64."""
 
-    def __init__(self, book: PayloadBook) -> None:
+    def __init__(self, book: PayloadTable) -> None:
         self._book = book
 
     def write_of(self, tensor: onnx.TensorProto) -> str:
@@ -238,7 +238,7 @@ class MessageCodec:
         has_unknown: whether messages may hold fields that ONNX does not know; to look for them takes time.
     """
 
-    def __init__(self, book: PayloadBook, graphs: GraphBook | None = None, *, has_unknown: bool = True) -> None:
+    def __init__(self, book: PayloadTable, graphs: GraphBook | None = None, *, has_unknown: bool = True) -> None:
         self.has_unknown = has_unknown
         self._book = book
         self._graphs = graphs

@@ -23,7 +23,7 @@ from graphml_onnx.support.strictjson import JsonError, parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
-    from graphml_onnx.codec.origin import Origin
+    from graphml_onnx.codec.graph_location import GraphLocation
 
 _MAX_LEFT_OUT = 100  # inputs that one edge may leave out before it; a wrong number would claim any amount of memory
 
@@ -53,7 +53,7 @@ class _Edge:
     index: int | None
 
 
-def rewired(records: Sequence[Record], scopes: Scopes, origin: Origin) -> list[Record]:
+def rewired(records: Sequence[Record], scopes: Scopes, origin: GraphLocation) -> list[Record]:
     """Nodes and edges in which the operators' inputs, and the names of outputs, say what the edges say.
 
     Args:
@@ -68,7 +68,7 @@ def rewired(records: Sequence[Record], scopes: Scopes, origin: Origin) -> list[R
 
 
 class _Rewiring:
-    def __init__(self, records: Sequence[Record], scopes: Scopes, origin: Origin) -> None:
+    def __init__(self, records: Sequence[Record], scopes: Scopes, origin: GraphLocation) -> None:
         self._records = records
         self._scopes = scopes
         self._fail, self._place = origin.fail, origin.place

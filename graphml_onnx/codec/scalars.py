@@ -40,7 +40,7 @@ DATA_TYPE_FIELDS = frozenset(
 )
 
 
-class PayloadBook:
+class PayloadTable:
     """The payloads of a model, by address; both directions keep one.
 
     Args:
@@ -161,7 +161,7 @@ class String:
 class _Bytes:
     """Bytes that are usually text: where they are not, base64 or a payload."""
 
-    def __init__(self, book: PayloadBook) -> None:
+    def __init__(self, book: PayloadTable) -> None:
         self._book = book
 
     def write(self, value: bytes) -> str:
@@ -195,7 +195,7 @@ def read_base64(value: Json) -> bytes:
         raise NumberError("is not base64") from None
 
 
-def scalar_of(field: FieldDescriptor, book: PayloadBook) -> Scalar[int] | Scalar[bytes] | Scalar[bool]:
+def scalar_of(field: FieldDescriptor, book: PayloadTable) -> Scalar[int] | Scalar[bytes] | Scalar[bool]:
     """Both directions of a single value of a field that is no message, by its type in ONNX's own descriptors."""
     original = schema.original_field(field)
     if (schema.message_name(schema.owner_of(field)), field.name) in DATA_TYPE_FIELDS:

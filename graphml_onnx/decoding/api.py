@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx.decoding.edited_model import findings_of_edited
 from graphml_onnx.decoding.output import DataFiles, Folders, check_not_store, write_pieces
-from graphml_onnx.decoding.records import EMBEDDED_KEY, LoadedModel, check_head, load_graphml
-from graphml_onnx.errors import GraphMLError, InputError, NotExactError, PayloadError, writing_failed
+from graphml_onnx.decoding.payloads import naming, open_payloads
+from graphml_onnx.decoding.records import LoadedModel, check_head, load_graphml
+from graphml_onnx.errors import GraphMLError, InputError, NotExactError, PayloadError, StorageError, writing_failed
 from graphml_onnx.files import Publication, StagedFile, Watch, with_suffix
 from graphml_onnx.onnxfile.schema import parse_model
-from graphml_onnx.onnxfile.skeleton import MarkerError
-from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
-from graphml_onnx.onnxfile.wire import WireError
-from graphml_onnx.parameters.store import open_store
+from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.parameters.transfer import check_payloads
 from graphml_onnx.results import DecodeResult, Progress, Trust
 from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
 
 
 _ATTEMPTS = 20
@@ -85,7 +82,7 @@ def decode(
         watch = Watch()
         try:
             return read(watch)
-        except (PayloadError, InputError):
+        except (PayloadError, InputError, StorageError):
             if not watch.has_changed():
                 raise
     return read(Watch())
@@ -147,41 +144,6 @@ def _decode(
         if not exact:
             findings += findings_of_edited(target, source, path, infer_shapes=infer_shapes)
     return DecodeResult(target, sha256, exact, metadata_output, data_files.written, tuple(findings), model.older)
-
-
-def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack, watch: Watch | None = None) -> Source:
-    """Opens the store of a model's payloads; an empty one where nothing has to be read.
-
-    Args:
-        model: the model.
-        folder: where its payloads lie.
-        stack: closes the store.
-        watch: is told which files the payloads may be in.
-
-    Raises:
-        PayloadError: it is missing, or cannot be the one that the GraphML means.
-    """
-    if model.embedded is not None:
-        return model.embedded
-    kept = model.store.strategy != "reference" and any(file.content.length for file in model.externals)
-    if not model.references and not kept:
-        return BytesSource(b"")
-    if model.store.file is None:
-        raise PayloadError("the GraphML has payloads, but does not say where", remedy="encode the model again")
-    return stack.enter_context(open_store(folder, model.store, model.stored, watch))
-
-
-@contextmanager
-def naming(path: Path | None, store: Source) -> Iterator[None]:
-    """Adds the file to errors that come from the depths of the codec."""
-    try:
-        yield
-    except PayloadError as error:
-        if not isinstance(store, FileSource):
-            raise error.at(file=path) from None
-        raise error.at(file=store.path, place=EMBEDDED_KEY if store.path == path else None) from None
-    except (MarkerError, WireError) as error:
-        raise GraphMLError(str(error), file=path, remedy="encode the model again") from None
 
 
 def _check_edited(model: LoadedModel, path: Path, *, require_exact: bool, found: str) -> None:

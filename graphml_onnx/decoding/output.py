@@ -10,9 +10,10 @@ from graphml_onnx.errors import ExternalDataError, GraphmlOnnxError, OutputError
 from graphml_onnx.onnxfile.external import open_external
 from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.onnxfile.source import FileSource, Source
-from graphml_onnx.parameters.lanes import WORTH_THREADS, DrainingFile, Lane
+from graphml_onnx.parameters.chunks import Output
 from graphml_onnx.parameters.store import sha256_of
 from graphml_onnx.parameters.transfer import assemble, check_digest
+from graphml_onnx.support import limits
 from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
@@ -52,15 +53,11 @@ def write_pieces(
     Raises:
         GraphmlOnnxError: as `graphml_onnx.errors.writing_failed` says; or what the store raises.
     """
-    threaded = size > WORTH_THREADS
-    try:
-        with Lane(threaded=threaded) as disk:
-            file = DrainingFile(staged.file, disk)
-            sha256 = assemble(pieces, references, store, file, stage.advance, threaded=threaded)
-            disk.finish()
-            return sha256
-    except OSError as error:  # of the output: a store reports its own errors
-        raise writing_failed(error, staged.path) from error
+    is_large = size > limits.LIMITS.threads
+    with Output(staged.file, staged.path, staged.file.fileno() if is_large else None) as file:
+        sha256 = assemble(pieces, references, store, file.write, stage.advance, threaded=is_large)
+        file.settle()
+        return sha256
 
 
 def check_not_store(output: str | os.PathLike[str] | None, store: Source) -> None:

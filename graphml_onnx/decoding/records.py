@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
-from graphml_onnx.codec.exactness import Residue
 from graphml_onnx.codec.externals import ExternalFile, read_externals
+from graphml_onnx.codec.graph_location import GraphLocation
 from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS, WIRING_KEYS
 from graphml_onnx.codec.numbers import NumberError
-from graphml_onnx.codec.origin import Origin
+from graphml_onnx.codec.residue import Residue
 from graphml_onnx.codec.stores import read_store_info
 from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
 from graphml_onnx.graphml.reader import Nesting, read_batches
@@ -136,7 +136,7 @@ def load_graphml(
     edge_keys = WIRING_KEYS if trust == "edges" else frozenset[str]()
     try:
         batches = _read(source, path, report, TRUTH_KEYS | derived_keys, edge_keys, spool.feed, OPERATOR_ROWS)
-        return load_records(derived(batches), Origin(path), trust, spool.close)
+        return load_records(derived(batches), GraphLocation(path), trust, spool.close)
     except (GraphMLError, PayloadError) as error:
         remedy = "correct the text there, or encode the model again"
         if _declares_kind(source):  # no earlier format had it: a second reading would tell nothing
@@ -203,7 +203,7 @@ def _read(
 
 
 def load_records(
-    records: Iterable[Batch], origin: Origin, trust: Trust | None, embedded: Callable[[], Source | None]
+    records: Iterable[Batch], origin: GraphLocation, trust: Trust | None, embedded: Callable[[], Source | None]
 ) -> LoadedModel:
     """Builds a model from the nodes and edges of its graph.
 

@@ -87,7 +87,7 @@ class External(NamedTuple):
         return PayloadReference(self.address, self.file.size, sha256)
 
 
-class Work(NamedTuple):
+class PreparedModel(NamedTuple):
     """A model, read and understood, with nothing written yet.
 
     Attributes:
@@ -170,7 +170,7 @@ def _metadata_content(metadata: Mapping[str, object]) -> bytes:
         raise MetadataError(f"the metadata cannot be written as JSON: {error}") from None
 
 
-def prepare(inputs: Inputs, options: Options) -> Work:
+def prepare(inputs: Inputs, options: Options) -> PreparedModel:
     """Reads and understands a model.
 
     Args:
@@ -187,7 +187,7 @@ def prepare(inputs: Inputs, options: Options) -> Work:
     except ExternalDataError as error:
         raise error.at(file=inputs.path, remedy="export the model again") from None
     hierarchy = build_hierarchy(operators(read.model, read.skeleton.data), inputs.metadata)
-    return Work(
+    return PreparedModel(
         inputs,
         options,
         read.skeleton,
@@ -201,7 +201,7 @@ def prepare(inputs: Inputs, options: Options) -> Work:
 
 
 class ParsedSkeleton(NamedTuple):
-    """A model that was cut and parsed; see `Work`."""
+    """A model that was cut and parsed; see `PreparedModel`."""
 
     placement: Placement
     skeleton: Skeleton
@@ -288,4 +288,4 @@ def _is_model(file: DataFile, path: Path) -> bool:
         status = path.stat()
     except OSError as error:
         raise reading_failed(error, path) from None
-    return file.identity == (status.st_dev, status.st_ino)
+    return (file.state.device, file.state.inode) == (status.st_dev, status.st_ino)

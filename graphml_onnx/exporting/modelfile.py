@@ -15,8 +15,7 @@ from graphml_onnx.exporting.record import TensorRecord
 from graphml_onnx.onnxfile.skeleton import MarkerError, Stored, join, split
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.onnxfile.wire import WireError
-from graphml_onnx.parameters.lanes import WINDOW, Windows
-from graphml_onnx.parameters.transfer import RawFile, write_all
+from graphml_onnx.parameters.chunks import RawFile, chunks, packed, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,7 +74,7 @@ class ModelFile:
         digest = hashlib.sha256()
         size = 0
         try:
-            for data in self._contents():
+            for data in packed(self._parts()):
                 digest.update(data)
                 size += len(data)
                 write_all(file, data)
@@ -85,15 +84,12 @@ class ModelFile:
             raise ModelError(f"the graph cannot be written: {error}", file=path) from error
         return size, digest.hexdigest()
 
-    def _contents(self) -> Iterator[bytes | memoryview]:
-        windows = Windows(self.source)
+    def _parts(self) -> Iterator[bytes | memoryview]:
         for piece in join(self.model.SerializeToString(), self.nonce, self.lengths):
-            if not isinstance(piece, Stored):
+            if isinstance(piece, Stored):
+                yield from chunks(self.source, piece.address, piece.address + self.lengths[piece.address])
+            else:
                 yield piece
-                continue
-            end = piece.address + self.lengths[piece.address]
-            for start in range(piece.address, end, WINDOW):
-                yield windows.read(start, min(WINDOW, end - start))
 
 
 def opset_version(model: onnx.ModelProto) -> int:

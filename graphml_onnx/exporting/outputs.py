@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from graphml_onnx.errors import UsageError, writing_failed
 from graphml_onnx.exporting.record import FileRecord
 from graphml_onnx.files import Publication, StagedFile
-from graphml_onnx.parameters.transfer import write_all
+from graphml_onnx.parameters.chunks import write_all
 
 if TYPE_CHECKING:
     from graphml_onnx.results import ParameterStrategy

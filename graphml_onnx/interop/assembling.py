@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import onnx
 from google.protobuf.message import DecodeError
 
-from graphml_onnx.decoding.api import naming, open_payloads
+from graphml_onnx.decoding.payloads import naming, open_payloads
 from graphml_onnx.errors import GraphMLError, ModelError, PayloadError
 from graphml_onnx.onnxfile.skeleton import MAX_SKELETON
 from graphml_onnx.parameters.transfer import assemble, check_payloads
@@ -50,18 +50,9 @@ def _assemble(model: LoadedModel, folder: Path, stack: ExitStack) -> bytes:
     except PayloadError as error:
         remedy = "say where the file lies that the graph was made of: parameter_folder"
         raise PayloadError(error.message, file=error.file, place=error.place, remedy=remedy) from None
-    content = _GrowingFile()
+    content = io.BytesIO()
     with naming(None, store):
-        found = assemble(model.pieces(), model.references, store, content, lambda _: None, threaded=False)
+        found = assemble(model.pieces(), model.references, store, content.write, lambda _: None, threaded=False)
         if found != model.sha256:
             check_payloads(model.references.values(), store)
     return content.getvalue()
-
-
-class _GrowingFile(io.BytesIO):
-    """A file in memory that grows where it is truncated beyond its end, as files on disk do."""
-
-    def truncate(self, size: int | None = None, /) -> int:
-        if size is not None and size > (end := self.seek(0, io.SEEK_END)):
-            self.write(bytes(size - end))
-        return super().truncate(size)

@@ -14,8 +14,9 @@ from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.values import Value, values_of
 from graphml_onnx.decoding.legacy.reading import load_older
 from graphml_onnx.decoding.records import EMBEDDED_KEY, read_records
-from graphml_onnx.encoding.api import graph_encoder, move_payloads
+from graphml_onnx.encoding.payloads import move_payloads
 from graphml_onnx.encoding.prepare import DEFAULT_INLINE_LIMIT, Inputs, Options, open_inputs, prepare
+from graphml_onnx.encoding.write import graph_encoder
 from graphml_onnx.errors import GraphMLError, PayloadError, UsageError
 from graphml_onnx.interop.assembling import proto_of
 from graphml_onnx.interop.records import model_of

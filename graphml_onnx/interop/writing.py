@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.origin import Origin
+from graphml_onnx.codec.graph_location import GraphLocation
 from graphml_onnx.codec.values import values_of
 from graphml_onnx.decoding.records import EMBEDDED_KEY, load_records
 from graphml_onnx.errors import GraphMLError, UsageError
@@ -62,7 +62,7 @@ def from_networkx(
         remedy = "keep that node when you take a part of a graph: it says what holds for the whole model"
         raise GraphMLError("no node has the kind 'model'", remedy=remedy)
     with ExitStack() as stack:
-        origin = Origin(None, reader.place, is_simple=not graph.is_multigraph())
+        origin = GraphLocation(None, reader.place, is_simple=not graph.is_multigraph())
         model = load_records(reader.records(), origin, trust, lambda: _embedded(reader.model))
         folder = parameter_folder or reader.model.get(FOLDER_ATTRIBUTE) or "."
         return proto_of(model, Path(str(folder)), stack)

@@ -26,6 +26,7 @@ from graphml_onnx.onnxfile.wire import (
     encode_varint,
     varint_size,
 )
+from graphml_onnx.support import limits
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 MAX_DEPTH = 100
 """Messages within messages that protobuf reads back (its default recursion limit)."""
 
-_WINDOW = 1 << 16
 _MARGIN = 2 * 10  # a tag and a length, each as long as a varint may be
 
 
@@ -144,6 +144,7 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
     routes, end, found = model_routes(), source.size, top
     outer: list[tuple[Mapping[int, Route], int, list[Extent]]] = []
     window, base, stop = b"", 0, 0
+    size = max(limits.LIMITS.window, _MARGIN)
     position = 0
     while True:
         if position >= end:
@@ -155,7 +156,7 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
                 found.pop()
             continue
         if position + _MARGIN > stop < source.size:
-            window = source.read(position, min(_WINDOW, source.size - position))
+            window = source.read(position, min(size, source.size - position))
             base, stop = position, position + len(window)
         index = position - base
         tag = window[index]

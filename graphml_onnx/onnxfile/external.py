@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import onnx
 
-from graphml_onnx.errors import ExternalDataError, StorageError, reading_failed
+from graphml_onnx.errors import ExternalDataError, reading_failed
 from graphml_onnx.onnxfile import schema
-from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource
+from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource, FileState, changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -195,20 +195,23 @@ class DataFile(NamedTuple):
     Attributes:
         folder: the model's folder.
         location: as `check_location` gave it.
-        size: in bytes.
-        identity: of the file itself, whatever its name.
+        state: of the file when it was found.
     """
 
     folder: Path
     location: str
-    size: int
-    identity: tuple[int, int]
+    state: FileState
 
     @classmethod
     def find(cls, folder: Path, location: str) -> DataFile:
         """Looks at the file; raises what `open_external` raises."""
         with open_external(folder, location) as source:
-            return cls(folder, location, source.size, source.identity)
+            return cls(folder, location, source.state)
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self.state.size
 
     @property
     def path(self) -> Path:
@@ -216,16 +219,16 @@ class DataFile(NamedTuple):
         return self.folder / self.location
 
     def open(self) -> FileSource:
-        """Opens the very file that was found.
+        """Opens the file that was found.
 
         Raises:
-            StorageError: there is another one now, or it has another size.
+            StorageError: there is another one now, or it has changed.
             ExternalDataError, InputError: as `open_external`.
         """
         source = open_external(self.folder, self.location)
-        if (source.size, source.identity) != (self.size, self.identity):
+        if source.state != self.state:
             source.close()
-            raise StorageError("the file was replaced while it was read", file=self.path, remedy="run it again")
+            raise changed(self.path)
         return source
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from graphml_onnx.onnxfile.extents import Copied, Extent, Route, find_extents, resize
 from graphml_onnx.onnxfile.source import BytesSource, Source
 from graphml_onnx.onnxfile.wire import WireError
+from graphml_onnx.support import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -25,8 +26,6 @@ MARKER_BYTES = 32
 
 MAX_SKELETON = (1 << 31) - 1
 """Bytes of a message that protobuf reads."""
-
-_TEXT_CHUNK = 1 << 16
 
 
 class Payload(NamedTuple):
@@ -116,10 +115,11 @@ def split(source: Source, limit: int, place: Callable[[int, int], int], keep: Se
 
 def _is_text(source: Source, start: int, end: int) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
+    size = limits.LIMITS.window
     try:
-        for position in range(start, end, _TEXT_CHUNK):
-            chunk = source.read(position, min(_TEXT_CHUNK, end - position))
-            decoder.decode(chunk, final=position + _TEXT_CHUNK >= end)
+        for position in range(start, end, size):
+            chunk = source.read(position, min(size, end - position))
+            decoder.decode(chunk, final=position + size >= end)
     except UnicodeDecodeError:
         return False
     return True

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from graphml_onnx.errors import GraphmlOnnxError, InputError, ModelError, StorageError, reading_failed
+from graphml_onnx.errors import Category, GraphmlOnnxError, InputError, ModelError, StorageError, reading_failed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,19 +29,6 @@ else:
         return os.pread(descriptor, length, offset)
 
 
-if sys.platform != "linux":
-
-    def _read_some_into(descriptor: int, offset: int, buffer: memoryview) -> int:
-        data = _read_some(descriptor, offset, len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-else:
-
-    def _read_some_into(descriptor: int, offset: int, buffer: memoryview) -> int:
-        return os.preadv(descriptor, [buffer], offset)
-
-
 class Source(Protocol):
     """Bytes of known size that can be read anywhere."""
 
@@ -56,9 +43,9 @@ class Source(Protocol):
             GraphmlOnnxError: they cannot be read.
         """
 
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fills a buffer with the bytes from ``offset``; raises as `read`."""
-        buffer[:] = self.read(offset, len(buffer))
+    def check_unchanged(self) -> None:
+        """Makes sure that all reads were of one content; raises StorageError."""
+        return  # as of bytes in memory
 
 
 class BytesSource(Source):
@@ -77,8 +64,23 @@ class BytesSource(Source):
         return self._data[offset : offset + length]
 
 
-def _examine(descriptor: int, path: Path, kind: type[GraphmlOnnxError]) -> tuple[int, tuple[int, int]]:
-    """Size and identity of a regular file; raises for anything else."""
+class FileState(NamedTuple):
+    """What changes when a file does: its times, which a program may set back, but not both of them."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileState:
+        """The state that the system tells of."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _examine(descriptor: int, path: Path, kind: type[GraphmlOnnxError]) -> FileState:
+    """The state of a regular file; raises for anything else."""
     try:
         status = os.fstat(descriptor)
     except OSError as error:
@@ -87,11 +89,19 @@ def _examine(descriptor: int, path: Path, kind: type[GraphmlOnnxError]) -> tuple
         raise InputError("is a directory, not a file", file=path, remedy="name a file in it")
     if not stat.S_ISREG(status.st_mode):
         raise kind("is not a regular file", file=path, remedy="name a file on disk")
-    return status.st_size, (status.st_dev, status.st_ino)
+    return FileState.of(status)
+
+
+def changed(path: Path) -> StorageError:
+    """The error for a file that another program writes to while it is read."""
+    return StorageError("changed while it was read", file=path, remedy="run it again when nothing writes to it")
 
 
 class FileSource:
     """A regular file, open for reading; a context manager that closes it.
+
+    An error about what it holds, raised within the context, becomes that the file changed, where it did: then nothing
+    that was found is to be trusted.
 
     Args:
         path: the file as the user named it, for messages.
@@ -107,7 +117,7 @@ class FileSource:
         self.path = path
         self._descriptor = descriptor
         try:
-            self.size, self.identity = _examine(descriptor, path, kind)
+            self.state = _examine(descriptor, path, kind)
         except BaseException:
             os.close(descriptor)
             raise
@@ -142,6 +152,29 @@ class FileSource:
         except OSError as error:
             raise reading_failed(error, path) from error
 
+    @property
+    def size(self) -> int:
+        """Length in bytes when it was opened."""
+        return self.state.size
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """What tells the file from others, whatever its name."""
+        return self.state.device, self.state.inode
+
+    def check_unchanged(self) -> None:
+        """Makes sure that all reads were of one content.
+
+        Raises:
+            StorageError: another program has written to the file, or replaced it, since it was opened.
+        """
+        try:
+            state = FileState.of(os.fstat(self._descriptor))
+        except OSError as error:
+            raise reading_failed(error, self.path) from error
+        if state != self.state:
+            raise changed(self.path)
+
     def read(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes from ``offset``.
 
@@ -157,30 +190,16 @@ class FileSource:
             raise reading_failed(error, self.path) from error
         return data
 
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fills a buffer with the bytes from ``offset``; raises as `read`."""
-        try:
-            while buffer:
-                size = _read_some_into(self._descriptor, offset, buffer)
-                if not size:
-                    raise self._shorter()
-                offset, buffer = offset + size, buffer[size:]
-        except OSError as error:
-            raise reading_failed(error, self.path) from error
-
     def _read_rest(self, data: bytes, offset: int, length: int) -> bytes:
         parts = [data]
         have = len(data)
         while have < length:
             part = _read_some(self._descriptor, offset + have, length - have)
             if not part:
-                raise self._shorter()
+                raise changed(self.path)
             parts.append(part)
             have += len(part)
         return b"".join(parts)
-
-    def _shorter(self) -> StorageError:
-        return StorageError("the file became shorter while it was read", file=self.path, remedy="run it again")
 
     def close(self) -> None:
         """Closes the file; it cannot be read after that."""
@@ -194,4 +213,8 @@ class FileSource:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            if isinstance(error, GraphmlOnnxError) and error.category in (Category.BAD_DATA, Category.DIFFERENCE):
+                self.check_unchanged()
+        finally:
+            self.close()

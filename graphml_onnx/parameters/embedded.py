@@ -6,12 +6,12 @@ import binascii
 from typing import TYPE_CHECKING
 
 from graphml_onnx.errors import PayloadError
-from graphml_onnx.parameters.transfer import write_all
+from graphml_onnx.parameters.chunks import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from graphml_onnx.parameters.transfer import RawFile
+    from graphml_onnx.parameters.chunks import RawFile
 
 _LINE_BYTES = 3 * 1024  # 4,096 characters: a change of one weight is a change of one line
 

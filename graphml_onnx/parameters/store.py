@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from graphml_onnx.errors import GraphmlOnnxError, PayloadError, reading_failed
 from graphml_onnx.files import Watch, candidates
 from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource
+from graphml_onnx.parameters.chunks import chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,8 +29,6 @@ STRATEGIES: tuple[ParameterStrategy, ...] = ("sidecar", "embedded", "reference")
 # A payload of a page or more starts on a page, so that ONNX runtimes can map it; smaller ones keep to cache lines.
 _PAGE = 4096
 _LINE = 64
-
-_STEP = 1 << 20  # bytes that are read at a time
 
 
 class Placement:
@@ -216,12 +215,7 @@ def _gaps(references: Iterable[PayloadReference], size: int) -> Iterator[tuple[i
 
 
 def _is_zero(source: Source, start: int, end: int) -> bool:
-    zeros = bytes(min(_STEP, end - start))
-    for offset in range(start, end, _STEP):
-        data = source.read(offset, min(_STEP, end - offset))
-        if data != zeros[: len(data)]:
-            return False
-    return True
+    return not any(chunk.strip(b"\0") for chunk in chunks(source, start, end))
 
 
 def _open(path: Path) -> FileSource:
@@ -237,8 +231,7 @@ def _open(path: Path) -> FileSource:
 
 def sha256_of(source: Source, start: int = 0, end: int | None = None) -> str:
     """SHA-256 of a file, or of a part of it, in lower-case hexadecimal digits."""
-    stop = source.size if end is None else end
     digest = hashlib.sha256()
-    for offset in range(start, stop, _STEP):
-        digest.update(source.read(offset, min(_STEP, stop - offset)))
+    for chunk in chunks(source, start, source.size if end is None else end):
+        digest.update(chunk)
     return digest.hexdigest()

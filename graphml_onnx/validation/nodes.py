@@ -17,7 +17,7 @@ from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
 from graphml_onnx.codec.naming import drop_given_name
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
-from graphml_onnx.codec.scalars import PayloadBook, String
+from graphml_onnx.codec.scalars import PayloadTable, String
 from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.graphml.elements import NodeRecord, Record
 from graphml_onnx.hierarchy.findings import quoted
@@ -89,7 +89,7 @@ class _NodeReader:
         self._findings = findings
         self.content = Content()
         self._bodies = _NamedBodies()
-        book = PayloadBook(_NONCE, self.content.references)
+        book = PayloadTable(_NONCE, self.content.references)
         self._json = MessageCodec(book)
         with_bodies = MessageCodec(book, self._bodies)
         names = {name for messages in _MESSAGES.values() for name in messages}

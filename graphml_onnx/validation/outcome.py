@@ -14,8 +14,8 @@ from graphml_onnx.errors import GraphmlOnnxError
 from graphml_onnx.onnxfile.model_check import check_skeleton
 from graphml_onnx.onnxfile.skeleton import MarkerError
 from graphml_onnx.onnxfile.wire import WireError
-from graphml_onnx.parameters.lanes import WORTH_THREADS
 from graphml_onnx.parameters.transfer import assemble
+from graphml_onnx.support import limits
 from graphml_onnx.validation.store import (
     check_data_files,
     check_payloads,
@@ -82,6 +82,10 @@ def _ignore(_: int) -> None:
     pass
 
 
+def _drop(_: bytes) -> None:
+    pass
+
+
 def _open(
     facts: StoreFacts, model: LoadedModel | None, folder: Path, stack: ExitStack, findings: Findings
 ) -> Source | None:
@@ -97,8 +101,8 @@ def _open(
 def _compare(model: LoadedModel, facts: StoreFacts, store: Source, content: Content, findings: Findings) -> None:
     """Compares the file that would be written with the one that was encoded."""
     try:
-        threaded = model.size > WORTH_THREADS
-        found = assemble(model.pieces(), model.references, store, _Nowhere(), _ignore, threaded=threaded)
+        threaded = model.size > limits.LIMITS.threads
+        found = assemble(model.pieces(), model.references, store, _drop, _ignore, threaded=threaded)
     except (MarkerError, WireError, GraphmlOnnxError) as error:
         findings.add("not-decodable", facts.line, f"does not come back as ONNX: {error}")
         return
@@ -123,19 +127,3 @@ def _ask_checker(model: LoadedModel, facts: StoreFacts, content: Content, findin
     for complaint in complaints:
         line = complaint.line(lines)
         findings.add("onnx-checker", facts.line if line is None else line, str(complaint))
-
-
-class _Nowhere:
-    """A file that keeps nothing."""
-
-    def write(self, data: bytes | memoryview, /) -> int:
-        """Takes all of it."""
-        return len(data)
-
-    def seek(self, offset: int, /) -> int:
-        """Goes there."""
-        return offset
-
-    def truncate(self, size: int, /) -> int:
-        """Ends there."""
-        return size

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from graphml_onnx.codec.encoder import graphs_of
 from graphml_onnx.decoding.api import decode
 from graphml_onnx.encoding.api import encode_prepared
-from graphml_onnx.encoding.prepare import Options, Work, open_inputs, prepare
-from graphml_onnx.errors import OutputError, StorageError, writing_failed
+from graphml_onnx.encoding.prepare import Options, PreparedModel, open_inputs, prepare
+from graphml_onnx.errors import OutputError, RoundTripError, StorageError, writing_failed
 from graphml_onnx.graphml.elements import NodeRecord
 from graphml_onnx.graphml.reader import read_graphml
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.locate import locate
 from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.onnxfile.source import FileSource
-from graphml_onnx.parameters.store import PayloadReference
+from graphml_onnx.parameters.store import PayloadReference, sha256_of
 from graphml_onnx.parameters.transfer import first_difference
 from graphml_onnx.results import Check, Difference, VerifyReport
 from graphml_onnx.support.progress import Stage
@@ -69,24 +69,26 @@ def verify(
     options.check()
     with ExitStack() as stack:
         inputs = open_inputs(path, metadata, stack)
-        work = prepare(inputs, options)
+        prepared = prepare(inputs, options)
         folder = stack.enter_context(_temporary_folder())
         graph = folder / "model.graphml"
         back = folder / "decoded" / "model.onnx"
         back.parent.mkdir()
-        # Without the self-check: the comparison below is one, and reports where the first difference is.
-        encoded = encode_prepared(work, graph, stack, overwrite=False, progress=progress, self_check=False)
+        try:
+            encoded = encode_prepared(prepared, graph, stack, overwrite=False, progress=progress, self_check=True)
+        except RoundTripError as error:
+            return _refused(path, prepared, error)
         store_folder = path.parent if parameters == "reference" else folder
         decode(graph, back, parameter_folder=store_folder, progress=progress)
-        checks, difference = _compare_bytes(work, path, back, progress)
+        checks, difference = _compare_bytes(prepared, path, back, progress)
         content = _read_content(graph)
-        checks.append(_check_structure(work.model, content))
+        checks.append(_check_structure(prepared.model, content))
         if encoded.hierarchy_source != "flat":
             checks.append(_check_hierarchy(inputs.metadata, content, encoded))
         if numeric:
             from graphml_onnx.verification.numeric import compare_outputs
 
-            checks.append(compare_outputs(path, back if not work.externals else _beside_data(back, path, work)))
+            checks.append(compare_outputs(path, back if not prepared.externals else _beside_data(back, path, prepared)))
     return VerifyReport(
         model=path,
         parameters=parameters,
@@ -98,6 +100,23 @@ def verify(
         modules=encoded.modules,
         coverage=encoded.coverage,
         findings=encoded.findings,
+    )
+
+
+def _refused(path: Path, prepared: PreparedModel, error: RoundTripError) -> VerifyReport:
+    """The report where encode itself found that the model would not come back."""
+    place = f" at {error.place}" if error.place else ""
+    return VerifyReport(
+        model=path,
+        parameters=prepared.options.parameters,
+        sha256=sha256_of(prepared.inputs.source),
+        checks=(Check("bytes", passed=False, detail=f"{error.message}{place}"),),
+        difference=None,
+        residue_bytes=0,
+        nodes=len(prepared.model.graph.node),
+        modules=0,
+        coverage=prepared.hierarchy.coverage,
+        findings=prepared.hierarchy.findings,
     )
 
 
@@ -126,11 +145,11 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def _compare_bytes(
-    work: Work, path: Path, back: Path, progress: Progress | None
+    prepared: PreparedModel, path: Path, back: Path, progress: Progress | None
 ) -> tuple[list[Check], Difference | None]:
     pairs: list[tuple[str, Path, Path]] = [("", path, back)]
-    if work.options.parameters != "reference":
-        pairs += [(f" {e.file.location}", e.file.path, back.parent / e.file.location) for e in work.externals]
+    if prepared.options.parameters != "reference":
+        pairs += [(f" {e.file.location}", e.file.path, back.parent / e.file.location) for e in prepared.externals]
     total = sum(original.stat().st_size for _, original, _ in pairs)
     checks = []
     first: Difference | None = None
@@ -223,11 +242,11 @@ def _misplaced(metadata: HtpMetadata, content: _Content) -> Iterator[str]:
             yield f"operator {name!r} is not in the module {tag!r}"
 
 
-def _beside_data(back: Path, path: Path, work: Work) -> Path:
+def _beside_data(back: Path, path: Path, prepared: PreparedModel) -> Path:
     """Where the decoded model finds its data files; by reference they stayed with the original."""
-    if work.options.parameters != "reference":
+    if prepared.options.parameters != "reference":
         return back
-    for external in work.externals:
+    for external in prepared.externals:
         link = back.parent / external.file.location
         link.parent.mkdir(parents=True, exist_ok=True)
         try:

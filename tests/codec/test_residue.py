@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphml_onnx.codec.exactness import Residue, make_residue
 from graphml_onnx.codec.numbers import NumberError
+from graphml_onnx.codec.residue import Residue, make_residue
 from graphml_onnx.parameters.store import PayloadReference
 from tests.strategies import wire
 from tests.strategies.models import models

@@ -17,10 +17,10 @@ from graphml_onnx import GraphmlOnnxError, encode
 from graphml_onnx.codec.collect import Collector
 from graphml_onnx.codec.decoder import decode_graph
 from graphml_onnx.codec.fields import MessageKeys
+from graphml_onnx.codec.graph_location import GraphLocation
 from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS
-from graphml_onnx.codec.origin import Origin
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
-from graphml_onnx.codec.scalars import PayloadBook
+from graphml_onnx.codec.scalars import PayloadTable
 from graphml_onnx.decoding.records import EMBEDDED_KEY
 from graphml_onnx.graphml.elements import NodeRows
 from graphml_onnx.graphml.reader import Nesting, read_batches
@@ -47,7 +47,7 @@ def decoded(data: bytes, rows: RowKeys | None) -> object:
     )
     try:
         with small_documents_too(), mock.patch("os.urandom", bytes):  # the same nonce
-            return decode_graph(batches, Origin(Path("a.graphml")), None).skeleton
+            return decode_graph(batches, GraphLocation(Path("a.graphml")), None).skeleton
     except GraphmlOnnxError as error:
         return error.message, error.place
 
@@ -166,7 +166,7 @@ def test_lists_of_plain_strings_are_those_of_each(texts: list[str]) -> None:
 
 
 def message_keys() -> MessageKeys:
-    return MessageKeys("NodeProto", MessageCodec(PayloadBook(bytes(NONCE_BYTES), {})))
+    return MessageKeys("NodeProto", MessageCodec(PayloadTable(bytes(NONCE_BYTES), {})))
 
 
 ENTRY = '{"key":"a","value":"b"}'

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx import decode, encode
 from graphml_onnx.decoding.records import load_graphml
-from graphml_onnx.encoding.api import write_graph
 from graphml_onnx.encoding.prepare import Inputs, Options, prepare
+from graphml_onnx.encoding.write import write_graph
 from graphml_onnx.onnxfile.source import BytesSource
+from graphml_onnx.parameters.chunks import Output
 from graphml_onnx.parameters.store import store_checksum
-from graphml_onnx.parameters.transfer import StoreWriter, assemble, collect
+from graphml_onnx.parameters.transfer import assemble, collect
 
 if TYPE_CHECKING:
     from graphml_onnx.results import Layout, ParameterStrategy, Trust
@@ -50,10 +51,8 @@ def through_memory(
         inputs = Inputs(BytesSource(data), _MODEL, None, (_MODEL,))
         work = prepare(inputs, Options(parameters, layout, show_parameters, inline_limit))
         sidecar = io.BytesIO()
-        store = StoreWriter(sidecar) if work.has_sidecar else None
+        store = Output(sidecar, _MODEL) if work.has_sidecar else None
         collected = collect(inputs.source, work.skeleton.payloads, store, _ignore)
-        if store is not None:
-            store.finish()
         checksum = store_checksum(collected.references)
         info = work.store_info(checksum, Path("model.onnxdata") if work.has_sidecar else None)
         graphml = io.BytesIO()
@@ -71,7 +70,7 @@ def through_memory(
         kept = {"sidecar": BytesSource(sidecar.getvalue()), "embedded": loaded.embedded, "reference": inputs.source}
         decoded = io.BytesIO()
         store = kept[parameters]
-        sha256 = assemble(loaded.pieces(), loaded.references, store, decoded, _ignore, threaded=False)
+        sha256 = assemble(loaded.pieces(), loaded.references, store, decoded.write, _ignore, threaded=False)
         residue_bytes = 0 if residue is None else len(residue[1])
         return Trip(graphml.getvalue(), decoded.getvalue(), sha256 == loaded.sha256, residue_bytes)
 

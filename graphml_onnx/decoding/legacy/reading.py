@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.origin import Origin
+from graphml_onnx.codec.graph_location import GraphLocation
 from graphml_onnx.decoding.legacy.graph_values import read_graph_values
 from graphml_onnx.decoding.legacy.recognition import MODULE_KEYS, OPERATOR_KEYS, TENSOR_KEYS, recognise
 from graphml_onnx.decoding.legacy.translation import translate
@@ -44,7 +44,7 @@ def load_older(source: Source, path: Path, folder: Path | None = None) -> Loaded
     compounds = frozenset(place for place, number in enumerate(document.order) if number in around)
     translation = translate(older, records, compounds, path, path.parent if folder is None else folder)
     store = BytesSource(translation.store) if translation.store else None
-    model = load_records(translation.records, Origin(path), "nodes", lambda: store)
+    model = load_records(translation.records, GraphLocation(path), "nodes", lambda: store)
     lacks = (f"{older.title} does not say {lack}" for lack in translation.lacks)
     return model._replace(findings=(*model.findings, *lacks), older=older.title)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Origin(NamedTuple):
+class GraphLocation(NamedTuple):
     """A file, whose nodes and edges have lines, or a graph in memory, whose nodes and edges are counted instead.
 
     Attributes:

@@ -1,0 +1,56 @@
+"""Opens the store of a decoded model's payloads; `graphml_onnx.encoding.payloads` fills it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from graphml_onnx.decoding.records import EMBEDDED_KEY
+from graphml_onnx.errors import GraphMLError, PayloadError
+from graphml_onnx.onnxfile.skeleton import MarkerError
+from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
+from graphml_onnx.onnxfile.wire import WireError
+from graphml_onnx.parameters.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from graphml_onnx.decoding.records import LoadedModel
+    from graphml_onnx.files import Watch
+
+
+def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack, watch: Watch | None = None) -> Source:
+    """Opens the store of a model's payloads; an empty one where nothing has to be read.
+
+    Args:
+        model: the model.
+        folder: where its payloads lie.
+        stack: closes the store.
+        watch: is told which files the payloads may be in.
+
+    Raises:
+        PayloadError: it is missing, or cannot be the one that the GraphML means.
+    """
+    if model.embedded is not None:
+        return model.embedded
+    kept = model.store.strategy != "reference" and any(file.content.length for file in model.externals)
+    if not model.references and not kept:
+        return BytesSource(b"")
+    if model.store.file is None:
+        raise PayloadError("the GraphML has payloads, but does not say where", remedy="encode the model again")
+    return stack.enter_context(open_store(folder, model.store, model.stored, watch))
+
+
+@contextmanager
+def naming(path: Path | None, store: Source) -> Iterator[None]:
+    """Adds the file to errors that come from the depths of the codec."""
+    try:
+        yield
+    except PayloadError as error:
+        if not isinstance(store, FileSource):
+            raise error.at(file=path) from None
+        raise error.at(file=store.path, place=EMBEDDED_KEY if store.path == path else None) from None
+    except (MarkerError, WireError) as error:
+        raise GraphMLError(str(error), file=path, remedy="encode the model again") from None

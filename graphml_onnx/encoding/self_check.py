@@ -1,0 +1,78 @@
+"""The self-check: decodes what was written, before it is published, and compares every byte with what was read."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from graphml_onnx.decoding.records import LoadedModel, load_graphml
+from graphml_onnx.errors import GraphmlOnnxError, RoundTripError, StorageError
+from graphml_onnx.onnxfile.skeleton import Stored
+from graphml_onnx.onnxfile.source import FileSource
+from graphml_onnx.parameters.transfer import first_difference
+from graphml_onnx.support.progress import Stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphml_onnx.encoding.prepare import PreparedModel
+    from graphml_onnx.files import StagedFile
+    from graphml_onnx.onnxfile.source import Source
+    from graphml_onnx.results import Progress
+
+
+def check_written(
+    prepared: PreparedModel, graph: StagedFile, sidecar: StagedFile | None, target: Path, progress: Progress | None
+) -> None:
+    """Decodes what was written and compares it with what was read."""
+    with ExitStack() as stack:
+        source = stack.enter_context(FileSource.sharing(target, graph.file.fileno()))
+        total = source.size + prepared.inputs.source.size
+        with Stage(progress, "check", total, "bytes") as stage:
+            try:
+                model = load_graphml(source, target, stack, stage.advance, trust=None, spool_folder=target.parent)
+            except StorageError:
+                raise
+            except GraphmlOnnxError as error:
+                raise _failed(prepared, f"what was written cannot be read: {error}") from error
+            store = _written_store(prepared, model, sidecar, stack)
+            difference = first_difference(
+                model.pieces(), model.references, store, prepared.inputs.source, stage.advance
+            )
+            if difference is not None:
+                from graphml_onnx.onnxfile.locate import locate
+
+                place = f"byte {difference}"
+                raise _failed(prepared, f"differs in {locate(prepared.inputs.source, difference) or 'its end'}", place)
+            if model.store.strategy != "reference":  # there, data files stay where they are
+                _check_data_files(prepared, model, store, stage)
+            expected = None if prepared.inputs.metadata is None else prepared.inputs.metadata.text.encode()
+            if model.metadata != expected:
+                raise _failed(prepared, "the HTP metadata differ")
+
+
+def _check_data_files(prepared: PreparedModel, model: LoadedModel, store: Source, stage: Stage) -> None:
+    for external, file in zip(prepared.externals, model.externals, strict=True):
+        pieces = [Stored(file.content.offset)] if file.content.length else []
+        references = {file.content.offset: file.content}
+        with external.file.open() as original:
+            difference = first_difference(pieces, references, store, original, stage.advance)
+            if difference is not None:  # within the context, which tells where the file has changed instead
+                raise _failed(prepared, f"the data file {external.file.location} differs", f"byte {difference}")
+
+
+def _written_store(prepared: PreparedModel, model: LoadedModel, sidecar: StagedFile | None, stack: ExitStack) -> Source:
+    if model.embedded is not None:
+        return model.embedded
+    if sidecar is not None:
+        return stack.enter_context(FileSource.sharing(sidecar.path, sidecar.file.fileno()))
+    return prepared.inputs.source
+
+
+def _failed(prepared: PreparedModel, reason: str, place: str | None = None) -> RoundTripError:
+    return RoundTripError(
+        f"the self-check failed, and nothing was published: {reason}",
+        file=prepared.inputs.path,
+        place=place,
+        remedy="please report this, with the model if you can",
+    )

@@ -1,0 +1,24 @@
+"""How much is read or written at a time: sizes that change speed and memory, and never a result."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Limits(NamedTuple):
+    """Sizes in bytes, each at least 1.
+
+    Attributes:
+        chunk: of payloads, read, hashed, compared and written at a time. Memory of this size comes from the heap and
+            is used again; twice as much comes anew from the system each time, and costs a tenth of the time.
+        window: of a model in which fields are looked for at a time.
+        threads: the size of a file from which on threads pay.
+    """
+
+    chunk: int = 1 << 18
+    window: int = 1 << 16
+    threads: int = 1 << 22
+
+
+LIMITS = Limits()
+"""Those in use. Nothing sets them but tests, which try what happens at each border (``pytest --chunk 7``)."""
