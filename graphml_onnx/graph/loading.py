@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import onnx
 
 from graphml_onnx.codec.encoder import operators
-from graphml_onnx.decoding.api import open_payloads
+from graphml_onnx.decoding.payloads import open_payloads
 from graphml_onnx.decoding.records import LoadedModel, load_graphml
 from graphml_onnx.encoding.prepare import Options, open_inputs, read_skeleton
 from graphml_onnx.errors import GraphMLError, UsageError
