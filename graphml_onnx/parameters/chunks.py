@@ -131,20 +131,19 @@ class Output:
 
     def write(self, data: bytes | memoryview) -> None:
         """Writes all of ``data`` after what was written last."""
-        try:
-            write_all(self._file, data)
-        except OSError as error:
-            raise writing_failed(error, self._path) from error
-        self._position += len(data)
-        if self._pool is not None and (self._syncing is None or self._syncing.done()):
-            self.sync()
+        self.write_at(self._position, data)
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
         """Writes at an offset; what is never written is zero."""
-        if offset != self._position:
-            self._file.seek(offset)
-            self._position = offset
-        self.write(data)
+        try:
+            if offset != self._position:
+                self._file.seek(offset)
+            write_all(self._file, data)
+        except OSError as error:
+            raise writing_failed(error, self._path) from error
+        self._position = offset + len(data)
+        if self._pool is not None and (self._syncing is None or self._syncing.done()):
+            self.sync()
 
     def sync(self) -> None:
         """Lets the disk begin with all that was written so far, once it is done with what it has."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graphml_onnx import InputError, PayloadError, decode, encode
+from graphml_onnx import InputError, PayloadError, StorageError, decode, encode
 from graphml_onnx.decoding import api as decoding
 from graphml_onnx.files import alias_path
 from tests.common import seeds
@@ -85,7 +85,7 @@ def test_a_pair_that_is_replaced_again_and_again_is_an_error_at_last(
         new.replace(pair)
 
     reads = meanwhile(monkeypatch, spoil)
-    with pytest.raises(PayloadError):
+    with pytest.raises(StorageError, match="changed while it was read"):
         decode(pair, pair.with_name("back.onnx"))
     assert 1 < len(reads) < 50
     assert not pair.with_name("back.onnx").exists()
