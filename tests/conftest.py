@@ -26,6 +26,20 @@ settings.register_profile("long", max_examples=20_000, **_ALWAYS)
 settings.load_profile("fast")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--chunk", type=int, help="bytes at a time, in this process; without it as users have them")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _chunks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The sizes at which bytes are read and written, where ``--chunk`` gives them."""
+    from tests.common.limited import limited
+
+    chunk = request.config.getoption("--chunk")
+    with limited(chunk) if chunk else nullcontext():
+        yield
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, its graph with a sidecar, and HTP metadata; tests work with `folder`."""

@@ -148,7 +148,7 @@ GUARDS = (
           f"{FAULT}[31: a payload beyond the store]"),
     Guard(31, "graphml_onnx/parameters/store.py", "        elif reference.offset < end:", "        elif False:",
           f"{FAULT}[31: payloads that overlap]"),
-    Guard(31, "graphml_onnx/parameters/store.py", "_STEP = 1 << 20", "_STEP = 1 << 40",
+    Guard(31, "graphml_onnx/parameters/chunks.py", "    size = limits.LIMITS.chunk\n", "    size = 1 << 40\n",
           f"{SURVIVAL}_31_no_payload_is_allocated"),
     Guard(32, "graphml_onnx/codec/externals.py", "check_location(", "str(",
           f"{HOSTILE}[a location that leads out]"),
