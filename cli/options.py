@@ -5,6 +5,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from graphml_onnx.errors import UsageError
 from graphml_onnx.results import ParameterStrategy
 
 MetadataOption: TypeAlias = Annotated[
@@ -20,6 +21,10 @@ ParametersOption: TypeAlias = Annotated[
         help="Where weights go: a sidecar file, into the GraphML (embedded), or nowhere (reference to MODEL).",
     ),
 ]
+DimOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--dim", metavar="NAME=N", help="Size of a dynamic dimension; may be repeated."),
+]
 ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 JsonOption: TypeAlias = Annotated[
     bool,
@@ -31,3 +36,18 @@ ProfileOption: TypeAlias = Annotated[
     typer.Option("--profile", help="Show time and peak memory of each stage."),
 ]
 DebugOption: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def sizes(dims: list[str] | None) -> dict[str, int]:
+    """The sizes that ``--dim`` gives.
+
+    Raises:
+        UsageError: one of them is not NAME=N.
+    """
+    found = {}
+    for text in dims or ():
+        name, _, size = text.rpartition("=")
+        if not name or not (size.isascii() and size.isdigit()) or len(size) > 18:
+            raise UsageError(f"--dim {text!r} is not NAME=N", remedy="for example --dim batch=1")
+        found[name] = int(size)
+    return found

@@ -16,6 +16,8 @@ import typer
 from graphml_onnx.errors import StorageError, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from _typeshed import DataclassInstance
 
     from graphml_onnx.support.strictjson import Json
@@ -98,6 +100,38 @@ def table(rows: list[tuple[str, str]]) -> str:
     """Two columns, the second one aligned."""
     width = max(len(one_line(name)) for name, _ in rows) + 2
     return "\n".join(f"{one_line(name):<{width}}{one_line(value)}" for name, value in rows)
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A table; the first line and the first column stand out on a terminal.
+
+    Args:
+        head: names of the columns.
+        rows: the cells.
+        left: how many columns are aligned to the left; numbers are aligned to the right.
+    """
+    cells = [[one_line(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for number, row in enumerate(cells):
+        padded = [
+            f"{cell:<{width}}" if place < left else f"{cell:>{width}}"
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        first, rest = padded[0], "  ".join(padded[1:])
+        if number == 0:
+            lines.append(typer.style(f"{first}  {rest}".rstrip(), dim=True))
+        else:
+            lines.append(f"{typer.style(first, fg='cyan')}  {rest}".rstrip())
+    return "\n".join(lines)
+
+
+def number(count: int) -> str:
+    """A number of operations with its unit, such as ``1.24 G`` (decimal)."""
+    for power, unit in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if count >= 10**power:
+            return f"{count / 10**power:.2f} {unit}"
+    return str(count)
 
 
 def plain(result: DataclassInstance) -> dict[str, Json]:

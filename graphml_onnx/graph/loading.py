@@ -56,6 +56,7 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
     *,
     metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
     infer_shapes: bool = False,
+    sizes: Mapping[str, int] | None = None,
 ) -> ModelGraph:
     """Opens a model as a graph of modules, operators, tensors and parameters. Weights are not loaded.
 
@@ -63,6 +64,7 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
         model: an ONNX file, a GraphML file (of this format or an earlier one), or a model in memory.
         metadata: HTP metadata, as for `encode`; a GraphML file has its modules already.
         infer_shapes: whether to infer the types and shapes that the model does not say, by ONNX's shape inference.
+        sizes: sizes of dynamic dimensions by their names, such as ``{"batch": 1}``; shapes are inferred with them.
 
     Raises:
         ModelError: the model is no ONNX, damaged, or beyond what protobuf reads.
@@ -80,8 +82,9 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
             loaded = _of_graphml(path, stack)
         else:
             loaded = _of_model(model, metadata, stack)
-        if infer_shapes:
-            loaded = loaded._replace(findings=(*loaded.findings, *add_inferred_types(loaded.model, loaded.storage)))
+        if infer_shapes or sizes:
+            findings = add_inferred_types(loaded.model, loaded.storage, sizes or {})
+            loaded = loaded._replace(findings=(*loaded.findings, *findings))
         return ModelGraph(loaded, path, stack.pop_all())
 
 

@@ -10,7 +10,7 @@ from graphml_onnx.codec.encoder import graphs_of
 from graphml_onnx.onnxfile import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from google.protobuf.message import Message
 
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
 
-def add_inferred_types(model: onnx.ModelProto, storage: Storage) -> tuple[str, ...]:
+def add_inferred_types(model: onnx.ModelProto, storage: Storage, sizes: Mapping[str, int]) -> tuple[str, ...]:
     """Adds to ``value_info`` what shape inference finds; what the model says itself stays.
 
     Args:
         model: an exact message with markers in place of payloads.
         storage: knows the markers.
+        sizes: sizes of dynamic dimensions by their names, which replace them throughout.
 
     Returns:
         What a reader should know, one line each.
     """
+    _set_sizes(model, sizes)
     copy = type(cast("Message", model))()
     copy.CopyFrom(cast("Message", model))
     for tensor in _tensors(copy):
@@ -40,6 +42,22 @@ def add_inferred_types(model: onnx.ModelProto, storage: Storage) -> tuple[str, .
     exact = schema.parse_model(inferred.SerializeToString())
     _add(model.graph, exact.graph)
     return ()
+
+
+def _set_sizes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
+    """Gives dynamic dimensions of the main graph their sizes; what depends on them is inferred anew."""
+    if not sizes:
+        return
+    names = {name.encode(): size for name, size in sizes.items()}
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            size = names.get(cast("bytes", dim.dim_param))
+            if size is not None:
+                dim.dim_value = size
+    for values in (model.graph.value_info, model.graph.output):
+        for value in values:  # a name that the exporter made for an expression of the others
+            if any(dim.dim_param for dim in value.type.tensor_type.shape.dim):
+                value.ClearField("type")
 
 
 def _empty_payload(tensor: onnx.TensorProto, storage: Storage) -> None:
@@ -84,19 +102,25 @@ _HOLDERS = frozenset(
 
 
 def _add(graph: onnx.GraphProto, inferred: onnx.GraphProto) -> None:
-    said = {
-        cast("bytes", value.name)
-        for values in (graph.value_info, graph.input, graph.output)
+    found = {
+        cast("bytes", value.name): value.type
+        for values in (inferred.value_info, inferred.output)
         for value in values
         if value.HasField("type")
     }
-    graph.value_info.extend(
-        value for value in inferred.value_info if value.HasField("type") and cast("bytes", value.name) not in said
-    )
-    known = {cast("bytes", value.name): value for value in inferred.output}
-    for output in graph.output:
-        if not output.HasField("type") and (found := known.get(cast("bytes", output.name))) is not None:
-            output.type.CopyFrom(found.type)
+    said = {cast("bytes", value.name) for value in graph.input}
+    for values in (graph.value_info, graph.output):
+        for value in values:
+            name = cast("bytes", value.name)
+            said.add(name)
+            if name in found and _lacks_shape(value.type):
+                value.type.CopyFrom(found[name])
+    graph.value_info.extend(value for value in inferred.value_info if cast("bytes", value.name) not in said)
     for ours, theirs in zip(graph.node, inferred.node, strict=True):
         for body, with_types in zip(graphs_of(ours), graphs_of(theirs), strict=True):
             _add(body, with_types)
+
+
+def _lacks_shape(value: onnx.TypeProto) -> bool:
+    kind = value.WhichOneof("value")
+    return kind is None or (kind == "tensor_type" and not value.tensor_type.HasField("shape"))

@@ -1,0 +1,263 @@
+"""``g2o inspect``: what a model consists of."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+import typer
+
+from graphml_onnx.errors import GraphmlOnnxError, UsageError
+
+from . import exits, failure, options, show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphml_onnx.graph import ModelGraph, Module, Parameter, Tensor
+    from graphml_onnx.graph.inspection import Share
+    from graphml_onnx.graph.statistics import Statistics
+    from graphml_onnx.support.strictjson import Json
+
+EXAMPLES = """\b
+Examples:
+  g2o inspect model.onnx
+  g2o inspect model.graphml --module encoder.layer.0 --depth 2
+  g2o inspect model.onnx --by op --dim batch=1 --dim sequence=128
+  g2o inspect model.onnx --by parameter --stats --json
+"""
+
+By: TypeAlias = Literal["module", "op", "tensor", "parameter"]
+
+_DEPTH = 2
+_SHOWN = 60  # characters of a value of the metadata
+
+
+def inspect(
+    models: Annotated[
+        list[Path],
+        typer.Argument(readable=False, metavar="MODEL", help="ONNX or GraphML files.", show_default=False),
+    ],
+    depth: Annotated[
+        int, typer.Option("--depth", "-d", min=0, metavar="N", help="How many levels of modules to show.")
+    ] = _DEPTH,
+    module: Annotated[
+        str | None, typer.Option("--module", "-m", metavar="PATH", help="Show this module and what is in it.")
+    ] = None,
+    by: Annotated[By, typer.Option("--by", help="What the rows of the table are.")] = "module",
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Read the weights: least, greatest, mean, deviation, zeros, NaN.")
+    ] = False,
+    dims: options.DimOption = None,
+    metadata: options.MetadataOption = None,
+    json: options.JsonOption = False,
+    debug: options.DebugOption = False,
+) -> int:
+    """Show what models consist of: modules, operators, tensors, parameters, their cost.
+
+    MACs are the multiplications and additions of matrix products, convolutions,
+    recurrent layers and attention. Where they depend on a dynamic dimension they are
+    not known; --dim gives it a size. Weights are only read for --stats.
+    """
+    if stats and by not in ("module", "parameter"):
+        raise UsageError(f"--stats has no meaning with --by {by}", remedy="use --by module or --by parameter")
+    sizes = options.sizes(dims)
+    documents: list[Json] = []
+    code = exits.DONE
+    for number, path in enumerate(models):
+        try:
+            document = _inspect(path, depth, module, by, sizes, metadata, stats=stats, json=json, first=number == 0)
+        except GraphmlOnnxError as error:
+            problem = failure.of(error)
+            if len(models) == 1:
+                raise
+            show.err(problem.line)
+            document = {"path": str(path), "error": problem.document()}
+            code = code or problem.exit_code
+        documents.append(document)
+    if json:
+        show.document(documents[0] if len(models) == 1 else {"models": documents})
+    return code
+
+
+def _inspect(
+    path: Path,
+    depth: int,
+    module_path: str | None,
+    by: By,
+    sizes: dict[str, int],
+    metadata: Path | None,
+    *,
+    stats: bool,
+    json: bool,
+    first: bool,
+) -> "Json":
+    import graphml_onnx
+
+    with graphml_onnx.open(path, metadata=metadata, infer_shapes=True, sizes=sizes) as graph:
+        try:
+            module = graph.root if module_path is None else graph.module(module_path)
+        except UsageError as error:
+            raise error.at(file=path) from None
+        if json:
+            return _document(graph, module, depth, by, stats=stats)
+        if not first:
+            show.out("")
+        if module is graph.root:
+            show.out(_head(graph))
+        show.out(_table(graph, module, depth, by, stats=stats))
+        show.warn(path, graph.findings)
+    return None
+
+
+def _document(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stats: bool) -> "Json":
+    from graphml_onnx.graph import inspection
+
+    facts: dict[str, Json] = {
+        "path": str(graph.path),
+        "name": graph.name,
+        "producer": graph.producer,
+        "ir_version": graph.ir_version,
+        "opsets": dict(graph.opsets),
+        "metadata": dict(graph.metadata),
+        "hierarchy_source": graph.hierarchy_source,
+        "functions": [body.path for body in graph.functions.values()],
+        "inputs": [tensor.to_dict() for tensor in graph.inputs],
+        "outputs": [tensor.to_dict() for tensor in graph.outputs],
+        "external_files": list(inspection.external_files(graph)),
+        "findings": list(graph.findings),
+        "error": None,
+    }
+    match by:
+        case "module":
+            facts["modules"] = [s.to_dict() for s in inspection.module_shares(module, depth, statistics=stats)]
+        case "op":
+            facts["operators"] = [share.to_dict() for share in inspection.operator_shares(module)]
+        case "tensor":
+            facts["tensors"] = [t.to_dict() for t in _tensors(module, graph)]
+        case "parameter":
+            facts["parameters"] = [_parameter_document(p, stats=stats) for p in module.all_parameters()]
+    return facts
+
+
+def _parameter_document(parameter: "Parameter", *, stats: bool) -> "dict[str, Json]":
+    from graphml_onnx.graph.inspection import parameter_statistics
+
+    facts = parameter.to_dict()
+    return facts | {"statistics": parameter_statistics(parameter).to_dict()} if stats else facts
+
+
+def _tensors(module: "Module", graph: "ModelGraph") -> "list[Tensor]":
+    if module is graph.root:
+        return list(graph.tensors)
+    return [t for operator in module.all_operators() for t in operator.outputs if t is not None]
+
+
+def _head(graph: "ModelGraph") -> str:
+    from graphml_onnx.graph.inspection import external_files
+
+    modules = f"{show.counted(len(graph.modules), 'module')} from {graph.hierarchy_source}" if graph.modules else ""
+    rows = [
+        ("model", f"{graph.path} ({graph.name})"),
+        ("producer", graph.producer),
+        ("opset", ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in graph.opsets.items())),
+        *[("input", f"{tensor.name}: {tensor.type or 'type unknown'}") for tensor in graph.inputs],
+        *[("output", f"{tensor.name}: {tensor.type or 'type unknown'}") for tensor in graph.outputs],
+        ("modules", modules),
+        ("functions", ", ".join(body.path for body in graph.functions.values())),
+        *[("metadata", f"{key}: {_shortened(value)}") for key, value in graph.metadata.items()],
+        ("data files", ", ".join(external_files(graph))),
+    ]
+    return show.table([(name, value) for name, value in rows if value]) + "\n"
+
+
+def _shortened(value: str) -> str:
+    return value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…"
+
+
+_STATISTICS = ("min", "max", "mean", "std", "zeros", "nan")
+
+
+def _table(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stats: bool) -> str:
+    from graphml_onnx.graph import inspection
+
+    match by:
+        case "module":
+            shares = inspection.module_shares(module, depth, statistics=stats)
+            table = _share_table("module", shares, _module_names(shares))
+            deeper = sum(1 for _ in module.walk()) - len(shares)
+            more = f"\n{show.counted(deeper, 'module')} below this depth; --depth shows more" if deeper else ""
+            return table + more
+        case "op":
+            shares = inspection.operator_shares(module)
+            names = [f"{share.class_name}::{share.name}" if share.class_name else share.name for share in shares]
+            return _share_table("operator", shares, names)
+        case "tensor":
+            rows = [
+                [
+                    tensor.name,
+                    str(tensor.type or "unknown"),
+                    tensor.producer.label if tensor.producer else "parameter" if tensor.parameter else "input",
+                    str(len(tensor.consumers)),
+                ]
+                for tensor in _tensors(module, graph)
+            ]
+            return show.columns(["tensor", "type", "made by", "taken"], rows, left=3)
+        case _:
+            return _parameter_table(module, stats=stats)
+
+
+def _module_names(shares: "Sequence[Share]") -> list[str]:
+    """The modules as a tree: each without the path of the one around it, and with its class where that says more."""
+    names = []
+    around: list[str] = []
+    for share in shares:
+        del around[share.depth :]
+        outer = around[-1] if around else ""
+        name = share.name.removeprefix(f"{outer}.") if outer else share.name or share.class_name
+        around.append(share.name)
+        indented = "  " * share.depth + name
+        same = share.class_name in (name, share.name.rpartition(".")[2])
+        names.append(indented if same else f"{indented} ({share.class_name})")
+    return names
+
+
+def _share_table(kind: str, shares: "Sequence[Share]", names: list[str]) -> str:
+    whole = max((share.nbytes for share in shares), default=0) if kind == "module" else sum(s.nbytes for s in shares)
+    head = [kind, "operators", "parameters", "bytes", "share", "MACs"]
+    has_statistics = any(share.statistics is not None for share in shares)
+    rows = []
+    for share, name in zip(shares, names, strict=True):
+        row = [name, f"{share.operators:,}", f"{share.parameters:,}", show.size(share.nbytes)]
+        row += [f"{100 * share.nbytes / whole:.1f} %" if whole else "-", _macs(share)]
+        if share.statistics is not None:
+            row += _cells(share.statistics)
+        rows.append(row)
+    table = show.columns([*head, *_STATISTICS] if has_statistics else head, rows)
+    if any(share.unknown_macs for share in shares):
+        table += "\n+ ? depends on a shape that is not known; --dim NAME=N gives a dynamic dimension a size"
+    return table
+
+
+def _macs(share: "Share") -> str:
+    known = show.number(share.macs) if share.macs else ""
+    if share.unknown_macs:
+        return f"{known} + ?" if known else "?"
+    return known or "0"
+
+
+def _parameter_table(module: "Module", *, stats: bool) -> str:
+    from graphml_onnx.graph.inspection import parameter_statistics
+
+    parameters = module.all_parameters()
+    rows = []
+    for parameter in parameters:
+        row = [parameter.name, str(parameter.type), parameter.module.path or "(model)"]
+        row += [f"{parameter.size:,}", show.size(parameter.nbytes)]
+        rows.append(row + _cells(parameter_statistics(parameter)) if stats else row)
+    head = ["parameter", "type", "module", "elements", "bytes"]
+    return show.columns([*head, *_STATISTICS] if stats else head, rows, left=3)
+
+
+def _cells(statistics: "Statistics") -> list[str]:
+    numbers = [getattr(statistics, name) for name in _STATISTICS[:4]]
+    counts = [statistics.zeros, statistics.nan]
+    return ["-" if number is None else f"{number:.4g}" for number in numbers] + [f"{count:,}" for count in counts]

@@ -1,0 +1,159 @@
+"""What a model consists of, by module, by type of operator, by tensor, by parameter."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphml_onnx.graph.macs import macs_of
+from graphml_onnx.graph.statistics import Statistics, statistics_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from graphml_onnx.graph.model_graph import ModelGraph, Module, Operator, Parameter
+    from graphml_onnx.support.strictjson import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a module, or all operators of one type, consist of.
+
+    Attributes:
+        name: path of the module, or type of the operators.
+        class_name: class of the module; domain of the operators.
+        depth: how many modules are around the module; 0 for types.
+        operators: number of operators, those of modules in it and of bodies too.
+        parameters: number of elements of its parameters.
+        nbytes: bytes of its parameters.
+        macs: multiply-accumulate operations of those operators for which they are known; bodies count once.
+        unknown_macs: number of operators that have some, but how many depends on a shape that is not known.
+        statistics: of its weights, where they were asked for.
+    """
+
+    name: str
+    class_name: str
+    depth: int
+    operators: int
+    parameters: int
+    nbytes: int
+    macs: int
+    unknown_macs: int
+    statistics: Statistics | None = None
+
+    def to_dict(self) -> dict[str, Json]:
+        """The facts by name."""
+        facts: dict[str, Json] = {
+            name: getattr(self, name) for name in self.__slots__ if name not in ("statistics", "depth")
+        }
+        if self.statistics is not None:
+            facts["statistics"] = self.statistics.to_dict()
+        return facts
+
+
+def module_shares(module: Module, depth: int | None = None, *, statistics: bool = False) -> Sequence[Share]:
+    """A module and the modules in it, each with all that is in it.
+
+    Args:
+        module: the outermost.
+        depth: how many levels below it; None for all.
+        statistics: whether to read the weights.
+    """
+    sums: dict[Module, Counter[str]] = {}
+    for inner in reversed([*module.walk()]):
+        total: Counter[str] = Counter()
+        _count_operators(total, (o for top in inner.operators for o in _with_bodies(top)))
+        _count_parameters(total, inner.parameters)
+        for child in inner.children:
+            total.update(sums[child])
+        sums[inner] = total
+    return [
+        _share(
+            inner.path,
+            inner.class_name,
+            inner.depth - module.depth,
+            sums[inner],
+            statistics_of(p.data for p in inner.all_parameters()) if statistics else None,
+        )
+        for inner in module.walk()
+        if depth is None or inner.depth - module.depth <= depth
+    ]
+
+
+def operator_shares(module: Module) -> Sequence[Share]:
+    """The types of operators in a module and in the modules in it, the most frequent first."""
+    sums: dict[tuple[str, str], Counter[str]] = {}
+    for top in module.all_operators():
+        for operator in _with_bodies(top):
+            total = sums.setdefault((operator.domain, operator.op_type), Counter())
+            _count_operators(total, [operator])
+            if (taken := _own_parameter(operator)) is not None:
+                _count_parameters(total, [taken])
+    owned: set[Parameter] = set()
+    for parameter in module.all_parameters():
+        for operator in parameter.consumers:
+            if parameter not in owned and (key := (operator.domain, operator.op_type)) in sums:
+                owned.add(parameter)
+                if parameter.operator is None:
+                    _count_parameters(sums[key], [parameter])
+    ordered = sorted(sums.items(), key=lambda item: (-item[1]["operators"], item[0]))
+    return [_share(op_type, domain, 0, total, None) for (domain, op_type), total in ordered]
+
+
+def _own_parameter(operator: Operator) -> Parameter | None:
+    tensor = operator.outputs[0] if operator.outputs else None
+    parameter = None if tensor is None else tensor.parameter
+    return parameter if parameter is not None and parameter.operator is operator else None
+
+
+def parameter_statistics(parameter: Parameter) -> Statistics:
+    """What the elements of a parameter are like; of a sparse one, of those that it has.
+
+    Raises:
+        GraphmlOnnxError: they are missing, or cannot be read.
+    """
+    return statistics_of([parameter.data])
+
+
+def _with_bodies(operator: Operator) -> Iterable[Operator]:
+    yield operator
+    for body in operator.bodies:
+        for inner in body.walk():
+            yield from inner.operators
+
+
+def _count_operators(total: Counter[str], operators: Iterable[Operator]) -> None:
+    for operator in operators:
+        total["operators"] += 1
+        macs = macs_of(operator)
+        if macs is None:
+            total["unknown"] += 1
+        elif macs:
+            total["macs"] += macs
+
+
+def _count_parameters(total: Counter[str], parameters: Iterable[Parameter]) -> None:
+    for parameter in parameters:
+        total["parameters"] += parameter.size
+        total["nbytes"] += parameter.nbytes
+
+
+def _share(name: str, class_name: str, depth: int, total: Counter[str], statistics: Statistics | None) -> Share:
+    return Share(
+        name,
+        class_name,
+        depth,
+        total["operators"],
+        total["parameters"],
+        total["nbytes"],
+        total["macs"],
+        total["unknown"],
+        statistics,
+    )
+
+
+def external_files(graph: ModelGraph) -> Sequence[str]:
+    """The data files that the model's parameters name, each once."""
+    files = (p.location.file for p in graph.parameters if p.data.is_external)
+    return list(dict.fromkeys(str(file) for file in files))

@@ -1,0 +1,132 @@
+"""Statistics of weights, streamed: no more than a megabyte of them is in memory at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from graphml_onnx.graph.weights import element_bits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy.typing as npt
+
+    from graphml_onnx.graph.weights import TensorData
+    from graphml_onnx.support.strictjson import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the elements of one tensor, or of several, are like.
+
+    Attributes:
+        count: how many there are.
+        min: the smallest number; None where there is none.
+        max: the largest number.
+        mean: of the finite numbers.
+        std: standard deviation of the finite numbers.
+        zeros: how many are zero.
+        nan: how many are no number.
+        infinite: how many are infinite.
+    """
+
+    count: int = 0
+    min: float | None = None
+    max: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    zeros: int = 0
+    nan: int = 0
+    infinite: int = 0
+
+    def to_dict(self) -> dict[str, Json]:
+        """The values by name; what is infinite as text, which JSON has no number for."""
+        return {k: v if v is None or math.isfinite(v) else str(v) for k, v in asdict(self).items()}
+
+
+def statistics_of(tensors: Iterable[TensorData]) -> Statistics:
+    """Reads tensors from their places; strings and complex numbers are left out.
+
+    Raises:
+        GraphmlOnnxError: their bytes are missing, or cannot be read.
+    """
+    total = _Sums()
+    for tensor in tensors:
+        for values in _numbers(tensor):
+            total.add(values)
+    return total.result()
+
+
+def _numbers(tensor: TensorData) -> Iterator[npt.NDArray[np.generic]]:
+    bits = element_bits(tensor.dtype)
+    if bits is None or tensor.dtype.startswith("COMPLEX"):
+        return
+    if bits % 8:
+        yield tensor.numpy().reshape(-1).astype(np.float32)
+        return
+    dtype = helper.tensor_dtype_to_np_dtype(onnx.TensorProto.DataType.Value(tensor.dtype))
+    is_usual = dtype.kind in "fiub"
+    rest = b""
+    for chunk in tensor.chunks():
+        data = rest + chunk if rest else chunk
+        whole = len(data) // dtype.itemsize * dtype.itemsize
+        rest = data[whole:]
+        values = np.frombuffer(data[:whole] if rest else data, dtype.newbyteorder("<") if is_usual else dtype)
+        yield values if is_usual and dtype != np.float16 else values.astype(np.float32)
+
+
+class _Sums:
+    """Joins the moments of chunks, so that no large numbers cancel (Chan, Golub and LeVeque)."""
+
+    def __init__(self) -> None:
+        self.count = self.zeros = self.nan = self.infinite = self.finite = 0
+        self.min, self.max = math.inf, -math.inf
+        self.mean = self.squares = 0.0
+
+    def add(self, values: npt.NDArray[np.generic]) -> None:
+        numbers = cast("npt.NDArray[np.float64]", values)
+        self.count += values.size
+        self.zeros += values.size - int(np.count_nonzero(values))
+        if not values.size:
+            return
+        low, high = numbers.min(), numbers.max()
+        if not np.isfinite(low) or not np.isfinite(high):
+            missing = np.isnan(numbers)
+            self.nan += int(missing.sum())
+            numbers = numbers[~missing]
+            if not numbers.size:
+                return
+            low, high = numbers.min(), numbers.max()
+            infinite = np.isinf(numbers)
+            self.infinite += int(infinite.sum())
+            numbers = numbers[~infinite]
+        self.min, self.max = min(self.min, float(low)), max(self.max, float(high))
+        if not numbers.size:
+            return
+        mean = float(numbers.mean(dtype=np.float64))
+        apart = numbers.astype(np.float64) - mean
+        squares = float(np.dot(apart, apart))
+        total = self.finite + numbers.size
+        difference = mean - self.mean
+        self.mean += difference * numbers.size / total
+        self.squares += squares + difference * difference * self.finite * numbers.size / total
+        self.finite = total
+
+    def result(self) -> Statistics:
+        has_numbers = self.count > self.nan
+        return Statistics(
+            self.count,
+            self.min if has_numbers else None,
+            self.max if has_numbers else None,
+            self.mean if self.finite else None,
+            math.sqrt(self.squares / self.finite) if self.finite else None,
+            self.zeros,
+            self.nan,
+            self.infinite,
+        )

@@ -1,0 +1,139 @@
+"""What `g2o inspect` says of a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import graphml_onnx
+from graphml_onnx.graph.inspection import module_shares, operator_shares, parameter_statistics
+from graphml_onnx.graph.macs import macs_of
+from tests.cli.g2o_process import run
+from tests.graph.models import with_body
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+BERT = FIXTURES / "htp" / "winml-bert-mini-dynamo" / "model.onnx"
+
+
+def test_modules_and_operators_have_the_same_sums() -> None:
+    graph = graphml_onnx.open(BERT, infer_shapes=True)
+    whole = module_shares(graph.root)[0]
+    types = operator_shares(graph.root)
+
+    assert whole.operators == len(graph.operators) == sum(share.operators for share in types)
+    assert whole.nbytes == sum(p.nbytes for p in graph.parameters) == sum(share.nbytes for share in types)
+    assert whole.parameters == sum(tensor.size for tensor in graph.parameters)
+    assert whole.macs == sum(share.macs for share in types) > 0
+    assert whole.unknown_macs == 0
+
+
+def test_bodies_count_in_the_module_of_their_operator() -> None:
+    graph = graphml_onnx.open(with_body(), infer_shapes=True, sizes={"batch": 3})
+    shares = {share.name: share for share in module_shares(graph.root)}
+
+    assert shares["enc.0"].operators == 6
+    assert shares["enc.0"].macs == 2 * 3 * 32 * 32
+
+
+@pytest.mark.parametrize(
+    ("op_type", "shapes", "attributes", "macs"),
+    [
+        ("MatMul", [[2, 3, 4], [2, 4, 5]], {}, 2 * 3 * 4 * 5),
+        ("Gemm", [[4, 3], [4, 5]], {"transA": 1}, 3 * 4 * 5),
+        ("Conv", [[1, 4, 8, 8], [6, 2, 3, 3]], {"group": 2}, 6 * 6 * 6 * 2 * 9),
+        ("ConvTranspose", [[1, 4, 5, 5], [4, 6, 2, 2]], {}, 4 * 25 * 6 * 4),
+        ("LSTM", [[7, 2, 3], [1, 16, 3], [1, 16, 4]], {"hidden_size": 4}, 7 * 2 * 4 * 4 * (3 + 4)),
+        ("Relu", [[4]], {}, 0),
+    ],
+)
+def test_macs(op_type: str, shapes: list[list[int]], attributes: dict[str, int], macs: int) -> None:
+    names = [f"x{index}" for index in range(len(shapes))]
+    node = helper.make_node(op_type, names, ["y"], **attributes)
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in zip(names, shapes, strict=True)
+    ]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    model = helper.make_model(helper.make_graph([node], "g", inputs, [output]))
+
+    assert macs_of(graphml_onnx.open(model, infer_shapes=True).operators[0]) == macs
+
+
+def test_a_dynamic_dimension_leaves_macs_unknown_until_it_has_a_size() -> None:
+    assert module_shares(graphml_onnx.open(with_body(), infer_shapes=True).root)[0].unknown_macs == 2
+    assert module_shares(graphml_onnx.open(with_body(), sizes={"batch": 3}).root)[0].unknown_macs == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int8, np.int64, np.bool_])
+@pytest.mark.parametrize("window", [24, 1 << 20])
+def test_statistics_are_those_of_numpy(dtype: type, window: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphml_onnx.graph.weights.WINDOW", window)
+    values = (np.random.default_rng(1).standard_normal(1000) * 20).astype(dtype)
+    values[5] = 0
+    is_float = np.issubdtype(dtype, np.floating)
+    if is_float:
+        values[7], values[9] = np.nan, np.inf
+    graph = helper.make_graph([], "g", [], [], [numpy_helper.from_array(values, "w")])
+    found = parameter_statistics(graphml_onnx.open(helper.make_model(graph)).parameters[0])
+
+    finite = values[np.isfinite(values)].astype(np.float64)
+    assert (found.count, found.zeros, found.nan) == (1000, int((values == 0).sum()), int(is_float))
+    assert (found.min, found.max) == (finite.min(), np.inf if is_float else finite.max())
+    assert found.mean == pytest.approx(finite.mean())
+    assert found.std == pytest.approx(finite.std())
+    assert found.infinite == int(is_float)
+
+
+def test_the_command_shows_a_tree(tmp_path: Path) -> None:
+    ran = run(tmp_path, "inspect", BERT, "--depth", "1")
+
+    assert (ran.code, ran.err) == (0, "")
+    rows = [line.split() for line in ran.out.splitlines()]
+    assert ["BertModel", "92", "21,412", "85.9", "kB", "100.0", "%", "591.87", "k"] in rows
+    assert any(line.startswith("  encoder (BertEncoder)  ") for line in ran.out.splitlines())
+
+
+def test_json_has_the_same_facts(tmp_path: Path) -> None:
+    ran = run(tmp_path, "inspect", BERT, "--json", "--stats", "--module", "encoder.layer.1", "--depth", "0")
+    document = json.loads(ran.out)
+
+    (share,) = document["modules"]
+    assert (share["name"], share["class_name"], share["operators"]) == ("encoder.layer.1", "BertLayer", 40)
+    assert share["statistics"]["count"] == share["parameters"]
+    assert document["error"] is None
+
+
+@pytest.mark.parametrize("by", ["module", "op", "tensor", "parameter"])
+def test_every_table_has_a_row_for_each(tmp_path: Path, by: str) -> None:
+    onnx.save(with_body(), tmp_path / "m.onnx")
+
+    ran = run(tmp_path, "inspect", "m.onnx", "--by", by)
+
+    assert ran.code == 0
+    rows = {"module": "enc", "op": "LeakyRelu", "tensor": "h", "parameter": "enc.0.weight"}
+    assert any(line.strip().startswith(rows[by]) for line in ran.out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("m.onnx", "--module", "enc.7"), 2, "there is no module 'enc.7' (the nearest are 'enc.0'"),
+        (("m.onnx", "--dim", "batch"), 2, "--dim 'batch' is not NAME=N"),
+        (("m.onnx", "--by", "op", "--stats"), 2, "--stats has no meaning"),
+        (("none.onnx",), 66, "no such file"),
+        (("text.onnx",), 65, "is not an ONNX model"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(tmp_path: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
+    onnx.save(with_body(), tmp_path / "m.onnx")
+    (tmp_path / "text.onnx").write_text("This is no model.")
+
+    ran = run(tmp_path, "inspect", *arguments)
+
+    assert ran.code == code
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
