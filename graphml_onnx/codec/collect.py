@@ -9,11 +9,13 @@ Source: docs/format.md, section "Nodes".
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import eq
 from typing import TYPE_CHECKING, NamedTuple, Never, cast
 
-from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
+from google.protobuf.message import DecodeError
+
+from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.codec.edges import Edges
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.items import Items
@@ -21,6 +23,16 @@ from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND, PARENTS_OF_KIN
 from graphml_onnx.codec.naming import drop_given_name, named_by_message, named_by_texts
 from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String
+from graphml_onnx.codec.scopes import (
+    INITIALIZER_RANK,
+    INPUT_RANK,
+    OUTSIDE,
+    WEIGHT_INPUT_RANK,
+    Scopes,
+    hidden_names,
+)
+from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
+from graphml_onnx.codec.weight_inputs import read_weight_inputs
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, EdgeRows, NodeRecord
 from graphml_onnx.graphml.text import unescape
@@ -53,6 +65,7 @@ class Compound:
         texts: its texts by key.
         line: where it stands in the file.
         place: number that its members share.
+        fields: of a graph or function, what its texts say, serialised, by number; known after `Collector.structure`.
     """
 
     kind: str
@@ -61,6 +74,7 @@ class Compound:
     texts: Mapping[str, str]
     line: int
     place: int
+    fields: dict[int, bytes] = field(default_factory=dict)
 
 
 class WaitingOperator(NamedTuple):
@@ -70,6 +84,13 @@ class WaitingOperator(NamedTuple):
     texts: Mapping[str, str]
     line: int
     place: int
+
+
+_TENSOR_FIELDS = [
+    number
+    for number, field_ in schema.message_class("GraphProto").DESCRIPTOR.fields_by_number.items()
+    if field_.name in ("initializer", "sparse_initializer")
+]
 
 
 def _is_index(text: str) -> bool:
@@ -90,6 +111,8 @@ class Collector:
         self._json = json
         self._operator_keys = operators
         self._value_keys = MessageKeys("ValueInfoProto", json)
+        self._graph_keys = MessageKeys("GraphProto", json)
+        self._function_keys = MessageKeys("FunctionProto", json)
         self._tensor_class = schema.message_class("TensorProto")
         self._model: Compound | None = None
         self.compounds: dict[str, Compound] = {}
@@ -360,7 +383,41 @@ class Collector:
         self.edges.check_ends()
         body_of = self.bodies_of_places()
         self._check_parents()
+        for compound in self.compounds.values():
+            if compound.kind == "function":
+                self._read_function(compound)
+            elif compound.kind != "module":
+                self._read_graph(compound)
         return body_of, self.outer_bodies(body_of)
+
+    def _read_function(self, compound: Compound) -> None:
+        compound.fields = self.read(self._function_keys, compound.texts, compound.line)
+        for index, name in enumerate(self._function_keys.names("inputs", compound.texts)):
+            self._flow.define(compound.place, name, OUTSIDE, INPUT_RANK + index)
+
+    def _read_graph(self, compound: Compound) -> None:
+        """Reads the fields of a graph, the names that they define, and the inputs that are not nodes."""
+        place, line = compound.place, compound.line
+        compound.fields = self.read(self._graph_keys, compound.texts, line)
+        tensors = b"".join([compound.fields.get(number, b"") for number in _TENSOR_FIELDS])
+        try:
+            graph = cast("onnx.GraphProto", schema.message_class("GraphProto").FromString(tensors))
+        except DecodeError:
+            self.fail(line, "initializers: messages are nested more than 100 deep")
+        for name, rank in hidden_names(graph, with_initializers=True):
+            self._flow.define(place, name, OUTSIDE, rank)
+        if WEIGHT_INPUTS in compound.texts:
+            try:
+                inputs = read_weight_inputs(compound.texts[WEIGHT_INPUTS], self._json)
+            except FieldError as error:
+                self.fail(line, f"{error.path}: {error.message}")
+            for index, name, content in inputs:
+                self.inputs.add(OUTSIDE, place, index, line, content)
+                self._flow.define(place, name, OUTSIDE, WEIGHT_INPUT_RANK + index)
+
+    def scopes(self, body_of: Sequence[int], outer: Mapping[int, int]) -> Scopes[bytes]:
+        """What names mean in each body; see `structure`."""
+        return self._flow.scopes(body_of, outer)
 
     def place_of(self, parent: str) -> int:
         """The place of the members of a compound, given its node_id; an empty one is the boundary of the model."""

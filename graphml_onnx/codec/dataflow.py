@@ -1,35 +1,28 @@
-"""Who produces the tensor that an operator consumes: the edges of the graph, derived from the operators' names.
+"""Which node produces the tensor that an operator consumes: the edges of the graph, derived from the operators' names.
 
-ONNX says it by names within scopes: a body of If, Loop or Scan sees the names of the graph around it; a function
-sees only its own. Encoder and decoder use the same rules, so that edges can be checked against the operators.
-
-Source: ONNX IR specification, sections "Graphs" and "Names Within a Graph".
+What a name means is said by `graphml_onnx.codec.scopes`. Encoder and decoder, validation and rewiring all look names up
+here, so that they cannot disagree.
 """
 
 from __future__ import annotations
 
 from array import array
 from itertools import chain
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
 import numpy as np
+
+from graphml_onnx.codec.scopes import Name, Scopes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-# Where two nodes define one tensor, which no valid model has, the lowest rank counts, whatever the order of the
-# document: graph inputs, then initializers, then operators by their index.
-INPUT_RANK = -(1 << 62)
-INITIALIZER_RANK = -(1 << 61)
-
 _NO_NAME = 0  # number of the empty name
 _DEFINITIONS, _USES = 0, 1
 _NODE = 2  # column of a table
 _BLOCK = 1 << 14  # edges that become Python objects at a time
-
-Name = TypeVar("Name", str, bytes)
 
 
 class Use(NamedTuple, Generic[Name]):
@@ -71,7 +64,7 @@ class Dataflow(Generic[Name]):
         self._tensors = array("i")  # names of all outputs and inputs of the operators
 
     def define(self, place: int, tensor: Name, node: int, rank: int) -> None:
-        """``node`` produces ``tensor``."""
+        """``node`` defines ``tensor``; `OUTSIDE` where no node stands for what defines it."""
         if tensor:
             self._definitions.extend((place, self._names.setdefault(tensor, len(self._names)), node, rank))
 
@@ -108,7 +101,7 @@ class Dataflow(Generic[Name]):
         return flows.source << 32 | flows.target
 
     def edges(self, body_of: Sequence[int], outer: Mapping[int, int]) -> Iterator[Use[Name]]:
-        """The edges, by the nodes that consume; a tensor that no node produces (an initializer) gives none.
+        """The edges, by the nodes that consume; a tensor that no node produces (a hidden initializer) gives none.
 
         Args:
             body_of: the body of each place.
@@ -121,6 +114,18 @@ class Dataflow(Generic[Name]):
             columns = (flows.source, flows.target, flows.tensor, flows.input_index, flows.scope)
             for source, target, tensor, index, scope in zip(*[c[block].tolist() for c in columns], strict=True):
                 yield Use(source, target, names[tensor], index, scope)
+
+    def scopes(self, body_of: Sequence[int], outer: Mapping[int, int]) -> Scopes[Name]:
+        """The same definitions, for looking up single names; see `edges`."""
+        keys, producers = self._producers(np.fromiter(body_of, np.int64, len(body_of)))
+        names = list(self._names)
+        return Scopes(
+            {
+                (key // len(names), names[key % len(names)]): node
+                for key, node in zip(keys.tolist(), producers.tolist(), strict=True)
+            },
+            outer,
+        )
 
     def _flows(self, body_of: Sequence[int], outer: Mapping[int, int]) -> _Flows:
         bodies = np.fromiter(body_of, np.int64, len(body_of))

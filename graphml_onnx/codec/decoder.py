@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.codec.collect import MAIN_BODY, Collector, Compound, WaitingOperator
 from graphml_onnx.codec.fields import MessageKeys, serialised
@@ -24,9 +24,8 @@ from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence, Set
+    from collections.abc import Iterable, Mapping, Sequence
 
-    import onnx
     from google.protobuf.message import Message
 
     from graphml_onnx.codec.graph_location import GraphLocation
@@ -111,27 +110,12 @@ def _rewired(records: list[Record], origin: GraphLocation) -> list[Record]:
     json = MessageCodec(PayloadTable(bytes(NONCE_BYTES), {}))
     collector = Collector(origin, json, MessageKeys("NodeProto", json))
     body_of, outer = collector.structure(records)
-    constants = {}
-    for compound in collector.compounds.values():
-        if compound.kind != "module":
-            constants[body_of[compound.place]] = _constants(collector, compound, json)
-    from graphml_onnx.codec.rewiring import Scopes, rewired  # few want it
+    from graphml_onnx.codec.rewiring import Known, rewired  # rarely needed, so imported lazily
 
-    scopes = Scopes(lambda parent: body_of[collector.place_of(parent)], outer, constants)
-    return rewired(records, scopes, origin)
-
-
-def _constants(collector: Collector, compound: Compound, json: MessageCodec) -> Set[bytes]:
-    """Names that a graph or function knows without a node that produces them."""
-    keys = MessageKeys("FunctionProto" if compound.kind == "function" else "GraphProto", json)
-    if compound.kind == "function":
-        collector.read(keys, compound.texts, compound.line)
-        return set(keys.names("inputs", compound.texts))
-    texts = {key: text for key, text in compound.texts.items() if key in ("initializers", "sparse_initializers")}
-    message = schema.message_class("GraphProto").FromString(serialised(collector.read(keys, texts, compound.line)))
-    graph = cast("onnx.GraphProto", message)
-    tensors = [*graph.initializer, *[sparse.values for sparse in graph.sparse_initializer]]
-    return {cast("bytes", tensor.name) for tensor in tensors}
+    known = Known(
+        lambda parent: body_of[collector.place_of(parent)], collector.scopes(body_of, outer), collector.edges.numbers
+    )
+    return rewired(records, known, origin)
 
 
 class _Builder:
@@ -149,8 +133,6 @@ class _Builder:
         self._operator_keys = operator_keys
         self._bodies = bodies
         self._model_keys = MessageKeys("ModelProto", json)
-        self._graph_keys = MessageKeys("GraphProto", json)
-        self._function_keys = MessageKeys("FunctionProto", json)
         origin = collector.origin
         self._operators = collector.operators.by_body(body_of, origin)
         self._lists = {
@@ -165,13 +147,10 @@ class _Builder:
         compound = self._collector.model
         fields = self._collector.read(self._model_keys, compound.texts, compound.line)
         number, tag = self._tag("ModelProto", "graph")
-        fields[number] = delimited(tag, self._fill("GraphProto", self._graph_keys, compound, MAIN_BODY))
+        fields[number] = delimited(tag, self._fill("GraphProto", compound, MAIN_BODY))
         number, tag = self._tag("ModelProto", "functions")
         fields[number] = b"".join(
-            [
-                delimited(tag, self._fill("FunctionProto", self._function_keys, function, function.place))
-                for function in self._functions()
-            ]
+            [delimited(tag, self._fill("FunctionProto", function, function.place)) for function in self._functions()]
         )
         if self._built != len(self._collector.operators):
             missing = len(self._collector.operators) - self._built
@@ -188,9 +167,9 @@ class _Builder:
                 self._collector.fail(right.line, problem)
         return ordered
 
-    def _fill(self, message: str, keys: MessageKeys, compound: Compound, body: int) -> bytes:
-        """A graph or a function, from the texts of its compound and from the members of its body."""
-        fields = self._collector.read(keys, compound.texts, compound.line)
+    def _fill(self, message: str, compound: Compound, body: int) -> bytes:
+        """A graph or a function, from the fields of its compound and from the members of its body."""
+        fields = compound.fields
         operators = self._operators.get(body, ())
         self._built += len(operators)
         self._add(fields, message, "node", [self._operator(item) for item in operators])
@@ -208,10 +187,7 @@ class _Builder:
         if isinstance(item, bytes):
             return item
         bodies = self._collector.bodies.get(item.node_id, {})
-        graphs = {
-            index: self._fill("GraphProto", self._graph_keys, compound, compound.place)
-            for index, compound in bodies.items()
-        }
+        graphs = {index: self._fill("GraphProto", compound, compound.place) for index, compound in bodies.items()}
         self._bodies.offer(graphs)
         content = serialised(self._collector.read(self._operator_keys, item.texts, item.line))
         if unused := self._bodies.unused():

@@ -47,6 +47,11 @@ class Edges:
         self._ends = array("q")  # source and target of each edge
         self._edge_lines = array("q")
 
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """The number of each XML id."""
+        return self._numbers
+
     def number_node(self, record: NodeRecord) -> int:
         """The number of a node.
 

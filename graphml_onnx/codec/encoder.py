@@ -14,14 +14,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.appearance import appearance_of
-from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
+from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.keys import FORMAT_VERSION, declared
 from graphml_onnx.codec.naming import set_apart
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable, String
+from graphml_onnx.codec.scopes import INITIALIZER_RANK, INPUT_RANK, OUTSIDE, has_weight_inputs, hidden_names
 from graphml_onnx.codec.types import type_and_shape
+from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
+from graphml_onnx.codec.weight_inputs import weight_inputs_of, weight_inputs_text
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.hierarchy import Hierarchy, Module, Operator
 from graphml_onnx.onnxfile import schema
@@ -132,6 +135,7 @@ class GraphEncoder:
         self._flow: Dataflow[bytes] = Dataflow(b"")
         self._outer: dict[int, int] = {}
         self._types: dict[int, dict[bytes, tuple[str, str]]] = {}
+        self._has_weight_inputs = has_weight_inputs(model)
         self._next = 0
         self.counts = Counts()
 
@@ -155,7 +159,11 @@ class GraphEncoder:
 
     def _add_used(self, graph: onnx.GraphProto, used: set[str], *, in_body: bool = False) -> None:
         used |= self._graph_keys.present(graph)
-        for value in (*graph.input, *graph.output):
+        weights = self._weight_inputs(graph)
+        if weights:
+            used.add(WEIGHT_INPUTS)
+        shown = [value for index, value in enumerate(graph.input) if index not in weights]
+        for value in (*shown, *graph.output):
             used |= self._value_keys.present(value) | {"index"}
         if graph.output:  # which may be an input or initializer itself
             used |= {"tensor_name", "input_index"}
@@ -183,7 +191,7 @@ class GraphEncoder:
         graph = self._model.graph
         body = self._new()
         self._add_types(body, graph)
-        self._emit_values("input", graph.input, body, None)
+        self._emit_inputs(graph, body, None)
         model_id = f"n{body}"
         data: dict[str, str | Iterable[str]] = {"kind": "model", "node_id": model_id}
         look = appearance_of("model", String.text(graph.name) or "model")
@@ -191,7 +199,7 @@ class GraphEncoder:
         data["format_version"] = FORMAT_VERSION
         texts = {"node_id": model_id}
         self._model_keys.write(self._model, texts)
-        self._graph_keys.write(graph, texts)
+        self._write_graph(graph, body, texts)
         set_apart(texts)
         data |= texts
         data |= self._about
@@ -202,7 +210,7 @@ class GraphEncoder:
             self._emit_function(function, index, model_id)
         sink.close_group()
         self._report(self.counts.operators % _REPORTED)
-        self._emit_values("output", graph.output, body, None)
+        self._emit_outputs(graph, body, None)
         self._emit_edges()
 
     def _new(self) -> int:
@@ -221,19 +229,40 @@ class GraphEncoder:
                     types[cast("bytes", value.name)] = known[content]
         self._types[body] = types
 
-    def _emit_values(self, kind: str, values: Sequence[onnx.ValueInfoProto], body: int, parent: str | None) -> None:
-        for index, value in enumerate(values):
-            number = self._new()
-            name = cast("bytes", value.name)
-            look = appearance_of(kind, String.text(name))
-            data = _identity(kind, f"n{number}", parent, index, look)
-            self._value_keys.write(value, data)
-            set_apart(data)
-            self._sink.node(f"n{number}", data, look)
-            if kind == "input":
-                self._flow.define(body, name, number, INPUT_RANK + index)
-            else:
-                self._flow.use(body, name, number, 0)
+    def _weight_inputs(self, graph: onnx.GraphProto) -> frozenset[int]:
+        """The places of inputs that are weights, and are not drawn as inputs."""
+        return weight_inputs_of(graph) if self._has_weight_inputs else frozenset()
+
+    def _write_graph(self, graph: onnx.GraphProto, body: int, data: dict[str, str]) -> None:
+        """Adds the texts of a graph, and takes note of the names that it defines without a node."""
+        self._graph_keys.write(graph, data)
+        if weights := self._weight_inputs(graph):
+            data[WEIGHT_INPUTS] = weight_inputs_text([(i, graph.input[i]) for i in sorted(weights)], self._json)
+        for name, rank in hidden_names(graph, with_initializers=not self._show_parameters):
+            self._flow.define(body, name, OUTSIDE, rank)
+
+    def _emit_inputs(self, graph: onnx.GraphProto, body: int, parent: str | None) -> None:
+        weights = self._weight_inputs(graph)
+        defaults = {tensor.name for tensor in graph.initializer}
+        for index, value in enumerate(graph.input):
+            if index not in weights:
+                role = " (has a default)" if value.name in defaults else ""
+                number = self._emit_value("input", value, index, parent, role)
+                self._flow.define(body, cast("bytes", value.name), number, INPUT_RANK + index)
+
+    def _emit_outputs(self, graph: onnx.GraphProto, body: int, parent: str | None) -> None:
+        for index, value in enumerate(graph.output):
+            number = self._emit_value("output", value, index, parent)
+            self._flow.use(body, cast("bytes", value.name), number, 0)
+
+    def _emit_value(self, kind: str, value: onnx.ValueInfoProto, index: int, parent: str | None, role: str = "") -> int:
+        number = self._new()
+        look = appearance_of(kind, String.text(value.name) + role)
+        data = _identity(kind, f"n{number}", parent, index, look)
+        self._value_keys.write(value, data)
+        set_apart(data)
+        self._sink.node(f"n{number}", data, look)
+        return number
 
     def _emit_main_graph(self, body: int) -> None:
         """Operators and modules in the order in which they first run."""
@@ -349,16 +378,16 @@ class GraphEncoder:
         self._add_types(body, graph)
         look = appearance_of("subgraph", String.text(graph.name))
         data = _identity("subgraph", node_id, operator, index, look)
-        self._graph_keys.write(graph, data)
+        self._write_graph(graph, body, data)
         set_apart(data)
         self._sink.open_group(node_id, data, look)
         if self._show_parameters:
             for position, tensor in enumerate(graph.initializer):
                 self._emit_tensor(tensor, position, body, node_id)
-        self._emit_values("input", graph.input, body, node_id)
+        self._emit_inputs(graph, body, node_id)
         for position, node in enumerate(graph.node):
             self._emit_operator(node, position, body, node_id, None)
-        self._emit_values("output", graph.output, body, node_id)
+        self._emit_outputs(graph, body, node_id)
         self._sink.close_group()
 
     def _emit_function(self, function: onnx.FunctionProto, index: int, model_id: str) -> None:
@@ -369,6 +398,8 @@ class GraphEncoder:
         self._function_keys.write(function, data)
         set_apart(data)
         self._types[body] = {}
+        for position, name in enumerate(function.input):
+            self._flow.define(body, cast("bytes", name), OUTSIDE, INPUT_RANK + position)
         self._sink.open_group(node_id, data, look)
         for position, node in enumerate(function.node):
             self._emit_operator(node, position, body, node_id, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from graphml_onnx.codec.fields import CATCH_ALL, FIELDS, Form
+from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
 from graphml_onnx.graphml.elements import Key, RowKeys
 
 FORMAT_VERSION = "2.0.0"
@@ -66,6 +67,7 @@ _TABLE = (
     _truth("parameter_size", Form.INTEGER, "size in bytes of the store of payloads"),
     _truth("parameter_checksum", Form.TEXT, "what identifies a sidecar"),
     *_field_keys(),
+    _truth(WEIGHT_INPUTS, Form.JSON, "inputs that are weights, before IR version 4: index and ValueInfoProto of each"),
     _truth("tensor", Form.JSON, "TensorProto of an initializer that is shown as a node"),
     _truth("external_files", Form.JSON, "data files of the model"),
     _truth("residue", Form.JSON, "patch that restores a file that is not canonical protobuf"),
@@ -98,12 +100,12 @@ def _keys_of(*messages: str) -> frozenset[str]:
 KEYS_OF_KIND = {
     "model": _keys_of("ModelProto", "GraphProto")
     | _STORE
-    | {"format_version", "external_files", "residue", "htp_metadata"},
+    | {"format_version", "external_files", "residue", "htp_metadata", WEIGHT_INPUTS},
     "module": _IDENTITY,
     "op": _keys_of("NodeProto"),
     "input": _keys_of("ValueInfoProto"),
     "output": _keys_of("ValueInfoProto"),
-    "subgraph": _keys_of("GraphProto"),
+    "subgraph": _keys_of("GraphProto") | {WEIGHT_INPUTS},
     "function": _keys_of("FunctionProto"),
     "parameter": _IDENTITY | {"tensor"},
 }

@@ -12,16 +12,16 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK
 from graphml_onnx.codec.naming import called, named_by_texts, set_apart
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.scalars import String
+from graphml_onnx.codec.scopes import OUTSIDE, Scopes
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
 from graphml_onnx.graphml.text import escape, unescape
 from graphml_onnx.support.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from graphml_onnx.codec.graph_location import GraphLocation
 
@@ -29,19 +29,19 @@ _MAX_LEFT_OUT = 100  # inputs that one edge may leave out before it; a wrong num
 
 
 @dataclass(frozen=True, slots=True)
-class Scopes:
+class Known:
     """Where names are known.
 
     Attributes:
         body_of: the body in which the members of a compound stand, by the compound's node_id; "" is the boundary of the
             main graph.
-        outer: the body around a body whose names it sees.
-        constants: by body, names that no node produces: initializers, and inputs of a function.
+        scopes: what names mean there.
+        numbers: the numbers that ``scopes`` has for nodes, by XML id.
     """
 
     body_of: Callable[[str], int]
-    outer: Mapping[int, int]
-    constants: Mapping[int, Set[bytes]]
+    scopes: Scopes[bytes]
+    numbers: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,69 +53,55 @@ class _Edge:
     index: int | None
 
 
-def rewired(records: Sequence[Record], scopes: Scopes, origin: GraphLocation) -> list[Record]:
+def rewired(records: Sequence[Record], known: Known, origin: GraphLocation) -> list[Record]:
     """Nodes and edges in which the operators' inputs, and the names of outputs, say what the edges say.
 
     Args:
         records: nodes and edges in any order, each right in itself, and edges between nodes that exist; not changed.
-        scopes: where names are known.
+        known: where names are known.
         origin: where they come from, for messages.
 
     Raises:
         GraphMLError: an edge cannot be followed.
     """
-    return _Rewiring(records, scopes, origin).records()
+    return _Rewiring(records, known, origin).records()
 
 
 class _Rewiring:
-    def __init__(self, records: Sequence[Record], scopes: Scopes, origin: GraphLocation) -> None:
+    def __init__(self, records: Sequence[Record], known: Known, origin: GraphLocation) -> None:
         self._records = records
-        self._scopes = scopes
+        self._known = known
         self._fail, self._place = origin.fail, origin.place
         self._nodes = {record.node_id: record for record in records if isinstance(record, NodeRecord)}
         self._produced = {xml_id: produced_by(node) for xml_id, node in self._nodes.items()}
-        self._producers = self._find_producers()
+        self._xml_ids = {number: xml_id for xml_id, number in known.numbers.items()}
         self._incoming: dict[str, list[_Edge]] = {}
         for record in records:
             if isinstance(record, EdgeRecord):
                 self._take(record)
+                for _ in range(self._inputs_along(record) - 1 if origin.is_simple else 0):
+                    self._take(EdgeRecord(record.source, record.target, {}, record.line))
 
     def records(self) -> list[Record]:
         return [self._node(record) if isinstance(record, NodeRecord) else record for record in self._records]
 
     def _body(self, node: NodeRecord) -> int:
-        return self._scopes.body_of(node.data.get("parent", ""))
-
-    def _find_producers(self) -> Mapping[int, Mapping[bytes, str]]:
-        """By body and tensor, the node that counts as its producer."""
-        found: dict[int, dict[bytes, tuple[int, str]]] = {}
-        for xml_id, tensors in self._produced.items():
-            if tensors:
-                node = self._nodes[xml_id]
-                rank = _RANKS[node.data["kind"]] + int(node.data["index"])
-                known = found.setdefault(self._body(node), {})
-                for tensor in tensors:
-                    if tensor not in known or rank < known[tensor][0]:
-                        known[tensor] = (rank, xml_id)
-        return {body: {tensor: xml_id for tensor, (_, xml_id) in known.items()} for body, known in found.items()}
+        return self._known.body_of(node.data.get("parent", ""))
 
     def _producer(self, tensor: bytes, body: int) -> str | None:
         """The node whose tensor a body knows by this name."""
-        scope: int | None = body
-        while scope is not None:
-            xml_id = self._producers.get(scope, _NOTHING).get(tensor)
-            if xml_id is not None:
-                return xml_id
-            scope = self._scopes.outer.get(scope)
-        return None
+        number = self._known.scopes.find(tensor, body)
+        return None if number is None else self._xml_ids.get(number)
 
     def _is_constant(self, tensor: bytes, body: int) -> bool:
-        scope: int | None = body
-        while scope is not None:
-            if tensor in self._scopes.constants.get(scope, ()):
-                return True
-            scope = self._scopes.outer.get(scope)
-        return False
+        """Whether the name is defined, but not by a node."""
+        return self._known.scopes.find(tensor, body) == OUTSIDE
+
+    def _inputs_along(self, record: EdgeRecord) -> int:
+        """How many inputs of its target an edge stands for, in a graph that has one edge for all of them."""
+        target = self._nodes[record.target]
+        names = consumed_by(target) if target.data.get("kind") == "op" else []
+        return sum(self._producer(name, self._body(target)) == record.source for name in names)
 
     def _take(self, record: EdgeRecord) -> None:
         target = self._nodes[record.target]
@@ -241,12 +227,10 @@ class _Rewiring:
         if producer != record.source:
             shown = String.text(tensor)
             other = "" if producer is None else f": there, it is a tensor of {self._called(producer)}"
+            if self._is_constant(tensor, body):
+                other = ": there, it is an initializer, or an input of the function"
             self._fail(record.line, f"{self._says(record)} leads to where {shown!r} is not known{other}")
         return tensor
-
-
-_RANKS = {"input": INPUT_RANK, "parameter": INITIALIZER_RANK, "op": 0}
-_NOTHING: Mapping[bytes, str] = {}
 
 
 def consumed_by(node: NodeRecord) -> list[bytes]:

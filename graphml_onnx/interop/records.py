@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from graphml_onnx.codec.keys import KEYS, TRUTH_KEYS, WIRING_KEYS
 from graphml_onnx.codec.naming import set_apart
 from graphml_onnx.codec.numbers import NumberError
-from graphml_onnx.codec.rewiring import consumed_by, produced_by
 from graphml_onnx.codec.values import is_absent, text_of
 from graphml_onnx.decoding.records import EMBEDDED_KEY
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
-from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Set
@@ -52,19 +50,10 @@ class GraphReader(Generic[Node]):
             GraphMLError: a value does not fit its key.
         """
         line = 0
-        nodes: dict[Node, NodeRecord] = {}
-        is_simple = not self._graph.is_multigraph()
         for line, (node, data) in enumerate(self._graph.nodes.items(), 1):
-            record = NodeRecord(str(node), self.node_texts(node, data, TRUTH_KEYS - {EMBEDDED_KEY}, line), line)
-            if is_simple:
-                nodes[node] = NodeRecord(
-                    record.node_id, dict(record.data), line
-                )  # the decoder empties what it is given
-            yield record
+            yield NodeRecord(str(node), self.node_texts(node, data, TRUTH_KEYS - {EMBEDDED_KEY}, line), line)
         for number, (source, target, data) in enumerate(self._graph.edges(data=True), line + 1):
             yield EdgeRecord(str(source), str(target), self.edge_texts(data, WIRING_KEYS, number), number)
-            for _ in range(_inputs_from(nodes[source], nodes[target]) - 1 if is_simple else 0):
-                yield EdgeRecord(str(source), str(target), {}, number)
 
     def node_texts(self, node: Node, data: Mapping[str, object], keys: Set[str], line: int) -> dict[str, str]:
         """The texts of some of the values of a node, without empty ones; see `edge_texts`."""
@@ -103,15 +92,6 @@ class GraphReader(Generic[Node]):
             return f"node {nodes[line - 1]!r}"
         source, target, *_ = list(self._graph.edges)[line - len(nodes) - 1]
         return f"edge {source!r} -> {target!r}"
-
-
-def _inputs_from(source: NodeRecord, target: NodeRecord) -> int:
-    """How many inputs of a node another one gives, for graphs that have one edge for all of them."""
-    try:
-        produced = produced_by(source)
-        return sum(name in produced for name in consumed_by(target))
-    except (JsonError, NumberError):
-        return 0  # which the decoder reports
 
 
 def as_text(graph: nx.MultiDiGraph[Node]) -> nx.MultiDiGraph[Node]:

@@ -116,6 +116,8 @@ _TABLE = (
          "rename the inner one"),
         ("name-twice", "warning", "two operators of one body have the same name", "rename one of them"),
         ("name-empty", "warning", "an input, output or initializer has no name", "give it a name"),
+        ("weight-input", "warning", "an input that is said to be a weight has no initializer",
+         "add the initializer, or make the input a node"),
         ("not-sorted", "error", "an operator stands before the operator that produces its input",
          "exchange their indices: ONNX wants operators in topological order"),
         ("cycle", "error", "operators feed each other in a circle", "remove one of the connections"),

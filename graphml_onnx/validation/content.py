@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.hierarchy.findings import quoted
 
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
     from graphml_onnx.graphml.elements import EdgeRecord
     from graphml_onnx.parameters.store import PayloadReference
+
+
+class ListedWeight(NamedTuple):
+    """A weight that a graph lists among its inputs: its place there, and the tensor."""
+
+    position: int
+    name: str
 
 
 @dataclass(slots=True)
@@ -30,7 +37,8 @@ class Node:
         inputs: tensors that an operator consumes; parameters of a function.
         outputs: tensors that an operator produces; results of a function.
         bodies: numbers of the bodies that an operator's attributes name.
-        constants: tensors that the initializers of a graph define.
+        constants: tensors that the initializers of a graph define, each with its rank (`graphml_onnx.codec.scopes`).
+        weight_inputs: weights that a graph lists among its inputs.
         types: type and shape of tensors, as texts, as far as the node says them.
         derived: what it says that follows from other nodes, by key.
     """
@@ -46,7 +54,8 @@ class Node:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     bodies: tuple[int, ...] = ()
-    constants: tuple[str, ...] = ()
+    constants: tuple[tuple[str, int], ...] = ()
+    weight_inputs: tuple[ListedWeight, ...] = ()
     types: dict[str, tuple[str, str]] = field(default_factory=dict)
     derived: dict[str, str] = field(default_factory=dict)
 

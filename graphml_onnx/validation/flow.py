@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphml_onnx.codec.dataflow import INITIALIZER_RANK, INPUT_RANK, Dataflow
+from graphml_onnx.codec.dataflow import Dataflow
+from graphml_onnx.codec.scopes import INITIALIZER_RANK, INPUT_RANK, OUTSIDE, WEIGHT_INPUT_RANK
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.hierarchy.findings import quoted
 from graphml_onnx.support.strictjson import JsonError
@@ -43,16 +44,26 @@ class Flow:
     use: Use[str]
 
 
-def check_flow(content: Content, structure: Structure, findings: Findings) -> None:
+def check_flow(content: Content, structure: Structure, tensors: Dataflow[str], findings: Findings) -> None:
     """Checks edges, and the order of operators."""
     nodes = content.by_number
-    flows = [Flow(nodes[use.source], nodes[use.target], use) for use in _uses(content, structure)]
+    uses = tensors.edges(range(len(structure.compound_of)), structure.outer)
+    flows = [Flow(nodes[use.source], nodes[use.target], use) for use in uses]
     _check_edges(content, structure, flows, findings)
     _check_order(content, structure, flows, findings)
 
 
-def _uses(content: Content, structure: Structure) -> Iterable[Use[str]]:
+def dataflow_of(content: Content, structure: Structure) -> Dataflow[str]:
+    """All that defines or uses a tensor's name."""
     flow: Dataflow[str] = Dataflow("")
+    for body, compound in enumerate(structure.compound_of):
+        if compound is not None:
+            for tensor, rank in compound.constants:
+                flow.define(body, tensor, OUTSIDE, rank)
+            for weight in compound.weight_inputs:
+                flow.define(body, weight.name, OUTSIDE, WEIGHT_INPUT_RANK + weight.position)
+            for rank, tensor in enumerate(compound.inputs if compound.kind == "function" else ()):
+                flow.define(body, tensor, OUTSIDE, INPUT_RANK + rank)
     for node, body in zip(content.nodes, structure.body_of, strict=True):
         rank = node.index or 0
         if node.kind == "op":
@@ -66,7 +77,7 @@ def _uses(content: Content, structure: Structure) -> Iterable[Use[str]]:
             flow.define(body, node.name, node.number, INITIALIZER_RANK + rank)
         elif node.kind == "output":
             flow.use(body, node.name, node.number, 0)
-    return flow.edges(range(len(structure.compound_of)), structure.outer)
+    return flow
 
 
 # --- edges ------------------------------------------------------------------------------------------------------------

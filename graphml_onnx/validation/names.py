@@ -13,14 +13,15 @@ from graphml_onnx.validation.structure import MAIN_BODY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from graphml_onnx.codec.scopes import Scopes
     from graphml_onnx.validation.content import Content, Node
     from graphml_onnx.validation.findings import Findings
     from graphml_onnx.validation.structure import Structure
 
 
-def check_names(content: Content, structure: Structure, findings: Findings) -> None:
+def check_names(content: Content, structure: Structure, scopes: Scopes[str], findings: Findings) -> None:
     """Checks who produces which tensor, and that whatever is used has a producer."""
-    checker = _Checker(content, structure, findings)
+    checker = _Checker(content, structure, scopes, findings)
     checker.take_compounds()
     for node, body in zip(content.nodes, structure.body_of, strict=True):
         checker.take(node, body)
@@ -41,8 +42,8 @@ def _check_operators(content: Content, structure: Structure, findings: Findings)
 
 
 class _Checker:
-    def __init__(self, content: Content, structure: Structure, findings: Findings) -> None:
-        self._content, self._structure, self._findings = content, structure, findings
+    def __init__(self, content: Content, structure: Structure, scopes: Scopes[str], findings: Findings) -> None:
+        self._content, self._structure, self._scopes, self._findings = content, structure, scopes, findings
         count = len(structure.compound_of)
         # By body and name. An initializer can have the name of an input, whose default it then is.
         self._produced: list[dict[str, Node]] = [{} for _ in range(count)]
@@ -56,7 +57,7 @@ class _Checker:
         for body, compound in enumerate(self._structure.compound_of):
             if compound is None:
                 continue
-            for tensor in compound.constants:
+            for tensor, _ in compound.constants:
                 self._define(self._constants[body], tensor, compound, "an initializer")
             if compound.kind == "function":
                 self._body_of_function[compound.number] = body
@@ -89,7 +90,12 @@ class _Checker:
         self._findings.add("tensor-twice", node.line, message)
 
     def check_constants(self) -> None:
-        """Makes sure that no operator produces what is an initializer."""
+        """Makes sure that no operator produces what is an initializer, and that listed weights are initializers."""
+        for compound, constants in zip(self._structure.compound_of, self._constants, strict=True):
+            for weight in () if compound is None else compound.weight_inputs:
+                if weight.name not in constants:
+                    message = f"{quoted(weight.name)} stands in weight_inputs, but no initializer has this name"
+                    self._findings.add("weight-input", None if compound is None else compound.line, message)
         for produced, constants in zip(self._produced, self._constants, strict=True):
             for tensor in produced.keys() & constants.keys():
                 if produced[tensor].kind == "op":
@@ -99,7 +105,7 @@ class _Checker:
         """Looks for tensors of a body that have the name of one that the body sees around it."""
         for body, produced in enumerate(self._produced):
             around = list(self._around(body))
-            for tensor, node in produced.items() if around else ():
+            for tensor, node in (self._constants[body] | produced).items() if around else ():
                 first = next((found for step in around if (found := self._visible(*step, tensor))), None)
                 if first is not None:
                     message = f"{node.title} hides {quoted(tensor)} of line {first.line}"
@@ -142,9 +148,4 @@ class _Checker:
             self._findings.add("dangling-output", node.line, f"the output {quoted(tensor)} is produced by nothing")
 
     def _is_seen(self, body: int, tensor: str) -> bool:
-        scope: int | None = body
-        while scope is not None:
-            if tensor in self._produced[scope] or tensor in self._constants[scope]:
-                return True
-            scope = self._structure.outer.get(scope)
-        return False
+        return self._scopes.find(tensor, body) is not None

@@ -18,12 +18,15 @@ from graphml_onnx.codec.naming import drop_given_name
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable, String
+from graphml_onnx.codec.scopes import hidden_names
 from graphml_onnx.codec.types import type_and_shape
+from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
+from graphml_onnx.codec.weight_inputs import read_weight_inputs
 from graphml_onnx.graphml.elements import NodeRecord, Record
 from graphml_onnx.hierarchy.findings import quoted
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.support.strictjson import JsonError, parse
-from graphml_onnx.validation.content import Content, Node
+from graphml_onnx.validation.content import Content, ListedWeight, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -192,6 +195,7 @@ class _NodeReader:
                 )
             elif name == "GraphProto":
                 _read_graph(node, cast("onnx.GraphProto", content))
+                self._read_weight_inputs(node, data)
             elif name == "ValueInfoProto":
                 value = cast("onnx.ValueInfoProto", content)
                 node.name = _text(value.name)
@@ -212,6 +216,21 @@ class _NodeReader:
                 self._findings.add("bad-value", line, f"{error.path}: {error.message}")
         return fields
 
+    def _read_weight_inputs(self, node: Node, data: Mapping[str, str]) -> None:
+        if WEIGHT_INPUTS not in data:
+            return
+        try:
+            inputs = read_weight_inputs(data[WEIGHT_INPUTS], self._json)
+        except FieldError as error:
+            self._findings.add("bad-value", node.line, f"{error.path}: {error.message}")
+            return
+        message = schema.message_class("ValueInfoProto")
+        values = [cast("onnx.ValueInfoProto", message.FromString(item.content)) for item in inputs]
+        node.weight_inputs = tuple(
+            ListedWeight(item.position, _text(value.name)) for item, value in zip(inputs, values, strict=True)
+        )
+        node.types |= _types(values)
+
     def _read_parameter(self, node: Node, data: Mapping[str, str]) -> None:
         message = schema.message_class("TensorProto")()
         try:
@@ -224,9 +243,8 @@ class _NodeReader:
 
 
 def _read_graph(node: Node, graph: onnx.GraphProto) -> None:
-    sparse = (_text(tensor.values.name) for tensor in graph.sparse_initializer)
     node.name = _text(graph.name)
-    node.constants = (*(_text(tensor.name) for tensor in graph.initializer), *sparse)
+    node.constants = tuple((String.text(name), rank) for name, rank in hidden_names(graph, with_initializers=True))
     node.types = _types(graph.value_info)
 
 

@@ -16,7 +16,7 @@ from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.support.sniff import HEAD, UTF_16, looks_like, unlike_graphml
 from graphml_onnx.validation.document import check_document
 from graphml_onnx.validation.findings import Findings
-from graphml_onnx.validation.flow import EDGE_KEYS, check_flow
+from graphml_onnx.validation.flow import EDGE_KEYS, check_flow, dataflow_of
 from graphml_onnx.validation.names import check_names
 from graphml_onnx.validation.nodes import DERIVED, read_nodes
 from graphml_onnx.validation.outcome import check_outcome, line_of
@@ -103,8 +103,10 @@ def _check_content(
         return
     if content.model is not None or content.nodes:
         structure = check_structure(content, findings)
-        check_names(content, structure, findings)
-        check_flow(content, structure, findings)
+        tensors = dataflow_of(content, structure)
+        scopes = tensors.scopes(range(len(structure.compound_of)), structure.outer)
+        check_names(content, structure, scopes, findings)
+        check_flow(content, structure, tensors, findings)
         check_tree(content, findings)
         check_nesting(content, document, findings)
     check_outcome(source, path, folder, content, stack, findings)

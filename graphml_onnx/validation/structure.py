@@ -42,7 +42,7 @@ def check_structure(content: Content, findings: Findings) -> Structure:
     _check_parents(content, findings)
     bodies = _Bodies(content, findings)
     body_of = [bodies.around(node) for node in content.nodes]
-    _check_lists(content, body_of, findings)
+    _check_lists(content, body_of, bodies.compounds, findings)
     _check_named_bodies(content, findings)
     return Structure(body_of, bodies.compounds, bodies.outer())
 
@@ -131,9 +131,15 @@ class _Bodies:
         del outer[body]
 
 
-def _check_lists(content: Content, body_of: Sequence[int], findings: Findings) -> None:
+def _check_lists(
+    content: Content, body_of: Sequence[int], compounds: Sequence[Node | None], findings: Findings
+) -> None:
     """Makes sure that no two nodes claim the same place of one list."""
     first: dict[tuple[object, str, int], Node] = {}
+    for body, compound in enumerate(compounds):
+        for weight in () if compound is None else compound.weight_inputs:
+            if compound is not None and first.setdefault((body, "input", weight.position), compound) is not compound:
+                findings.add("index-twice", compound.line, f"a second input has the index {weight.position}")
     for node, body in zip(content.nodes, body_of, strict=True):
         if node.index is None:
             continue
