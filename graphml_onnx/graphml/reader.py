@@ -47,6 +47,7 @@ _CHUNK = 1 << 18
 _WORTH_PATTERNS = 1 << 16  # bytes; expat has read less before the patterns are compiled
 _FIRST_EDGE, _LAST_EDGE = "<edge ", "</edge>\n"
 _TAIL = 1 << 12  # characters in which the end of an edge is looked for
+_MAX_FOREIGN_KEYS = 32  # with more of them, patterns are slower than expat
 _DEPTH_OF_LINES = 8  # elements within each other in what is read as lines
 
 
@@ -351,6 +352,9 @@ class _Reader:
         keys = {key for key, name in names.items() if key == name and name not in self._streams}
         may_be_drawn = self._has_drawings and (passed_over or DRAWING_KEYS[element] in self._declared)
         not_wanted = [key for key in self._declared if key not in names]
+        if len(not_wanted) > _MAX_FOREIGN_KEYS:
+            self._in_lines = False  # patterns try them one by one at each value
+            not_wanted = []
         row: Callable[[str], re.Match[str] | None] | None = None
         row_keys: tuple[str, ...] = ()
         if self._rows is not None and element == "node":

@@ -81,11 +81,13 @@ def _constant(name: str) -> Json:
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
+# A string that is not closed goes on to the end, so that nothing is looked at twice, whatever the text is.
 _TOKEN: Final = re.compile(
-    r"""(?P<key>"(?:[^"\\]|\\.)*")(?=[ \t\r\n]*:)|"(?:[^"\\]|\\.)*"|(?P<opens>[\[{])|(?P<closes>[\]}])"""
-    r"""|(?P<constant>-?Infinity|NaN)|-?(?P<long>\d+)(?![\d.eE])|-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?""",
+    r"""(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+"?)|(?P<opens>[\[{])|(?P<closes>[\]}])"""
+    r"""|(?P<constant>-?Infinity|NaN)|-?(?P<number>\d++)(?P<rest>(?:\.\d*+)?+(?:[eE][+-]?\d++)?+)""",
     re.DOTALL,
 )
+_COLON: Final = re.compile(r"[ \t\r\n]*+:")
 
 
 def _located(message: str, text: str, kind: str, key: str = "") -> JsonError:
@@ -109,10 +111,12 @@ def _offset(text: str, kind: str, key: str) -> int:
                 found, depth = token.start(), len(within)
         elif token["closes"]:
             del within[-1:]
-        elif token["key"] and kind == "key" and json.loads(token["key"]) == key:
+        elif kind == "key" and token["string"] and _COLON.match(text, token.end()) and json.loads(token[0]) == key:
             if within[-1]:
                 return token.start()
             within[-1] = True
-        elif kind in ("constant", "long") and token[kind] and (kind == "constant" or len(token[kind]) > limit):
+        elif (kind == "constant" and token["constant"]) or (
+            kind == "long" and token["number"] and not token["rest"] and len(token["number"]) > limit
+        ):
             return token.start()
     return found
