@@ -36,6 +36,7 @@ class Document:
         is_readable: whether a reader can go on without them.
         order: for each node, in the order in which nodes end, its number in the order in which they start.
         around: for each node, in the same order, the number of the node around it, or `NO_NODE`.
+        groups: numbers of the nodes that hold a graph, be it empty, in the order in which they start.
         values: short values of the graph itself, by attr.name: no part of this format, but of earlier ones.
     """
 
@@ -45,6 +46,7 @@ class Document:
         self.is_readable = True
         self.order = array("i")
         self.around = array("i")
+        self.groups: set[int] = set()
         self.values: dict[str, str] = {}
 
 
@@ -189,6 +191,8 @@ class _Checker:
             self._owners.append(_Owner(kind, self._nodes if kind == "node" else NO_NODE))
             self._nodes += kind == "node"
         elif kind == "graph":
+            if self._owners and self._owners[-1].kind == "node":
+                self.document.groups.add(self._owners[-1].number)
             if "edgedefault" not in values and not self._findings.count("edgedefault-missing"):
                 self._add("edgedefault-missing", "a <graph> element has no edgedefault")  # cytoscape.js writes none
             if len(self._stack) == 2:

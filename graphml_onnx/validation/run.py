@@ -11,7 +11,6 @@ from graphml_onnx.decoding.legacy.reading import load_older
 from graphml_onnx.decoding.legacy.recognition import recognise
 from graphml_onnx.decoding.records import read_records
 from graphml_onnx.errors import GraphMLError
-from graphml_onnx.onnxfile.model_check import check_skeleton
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.support.sniff import HEAD, UTF_16, looks_like, unlike_graphml
 from graphml_onnx.validation.document import check_document
@@ -127,8 +126,6 @@ def _check_older(source: Source, path: Path, folder: Path, document: Document, f
     if model is not None:
         for lack in model.findings:
             findings.add("older-lacks", None, lack)
-        for complaint in check_skeleton(model.skeleton, model.nonce):
-            findings.add("onnx-checker", None, str(complaint))
 
 
 def _ignore(_: object) -> None:

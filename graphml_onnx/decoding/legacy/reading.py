@@ -10,6 +10,8 @@ from graphml_onnx.decoding.legacy.graph_values import read_graph_values
 from graphml_onnx.decoding.legacy.recognition import MODULE_KEYS, OPERATOR_KEYS, TENSOR_KEYS, recognise
 from graphml_onnx.decoding.legacy.translation import translate
 from graphml_onnx.decoding.records import LoadedModel, load_records, read_records
+from graphml_onnx.errors import GraphMLError
+from graphml_onnx.onnxfile.model_check import check_skeleton
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.validation.document import check_document
 from graphml_onnx.validation.findings import Findings
@@ -32,7 +34,7 @@ def load_older(source: Source, path: Path, folder: Path | None = None) -> Loaded
         The model; its findings list what the file lacks.
 
     Raises:
-        GraphMLError: it does not say what a model needs; the message names what.
+        GraphMLError: it does not say what a model needs, and the message names what; or the model is not valid.
     """
     document = check_document(source, Findings())
     older = recognise(document) if document.is_readable else None
@@ -40,11 +42,17 @@ def load_older(source: Source, path: Path, folder: Path | None = None) -> Loaded
         return None
     older = replace(older, values=read_graph_values(source, path))
     records = read_records(source, path, _ignore, OPERATOR_KEYS | MODULE_KEYS, TENSOR_KEYS, _ignore)
-    around = set(document.around)
-    compounds = frozenset(place for place, number in enumerate(document.order) if number in around)
+    groups = document.groups | set(document.around)
+    compounds = frozenset(place for place, number in enumerate(document.order) if number in groups)
     translation = translate(older, records, compounds, path, path.parent if folder is None else folder)
     store = BytesSource(translation.store) if translation.store else None
     model = load_records(translation.records, GraphLocation(path), "nodes", lambda: store)
+    if complaints := check_skeleton(model.skeleton, model.nonce):
+        raise GraphMLError(
+            f"is of {older.title}, and gives no valid model: {complaints[0]}",
+            file=path,
+            remedy="encode the model again, or correct the text there",
+        )
     lacks = (f"{older.title} does not say {lack}" for lack in translation.lacks)
     return model._replace(findings=(*model.findings, *lacks), older=older.title)
 

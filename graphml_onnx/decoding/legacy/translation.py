@@ -1,8 +1,9 @@
 """Turns a graph of an earlier format into nodes of this one, where it says all that a model needs.
 
-Operators come from nodes with an ``op_type`` that hold no others, tensors from their lists of names, or else from what
-edges say, inputs and outputs of the graph from its own lists, or else from the nodes at which edges only start or only
-end. Nothing is guessed: where the order of an operator's inputs, or its weights, are not said, there is no model.
+Operators come from nodes with an ``op_type`` that hold no graph, be it empty. Their tensors come from their lists of
+names, or else from what edges say. Inputs and outputs of the graph come from its own lists, or else from the nodes at
+which edges only start or only end. Nothing is guessed: where the order of an operator's inputs, or its weights, are not
+said, there is no model.
 
 Source: docs/validation.md, section "Earlier formats".
 """
@@ -17,7 +18,7 @@ from onnx import helper
 
 from graphml_onnx.codec.keys import FORMAT_VERSION
 from graphml_onnx.decoding.legacy.interface import border, intermediate, operator_sets, scalars
-from graphml_onnx.decoding.legacy.recognition import MODULE_KEYS
+from graphml_onnx.decoding.legacy.recognition import MODULE_KEYS, OPERATOR_KEYS
 from graphml_onnx.decoding.legacy.values import TAG, attributes_of, least_inputs, names_of, type_of
 from graphml_onnx.decoding.legacy.weights import read_weights
 from graphml_onnx.errors import GraphMLError
@@ -69,7 +70,7 @@ def translate(older: Older, records: Iterable[Record], compounds: Set[int], path
     Args:
         older: what is known of it.
         records: its nodes, with `OPERATOR_KEYS` and `MODULE_KEYS`, and its edges, with `TENSOR_KEYS`.
-        compounds: which of the nodes hold others, as places in the order in which nodes end.
+        compounds: which of the nodes hold a graph, as places in the order in which nodes end.
         path: the file, for messages.
         folder: where the file with its weights lies.
 
@@ -99,18 +100,26 @@ class _Translator:
         self._others: dict[str, NodeRecord] = {}
         self._edges: list[EdgeRecord] = []
         seen: set[str] = set()
+        alike: set[tuple[str | None, ...]] = set()  # operators, which are known by the tensors that they list, or by id
         place = -1
         for record in records:
             if isinstance(record, EdgeRecord):
                 self._edges.append(record)
                 continue
             place += 1
+            is_operator = place not in compounds and record.data.get("op_type", _BORDER[0]) not in _BORDER
+            if is_operator:
+                content = tuple(record.data.get(key) for key in sorted(OPERATOR_KEYS - {TAG}))
+                who = (None if record.data.get("output_names") else record.node_id, *content)
+                if who in alike:
+                    continue  # one operator, written into two of its modules
+                alike.add(who)
             if record.node_id in seen:
                 self._miss(f"an id of its own for the node in line {record.line}")
             seen.add(record.node_id)
             if place in compounds:
                 continue  # a module
-            if record.data.get("op_type", _BORDER[0]) not in _BORDER:
+            if is_operator:
                 self._operators[record.node_id] = _listed(record)
             elif "op_type" in record.data or not record.data.keys() & MODULE_KEYS:
                 self._others[record.node_id] = record
@@ -178,6 +187,8 @@ class _Translator:
         for operator in self._operators.values():
             for name in operator.inputs:
                 if name not in given:
+                    if not weights:
+                        self._miss("any weights: the list of them is empty")
                     title = f"{quoted(operator.record.data['op_type'])} in line {operator.record.line}"
                     self._miss(f"what {quoted(name)} is, which {title} consumes")
         for node in nodes:

@@ -103,8 +103,8 @@ def tensor_of(name: str, value: Json, *, dtype: str, shape: str, data: str) -> t
         return None
     if len(dims) != len(sizes) or len(raw) != math.prod(dims) * _BYTES.get(element, -1):
         return None
-    tensor: dict[str, Json] = {"dims": [*dims], "data_type": element, "name": name, "raw_data": {"$base64": text}}
-    return tensor, raw
+    tensor: dict[str, Json] = {"dims": [*dims], "data_type": element, "raw_data": {"$base64": text}}
+    return tensor | ({"name": name} if name else {}), raw
 
 
 def names_of(text: str | None) -> list[str] | None:
