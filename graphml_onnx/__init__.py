@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         AttributeReference,
         AttributeValue,
         Body,
+        ExtractResult,
         Location,
         ModelGraph,
         Module,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         Tensor,
         TensorData,
         TensorType,
+        extract,
         open,  # noqa: A004 as the gzip module names it
     )
     from graphml_onnx.interop import as_text, from_networkx, to_networkx
@@ -72,6 +74,7 @@ _HOMES = {
             "AttributeReference",
             "AttributeValue",
             "Body",
+            "ExtractResult",
             "Location",
             "ModelGraph",
             "Module",
@@ -81,6 +84,7 @@ _HOMES = {
             "Tensor",
             "TensorData",
             "TensorType",
+            "extract",
             "open",
         ),
         "graph",
@@ -135,6 +139,7 @@ __all__ = [
     "EncodeResult",
     "ExportResult",
     "ExternalDataError",
+    "ExtractResult",
     "Finding",
     "GraphMLError",
     "GraphmlOnnxError",
@@ -166,6 +171,7 @@ __all__ = [
     "decode",
     "encode",
     "export",
+    "extract",
     "from_networkx",
     "open",
     "preview",

@@ -1,6 +1,7 @@
 """A model as a graph that people and programs ask questions of: `graphml_onnx.open`, and what stands on it."""
 
 from graphml_onnx.graph.attributes import AttributeReference, AttributeValue, SparseTensor
+from graphml_onnx.graph.extraction import ExtractResult, extract
 from graphml_onnx.graph.loading import open  # noqa: A004 as in graphml_onnx.open
 from graphml_onnx.graph.model_graph import Body, ModelGraph, Module, Operator, Parameter, Tensor
 from graphml_onnx.graph.types import TensorType
@@ -10,6 +11,7 @@ __all__ = [
     "AttributeReference",
     "AttributeValue",
     "Body",
+    "ExtractResult",
     "Location",
     "ModelGraph",
     "Module",
@@ -19,5 +21,6 @@ __all__ = [
     "Tensor",
     "TensorData",
     "TensorType",
+    "extract",
     "open",
 ]

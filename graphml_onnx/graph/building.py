@@ -52,7 +52,7 @@ def _fill_graph(body: Body, message: onnx.GraphProto) -> None:
     for values in (message.value_info, message.output, message.input):
         for value in values:
             if value.HasField("type") and (known := body.tensors.get(text_of(value.name))) is not None:
-                known._type = value.type
+                known._message = value.type
 
 
 def _fill_function(body: Body, message: onnx.FunctionProto) -> None:
@@ -65,7 +65,7 @@ def _fill_function(body: Body, message: onnx.FunctionProto) -> None:
         tensor.is_output = True
     for value in message.value_info:
         if value.HasField("type") and (known := body.tensors.get(text_of(value.name))) is not None:
-            known._type = value.type
+            known._message = value.type
 
 
 def _define(body: Body, name: str) -> Tensor:

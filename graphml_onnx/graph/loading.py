@@ -42,6 +42,7 @@ class LoadedGraph(NamedTuple):
         storage: where its weights lie.
         hierarchy: its modules, and the place of each operator.
         findings: what a reader should know, one line each.
+        declared_values: how many entries of ``value_info`` are the model's own; those after it were inferred.
     """
 
     model: onnx.ModelProto
@@ -49,6 +50,7 @@ class LoadedGraph(NamedTuple):
     storage: Storage
     hierarchy: Hierarchy
     findings: tuple[str, ...]
+    declared_values: int = 0
 
 
 def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.open
@@ -82,6 +84,7 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
             loaded = _of_graphml(path, stack)
         else:
             loaded = _of_model(model, metadata, stack)
+        loaded = loaded._replace(declared_values=len(loaded.model.graph.value_info))
         if infer_shapes or sizes:
             findings = add_inferred_types(loaded.model, loaded.storage, sizes or {})
             loaded = loaded._replace(findings=(*loaded.findings, *findings))

@@ -136,7 +136,7 @@ class Tensor:
         is_output: whether it is an output of its body.
     """
 
-    __slots__ = ("_type", "body", "consumers", "is_input", "is_output", "name", "parameter", "producer")
+    __slots__ = ("_message", "_type", "body", "consumers", "is_input", "is_output", "name", "parameter", "producer")
 
     def __init__(self, name: str, body: Body) -> None:
         self.name = name
@@ -146,16 +146,22 @@ class Tensor:
         self.parameter: Parameter | None = None
         self.is_input = False
         self.is_output = False
-        self._type: onnx.TypeProto | TensorType | None = None
+        self._message: onnx.TypeProto | None = None
+        self._type: TensorType | None = None
 
     @property
     def type(self) -> TensorType | None:
         """Type and shape, where the model says them (or shape inference did); else None."""
-        if self._type is None:
+        if self._message is None:
             return None if self.parameter is None else self.parameter.type
-        if not isinstance(self._type, TensorType):
-            self._type = self.body._types.read(self._type)
+        if self._type is None:
+            self._type = self.body._types.read(self._message)
         return self._type
+
+    @property
+    def type_message(self) -> onnx.TypeProto | None:
+        """The type as an exact message; None where it is unknown."""
+        return self._message
 
     @property
     def dtype(self) -> str | None:

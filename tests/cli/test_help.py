@@ -26,6 +26,7 @@ OPTIONS = {
     "export": "--output --task --input-specs --seed --exporter --opset --dynamic-shapes --export-config --torch-module "
     "--clean-onnx --with-report --with-graphml --graphml-params --graphml-output --force --json --quiet "
     "--profile --debug",
+    "extract": "--output --module --inputs --outputs --ops --meta --force --json --quiet --debug",
     "inspect": "--depth --module --by --stats --dim --meta --json --debug",
     "validate": "--params-dir --schema --json --quiet --debug",
     "verify": "--meta --params --numeric --json --junit --quiet --debug",

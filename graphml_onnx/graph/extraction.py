@@ -1,0 +1,371 @@
+"""Cuts a part out of a model: a model of its own, with the weights that it needs, spliced byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from graphml_onnx.decoding.output import check_not_store, write_pieces
+from graphml_onnx.errors import ModelError, UsageError
+from graphml_onnx.files import Publication
+from graphml_onnx.graph.attributes import text_of
+from graphml_onnx.graph.loading import open as open_graph
+from graphml_onnx.graph.model_graph import bodies_of
+from graphml_onnx.graph.weights import TensorData
+from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile.schema import serialise
+from graphml_onnx.onnxfile.skeleton import join
+from graphml_onnx.parameters.chunks import write_all
+from graphml_onnx.support.progress import Stage
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import onnx
+    from google.protobuf.message import Message
+
+    from graphml_onnx.files import StagedFile
+    from graphml_onnx.graph.model_graph import ModelGraph, Operator, Tensor
+    from graphml_onnx.results import Progress
+
+_PAGE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractResult:
+    """Outcome of `extract`.
+
+    Attributes:
+        onnx: the part.
+        data: its data file, or None where it has none of its own.
+        operators: number of operators of its main graph.
+        parameters: number of its initializers.
+        inputs: names of its inputs.
+        outputs: names of its outputs.
+        functions: names of the functions that it has.
+        findings: what a reader should know, one line each.
+    """
+
+    onnx: Path
+    data: Path | None
+    operators: int
+    parameters: int
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    functions: tuple[str, ...]
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a main graph, and its boundary.
+
+    Attributes:
+        operators: its operators, in the order of the graph; with the constants that they take.
+        inputs: what it takes from the rest.
+        outputs: what the rest, or the user of the model, takes from it.
+        weights: names of the initializers that it takes.
+    """
+
+    operators: Sequence[Operator]
+    inputs: Sequence[Tensor]
+    outputs: Sequence[Tensor]
+    weights: frozenset[str]
+
+
+def extract(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    module: str | None = None,
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+    operators: Sequence[str] | None = None,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> ExtractResult:
+    """Writes a part of a model as a model of its own.
+
+    The part has the weights, functions, operator sets and metadata that it needs. Its inputs are the tensors that it
+    takes from the rest; those that bodies of its operators take too. Weights are copied as they are; external data stay
+    where they are if the part lies in the model's folder, and are copied to a data file beside the part otherwise.
+
+    Args:
+        model: an ONNX or GraphML file.
+        output: the ONNX file to write.
+        module: path or tag of a module: all operators in it.
+        inputs: tensors at which to stop, on the way from ``outputs`` towards the model's inputs.
+        outputs: tensors that are wanted; by default the model's outputs, where ``inputs`` are given.
+        operators: names of operators (instead of a module, or of inputs and outputs).
+        metadata: HTP metadata, which say what the modules are.
+        overwrite: whether existing files may be replaced.
+        progress: called as the work goes on.
+
+    Raises:
+        UsageError: nothing or too much was chosen, or a name does not exist; the message names the nearest.
+        ModelError: the type of a tensor at the boundary is not known; or the model is damaged.
+        GraphMLError, PayloadError, ExternalDataError, InputError: what is read is damaged or missing.
+        OutputError: an output exists already, or cannot be created.
+        StorageError: no space, or a broken disk.
+    """
+    path, target = Path(model), Path(output)
+    with open_graph(path, metadata=metadata, infer_shapes=True) as graph:
+        try:
+            part = choose(graph, module, inputs, outputs, operators)
+            functions = _called(graph, part.operators)
+            message, findings = _message(graph, part, functions)
+        except (UsageError, ModelError) as error:
+            raise error.at(file=path) from None
+        with Publication(overwrite=overwrite, inputs=[path]) as publication:
+            check_not_store(target, graph._storage.store)
+            staged = publication.stage(target)
+            data = _carry_external(graph, message, path, target, publication)
+            skeleton = serialise(cast("Message", message))
+            storage = graph._storage
+            lengths = {address: reference.length for address, reference in storage.references.items()}
+            size = len(skeleton)
+            with Stage(progress, "write part", size, "bytes") as stage:
+                pieces = join(skeleton, storage.nonce, lengths)
+                write_pieces(pieces, storage.references, storage.store, staged, stage, _size(message, graph))
+            publication.publish(last=staged)
+        return ExtractResult(
+            target,
+            data,
+            len(message.graph.node),
+            len(message.graph.initializer),
+            tuple(text_of(value.name) for value in message.graph.input),
+            tuple(text_of(value.name) for value in message.graph.output),
+            tuple(text_of(function.name) for function in message.functions),
+            findings,
+        )
+
+
+def _size(message: onnx.ModelProto, graph: ModelGraph) -> int:
+    return sum(TensorData(tensor, graph._storage).nbytes for tensor in message.graph.initializer)
+
+
+# Choosing
+
+
+def choose(
+    graph: ModelGraph,
+    module: str | None,
+    inputs: Sequence[str] | None,
+    outputs: Sequence[str] | None,
+    operators: Sequence[str] | None,
+) -> Part:
+    """The part that `extract` is asked for; see there."""
+    ways = [module is not None, inputs is not None or outputs is not None, operators is not None]
+    if sum(ways) != 1:
+        raise UsageError("choose either a module, or inputs and outputs, or operators")
+    if module is not None:
+        chosen = graph.module(module).all_operators()
+        if not chosen:
+            raise UsageError(f"the module {module!r} has no operators", remedy="g2o inspect shows what modules hold")
+        return part_of(graph, chosen)
+    if operators is not None:
+        found = [graph.operator(name) for name in operators]
+        inner = next((operator for operator in found if operator.body is not graph.main), None)
+        if inner is not None:
+            raise UsageError(f"the operator {inner.label!r} is in a body", remedy="choose the operator around it")
+        return part_of(graph, found)
+    return _between(graph, inputs or (), outputs)
+
+
+def _between(graph: ModelGraph, inputs: Sequence[str], outputs: Sequence[str] | None) -> Part:
+    stops = [_main_tensor(graph, name) for name in inputs]
+    wanted = list(graph.outputs) if outputs is None else [_main_tensor(graph, name) for name in outputs]
+    seen = set(stops)
+    chosen: set[Operator] = set()
+    todo = [tensor for tensor in wanted if tensor not in seen]
+    while todo:
+        tensor = todo.pop()
+        if tensor in seen or tensor.producer is None:
+            continue
+        seen.add(tensor)
+        if tensor.producer not in chosen:
+            chosen.add(tensor.producer)
+            todo += _taken(tensor.producer)
+    if not chosen:
+        raise UsageError(
+            "no operator lies between these inputs and outputs", remedy="g2o inspect --by tensor shows them"
+        )
+    part = part_of(graph, chosen)
+    used = set(part.inputs)
+    ordered = [tensor for tensor in stops if tensor in used]
+    rest = [tensor for tensor in part.inputs if tensor not in set(stops)]
+    return Part(part.operators, [*ordered, *rest], wanted, part.weights)
+
+
+def _main_tensor(graph: ModelGraph, name: str) -> Tensor:
+    tensor = graph.main.tensors.get(name) or graph.tensor(name)
+    if tensor.body is not graph.main:
+        raise UsageError(f"the tensor {name!r} is in a body", remedy="choose a tensor of the main graph")
+    return tensor
+
+
+def _taken(operator: Operator) -> Iterator[Tensor]:
+    """What an operator takes, with what its bodies take from the graph around it."""
+    yield from (tensor for tensor in operator.inputs if tensor is not None)
+    for body in operator.bodies:
+        yield from (tensor for tensor in body.captured if tensor.body is operator.body)
+
+
+def outermost(operator: Operator) -> Operator:
+    """The operator of the main graph, or of a function, that an operator is part of."""
+    while operator.body.operator is not None:
+        operator = operator.body.operator
+    return operator
+
+
+def part_of(graph: ModelGraph, operators: Iterable[Operator]) -> Part:
+    """The part that some operators of the main graph are, with its boundary."""
+    chosen = dict.fromkeys(sorted(operators, key=lambda operator: operator.index))
+    given: dict[Tensor, None] = {}
+    weights: set[str] = set()
+    for operator in list(chosen):
+        for tensor in _taken(operator):
+            parameter = tensor.parameter
+            if parameter is not None and parameter.operator is not None:
+                chosen.setdefault(parameter.operator)
+            elif parameter is not None:
+                weights.add(tensor.name)
+            elif tensor.producer is None or tensor.producer not in chosen:
+                given.setdefault(tensor)
+    inside = set(chosen)
+    made = [t for operator in sorted(inside, key=lambda o: o.index) for t in operator.outputs if t is not None]
+    taken = [t for t in made if t.is_output or any(outermost(c) not in inside for c in t.consumers)]
+    taken = [t for t in taken if t.is_output or t.parameter is None]
+    if not taken:
+        taken = [t for t in made if not t.consumers] or made[-1:]
+    weights |= {t.name for t in graph.outputs if t in set(taken) and t.parameter is not None and t.producer is None}
+    ordered = sorted(inside, key=lambda operator: operator.index)
+    return Part(ordered, [t for t in given if t.producer not in inside], list(dict.fromkeys(taken)), frozenset(weights))
+
+
+def _called(graph: ModelGraph, operators: Iterable[Operator]) -> set[tuple[str, str, str]]:
+    """The functions that operators call, themselves or in their bodies, and those that these call."""
+    found: set[tuple[str, str, str]] = set()
+    todo = list(operators)
+    while todo:
+        operator = todo.pop()
+        key = (operator.domain, operator.op_type, operator.overload)
+        todo += [inner for body in operator.bodies for inner in body.operators]
+        if key in graph.functions and key not in found:
+            found.add(key)
+            todo += graph.functions[key].operators
+    return found
+
+
+# The message
+
+
+def _message(
+    graph: ModelGraph, part: Part, functions: set[tuple[str, str, str]]
+) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The part as an exact message, with the markers of the whole model."""
+    whole = graph._model
+    message = cast("onnx.ModelProto", schema.message_class("ModelProto")())
+    cast("Message", message).CopyFrom(cast("Message", whole))
+    new, old = message.graph, whole.graph
+    for field in ("node", "input", "output", "initializer", "sparse_initializer", "value_info"):
+        cast("Message", new).ClearField(field)
+    message.ClearField("training_info")
+    new.node.extend(operator._node for operator in part.operators)
+    new.initializer.extend(t for t in old.initializer if text_of(t.name) in part.weights)
+    new.sparse_initializer.extend(s for s in old.sparse_initializer if text_of(s.values.name) in part.weights)
+    findings: list[str] = []
+    for tensor in part.inputs:
+        kind = tensor.type_message
+        if kind is None:
+            raise ModelError(
+                f"the type of tensor {tensor.name!r}, an input of the part, is not known",
+                remedy="cut at another tensor, or add the type to the model's value_info",
+            )
+        _add_value(new.input, tensor.name, kind)
+    declared = {text_of(value.name): value for value in old.input}
+    # Before IR version 4, an initializer is an input too.
+    new.input.extend(declared[name] for name in sorted(part.weights & declared.keys()))
+    for tensor in part.outputs:
+        kind = tensor.type_message
+        if kind is None:
+            findings.append(f"the type of output {tensor.name!r} is not known, and left out")
+        _add_value(new.output, tensor.name, kind)
+    names = {t.name for o in part.operators for t in (*o.inputs, *o.outputs) if t is not None}
+    names -= {text_of(value.name) for values in (new.input, new.output) for value in values}
+    new.value_info.extend(v for v in old.value_info[: graph._loaded.declared_values] if text_of(v.name) in names)
+    _keep(new.quantization_annotation, lambda entry: text_of(entry.tensor_name) in names | set(part.weights))
+    _keep(message.functions, lambda f: (text_of(f.domain), text_of(f.name), text_of(f.overload)) in functions)
+    return message, tuple(findings)
+
+
+def _keep(messages, is_wanted) -> None:  # type: ignore[no-untyped-def]
+    kept = [message for message in messages if is_wanted(message)]
+    if len(kept) < len(messages):
+        copies = [type(message).FromString(message.SerializeToString()) for message in kept]
+        del messages[:]
+        messages.extend(copies)
+
+
+def _add_value(values, name: str, kind: onnx.TypeProto | None) -> None:  # type: ignore[no-untyped-def]
+    value = values.add()
+    value.name = name.encode("utf-8", "surrogateescape")
+    if kind is not None:
+        value.type.CopyFrom(kind)
+
+
+# External data
+
+
+def _external(message: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """The tensors of operators and initializers whose data lie in files of their own."""
+    none = message.graph.__class__()
+    todo = [(message.graph.initializer, message.graph.sparse_initializer, message.graph.node)]
+    todo += [(none.initializer, none.sparse_initializer, function.node) for function in message.functions]
+    while todo:
+        tensors, sparse, nodes = todo.pop()
+        found = [*tensors, *(part for item in sparse for part in (item.values, item.indices))]
+        for node in nodes:
+            for attribute in node.attribute:
+                found += [*attribute.tensors, *([attribute.t] if attribute.HasField("t") else [])]
+                for item in (*attribute.sparse_tensors, attribute.sparse_tensor):
+                    found += [item.values, item.indices]
+            todo += [(g.initializer, g.sparse_initializer, g.node) for _, g in bodies_of(node)]
+        yield from (tensor for tensor in found if tensor.data_location == 1 and len(tensor.external_data))
+
+
+def _carry_external(
+    graph: ModelGraph, message: onnx.ModelProto, path: Path, target: Path, publication: Publication
+) -> Path | None:
+    """Copies the external data of a part to a data file of its own, unless they can stay where they are."""
+    tensors = list(_external(message))
+    if not tensors:
+        return None
+    locations = {TensorData(tensor, graph._storage).location.file for tensor in tensors}
+    in_store = any(graph._storage.in_store(file.relative_to(path.parent).as_posix()) for file in locations if file)
+    if path.parent.resolve() == target.parent.resolve() and not in_store:
+        return None
+    data = target.with_name(f"{target.name}.data")
+    staged = publication.stage(data)
+    position = 0
+    for tensor in tensors:
+        position = -(-position // _PAGE) * _PAGE
+        position += _copy(TensorData(tensor, graph._storage), tensor, staged, position, data.name)
+    return data
+
+
+def _copy(data: TensorData, tensor: onnx.TensorProto, staged: StagedFile, position: int, location: str) -> int:
+    staged.file.seek(position)
+    length = 0
+    for chunk in data.chunks():
+        write_all(staged.file, chunk)
+        length += len(chunk)
+    cast("Message", tensor).ClearField("external_data")
+    for key, value in (("location", location), ("offset", str(position)), ("length", str(length))):
+        entry = tensor.external_data.add()
+        entry.key = cast("str", key.encode())
+        entry.value = cast("str", value.encode())
+    return length
