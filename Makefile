@@ -32,8 +32,8 @@ $(VENV)/developed: $(VENV)/installed
 
 demo: $(VENV)/installed
 	@rm -rf .demo && mkdir .demo
-	$(BIN)/g2o encode $(DEMO)/model.onnx --meta $(DEMO)/model_htp_metadata.json --output .demo/model.graphml
-	$(BIN)/g2o decode .demo/model.graphml --output .demo/model.onnx --meta-out .demo/model_htp_metadata.json
+	$(BIN)/g2o encode $(DEMO)/model.onnx --metadata $(DEMO)/model_htp_metadata.json --output .demo/model.graphml
+	$(BIN)/g2o decode .demo/model.graphml --output .demo/model.onnx --metadata-output .demo/model_htp_metadata.json
 	@$(BIN)/python -c "import hashlib, sys; \
 	digests = [hashlib.sha256(open(name, 'rb').read()).hexdigest() for name in sys.argv[1:]]; \
 	print('original', digests[0]); print('decoded ', digests[1]); \

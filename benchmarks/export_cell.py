@@ -8,12 +8,13 @@ import sys
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from benchmarks.measure import memory
 
 if TYPE_CHECKING:
     from graphml_onnx.exporting.record import ExporterName
+    from graphml_onnx.results import Unit
 
 _GRAPHML = "graphml"
 
@@ -60,7 +61,7 @@ def export_once(name: str, exporter: ExporterName, folder: Path) -> Export:
 
     before: list[int] = []
 
-    def progress(stage: str, done: int, total: int, unit: Literal["bytes", "nodes", "steps"]) -> None:
+    def progress(stage: str, done: int, total: int, unit: Unit) -> None:
         if (stage, done) == (_GRAPHML, 0):
             before.append(memory("VmHWM"))
 

@@ -14,7 +14,7 @@ EXAMPLES = """\b
 Examples:
   g2o decode model.graphml -o restored.onnx
   g2o decode model.graphml -o restored.onnx --require-exact
-  g2o decode model.graphml -o restored.onnx --meta-out m.json
+  g2o decode model.graphml -o restored.onnx --metadata-output m.json
   g2o decode edited.graphml -o edited.onnx --trust edges --infer-shapes
 """
 
@@ -36,27 +36,28 @@ def decode(
     metadata_output: Annotated[
         Path | None,
         typer.Option(
-            "--meta-out", readable=False, metavar="FILE", help="Write the HTP metadata file too, if there was one."
+            "--metadata-output",
+            "--meta-out",
+            readable=False,
+            metavar="FILE",
+            help="Also write the HTP metadata file that the graph holds.",
         ),
     ] = None,
     require_exact: Annotated[
-        bool, typer.Option("--require-exact", help="Fail, and write nothing, unless it is the original, byte for byte.")
+        bool, typer.Option("--require-exact", help="Write nothing unless the result is the original, byte for byte.")
     ] = False,
     trust: Annotated[
         Trust | None,
         typer.Option(
             "--trust",
-            help="Where edges contradict the nodes' inputs: believe the nodes, or rebuild the inputs from the edges.",
+            help="If edges contradict the inputs of operators: keep the inputs (nodes) or rebuild them (edges).",
         ),
     ] = None,
     infer_shapes: Annotated[
-        bool, typer.Option("--infer-shapes", help="Check types and shapes of an edited model too.")
+        bool, typer.Option("--infer-shapes", help="Also check the types and shapes of an edited model.")
     ] = False,
-    parameter_folder: Annotated[
-        Path | None,
-        typer.Option("--params-dir", readable=False, metavar="DIR", help="Folder of the sidecar, if it was moved."),
-    ] = None,
-    force: options.ForceOption = False,
+    parameter_folder: options.ParameterFolderOption = None,
+    overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     profile: options.ProfileOption = False,
@@ -65,17 +66,18 @@ def decode(
     """Turn a GraphML graph back into the ONNX model.
 
     An unedited graph gives the original file back, byte for byte. An edited graph gives
-    the edited model: what was changed is changed there, and nothing else.
+    the edited model: your changes, and nothing else.
     """
     import graphml_onnx
 
     with progress.shown(quiet=quiet or json) as bars:
+        run = graphml_onnx.decode  # imports the library, which counts as the start
         measured = Profile(bars) if profile else None
-        result = graphml_onnx.decode(
+        result = run(
             graphml,
             output,
             metadata_output=metadata_output,
-            overwrite=force,
+            overwrite=overwrite,
             progress=measured or bars,
             require_exact=require_exact,
             trust=trust,

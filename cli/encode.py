@@ -1,26 +1,32 @@
-"""``g2o encode``: an ONNX model becomes a GraphML file."""
+"""``g2o encode``: ONNX models become GraphML files."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from graphml_onnx.results import EncodePreview, EncodeResult, Layout
+from graphml_onnx.errors import GraphmlOnnxError, UsageError
+from graphml_onnx.results import EncodePreview, EncodeResult
+from graphml_onnx.support.strictjson import Json
 
-from . import options, progress, show
+from . import exits, failure, options, progress, show
 from .profile import Profile, members
 
 EXAMPLES = """\b
 Examples:
   g2o encode model.onnx
-  g2o encode model.onnx --meta model_htp_metadata.json
-  g2o encode model.onnx -o graph.graphml --params embedded --layout flat
+  g2o encode model.onnx --metadata model_htp_metadata.json
+  g2o encode model.onnx -o graph.graphml --parameters embedded
+  g2o encode models/*.onnx -o graphs --layout flat
   g2o encode model.onnx --dry-run
 """
 
 
 def encode(
-    model: Annotated[Path, typer.Argument(readable=False, metavar="MODEL", help="The ONNX file.", show_default=False)],
+    models: Annotated[
+        list[Path], typer.Argument(readable=False, metavar="MODEL...", help="The ONNX files.", show_default=False)
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -28,98 +34,147 @@ def encode(
             "-o",
             readable=False,
             metavar="FILE",
-            help="The GraphML file. [default: <name of MODEL>_hierarchical_graph.graphml]",
+            help="The GraphML file, or for several MODELs an existing folder. "
+            "[default: <name of MODEL>_hierarchical_graph.graphml beside MODEL]",
         ),
     ] = None,
     metadata: options.MetadataOption = None,
     parameters: options.ParametersOption = "sidecar",
-    layout: Annotated[
-        Layout,
-        typer.Option(
-            "--layout",
-            help="Modules as nested groups drawn for yEd, one flat graph for tools without groups, or plain: nested, "
-            "with nothing that the GraphML schema does not know.",
-        ),
-    ] = "nested",
+    layout: options.LayoutOption = "nested",
     show_parameters: Annotated[
         bool, typer.Option("--show-parameters", help="Show initializers as nodes in the module that owns them.")
     ] = False,
     inline_limit: Annotated[
         int,
-        typer.Option("--inline-limit", metavar="BYTES", min=0, help="Tensors up to this size stand in the text."),
+        typer.Option("--inline-limit", metavar="BYTES", min=0, help="Write tensors up to this size as text."),
     ] = 1024,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")] = False,
-    force: options.ForceOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written; write nothing.")] = False,
+    overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     profile: options.ProfileOption = False,
     debug: options.DebugOption = False,
-) -> None:
-    """Turn an ONNX model into a GraphML graph that holds all of it.
+) -> int:
+    """Turn ONNX models into GraphML graphs that hold all of them.
 
-    The weights go into a file beside the graph (.onnxdata). Before anything is published,
-    the result is decoded again and compared with MODEL, byte for byte.
+    The weights go into a file beside each graph (.onnxdata). Before g2o publishes
+    anything, it decodes the result and compares it with MODEL, byte for byte. If one of
+    several models fails, the others are still encoded; the exit code is that of the first
+    failure.
     """
     import graphml_onnx
 
-    if dry_run:
-        measured = Profile() if profile else None
-        preview = graphml_onnx.preview(
-            model,
-            output,
-            metadata=metadata,
-            parameters=parameters,
-            layout=layout,
-            show_parameters=show_parameters,
-            inline_limit=inline_limit,
-        )
-        _show_preview(model, preview, measured, json=json, quiet=quiet)
-        return
-    with progress.shown(quiet=quiet or json) as bars:
-        measured = Profile(bars) if profile else None
-        result = graphml_onnx.encode(
-            model,
-            output,
-            metadata=metadata,
-            parameters=parameters,
-            layout=layout,
-            overwrite=force,
-            progress=measured or bars,
-            show_parameters=show_parameters,
-            inline_limit=inline_limit,
-        )
-    _show_result(model, result, measured, json=json, quiet=quiet)
+    encode_one, preview_one = graphml_onnx.encode, graphml_onnx.preview  # imports the library before a profile starts
+
+    def one(model: Path, target: Path | None) -> dict[str, Json]:
+        """Encodes one model, prints the result for people, and gives the one for programs."""
+        measured = Profile(whole_process=len(models) == 1) if profile else None
+        if dry_run:
+            preview = preview_one(
+                model,
+                target,
+                metadata=metadata,
+                parameters=parameters,
+                layout=layout,
+                show_parameters=show_parameters,
+                inline_limit=inline_limit,
+            )
+            shown, facts = _preview_text(preview), show.plain(preview)
+            findings = preview.findings
+        else:
+            title = f"{show.one_line(model.name)}: " if len(models) > 1 else ""
+            with progress.shown(quiet=quiet or json, title=title) as bars:
+                if measured:
+                    measured.inner = bars
+                result = encode_one(
+                    model,
+                    target,
+                    metadata=metadata,
+                    parameters=parameters,
+                    layout=layout,
+                    overwrite=overwrite,
+                    progress=measured or bars,
+                    show_parameters=show_parameters,
+                    inline_limit=inline_limit,
+                )
+            shown, facts = _result_text(result), _result_facts(result)
+            findings = result.findings
+        if not json and not quiet:
+            show.out(shown)
+            show.warn(model, findings)
+        if not json and measured:
+            show.note(measured.text())
+        return facts | members(measured)
+
+    if len(models) == 1:
+        facts = one(models[0], output)
+        if json:
+            show.document(facts)
+        return exits.DONE
+    return _encode_each(models, _targets(models, output, metadata), one, json=json, quiet=quiet)
 
 
-def _show_result(model: Path, result: EncodeResult, profile: Profile | None, *, json: bool, quiet: bool) -> None:
-    graphml_bytes = result.graphml.stat().st_size
-    sidecar_bytes = result.sidecar.stat().st_size if result.sidecar else 0
+def _targets(models: Sequence[Path], output: Path | None, metadata: Path | None) -> list[Path | None]:
+    """Where the graph of each of several models goes; None for the default."""
+    if metadata is not None:
+        raise UsageError("--metadata belongs to one model", remedy="encode models with metadata one by one")
+    if output is None:
+        return [None] * len(models)
+    if not output.is_dir():
+        raise UsageError("the --output of several models has to be a folder that exists", file=output)
+    targets = [output / f"{model.stem}_hierarchical_graph.graphml" for model in models]
+    twice = next((target for target in targets if targets.count(target) > 1), None)
+    if twice is not None:
+        raise UsageError("two models would be written to this file", file=twice, remedy="encode them one by one")
+    return list(targets)
+
+
+def _encode_each(
+    models: Sequence[Path],
+    targets: Sequence[Path | None],
+    one: Callable[[Path, Path | None], dict[str, Json]],
+    *,
+    json: bool,
+    quiet: bool,
+) -> int:
+    """Encodes several models, each with its own heading, result or error; gives the exit code of the first failure."""
+    worst = exits.DONE
+    documents: list[Json] = []
+    for number, (model, target) in enumerate(zip(models, targets, strict=True)):
+        if not json and not quiet:
+            show.out(("\n" if number else "") + show.one_line(f"model      {model}"))
+        facts: dict[str, Json] = {"model": str(model), "error": None}
+        try:
+            facts |= one(model, target)
+        except GraphmlOnnxError as error:
+            problem = failure.of(error)
+            show.err(problem.line)
+            facts["error"] = problem.document()
+            worst = worst or problem.exit_code
+        documents.append(facts)
     if json:
-        document = show.plain(result) | {"graphml_bytes": graphml_bytes, "sidecar_bytes": sidecar_bytes}
-        show.document(document | members(profile))
-        return
-    if not quiet:
-        rows = [("graphml", f"{result.graphml} ({show.size(graphml_bytes)})")]
-        if result.sidecar:
-            rows.append(("sidecar", f"{result.sidecar} ({show.size(sidecar_bytes)})"))
-        rows += [*_graph_rows(result), ("sha256", f"{result.sha256} of the model")]
-        if result.residue_bytes:
-            rows.append(("residue", f"{show.size(result.residue_bytes)}; the file is not canonical protobuf"))
-        show.out(show.table(rows))
-        show.warn(model, result.findings)
-    if profile:
-        show.note(profile.text())
+        show.document({"models": documents})
+    return worst
 
 
-def _show_preview(model: Path, preview: EncodePreview, profile: Profile | None, *, json: bool, quiet: bool) -> None:
-    if json:
-        show.document(show.plain(preview) | members(profile))
-        return
-    if not quiet:
-        show.out(_preview_text(preview))
-        show.warn(model, preview.findings)
-    if profile:
-        show.note(profile.text())
+def _result_facts(result: EncodeResult) -> dict[str, Json]:
+    graphml_bytes, sidecar_bytes = _sizes(result)
+    return show.plain(result) | {"graphml_bytes": graphml_bytes, "sidecar_bytes": sidecar_bytes}
+
+
+def _sizes(result: EncodeResult) -> tuple[int, int]:
+    return result.graphml.stat().st_size, result.sidecar.stat().st_size if result.sidecar else 0
+
+
+def _result_text(result: EncodeResult) -> str:
+    graphml_bytes, sidecar_bytes = _sizes(result)
+    rows = [("graphml", f"{result.graphml} ({show.size(graphml_bytes)})")]
+    if result.sidecar:
+        rows.append(("sidecar", f"{result.sidecar} ({show.size(sidecar_bytes)})"))
+    rows += [*_graph_rows(result), ("sha256", f"{result.sha256} of the model")]
+    if result.residue_bytes:
+        rows.append(("residue", f"{show.size(result.residue_bytes)}; the file is not canonical protobuf"))
+    return show.table(rows)
 
 
 def _preview_text(preview: EncodePreview) -> str:
@@ -132,14 +187,14 @@ def _preview_text(preview: EncodePreview) -> str:
     ]
     rows += _graph_rows(preview)
     rows.append(("payloads", f"{show.counted(preview.payloads, 'tensor')}, {show.size(preview.payload_bytes)}"))
-    closing = "Nothing was written." + (" To replace what exists, use --force." if existing else "")
+    closing = "Nothing was written." + (" To replace what exists, use --overwrite." if existing else "")
     return f"{show.table(rows)}\n{closing}"
 
 
 def _graph_rows(result: EncodeResult | EncodePreview) -> list[tuple[str, str]]:
     placed = f"from {result.hierarchy_source}, which places {result.coverage:.1f} % of the operators"
     return [
-        ("nodes", f"{result.nodes:,}"),
+        ("operators", f"{result.operators:,}"),
         ("modules", f"{result.modules:,}"),
         ("hierarchy", "none" if result.hierarchy_source == "flat" else placed),
     ]

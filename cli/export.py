@@ -23,7 +23,7 @@ Examples:
   g2o export prajjwal1/bert-tiny --output out/model.onnx --with-graphml
   g2o export ./my-model -o model.onnx --task fill-mask --with-report
   g2o export package.module:build -o model.onnx --input-specs specs.json
-  g2o export program.pt2 -o model.onnx --with-graphml --graphml-params embedded
+  g2o export program.pt2 -o model.onnx --with-graphml --graphml-parameters embedded
 """
 
 
@@ -67,16 +67,23 @@ def export(
             "--export-config", readable=False, metavar="FILE", help="Keyword arguments for the exporter (JSON)."
         ),
     ] = None,
-    torch_module: Annotated[
+    torch_modules: Annotated[
         str,
-        typer.Option("--torch-module", metavar="NAMES", help="torch.nn classes that are levels: all, none, or A,B."),
+        typer.Option(
+            "--torch-modules",
+            "--torch-module",
+            metavar="NAMES",
+            help="torch.nn classes that are levels: all, none, or A,B.",
+        ),
     ] = "all",
     clean_onnx: Annotated[bool, typer.Option("--clean-onnx", help="Leave the tags out of the ONNX file.")] = False,
     with_report: Annotated[bool, typer.Option("--with-report", help="Write a report (Markdown) too.")] = False,
     with_graphml: Annotated[bool, typer.Option("--with-graphml", help="Write the hierarchical GraphML too.")] = False,
-    graphml_params: Annotated[
+    graphml_parameters: Annotated[
         ParameterStrategy | None,
-        typer.Option("--graphml-params", help="Where the weights of the GraphML go. [default: sidecar]"),
+        typer.Option(
+            "--graphml-parameters", "--graphml-params", help="Where the weights of the GraphML go. [default: sidecar]"
+        ),
     ] = None,
     graphml_output: Annotated[
         Path | None,
@@ -87,7 +94,7 @@ def export(
             help="Path of the GraphML, without .graphml; asks for it.",
         ),
     ] = None,
-    force: options.ForceOption = False,
+    overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     profile: options.ProfileOption = False,
@@ -102,15 +109,16 @@ def export(
 
     import graphml_onnx
 
-    if graphml_params is not None and not with_graphml and graphml_output is None:
-        raise graphml_onnx.UsageError("--graphml-params is given, but no GraphML is asked for", remedy="--with-graphml")
+    if graphml_parameters is not None and not with_graphml and graphml_output is None:
+        raise graphml_onnx.UsageError("--graphml-parameters without a GraphML", remedy="add --with-graphml")
     if not debug:
-        logging.disable(logging.ERROR)  # torch and transformers tell much of themselves, and raise what matters
+        logging.disable(logging.ERROR)  # torch and transformers log a lot, and raise what matters
         warnings.simplefilter("ignore")
     sys.path.insert(0, str(Path.cwd()))  # package.module:callable means one in this folder first
     with progress.shown(quiet=quiet or json) as bars:
+        run = graphml_onnx.export  # imports the library, which counts as the start
         measured = Profile(bars) if profile else None
-        result = graphml_onnx.export(
+        result = run(
             model,
             output,
             input_specs=input_specs,
@@ -120,13 +128,13 @@ def export(
             opset=opset,
             dynamic_shapes=dynamic_shapes,
             export_config=export_config,
-            torch_modules=_torch_modules(torch_module),
+            torch_modules=_torch_modules(torch_modules),
             clean_onnx=clean_onnx,
             with_report=with_report,
             with_graphml=with_graphml,
-            graphml_parameters=graphml_params or "sidecar",
+            graphml_parameters=graphml_parameters or "sidecar",
             graphml_output=graphml_output,
-            overwrite=force,
+            overwrite=overwrite,
             progress=measured or bars,
         )
     problem = failure.of(result.graphml_error) if result.graphml_error else None

@@ -35,7 +35,7 @@ def extract(
         list[str] | None, typer.Option("--ops", metavar="NAME", help="These operators; may be repeated.")
     ] = None,
     metadata: options.MetadataOption = None,
-    force: options.ForceOption = False,
+    overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
@@ -57,7 +57,7 @@ def extract(
             outputs=outputs or None,
             operators=operators or None,
             metadata=metadata,
-            overwrite=force,
+            overwrite=overwrite,
             progress=bars,
         )
     if json:

@@ -1,4 +1,4 @@
-"""What the user learns of an exception: one line, or one JSON object, and an exit code."""
+"""Turns an exception into one line or one JSON object, and an exit code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from graphml_onnx.errors import GraphmlOnnxError, StorageError
 
 from . import exits
 from .signals import Stopped
+from .wording import as_options
 
 if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
@@ -79,12 +80,12 @@ def _is_about_memory(error: BaseException) -> bool:
 def _of_library(error: GraphmlOnnxError) -> Failure:
     return Failure(
         error.category.name.lower(),
-        error.message,
+        as_options(error.message),
         error.file,
         error.place,
-        error.remedy,
+        error.remedy and as_options(error.remedy),
         exits.CODES[error.category],
-        str(error),
+        as_options(str(error)),
     )
 
 

@@ -6,17 +6,18 @@ from typing import Annotated, TypeAlias
 import typer
 
 from graphml_onnx.errors import UsageError
-from graphml_onnx.results import ParameterStrategy
+from graphml_onnx.results import Layout, ParameterStrategy
 
 MetadataOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--meta", readable=False, metavar="FILE", help="HTP metadata (JSON) that tells the module of each operator."
+        "--metadata", "--meta", readable=False, metavar="FILE", help="HTP metadata (JSON): the module of each operator."
     ),
 ]
 ParametersOption: TypeAlias = Annotated[
     ParameterStrategy,
     typer.Option(
+        "--parameters",
         "--params",
         help="Where weights go: a sidecar file, into the GraphML (embedded), or nowhere (reference to MODEL).",
     ),
@@ -25,10 +26,24 @@ DimOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--dim", metavar="NAME=N", help="Size of a dynamic dimension; may be repeated."),
 ]
-ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+LayoutOption: TypeAlias = Annotated[
+    Layout,
+    typer.Option(
+        "--layout",
+        help="Modules as nested groups drawn for yEd (nested), no groups, for tools that know none (flat), or groups "
+        "with nothing but standard GraphML (plain).",
+    ),
+]
+ParameterFolderOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--parameter-folder", "--params-dir", readable=False, metavar="DIR", help="Folder of the sidecar, if it moved."
+    ),
+]
+OverwriteOption: TypeAlias = Annotated[bool, typer.Option("--overwrite", "--force", help="Replace files that exist.")]
 JsonOption: TypeAlias = Annotated[
     bool,
-    typer.Option("--json", help="Print one JSON document, for errors too."),
+    typer.Option("--json", help="Print one JSON document, also for an error."),
 ]
 QuietOption: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 ProfileOption: TypeAlias = Annotated[

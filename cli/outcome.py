@@ -1,4 +1,4 @@
-"""What came of verifying one model: a report, or the error that prevented one."""
+"""The result of verifying one model: a report, or the error that prevented one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
         if faults:
             return f"FAILED  {self.model}: {'; '.join(faults)}"
         checks = ", ".join(check.name for check in self.report.checks)
-        return f"ok      {self.model}: {checks} ({show.counted(self.report.nodes, 'node')})"
+        return f"ok      {self.model}: {checks} ({show.counted(self.report.operators, 'operator')})"
 
     def document(self) -> dict[str, Json]:
         """The outcome as ``--json`` shows it: the same keys, whether there is a report or not."""

@@ -1,4 +1,4 @@
-"""Time and peak memory of each stage, taken from the library's own announcements of its stages.
+"""Time and peak memory of each stage, as the library reports them; "start" and "other" are the time between stages.
 
 The kernel keeps one peak for the process. Linux can set it back (``/proc/self/clear_refs``, value 5, see proc(5)),
 so there each stage has a peak of its own; elsewhere a stage shows the highest memory up to its end.
@@ -6,14 +6,15 @@ so there each stage has a peak of its own; elsewhere a stage shows the highest m
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphml_onnx.results import Progress
+    from graphml_onnx.results import Progress, Unit
     from graphml_onnx.support.strictjson import Json
 
 _STATUS = Path("/proc/self/status")
@@ -33,14 +34,16 @@ class Profile:
 
     Args:
         inner: the callback that draws, if one does.
+        whole_process: whether the time from the start of the process counts, as the row "start".
     """
 
-    def __init__(self, inner: Progress | None = None) -> None:
-        self._inner = inner
+    def __init__(self, inner: Progress | None = None, *, whole_process: bool = True) -> None:
+        self.inner = inner
         self._stages: dict[str, _Stage] = {}
-        self._whole = _Stage(time.perf_counter())
+        self._start = _process_age() if whole_process else 0.0
+        self._whole = _Stage(time.perf_counter() - self._start)
 
-    def __call__(self, stage: str, done: int, total: int, unit: Literal["bytes", "nodes", "steps"]) -> None:
+    def __call__(self, stage: str, done: int, total: int, unit: Unit) -> None:
         """Notes the beginning and the end of a stage; see `graphml_onnx.results.Progress`."""
         known = self._stages.get(stage)
         if known is None:
@@ -51,15 +54,18 @@ class Profile:
             known.seconds = time.perf_counter() - known.start
             self._note_peak()
             known.closed = True
-        if self._inner is not None:
-            self._inner(stage, done, total, unit)
+        if self.inner is not None:
+            self.inner(stage, done, total, unit)
 
     def rows(self) -> list[tuple[str, float, int | None]]:
         """Name, seconds and peak memory in bytes of each stage, then of the whole command."""
         self._note_peak()
         self._whole.seconds = time.perf_counter() - self._whole.start
-        every = [*self._stages.items(), ("total", self._whole)]
-        return [(name, stage.seconds, stage.peak) for name, stage in every]
+        stages = [(name, stage.seconds, stage.peak) for name, stage in self._stages.items()]
+        if self._start:
+            stages.insert(0, ("start", self._start, None))
+        other = self._whole.seconds - sum(seconds for _, seconds, _ in stages)
+        return [*stages, ("other", max(0.0, other), None), ("total", self._whole.seconds, self._whole.peak)]
 
     def document(self) -> list[Json]:
         """The same, as ``--json`` shows it."""
@@ -72,11 +78,11 @@ class Profile:
         from rich.filesize import decimal
 
         rows = [
-            (name, f"{seconds:.3f} s", "unknown" if peak is None else decimal(peak))
-            for name, seconds, peak in self.rows()
+            (name, f"{seconds:.3f} s", "" if peak is None else decimal(peak)) for name, seconds, peak in self.rows()
         ]
         width = max(len(name) for name, _, _ in [("stage", "", ""), *rows])
-        return "\n".join(f"{a:<{width}}  {b:>10}  {c:>10}" for a, b, c in [("stage", "time", "peak memory"), *rows])
+        lines = [("stage", "time", "peak memory"), *rows]
+        return "\n".join(f"{a:<{width}}  {b:>10}  {c:>10}".rstrip() for a, b, c in lines)
 
     def _note_peak(self) -> None:
         peak = _peak_bytes()
@@ -90,6 +96,17 @@ class Profile:
 def members(profile: Profile | None) -> dict[str, Json]:
     """What a measurement, if there was one, adds to the document of ``--json``."""
     return {"profile": profile.document()} if profile else {}
+
+
+def _process_age() -> float:
+    """Seconds since the process started, to 10 ms; 0 if the system does not say."""
+    if sys.platform != "linux":
+        return 0.0
+    try:
+        ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):  # no /proc, or one of another shape
+        return 0.0
 
 
 def _reset_peak() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from graphml_onnx.results import Progress
+    from graphml_onnx.results import Progress, Unit
 
 
 @contextlib.contextmanager
@@ -47,14 +47,14 @@ class _Drawing:
         self._title = title
         self._tasks: dict[str, TaskID] = {}
 
-    def __call__(self, stage: str, done: int, total: int, unit: Literal["bytes", "nodes", "steps"]) -> None:
+    def __call__(self, stage: str, done: int, total: int, unit: Unit) -> None:
         count = _count(done, total, unit)
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(self._title + stage, total=total, count=count)
         self._bars.update(self._tasks[stage], completed=done, total=total, count=count)
 
 
-def _count(done: int, total: int, unit: Literal["bytes", "nodes", "steps"]) -> str:
+def _count(done: int, total: int, unit: Unit) -> str:
     if unit == "bytes":
         from rich.filesize import decimal
 

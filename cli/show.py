@@ -15,6 +15,8 @@ import typer
 
 from graphml_onnx.errors import StorageError, printable
 
+from .wording import as_options
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -59,7 +61,7 @@ def traceback(error: BaseException) -> None:
 def warn(file: Path, findings: tuple[str, ...]) -> None:
     """Writes each finding about ``file`` as a warning to standard error."""
     for finding in findings:
-        err(f"warning: {file}: {finding}")
+        err(f"warning: {file}: {as_options(finding)}")
 
 
 def document(value: Json) -> None:

@@ -1,4 +1,4 @@
-"""``g2o validate``: what is wrong with a GraphML file, and what comes of it."""
+"""``g2o validate``: what is wrong with a GraphML file, and whether it decodes."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -10,6 +10,7 @@ import typer
 from graphml_onnx.errors import Category, GraphmlOnnxError
 
 from . import exits, failure, options, show
+from .wording import as_options
 
 if TYPE_CHECKING:
     from graphml_onnx.results import Finding
@@ -21,26 +22,23 @@ EXAMPLES = """\b
 Examples:
   g2o validate model.graphml
   g2o validate graphs/*.graphml --json
-  g2o validate saved_by_yed.graphml --params-dir weights
+  g2o validate saved_by_yed.graphml --parameter-folder weights
 """
 
 
 def validate(
     graphs: Annotated[
-        list[Path], typer.Argument(readable=False, metavar="GRAPHML", help="The GraphML files.", show_default=False)
+        list[Path], typer.Argument(readable=False, metavar="GRAPHML...", help="The GraphML files.", show_default=False)
     ],
-    parameter_folder: Annotated[
-        Path | None,
-        typer.Option("--params-dir", readable=False, metavar="DIR", help="Folder of the sidecar, if it was moved."),
-    ] = None,
+    parameter_folder: options.ParameterFolderOption = None,
     schema: Annotated[
-        bool, typer.Option("--schema", help="Compare with the schema of what g2o writes too (needs xmlschema).")
+        bool, typer.Option("--schema", help="Also check against the schema of what g2o writes (needs xmlschema).")
     ] = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> int:
-    """Check GraphML files, layer by layer, and say what comes of them.
+    """Check GraphML files layer by layer, and whether they decode.
 
     Each finding has a code, which docs/validation.md explains. Ends with 0 if there are
     no errors (warnings are allowed), with 1 if there are, or with the code of the first
@@ -74,7 +72,11 @@ def _show_findings(graph: Path, findings: "list[Finding]", *, quiet: bool) -> No
     for finding in findings:
         if finding.severity == "error" or not quiet:
             place = f"{graph}:{finding.line}" if finding.line is not None else str(graph)
-            show.out(show.one_line(f"{place}: {finding.severity} {finding.code}: {finding.message} ({finding.remedy})"))
+            show.out(
+                show.one_line(
+                    f"{place}: {finding.severity} {finding.code}: {finding.message} ({as_options(finding.remedy)})"
+                )
+            )
     if not quiet:
         show.out(show.one_line(f"{graph}: {_summary(findings)}"))
 
@@ -91,7 +93,7 @@ def _document(graph: Path, findings: "list[Finding]", problem: "Failure | None")
     return {
         "graphml": str(graph),
         "valid": problem is None and not _has_errors(findings),
-        "findings": [asdict(finding) for finding in findings],
+        "findings": [asdict(finding) | {"remedy": as_options(finding.remedy)} for finding in findings],
         "error": None if problem is None else problem.document(),
     }
 

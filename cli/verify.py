@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from graphml_onnx.errors import Category, GraphmlOnnxError, UsageError
-from graphml_onnx.results import ParameterStrategy
+from graphml_onnx.results import Layout, ParameterStrategy
 
 from . import exits, failure, junit, options, progress, show
 from .outcome import Outcome
@@ -15,23 +15,24 @@ from .outcome import Outcome
 EXAMPLES = """\b
 Examples:
   g2o verify model.onnx
-  g2o verify model.onnx --meta model_htp_metadata.json --numeric
+  g2o verify model.onnx --metadata model_htp_metadata.json --numeric
   g2o verify models/*.onnx --junit report.xml
 """
 
 
 def verify(
     models: Annotated[
-        list[Path], typer.Argument(readable=False, metavar="MODEL", help="The ONNX files.", show_default=False)
+        list[Path], typer.Argument(readable=False, metavar="MODEL...", help="The ONNX files.", show_default=False)
     ],
     metadata: options.MetadataOption = None,
     parameters: options.ParametersOption = "sidecar",
+    layout: options.LayoutOption = "nested",
     numeric: Annotated[
-        bool, typer.Option("--numeric", help="Run both models on the same inputs too (needs onnxruntime).")
+        bool, typer.Option("--numeric", help="Also run both models on the same inputs (needs onnxruntime).")
     ] = False,
     junit_file: Annotated[
         Path | None,
-        typer.Option("--junit", readable=False, metavar="FILE", help="Write the outcome as JUnit XML; replaces FILE."),
+        typer.Option("--junit", readable=False, metavar="FILE", help="Write the result as JUnit XML; replaces FILE."),
     ] = None,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -39,16 +40,16 @@ def verify(
 ) -> int:
     """Check that models come back from GraphML, byte for byte.
 
-    Each MODEL is encoded and decoded in a temporary folder; nothing is left behind. A
-    model that cannot be read counts as failed, and the others are still checked. Ends
-    with 0 if all passed, with 1 if a check failed, else with the code of the first error.
+    Each MODEL is encoded and decoded in a temporary folder, which is removed. A model that
+    cannot be read counts as failed; the others are still checked. The exit code is 0 if
+    all passed, 1 if a check failed, else the code of the first error.
     """
     if metadata is not None and len(models) > 1:
-        raise UsageError("--meta belongs to one model", remedy="verify models with metadata one by one")
+        raise UsageError("--metadata belongs to one model", remedy="verify models with metadata one by one")
     outcomes = []
     with junit.reporting(junit_file, models) as report:
         for model in models:
-            outcome = _outcome(model, metadata, parameters, numeric=numeric, quiet=quiet or json)
+            outcome = _outcome(model, metadata, parameters, layout, numeric=numeric, quiet=quiet or json)
             outcomes.append(outcome)
             _show_outcome(outcome, json=json, quiet=quiet)
         report(outcomes)
@@ -62,7 +63,7 @@ def verify(
 
 
 def _outcome(
-    model: Path, metadata: Path | None, parameters: ParameterStrategy, *, numeric: bool, quiet: bool
+    model: Path, metadata: Path | None, parameters: ParameterStrategy, layout: Layout, *, numeric: bool, quiet: bool
 ) -> Outcome:
     import graphml_onnx
 
@@ -71,7 +72,7 @@ def _outcome(
     try:
         with progress.shown(quiet=quiet, title=f"{show.one_line(model.name)}: ") as bars:
             report = graphml_onnx.verify(
-                model, metadata=metadata, parameters=parameters, numeric=numeric, progress=bars
+                model, metadata=metadata, parameters=parameters, layout=layout, numeric=numeric, progress=bars
             )
     except GraphmlOnnxError as error:
         problem = failure.of(error)

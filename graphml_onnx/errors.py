@@ -156,7 +156,7 @@ def writing_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxE
     """The library's error for an ``OSError`` met while ``file`` was created or written."""
     reason = error.strerror or str(error)
     if error.errno in _STORAGE_ERRNOS:
-        remedy = "free some space, or write elsewhere with --output"
+        remedy = "free some space, or write elsewhere with `output=...`"
         return StorageError(f"writing failed: {reason}", file=file, remedy=remedy)
     if isinstance(error, FileNotFoundError):
         return OutputError("its folder does not exist", file=file, remedy="create the folder first")
@@ -165,5 +165,5 @@ def writing_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxE
     if isinstance(error, PermissionError):
         return OutputError("may not be written", file=file, remedy="check the folder's permissions")
     if error.errno == errno.EROFS:
-        return OutputError("the file system is read-only", file=file, remedy="write elsewhere with --output")
-    return OutputError(f"cannot be written: {reason}", file=file, remedy="write elsewhere with --output")
+        return OutputError("the file system is read-only", file=file, remedy="write elsewhere with `output=...`")
+    return OutputError(f"cannot be written: {reason}", file=file, remedy="write elsewhere with `output=...`")

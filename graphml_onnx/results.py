@@ -13,12 +13,13 @@ ParameterStrategy: TypeAlias = Literal["sidecar", "embedded", "reference"]
 Layout: TypeAlias = Literal["nested", "flat", "plain"]
 Severity: TypeAlias = Literal["error", "warning", "info"]
 Trust: TypeAlias = Literal["nodes", "edges"]
+Unit: TypeAlias = Literal["bytes", "operators", "steps"]
 
 
 class Progress(Protocol):
     """Called as work goes on; each stage is announced once with ``done`` 0 and closed with ``done`` = ``total``."""
 
-    def __call__(self, stage: str, done: int, total: int, unit: Literal["bytes", "nodes", "steps"]) -> None:
+    def __call__(self, stage: str, done: int, total: int, unit: Unit) -> None:
         """Reports that ``done`` of ``total`` units of ``stage`` are done."""
 
 
@@ -31,7 +32,7 @@ class EncodeResult:
         sidecar: the file of payloads beside it, or None (embedded, reference, or a model without payloads).
         sha256: SHA-256 of the source file, in lower-case hexadecimal digits.
         residue_bytes: size of the patch that a non-canonical file needs; 0 for every ordinary model.
-        nodes: operators of the main graph and of all its subgraphs and functions.
+        operators: operators of the main graph and of all its subgraphs and functions.
         modules: modules of the hierarchy.
         coverage: percentage (0 to 100) of the main graph's operators that the hierarchy's source places itself,
             without a fallback; 0 for a model without a hierarchy.
@@ -44,7 +45,7 @@ class EncodeResult:
     sidecar: Path | None
     sha256: str
     residue_bytes: int
-    nodes: int
+    operators: int
     modules: int
     coverage: float
     hierarchy_source: str
@@ -57,7 +58,7 @@ class EncodePreview:
     """What `encode` would do with the same arguments.
 
     Attributes:
-        nodes: see `EncodeResult`.
+        operators: see `EncodeResult`.
         modules: see `EncodeResult`.
         coverage: see `EncodeResult`.
         hierarchy_source: see `EncodeResult`.
@@ -72,7 +73,7 @@ class EncodePreview:
         existing: which of these files exist already.
     """
 
-    nodes: int
+    operators: int
     modules: int
     coverage: float
     hierarchy_source: str
@@ -138,7 +139,7 @@ class VerifyReport:
         checks: each check with its result, in the order in which they ran.
         difference: where the round trip differs first, if it does.
         residue_bytes: see `EncodeResult`.
-        nodes: see `EncodeResult`.
+        operators: see `EncodeResult`.
         modules: see `EncodeResult`.
         coverage: see `EncodeResult`.
         findings: see `EncodeResult`.
@@ -150,7 +151,7 @@ class VerifyReport:
     checks: tuple[Check, ...]
     difference: Difference | None
     residue_bytes: int
-    nodes: int
+    operators: int
     modules: int
     coverage: float
     findings: tuple[str, ...]

@@ -34,7 +34,7 @@ class GraphLocation(NamedTuple):
     @property
     def remedy_if_edges_differ(self) -> str:
         """What to do where nodes and edges disagree."""
-        nodes, edges = ("--trust nodes", "--trust edges") if self.file else ("trust='nodes'", "trust='edges'")
+        nodes, edges = "`trust='nodes'`", "`trust='edges'`"
         return f"correct one side, or choose: {nodes} goes by inputs and outputs, {edges} by the edges"
 
     def fail(self, line: int, message: str, remedy: str | None = None) -> Never:

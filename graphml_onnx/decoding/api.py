@@ -151,7 +151,7 @@ def _check_edited(model: LoadedModel, path: Path, *, require_exact: bool, found:
         raise NotExactError(
             f"the model has SHA-256 {found}, but {(model.sha256 or 'no digest')[:64]} was encoded",
             file=path,
-            remedy="the graph was edited since; without --require-exact the edited model is written",
+            remedy="the graph was edited since; without `require_exact=True` the edited model is written",
         )
     try:
         parse_model(model.skeleton)
@@ -164,7 +164,9 @@ def _check_edited(model: LoadedModel, path: Path, *, require_exact: bool, found:
 def _write_metadata(model: LoadedModel, path: Path, staged: StagedFile) -> None:
     if model.metadata is None:
         raise GraphMLError(
-            "holds no HTP metadata", file=path, remedy="encode with --meta to keep the metadata file in the graph"
+            "holds no HTP metadata",
+            file=path,
+            remedy="encode with `metadata=...` to keep the metadata file in the graph",
         )
     try:
         staged.file.write(model.metadata)

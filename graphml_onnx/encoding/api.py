@@ -46,8 +46,8 @@ def encode(
 
     Args:
         model: an ONNX file, or a model in memory (which is serialised first, and needs ``output``).
-        output: the GraphML file; by default ``NAME_hierarchical_graph.graphml`` beside ``NAME.onnx``. The sidecar has
-            the same name with the suffix ``.onnxdata``.
+        output: the GraphML file, by default ``NAME_hierarchical_graph.graphml`` beside ``NAME.onnx``; a name without
+            a suffix gets ``.graphml``. The sidecar has the same name with the suffix ``.onnxdata``.
         metadata: HTP metadata, a file or its content; it says which module each operator belongs to.
         parameters: where payloads go, which are all tensor fields of more than ``inline_limit`` bytes: ``sidecar``,
             a file of their own; ``embedded``, base64 in the GraphML; ``reference``, nowhere: the GraphML points into
@@ -71,7 +71,7 @@ def encode(
     """
     options = Options(parameters, layout, show_parameters, inline_limit)
     with ExitStack() as stack:
-        prepared, target = _prepare(model, output, metadata, options, stack)
+        prepared, target = _prepare(model, output, metadata, options, stack, progress)
         return encode_prepared(prepared, target, stack, overwrite=overwrite, progress=progress, self_check=self_check)
 
 
@@ -92,7 +92,7 @@ def preview(
     """
     options = Options(parameters, layout, show_parameters, inline_limit)
     with ExitStack() as stack:
-        prepared, target = _prepare(model, output, metadata, options, stack)
+        prepared, target = _prepare(model, output, metadata, options, stack, None)
         sidecar = with_suffix(target, ".onnxdata") if prepared.has_sidecar else None
         references = [PayloadReference(p.address, p.length, _NO_DIGEST) for p in prepared.skeleton.payloads]
         externals = [ExternalFile(e.file.location, e.reference(_NO_DIGEST)) for e in prepared.externals]
@@ -102,7 +102,7 @@ def preview(
         outputs = [target] if sidecar is None else [target, sidecar]
         embedded = encoded_size(prepared.store_size) if parameters == "embedded" else 0
         return EncodePreview(
-            nodes=counts.operators,
+            operators=counts.operators,
             modules=counts.modules,
             coverage=prepared.hierarchy.coverage,
             hierarchy_source=prepared.hierarchy.source,
@@ -124,20 +124,23 @@ def _prepare(
     metadata: str | os.PathLike[str] | Mapping[str, object] | None,
     options: Options,
     stack: ExitStack,
+    progress: Progress | None,
 ) -> tuple[PreparedModel, Path]:
     """Checks the arguments and reads the model; gives also where the GraphML goes."""
     options.check()
     inputs = open_inputs(model, metadata, stack)
     target = _output_path(inputs.path, output)
     _check_reference(inputs.path, target, options.parameters)
-    return prepare(inputs, options), target
+    with Stage(progress, "read model", 1, "steps"):
+        return prepare(inputs, options), target
 
 
 def _output_path(model: Path | None, output: str | os.PathLike[str] | None) -> Path:
     if output is not None:
-        return Path(output)
+        path = Path(output)
+        return path if path.suffix or path.is_dir() or not path.name else path.with_name(f"{path.name}.graphml")
     if model is None:
-        raise UsageError("a model in memory has no folder", remedy="say where the GraphML goes: output=...")
+        raise UsageError("a model in memory has no folder", remedy="say where the GraphML goes: `output=...`")
     return model.with_name(f"{model.stem}_hierarchical_graph.graphml")
 
 
@@ -148,9 +151,9 @@ def _check_reference(model: Path | None, target: Path, parameters: ParameterStra
         raise UsageError("a model in memory has no file to refer to", remedy="use sidecar or embedded")
     if model.parent.resolve() != target.parent.resolve():
         raise UsageError(
-            "with --params reference the GraphML has to lie beside the model",
+            "with `parameters='reference'` the GraphML has to lie beside the model",
             file=target,
-            remedy="leave out --output, or use sidecar or embedded",
+            remedy="leave out `output`, or use sidecar or embedded",
         )
 
 
@@ -190,14 +193,14 @@ def encode_prepared(
     if store is not None:
         store.sync()  # the disk goes on while the graph is written and checked
     info = prepared.store_info(checksum, sidecar_path)
-    with Stage(progress, "write graph", len(prepared.model.graph.node), "nodes") as stage:
+    with Stage(progress, "write graph", len(prepared.model.graph.node), "operators") as stage:
         counts, residue_bytes = write_graph(
             prepared, Output(graph.file, target), info, sha256, references, externals, stage, embed=True
         )
     if self_check:
         check_written(prepared, graph, sidecar, target, progress)
     prepared.inputs.source.check_unchanged()
-    with Stage(progress, "publish", 1, "nodes"):
+    with Stage(progress, "publish", 1, "steps"):
         if store is not None:
             store.settle()
         publication.publish()
@@ -206,7 +209,7 @@ def encode_prepared(
         sidecar=sidecar_path,
         sha256=sha256,
         residue_bytes=residue_bytes,
-        nodes=counts.operators,
+        operators=counts.operators,
         modules=counts.modules,
         coverage=prepared.hierarchy.coverage,
         hierarchy_source=prepared.hierarchy.source,

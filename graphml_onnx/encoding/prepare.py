@@ -255,7 +255,10 @@ def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:
             f"is not an ONNX model; it looks like {look}", file=inputs.path, remedy="give a file that ends in .onnx"
         )
     return ModelError(
-        f"is not an ONNX model, or a damaged one: {reason}", file=inputs.path, place=place, remedy="export it again"
+        f"is not an ONNX model, or a damaged one: {reason}",
+        file=inputs.path,
+        place=place,
+        remedy="copy or export it again",
     )
 
 

@@ -197,7 +197,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def already_exists(path: Path) -> OutputError:
     """The error for an output that is there and may not be replaced."""
-    return OutputError("exists already", file=path, remedy="name another file, or replace it with --force")
+    return OutputError("exists already", file=path, remedy="name another file, or replace it with `overwrite=True`")
 
 
 def _remove(path: Path, file: FinishedFile) -> None:

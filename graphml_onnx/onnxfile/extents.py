@@ -175,7 +175,7 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
                 start = base + index
                 position = start + length
             if position > end:
-                raise WireError("a field runs past the end of its message", length_at)
+                raise _ends_too_early(length_at, in_message=bool(outer))
             route = routes.get(tag >> 3)
             if route is None or not selects(route, start, position):
                 continue
@@ -200,7 +200,11 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
         else:
             raise WireError(f"a field has wire type {kind}, which cannot stand here", position)
         if position > end:
-            raise WireError("a field runs past the end of its message", base + index)
+            raise _ends_too_early(base + index, in_message=bool(outer))
+
+
+def _ends_too_early(offset: int, *, in_message: bool) -> WireError:
+    return WireError("a field runs past the end of its message" if in_message else "the file ends too early", offset)
 
 
 def _varint(window: bytes, index: int, base: int) -> tuple[int, int]:

@@ -1,28 +1,26 @@
-"""Stages of work, reported to whoever wants to know."""
+"""Reports stages of work to a progress callback."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from graphml_onnx.results import Progress
+    from graphml_onnx.results import Progress, Unit
 
 
 class Stage:
     """Context manager for one stage: announced when it starts, closed when it ends without an error.
 
     Args:
-        progress: takes the reports, if anybody does.
+        progress: the callback, or None.
         name: what is being done.
         total: how many units there are.
         unit: what is counted.
     """
 
-    def __init__(
-        self, progress: Progress | None, name: str, total: int, unit: Literal["bytes", "nodes", "steps"]
-    ) -> None:
+    def __init__(self, progress: Progress | None, name: str, total: int, unit: Unit) -> None:
         self._progress = progress
         self._name, self._total, self._unit = name, total, unit
         self._done = self._reported = 0

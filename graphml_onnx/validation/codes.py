@@ -105,7 +105,7 @@ _TABLE = (
     *_layer(
         "graph",
         ("edge-mismatch", "error", "edges and the operators' inputs and outputs say different things",
-         "correct one of the two, or decode with --trust"),
+         "correct one of the two, or decode with `trust=...`"),
         ("dangling-input", "error", "an operator consumes a tensor that nothing in its scope produces",
          "produce the tensor, or take the name out of the inputs"),
         ("dangling-output", "error", "an output of a graph is a tensor that nothing in its scope produces",

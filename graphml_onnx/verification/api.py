@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.hierarchy import HtpMetadata
     from graphml_onnx.onnxfile.source import Source
-    from graphml_onnx.results import EncodeResult, ParameterStrategy, Progress
+    from graphml_onnx.results import EncodeResult, Layout, ParameterStrategy, Progress
 
 
 def verify(
@@ -42,6 +42,7 @@ def verify(
     *,
     metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
     parameters: ParameterStrategy = "sidecar",
+    layout: Layout = "nested",
     numeric: bool = False,
     progress: Progress | None = None,
 ) -> VerifyReport:
@@ -51,6 +52,7 @@ def verify(
         model: an ONNX file.
         metadata: HTP metadata, as for `encode`.
         parameters: where payloads go, as for `encode`.
+        layout: of the GraphML, as for `encode`.
         numeric: whether to run both models on the same random inputs too; needs onnxruntime.
         progress: called as the work goes on.
 
@@ -65,11 +67,12 @@ def verify(
         StorageError: the temporary folder is full, or there is none.
     """
     path = Path(model)
-    options = Options(parameters)
+    options = Options(parameters, layout)
     options.check()
     with ExitStack() as stack:
         inputs = open_inputs(path, metadata, stack)
-        prepared = prepare(inputs, options)
+        with Stage(progress, "read model", 1, "steps"):
+            prepared = prepare(inputs, options)
         folder = stack.enter_context(_temporary_folder())
         graph = folder / "model.graphml"
         back = folder / "decoded" / "model.onnx"
@@ -96,7 +99,7 @@ def verify(
         checks=tuple(checks),
         difference=difference,
         residue_bytes=encoded.residue_bytes,
-        nodes=encoded.nodes,
+        operators=encoded.operators,
         modules=encoded.modules,
         coverage=encoded.coverage,
         findings=encoded.findings,
@@ -113,7 +116,7 @@ def _refused(path: Path, prepared: PreparedModel, error: RoundTripError) -> Veri
         checks=(Check("bytes", passed=False, detail=f"{error.message}{place}"),),
         difference=None,
         residue_bytes=0,
-        nodes=len(prepared.model.graph.node),
+        operators=len(prepared.model.graph.node),
         modules=0,
         coverage=prepared.hierarchy.coverage,
         findings=prepared.hierarchy.findings,

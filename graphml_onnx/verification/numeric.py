@@ -53,7 +53,7 @@ def compare_outputs(original: Path, copy: Path) -> Check:
     try:
         import onnxruntime
     except ImportError:
-        raise UsageError("--numeric needs onnxruntime", remedy="pip install 'graphml-onnx[numeric]'") from None
+        raise UsageError("`numeric=True` needs onnxruntime", remedy="pip install 'graphml-onnx[numeric]'") from None
 
     def outcome(path: Path) -> Sequence[object] | str:
         options = onnxruntime.SessionOptions()

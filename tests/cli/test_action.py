@@ -16,7 +16,7 @@ def test_options_of_the_action_are_options_of_verify(g2o: Command) -> None:
     script = ACTION.read_text(encoding="utf-8").partition("<<'SCRIPT'")[2]
     used = set(re.findall(r"--[a-z]+", script))
 
-    assert {"--meta", "--params", "--numeric", "--junit"} <= used
+    assert {"--metadata", "--parameters", "--numeric", "--junit"} <= used
     assert used <= set(re.findall(r"--[a-z]+", g2o("verify", "--help").out))
 
 

@@ -23,7 +23,7 @@ RESULT = {
     "sidecar_bytes",
     "sha256",
     "residue_bytes",
-    "nodes",
+    "operators",
     "modules",
     "coverage",
     "hierarchy_source",
@@ -35,7 +35,7 @@ PREVIEW = {
     "graphml_bytes",
     "sidecar",
     "sidecar_bytes",
-    "nodes",
+    "operators",
     "modules",
     "coverage",
     "hierarchy_source",
@@ -52,7 +52,7 @@ TYPES = {
     "sidecar_bytes": int,
     "sha256": str,
     "residue_bytes": int,
-    "nodes": int,
+    "operators": int,
     "modules": int,
     "coverage": float,
     "hierarchy_source": str,
@@ -81,7 +81,7 @@ def test_summary_names_files_graph_and_digest(g2o: Command, model: Path) -> None
     assert ran.code == 0
     assert re.fullmatch(r"model_hierarchical_graph\.graphml \([\d.]+ kB\)", facts["graphml"])
     assert re.fullmatch(r"model_hierarchical_graph\.onnxdata \([\d.]+ kB\)", facts["sidecar"])
-    assert int(facts["nodes"]) > 0
+    assert int(facts["operators"]) > 0
     assert int(facts["modules"]) > 0
     assert re.fullmatch(r"from metadata, which places \d+\.\d % of the operators", facts["hierarchy"])
     assert facts["sha256"].startswith(hashlib.sha256(model.read_bytes()).hexdigest())
@@ -127,7 +127,7 @@ def test_dry_run_names_what_exists(g2o: Command, model: Path, graph: Path) -> No
     assert ran.code == 0
     assert re.fullmatch(r"graphml +model_hierarchical_graph\.graphml \([\d.]+ kB\), exists", lines[0])
     assert re.fullmatch(r"sidecar +model_hierarchical_graph\.onnxdata \([\d.]+ kB\)", lines[1])
-    assert lines[-1] == "Nothing was written. To replace what exists, use --force."
+    assert lines[-1] == "Nothing was written. To replace what exists, use --overwrite."
     assert graph.read_text() == "mine"
 
 

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from tests.cli.g2o_process import Command
 
 OPTIONS = {
-    "encode": "--output --meta --params --layout --show-parameters --inline-limit --dry-run --force --json --quiet "
-    "--profile --debug",
-    "decode": "--output --meta-out --require-exact --trust --infer-shapes --params-dir --force --json --quiet "
-    "--profile --debug",
-    "export": "--output --task --input-specs --seed --exporter --opset --dynamic-shapes --export-config --torch-module "
-    "--clean-onnx --with-report --with-graphml --graphml-params --graphml-output --force --json --quiet "
-    "--profile --debug",
-    "extract": "--output --module --inputs --outputs --ops --meta --force --json --quiet --debug",
-    "inspect": "--depth --module --by --stats --dim --meta --json --debug",
-    "validate": "--params-dir --schema --json --quiet --debug",
-    "verify": "--meta --params --numeric --json --junit --quiet --debug",
+    "encode": "--output --metadata --parameters --layout --show-parameters --inline-limit --dry-run --overwrite "
+    "--json --quiet --profile --debug",
+    "decode": "--output --metadata-output --require-exact --trust --infer-shapes --parameter-folder --overwrite "
+    "--json --quiet --profile --debug",
+    "export": "--output --task --input-specs --seed --exporter --opset --dynamic-shapes --export-config "
+    "--torch-modules --clean-onnx --with-report --with-graphml --graphml-parameters --graphml-output --overwrite "
+    "--json --quiet --profile --debug",
+    "extract": "--output --module --inputs --outputs --ops --metadata --overwrite --json --quiet --debug",
+    "inspect": "--depth --module --by --stats --dim --metadata --json --debug",
+    "validate": "--parameter-folder --schema --json --quiet --debug",
+    "verify": "--metadata --parameters --layout --numeric --json --junit --quiet --debug",
 }
 
 

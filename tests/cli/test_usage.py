@@ -18,16 +18,15 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("line", "complaint", "help_of"),
     [
-        ("encode", "'MODEL'", "g2o encode"),
+        ("encode", "'MODEL...'", "g2o encode"),
         ("encode model.onnx --fast", "--fast", "g2o encode"),
-        ("encode model.onnx other.onnx", "other.onnx", "g2o encode"),
         ("encode model.onnx --params zip", "'sidecar', 'embedded', 'reference'", "g2o encode"),
         ("encode model.onnx --layout round", "'nested', 'flat'", "g2o encode"),
         ("encode model.onnx --inline-limit -1", "--inline-limit", "g2o encode"),
         ("encode model.onnx --inline-limit many", "--inline-limit", "g2o encode"),
         ("decode model.graphml --trust both", "'edges'", "g2o decode"),
         ("decode model.graphml --output", "--output", "g2o"),
-        ("verify", "'MODEL'", "g2o verify"),
+        ("verify", "'MODEL...'", "g2o verify"),
         ("convert model.onnx", "'convert'", "g2o"),
     ],
 )
@@ -49,6 +48,21 @@ def test_metadata_goes_with_one_model_only(g2o: Command, model: Path) -> None:
 
     assert ran.code == 2
     assert "--meta" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("encode a.onnx b.onnx --metadata m.json", "--metadata belongs to one model"),
+        ("encode a.onnx b.onnx -o missing", "a folder that exists"),
+        ("encode a/m.onnx b/m.onnx -o .", "two models"),
+    ],
+)
+def test_options_of_one_model_are_refused_for_several(g2o: Command, line: str, complaint: str) -> None:
+    ran = g2o(*line.split())
+
+    assert ran.code == 2
+    assert complaint in ran.err
 
 
 def test_wrong_usage_is_a_json_document_too(g2o: Command) -> None:

@@ -25,7 +25,7 @@ KEYS = {
     "checks",
     "difference",
     "residue_bytes",
-    "nodes",
+    "operators",
     "modules",
     "coverage",
     "findings",

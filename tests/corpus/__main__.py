@@ -40,9 +40,8 @@ def check(package: Package, name: str, path: Path) -> Row:
     start = time.perf_counter()
     try:
         found = preview(path, path.with_suffix(".preview.graphml"))
-        facts = (
-            f"{found.nodes:6,} {found.payloads:8,} {found.hierarchy_source:8} {found.modules:5,} {found.coverage:5.1f}"
-        )
+        facts = f"{found.operators:6,} {found.payloads:8,} {found.hierarchy_source:8} "
+        facts += f"{found.modules:5,} {found.coverage:5.1f}"
         for strategy in STRATEGIES:
             report = verify(path, parameters=strategy)
             problems += [f"{strategy}: {failed.detail}" for failed in report.checks if not failed.passed]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from graphml_onnx.cli.wording import as_options
+
 from graphml_onnx import encode
 from graphml_onnx.validation.codes import CODES
 from tests.common.command import in_process
@@ -16,7 +18,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "validation.md").read_text(encoding
 
 def test_the_tables_of_codes_are_those_of_the_code() -> None:
     rows = re.findall(r"^\| `([\w-]+)` \| (error|warning|info) \| (.*?) \| (.*) \|$", PAGE, re.MULTILINE)
-    assert rows == [(name, code.severity, code.meaning, code.remedy) for name, code in CODES.items()]
+    assert rows == [(name, code.severity, code.meaning, as_options(code.remedy)) for name, code in CODES.items()]
 
 
 def test_the_example_is_what_validate_finds(tmp_path: Path) -> None:

@@ -30,5 +30,5 @@ def test_preview_and_encode_agree(sample: Path, parameters: str, layout: str, tm
     assert (preview.graphml, preview.sidecar) == (result.graphml, result.sidecar)
     assert preview.graphml_bytes == result.graphml.stat().st_size
     assert preview.sidecar_bytes == (result.sidecar.stat().st_size if result.sidecar else 0)
-    assert (preview.nodes, preview.modules, preview.coverage) == (result.nodes, result.modules, result.coverage)
+    assert (preview.operators, preview.modules, preview.coverage) == (result.operators, result.modules, result.coverage)
     assert preview.placements == result.placements

@@ -99,7 +99,7 @@ def test_existing_files_are_replaced_only_with_force(folder: Path) -> None:
 
     refused = in_process(folder, *LINE)
     assert refused.code == 73
-    assert "--force" in refused.err
+    assert "--overwrite" in refused.err
     assert (folder / "model.onnx").read_text() == "mine"
 
     assert in_process(folder, *LINE, "--force").code == 0

@@ -192,9 +192,9 @@ def refusal(path: Path, error: type[GraphmlOnnxError], message: str, publication
     assert "\n" not in str(caught.value)
 
 
-def test_existing_output_is_refused_with_force_as_the_remedy(tmp_path: Path) -> None:
+def test_existing_output_is_refused_with_overwrite_as_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    refusal(tmp_path / "a", OutputError, "exists already.*--force", Publication())
+    refusal(tmp_path / "a", OutputError, "exists already.*overwrite=True", Publication())
     assert contents_of(tmp_path) == {"a": b"old"}
 
 

@@ -218,9 +218,9 @@ def test_groups_are_skipped_whole():
         (b"\x0f", "wire type 7"),
         (b"\x0c", "cannot stand here"),
         (b"\x9b\x06" * 101, "groups are nested"),
-        (b"\x3a\x05\x0a", "past the end"),
-        (b"\x0d\x00\x00", "past the end"),
-        (b"\x09\x00\x00", "past the end"),
+        (b"\x3a\x05\x0a", "ends too early"),
+        (b"\x0d\x00\x00", "ends too early"),
+        (b"\x09\x00\x00", "ends too early"),
     ],
 )
 def test_bytes_that_are_no_wire_format_are_refused(data, message):
