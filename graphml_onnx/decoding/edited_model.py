@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.naming import named_by_texts
 from graphml_onnx.decoding.records import read_records
+from graphml_onnx.graphml.elements import Wanted
 from graphml_onnx.onnxfile.model_check import check_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Set
     from pathlib import Path
 
     from graphml_onnx.graphml.elements import Record
@@ -29,14 +30,16 @@ def findings_of_edited(model: Path, graphml: Source, path: Path, *, infer_shapes
     """
     complaints = check_model(model, infer_shapes=infer_shapes)
     wanted = {(complaint.op_type, complaint.name) for complaint in complaints if complaint.op_type is not None}
-    lines: dict[tuple[str | None, str], list[int]] = {}
-    for record in _records(graphml, path) if wanted else ():
-        operator = named_by_texts(record.data)
-        if operator in wanted and record.data.get("kind") == "op":
-            lines.setdefault(operator, []).append(record.line)
+    lines = read_records(graphml, path, Wanted(_KEYS), lambda records: _lines(records, wanted)) if wanted else {}
     found = [(complaint, complaint.line(lines)) for complaint in complaints]
     return tuple(complaint.text(None if line is None else f"line {line}") for complaint, line in found)
 
 
-def _records(graphml: Source, path: Path) -> Iterator[Record]:
-    return read_records(graphml, path, lambda _: None, _KEYS, frozenset(), lambda _: None)
+def _lines(records: Iterable[Record], wanted: Set[tuple[str | None, str]]) -> dict[tuple[str | None, str], list[int]]:
+    """Where operators of some types and names stand."""
+    lines: dict[tuple[str | None, str], list[int]] = {}
+    for record in records:
+        operator = named_by_texts(record.data)
+        if operator in wanted and record.data.get("kind") == "op":
+            lines.setdefault(operator, []).append(record.line)
+    return lines

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
 from graphml_onnx.codec.externals import ExternalFile, read_externals
@@ -16,7 +16,8 @@ from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.residue import Residue
 from graphml_onnx.codec.stores import read_store_info
 from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
-from graphml_onnx.graphml.reader import Nesting, read_batches
+from graphml_onnx.graphml.elements import Nesting, Wanted, one_by_one
+from graphml_onnx.graphml.reader import Read, read_graphml
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.skeleton import FilePiece, join
 from graphml_onnx.onnxfile.source import FileSource, Source
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from graphml_onnx.graphml.elements import Batch, Record, RowKeys
+    from graphml_onnx.graphml.elements import Batch, Readable, Record
     from graphml_onnx.parameters.transfer import Report
     from graphml_onnx.results import Trust
 
 EMBEDDED_KEY = "parameter_data"
+NESTING = Nesting("node_id", "parent")
+
+Result = TypeVar("Result")
 
 _DECLARATIONS = 1 << 16  # bytes in which keys are declared; where they are not, more is read
 _KIND = re.compile(rb"""\sattr\.name\s*=\s*["']kind["']""")
@@ -89,17 +93,38 @@ class LoadedModel(NamedTuple):
         return len(self.skeleton) + sum(reference.length for reference in self.references.values())
 
 
-class _Reading:
-    """A source read from the start to the end, as the XML reader wants it."""
+class GraphmlFile:
+    """A GraphML file as the reader wants it.
+
+    Args:
+        source: the file.
+        report: progress in bytes; of a second reading only what goes beyond the first.
+    """
 
     def __init__(self, source: Source, report: Report) -> None:
         self._source, self._report = source, report
+        self._reported = 0
+        self.size = source.size
+
+    def open(self) -> Readable:
+        """The bytes from the start."""
+        return _FromStart(self._source, self._advance)
+
+    def _advance(self, position: int) -> None:
+        if position > self._reported:
+            self._report(position - self._reported)
+            self._reported = position
+
+
+class _FromStart:
+    def __init__(self, source: Source, reached: Callable[[int], None]) -> None:
+        self._source, self._reached = source, reached
         self._position = 0
 
     def read(self, size: int) -> bytes:
         data = self._source.read(self._position, min(size, self._source.size - self._position))
         self._position += len(data)
-        self._report(len(data))
+        self._reached(self._position)
         return data
 
 
@@ -126,17 +151,22 @@ def load_graphml(
         spool_folder: where an embedded store is unpacked.
         parameter_folder: where the weights of a file of an earlier format lie; by default beside it.
         derived_keys: derived keys of nodes to read too.
-        derived: takes them out of the nodes as they pass by.
+        derived: takes them out of the nodes as they pass by; called again where the file is read again.
 
     Raises:
         GraphMLError: the file is not well-formed, not of this format, incomplete, or contradicts itself.
         PayloadError: an embedded store is not base64, or references lie outside their store.
     """
-    spool = _Spool(spool_folder, path, stack)
     edge_keys = WIRING_KEYS if trust == "edges" else frozenset[str]()
+    wanted = Wanted(TRUTH_KEYS - {EMBEDDED_KEY} | derived_keys, edge_keys, NESTING, OPERATOR_ROWS)
+
+    def attempt(read: Read) -> LoadedModel:
+        spool = _Spool(spool_folder, path, stack)
+        return load_records(derived(read({EMBEDDED_KEY: spool.feed})), GraphLocation(path), trust, spool.close)
+
     try:
-        batches = _read(source, path, report, TRUTH_KEYS | derived_keys, edge_keys, spool.feed, OPERATOR_ROWS)
-        return load_records(derived(batches), GraphLocation(path), trust, spool.close)
+        check_head(source, path)
+        return read_graphml(GraphmlFile(source, report), path, wanted, attempt)
     except (GraphMLError, PayloadError) as error:
         remedy = "correct the text there, or encode the model again"
         if _declares_kind(source):  # no earlier format had it: a second reading would tell nothing
@@ -157,49 +187,25 @@ def _declares_kind(source: Source) -> bool:
     return _KIND.search(source.read(0, min(_DECLARATIONS, source.size))) is not None
 
 
-def read_records(
-    source: Source,
-    path: Path,
-    report: Report,
-    node_keys: Set[str],
-    edge_keys: Set[str],
-    embedded: Callable[[str], object],
-) -> Iterator[Record]:
-    """Reads the nodes and edges of a GraphML file.
+def read_records(source: Source, path: Path, wanted: Wanted, attempt: Callable[[Iterator[Record]], Result]) -> Result:
+    """Reads the nodes and edges of a GraphML file one by one, and passes over an embedded store.
 
     Args:
         source: the file.
         path: its name, for messages.
-        report: progress in bytes.
-        node_keys: which values of nodes to keep.
-        edge_keys: which values of edges to keep.
-        embedded: takes the text of an embedded store in pieces.
+        wanted: what is kept of them.
+        attempt: makes a result of them; see `read_graphml`.
 
     Raises:
         GraphMLError: the file is not well-formed or not GraphML.
     """
-    return cast("Iterator[Record]", _read(source, path, report, node_keys, edge_keys, embedded, None))
-
-
-def _read(
-    source: Source,
-    path: Path,
-    report: Report,
-    node_keys: Set[str],
-    edge_keys: Set[str],
-    embedded: Callable[[str], object],
-    rows: RowKeys | None,
-) -> Iterator[Batch]:
     check_head(source, path)
-    return read_batches(
-        _Reading(source, report),
-        path,
-        node_keys - {EMBEDDED_KEY},
-        {EMBEDDED_KEY: embedded},
-        edge_keys,
-        Nesting("node_id", "parent"),
-        rows,
-    )
+    file = GraphmlFile(source, _ignore)
+    return read_graphml(file, path, wanted, lambda read: attempt(one_by_one(read({EMBEDDED_KEY: _ignore}))))
+
+
+def _ignore(_: object) -> None:
+    pass
 
 
 def load_records(

@@ -28,13 +28,17 @@ class ModuleRecords:
     """What a GraphML file says of modules."""
 
     def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
         self._modules: dict[str, _Record] = {}
         self._operators: list[tuple[int, str]] = []  # index and parent
         self._model = ""
         self._source = "flat"
 
     def without(self, records: Iterable[Batch]) -> Iterator[Batch]:
-        """The same nodes and edges without the keys of `HIERARCHY_KEYS`, which it takes down."""
+        """The same nodes and edges without the keys of `HIERARCHY_KEYS`, which it takes down, and forgets what it knew."""
+        self._forget()
         for record in records:
             if isinstance(record, NodeRows):
                 self._take_rows(record)

@@ -5,7 +5,7 @@ Nothing here, or elsewhere in this package, knows ONNX.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 Data: TypeAlias = "Mapping[str, str | Iterable[str]]"
@@ -120,6 +120,40 @@ class NodeRows(NamedTuple):
             data = {key: value}
             data |= {key: text for key, text in zip(self.keys, row, strict=True) if text is not None}
             yield NodeRecord(node_id, data, line)
+
+
+class Nesting(NamedTuple):
+    """The keys of the name of a node, and of the name of the node around it."""
+
+    name: str
+    around: str
+
+
+class Wanted(NamedTuple):
+    """What a reader keeps of a document; it passes over everything else.
+
+    Attributes:
+        node_keys: values of nodes, by attr.name.
+        edge_keys: values of edges.
+        nesting: which values say what nesting says, in a document that declares no keys.
+        rows: which nodes may be given as rows, and edges with them; without it, all come one by one.
+    """
+
+    node_keys: Set[str]
+    edge_keys: Set[str] = frozenset()
+    nesting: Nesting | None = None
+    rows: RowKeys | None = None
+
+
+Streams: TypeAlias = "Mapping[str, Callable[[str], object]]"
+"""By attr.name, what takes a value of a node in pieces, as they are read; the node then has an empty text instead."""
+
+
+class Readable(Protocol):
+    """Bytes from start to end."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most ``size``; none at the end."""
 
 
 class EdgeRows(NamedTuple):

@@ -1,8 +1,8 @@
-"""Nodes and edges in the very lines in which the writer puts them: found by a pattern.
+"""Reads a document as `GraphMLWriter` wrote it: the mirror of the writer, which stops at the first deviation.
 
-expat calls Python for the start and the end of every element, and half of the time that decoding takes goes there. A
-pattern finds a whole node at once. It matches nothing but what XML reads in one way only; everything else, and all that
-other tools write, is for expat.
+expat calls Python for the start and the end of every element, and half of the time that decoding takes would go there.
+Here one regular expression matches a whole node or edge. It accepts only text with a single XML reading. Whatever it
+does not match, `graphml_onnx.graphml.xml` reads from the start of the document.
 """
 
 from __future__ import annotations
@@ -11,100 +11,304 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from graphml_onnx.graphml import yed
-from graphml_onnx.graphml.text import TEXT_IN_XML
+from graphml_onnx.graphml import layout, yed
+from graphml_onnx.graphml.elements import EdgeRecord, EdgeRows, NodeRecord, NodeRows
+from graphml_onnx.graphml.layout import ID, VALUE, captured, pattern_of
+from graphml_onnx.graphml.text import from_xml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from graphml_onnx.graphml.elements import RowKeys
+    from graphml_onnx.graphml.elements import Batch, Readable, RowKeys, Streams, Wanted
 
-# A value starts with something that is not white space: an empty one would be none. In an attribute, white space would
-# be changed.
-_ID = r'"[^"<>&\x00-\x20]++"'
-_VALUE = rf"<data key={_ID}>(?=[^<\s]){TEXT_IN_XML}</data>"
-_VALUES = rf"((?:  {_VALUE}\n)++)"
-_QUOTED = f'"({_ID[1:-1]})"'
-_NODE = rf"node id={_QUOTED}>\n{_VALUES}({yed.NODE_PATTERN})?+</node>\n"
-_ENDS = f"edge source={_QUOTED} target={_QUOTED}> "
-_EDGE = rf"{_ENDS}((?:{_VALUE})*+)({re.escape(yed.EDGE)})?+</edge>\n"
-_GROUP = rf"(node id={_ID}(?:{re.escape(yed.GROUP_MARK)})?+>\n){_VALUES}({yed.GROUP_PATTERN})?+(?=<graph )"
-
-NODE, EDGE, GROUP = (1, 2, 3), (4, 5, 6, 7), (8, 9, 10)
-"""The groups of a match; see `find_lines`."""
-
-DRAWING_PREFIX = "y"
-"""The prefix of the elements of yEd."""
-
-DRAWING_KEYS = {"node": yed.NODES, "edge": yed.EDGES}
-"""Ids of the keys under which drawings stand."""
+CHUNK = 1 << 18  # bytes; a piece of the document is about as long
+_MAX_DEPTH = 900  # groups within groups; each is two elements
+_STARTS = tuple(f"\n{line[:5]}".encode() for line in (layout.NODE, layout.EDGE, layout.GRAPH_END))
+_KEY = pattern_of(layout.KEY, {"name": r"([\w.-]++)", "scope": "(node|edge)", "type": "[a-z]++"})
+# The name stands twice, and is the same.
+_KEY = _KEY.replace('attr\\.name="([\\w.-]++)"', 'attr\\.name="\\1"')
 
 
-def text_of(lines: bytes) -> str | None:
-    """The lines as text; None where they are not UTF-8, or hold a character that XML cannot hold (XML 1.0, 2.2)."""
-    try:
-        text = lines.decode()
-    except UnicodeDecodeError:
-        return None
-    # Control characters, which XML cannot hold either, no pattern matches.
-    return None if not text.isascii() and ("\ufffe" in text or "\uffff" in text) else text
+_PLAIN = bytes({*b"\t\n", *range(0x20, 0x7F)} - {*b"<>&"})
+"""What streamed values consist of."""
 
 
-def find_lines(text: str) -> Iterator[re.Match[str]]:
-    """The nodes and edges that stand in a text; nothing is said of what stands between them.
+class NotAsWrittenError(Exception):
+    """The document deviates from what the writer writes, or holds something unusual."""
 
-    Returns:
-        Matches that have the groups of `NODE` (a node without children: its XML id, the text of its values, and its
-        drawing), `EDGE` (source, target, the text of its values, and its drawing) or `GROUP` (a node with children,
-        as far as its values: its start tag without the first character, the text of its values, and its drawing). A
-        drawing consists of elements of yEd, and may be None.
+
+def read_lines(file: Readable, wanted: Wanted, streams: Streams) -> Iterator[Batch]:
+    """Reads the nodes and edges of a document.
+
+    Args:
+        file: the file, open for reading.
+        wanted: what is kept of them.
+        streams: take values of nodes in pieces, by attr.name.
+
+    Yields:
+        Nodes and edges, piece by piece of the document: where rows are wanted, first all rows of a piece.
+
+    Raises:
+        NotAsWrittenError: the document is not as the writer wrote it. What came before is as it is in the document.
     """
-    return _compiled().finditer(text)
+    pieces = _decoded(_pieces(_without_streams(_whole_lines(file), streams)))
+    head = next(pieces)
+    lines = _Lines(wanted, frozenset(streams), head)
+    yield from lines.read(head[lines.start :])
+    for piece in pieces:
+        yield from lines.read(piece)
+    if not lines.is_complete:
+        raise NotAsWrittenError
+
+
+# Bytes: cut where a node or edge starts, so that memory stays bounded.
+
+
+def _whole_lines(file: Readable) -> Iterator[bytes]:
+    """The document, cut at line ends; each part has about the size of a chunk, or is one long line."""
+    rest: list[bytes] = []
+    while chunk := file.read(CHUNK):
+        lines, end, last = chunk.rpartition(b"\n")
+        if end:
+            yield b"".join((*rest, lines, end))
+            rest = []
+        rest.append(last)
+    if any(rest):
+        raise NotAsWrittenError
+
+
+def _without_streams(parts: Iterator[bytes], streams: Streams) -> Iterator[bytes]:
+    """Hands streamed values over as they come; in the document, their line ends remain of them."""
+    starts = {name: layout.NODE_VALUE.partition("{text}")[0].format(key=name).encode() for name in streams}
+    end = layout.NODE_VALUE.partition("{text}")[2].encode()
+    open_name: str | None = None
+    for part in parts:
+        rest = part
+        while rest:
+            if open_name is None:
+                found = [(place, name) for name, start in starts.items() if (place := rest.find(start)) >= 0]
+                if not found:
+                    yield rest
+                    break
+                place, open_name = min(found)
+                place += len(starts[open_name])
+                yield rest[:place] + b"="  # some value; it counts as an empty text
+                rest = rest[place:]
+                if rest[:1].isspace() or rest[:1] == b"<":
+                    raise NotAsWrittenError
+            text, markup, rest = rest.partition(b"<")
+            if text.translate(None, _PLAIN):
+                raise NotAsWrittenError
+            streams[open_name](text.decode())
+            yield b"\n" * text.count(b"\n")
+            if markup:
+                if not (markup + rest).startswith(end):
+                    raise NotAsWrittenError
+                open_name, rest = None, markup + rest
+
+
+def _pieces(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut where a node, an edge or the end of a group starts."""
+    pending: list[bytes] = []
+    for part in parts:
+        cut = max(map(part.rfind, _STARTS)) + 1
+        if cut:
+            yield b"".join((*pending, part[:cut]))
+            pending = []
+        pending.append(part[cut:])
+    yield b"".join(pending)
+
+
+def _decoded(pieces: Iterator[bytes]) -> Iterator[str]:
+    for piece in pieces:
+        try:
+            text = piece.decode()
+        except UnicodeDecodeError:
+            raise NotAsWrittenError from None
+        # XML cannot hold these two (XML 1.0, section 2.2); control characters no pattern matches.
+        if not text.isascii() and ("\ufffe" in text or "\uffff" in text):
+            raise NotAsWrittenError
+        yield text
+
+
+# Text: one match for each node, edge, or end of a group.
+
+
+class _Lines:
+    """What is known from the head of the document, and which groups are open.
+
+    Args:
+        wanted: what is kept.
+        streams: names of values that are handed over elsewhere.
+        head: the start of the document, with its declarations.
+    """
+
+    def __init__(self, wanted: Wanted, streams: frozenset[str], head: str) -> None:
+        head_match = _head().match(head)
+        if head_match is None:
+            raise NotAsWrittenError
+        self.start = head_match.end()
+        """Where the nodes start."""
+        is_drawn = head_match["drawn"] is not None
+        if is_drawn != (head_match["drawing_keys"] is not None):
+            raise NotAsWrittenError
+        keys = re.findall(_KEY, head_match["keys"])
+        if len(set(keys)) != len(keys) or {yed.NODES, yed.EDGES} & {name for name, _ in keys}:
+            raise NotAsWrittenError
+        self._declared = {scope: {name for name, found in keys if found == scope} for scope in ("node", "edge")}
+        self._wanted = wanted
+        self._streams = streams
+        nodes = (wanted.node_keys | streams) & self._declared["node"]
+        self._wanted_keys = {"node": nodes, "edge": wanted.edge_keys}
+        self._row_keys: tuple[str, ...] = ()
+        row = None
+        if wanted.rows is not None and {wanted.rows.first[0], *wanted.rows.required} <= nodes - streams:
+            names = {key: key in nodes for key in self._declared["node"] - streams}
+            row = _row(wanted.rows, names)
+            self._row_keys = tuple(key for key in (*wanted.rows.required, *wanted.rows.optional) if names.get(key))
+        self._body = _body(row, is_drawn=is_drawn)
+        self._edges = _edges(is_drawn=is_drawn) if wanted.rows is not None and not wanted.edge_keys else None
+        self._line = head.count("\n", 0, self.start) + 1
+        self._open: list[NodeRecord] = []
+        self.is_complete = False
+        """Whether the document has ended."""
+
+    def read(self, text: str) -> Iterator[Batch]:
+        """Reads a piece that starts with a node, an edge or the end of a group, and ends before one."""
+        if self._edges is not None and text.startswith(layout.EDGE[:5]):
+            ends = self._edges.findall(text)
+            if len(ends) == text.count("\n"):
+                yield EdgeRows(ends, self._line)
+                self._line += len(ends)
+                return
+        rows = NodeRows(self._wanted.rows.first if self._wanted.rows else ("", ""), self._row_keys, [], [], [])
+        records = list(self._records(text, rows))
+        if rows.values:
+            yield rows
+        yield from records
+
+    def _records(self, text: str, rows: NodeRows) -> Iterator[Batch]:
+        """The nodes and edges of a piece, except those that are rows, which are added to ``rows``."""
+        width = len(rows.keys) + 1
+        end = 0
+        for match in self._body.finditer(text):
+            start, stop = match.span()
+            if start != end or self.is_complete:
+                raise NotAsWrittenError
+            end = stop
+            line = self._line
+            self._line += text.count("\n", start, stop)
+            kind = match.lastgroup
+            if kind == "row":
+                node_id, *values = match.groups()[:width]
+                if "&" in match[0]:
+                    values = [text and from_xml(text) for text in values]
+                rows.node_ids.append(node_id)
+                rows.lines.append(line)
+                rows.values.append(tuple(values))
+            elif kind == "node":
+                yield self._node(match, line)
+            elif kind == "group":
+                self._open.append(self._node(match, line))
+                if len(self._open) > _MAX_DEPTH:
+                    raise NotAsWrittenError
+            elif kind == "edge":
+                yield EdgeRecord(match["source"], match["target"], self._values("edge", match["edge_values"]), line)
+            elif kind == "close" and self._open:
+                yield self._open.pop()
+            elif kind == "end" and not self._open:
+                self.is_complete = True
+            else:
+                raise NotAsWrittenError
+        if end != len(text):
+            raise NotAsWrittenError
+
+    def _node(self, match: re.Match[str], line: int) -> NodeRecord:
+        return NodeRecord(match["id"], self._values("node", match["values"]), line)
+
+    def _values(self, scope: str, text: str) -> dict[str, str]:
+        wanted = self._wanted_keys[scope]
+        if scope == "edge" and not self._wanted.edge_keys:
+            return {}
+        found = _VALUES(text)
+        data = dict(found)
+        if len(data) != len(found) or not data.keys() <= self._declared[scope]:
+            raise NotAsWrittenError
+        data = {key: value for key, value in found if key in wanted}
+        for key in data.keys() & self._streams:
+            data[key] = ""
+        return data if "&" not in text else {key: from_xml(value) for key, value in data.items()}
+
+
+_VALUES = re.compile('<data key="([^"]*+)">([^<]*+)</data>').findall
 
 
 @cache
-def _compiled() -> re.Pattern[str]:
-    # The first character stands before the alternatives: so the search goes from one to the next, and not byte by byte.
-    return re.compile(f"<(?:{_NODE}|{_EDGE}|{_GROUP})")
+def _head() -> re.Pattern[str]:
+    before, after = (re.escape(part) for part in layout.HEADER.split("{namespaces}"))
+    keys = _KEY.replace("(", "(?:").replace(r'"\1"', r'"[\w.-]++"')
+    graph = re.escape(layout.GRAPH.format(id=layout.ROOT))
+    return re.compile(
+        f"{before}(?P<drawn>{re.escape(yed.DECLARATION)})?+{after}"
+        f"(?P<keys>(?:{keys})*+)(?P<drawing_keys>{re.escape(yed.KEYS)})?+{graph}"
+    )
 
 
-def values_finder(passed_over: Iterable[str]) -> Callable[[str], list[tuple[str, str]]]:
-    """What gives the ids of keys, and the values as XML, that stand in the text of the values of a node or an edge.
-
-    Args:
-        passed_over: ids of keys whose values are left out.
-    """
-    keys = "|".join(map(re.escape, passed_over))
-    wanted = f'(?!(?:{keys})")' if keys else ""
-    return re.compile(f'<data key="{wanted}([^"]*+)">([^<]*+)</data>').findall
-
-
-def edges_finder(*, may_be_drawn: bool) -> Callable[[str], list[tuple[str, str]]]:
-    """What gives source and target of each edge that starts at the start of a line.
-
-    As many as the text has line ends, they are all that stands in it.
-
-    Args:
-        may_be_drawn: whether their drawings may be passed over.
-    """
-    drawing = f"(?:{re.escape(yed.EDGE)})?+" if may_be_drawn else ""
-    return re.compile(f"^<{_ENDS}(?:{_VALUE})*+{drawing}</edge>\n", re.MULTILINE).findall
-
-
-def row_matcher(rows: RowKeys, names: Mapping[str, bool]) -> Callable[[str], re.Match[str] | None] | None:
-    """What matches the text of the values of a node that is a row, and captures them in the order of the keys.
+def _row(rows: RowKeys, names: Mapping[str, bool]) -> str:
+    """Matches the values of a node that is a row, and captures them in the order of the keys.
 
     Args:
         rows: which values such nodes have.
-        names: the keys that the document declares, each with whether its value is captured, or passed over.
-
-    Returns:
-        None if a key is not captured that all of them have.
+        names: the declared keys, each with whether its value is captured.
     """
-    if not all(names.get(key) for key in (rows.first[0], *rows.required)):
-        return None
-    pattern = f'  <data key="{rows.first[0]}">{re.escape(rows.first[1])}</data>\n'
+    key, text = rows.first
+    pattern = re.escape(layout.NODE_VALUE.format(key=key, text=text))
     for key in (*rows.required, *(key for key in rows.optional if key in names)):
-        value = f'  <data key="{key}">{"([^<]*+)" if names[key] else "[^<]*+"}</data>\n'
+        text = captured(VALUE) if names[key] else VALUE
+        value = pattern_of(layout.NODE_VALUE, {"key": key, "text": text})
         pattern += value if key in rows.required else f"(?:{value})?+"
-    return re.compile(pattern).fullmatch
+    return pattern
+
+
+def _body(row: str | None, *, is_drawn: bool) -> re.Pattern[str]:
+    """Matches a node without children, the start of a group, an edge, the end of a group, or that of the document.
+
+    The last group to match names which of them it is: row, node, group, edge, close or end.
+    """
+
+    def drawing(pattern: str) -> str:
+        return f"(?:{pattern})?+" if is_drawn else ""
+
+    any_value = pattern_of(layout.NODE_VALUE, {"key": ID, "text": VALUE})
+    mark = f"(?:{re.escape(yed.GROUP_MARK)})?+" if is_drawn else ""
+    node = pattern_of(layout.NODE, {"id": f"(?P<id>{ID})", "mark": mark}) + f"(?P<values>(?:{any_value})++)"
+    ends = (
+        f"{drawing(yed.NODE_PATTERN)}{layout.NODE_END}(?P<node>)",
+        f"{drawing(yed.GROUP_PATTERN)}{pattern_of(layout.GRAPH, {'id': ID})}(?P<group>)",
+    )
+    kinds = [
+        f"{node}(?:{'|'.join(ends)})",
+        f"{_edge('(?P<source>', '(?P<target>', '(?P<edge_values>', is_drawn=is_drawn)}(?P<edge>)",
+        f"{layout.GRAPH_END}{layout.NODE_END}(?P<close>)",
+        f"{layout.END}(?P<end>)",
+    ]
+    if row is not None:
+        start = pattern_of(layout.NODE, {"id": captured(ID), "mark": ""})
+        kinds.insert(0, f"{start}{row}{drawing(yed.NODE_PATTERN)}{layout.NODE_END}(?P<row>)")
+    return re.compile("|".join(kinds))
+
+
+def _edge(source: str, target: str, values: str, *, is_drawn: bool) -> str:
+    """Matches an edge; given is how each group starts."""
+    any_value = pattern_of(layout.EDGE_VALUE, {"key": ID, "text": VALUE})
+    ends = pattern_of(layout.EDGE, {"source": f"{source}{ID})", "target": f"{target}{ID})"})
+    arrow = f"(?:{re.escape(yed.EDGE)})?+" if is_drawn else ""
+    return f"{ends}{values}(?:{any_value})*+){arrow}{layout.EDGE_END}"
+
+
+def _edges(*, is_drawn: bool) -> re.Pattern[str]:
+    """Finds source and target of each edge that starts at the start of a line.
+
+    As many as the text has line ends, they are all that stands in it.
+    """
+    return re.compile(f"^{_edge('(', '(', '(?:', is_drawn=is_drawn)}", re.MULTILINE)

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
+from graphml_onnx.graphml import layout as lines
 from graphml_onnx.graphml import yed
 from graphml_onnx.graphml.text import has_markup, in_xml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphml_onnx.graphml.elements import Appearance, Data, Keys
+    from graphml_onnx.graphml.elements import Appearance, Data, Key, Keys
     from graphml_onnx.results import Layout
 
-NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
-_SCHEMA = "http://graphml.graphdrawing.org/xmlns/1.1/graphml.xsd"
 _FLUSH_BYTES = 1 << 18
 
 
@@ -46,47 +45,36 @@ class GraphMLWriter:
         self._opening = ""  # of the graph of a group that holds nothing so far
         self._parts: list[str] = []
         self._size = 0
-        self._node_data = {key.name: f'  <data key="{key.name}">' for key in keys if key.scope == "node"}
-        self._edge_data = {key.name: f'<data key="{key.name}">' for key in keys if key.scope == "edge"}
-        self._edge_end = "</edge>\n" if self._drawing is None else f"{yed.EDGE}</edge>\n"
-        self._put(self._header(keys))
-
-    def _header(self, keys: Keys) -> str:
+        self._node_data = {key.name: _start(lines.NODE_VALUE, key) for key in keys if key.scope == "node"}
+        self._edge_data = {key.name: _start(lines.EDGE_VALUE, key) for key in keys if key.scope == "edge"}
         drawn = self._drawing is not None
-        yfiles = f' xmlns:y="{yed.NAMESPACE}"' if drawn else ""
-        schema = f'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="{NAMESPACE} {_SCHEMA}"'
-        lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<graphml xmlns="{NAMESPACE}" {schema}{yfiles}>']
-        lines += [
-            f'<key id="{key.name}" for="{key.scope}" attr.name="{key.name}" attr.type="{key.type}"/>' for key in keys
-        ]
-        if drawn:
-            lines += yed.KEYS
-        lines.append('<graph id="g" edgedefault="directed">\n')
-        return "\n".join(lines)
+        self._edge_end = yed.EDGE + lines.EDGE_END if drawn else lines.EDGE_END
+        self._put(lines.HEADER.format(namespaces=yed.DECLARATION if drawn else ""))
+        self._put("".join([lines.KEY.format(name=key.name, scope=key.scope, type=key.type) for key in keys]))
+        self._put((yed.KEYS if drawn else "") + lines.GRAPH.format(id=lines.ROOT))
 
     def node(self, node_id: str, data: Data, appearance: Appearance) -> None:
         """A node without children."""
         drawn = "" if self._drawing is None else self._drawing.node(appearance)
-        self._put_node(f'<node id="{node_id}">\n', data, f"{drawn}</node>\n")
+        self._put_node(_node(node_id), data, drawn + lines.NODE_END)
 
     def open_group(self, node_id: str, data: Data, appearance: Appearance) -> None:
         """A compound node; in the flat layout, a node like any other."""
         if not self._nested:
             self.node(node_id, data, appearance)
             return
-        graph = f'<graph id="{node_id}:" edgedefault="directed">\n'
+        graph = lines.GRAPH.format(id=f"{node_id}:")
         if self._drawing is None:
             # Where a graph is empty, Xerces no longer finds the nodes before it that edges end at.
-            self._put_node(f'<node id="{node_id}">\n', data, "")
+            self._put_node(_node(node_id), data, "")
             self._opening = graph
         else:
-            opening = f'<node id="{node_id}"{yed.GROUP_MARK}>\n'
-            self._put_node(opening, data, self._drawing.open_group(appearance) + graph)
+            self._put_node(_node(node_id, yed.GROUP_MARK), data, self._drawing.open_group(appearance) + graph)
 
     def close_group(self) -> None:
         """Ends the compound node that was opened last."""
         if self._nested:
-            self._put("</node>\n" if self._opening else "</graph>\n</node>\n")
+            self._put(lines.NODE_END if self._opening else lines.GRAPH_END + lines.NODE_END)
             self._opening = ""
         if self._drawing is not None:
             self._drawing.close_group()
@@ -95,12 +83,11 @@ class GraphMLWriter:
         """An edge; it stands in the root graph."""
         prefixes = self._edge_data
         values = "".join([f"{prefixes[key]}{text}</data>" for key, text in _in_xml(data).items()])
-        # The space: Neo4j's importer (APOC) passes over whatever comes first in an edge.
-        self._put(f'<edge source="{source}" target="{target}"> {values}{self._edge_end}')
+        self._put(f"{lines.EDGE.format(source=source, target=target)}{values}{self._edge_end}")
 
     def close(self) -> None:
         """Ends the document and hands everything to the file, which stays open."""
-        self._put("</graph>\n</graphml>\n")
+        self._put(lines.END)
         self._flush()
 
     def _put_node(self, opening: str, data: Data, closing: str) -> None:
@@ -129,6 +116,15 @@ class GraphMLWriter:
         self._file.write("".join(self._parts).encode())
         self._parts.clear()
         self._size = 0
+
+
+def _start(template: str, key: Key) -> str:
+    """What stands before the text of a value."""
+    return template.partition("{text}")[0].format(key=key.name)
+
+
+def _node(node_id: str, mark: str = "") -> str:
+    return lines.NODE.format(id=node_id, mark=mark)
 
 
 def _in_xml(data: Data) -> Mapping[str, str]:

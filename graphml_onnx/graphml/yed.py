@@ -7,9 +7,9 @@ open group around what it holds (yFiles for Java, developer's guide, "Node Reali
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from graphml_onnx.graphml.layout import pattern_of
 from graphml_onnx.graphml.text import TEXT_IN_XML, escape, in_xml
 
 if TYPE_CHECKING:
@@ -21,9 +21,12 @@ NODES, EDGES = "graphics", "arrow"
 
 _MOST_KEPT = 1024  # few appearances stand for most nodes
 
+DECLARATION = f' xmlns:y="{NAMESPACE}"'
+"""The attribute of the root element that drawings need."""
+
 KEYS = (
-    f'<key id="{NODES}" for="node" yfiles.type="nodegraphics"/>',
-    f'<key id="{EDGES}" for="edge" yfiles.type="edgegraphics"/>',
+    f'<key id="{NODES}" for="node" yfiles.type="nodegraphics"/>\n'
+    f'<key id="{EDGES}" for="edge" yfiles.type="edgegraphics"/>\n'
 )
 """Declarations of the keys under which drawings stand."""
 
@@ -56,13 +59,9 @@ _GROUP = (
 )
 
 
-def _pattern(template: str) -> str:
-    number, word = "-?[0-9]++", "[#0-9A-Za-z]++"
-    fields = {"width": number, "x": number, "y": number, "fill": word, "label": TEXT_IN_XML, "shape": word}
-    return re.sub(r"\\{(\w+)\\}", lambda field: fields[field[1]], re.escape(template))
-
-
-NODE_PATTERN, GROUP_PATTERN = _pattern(_NODE), _pattern(_GROUP)
+_NUMBER, _WORD = "-?[0-9]++", "[#0-9A-Za-z]++"
+_FIELDS = {"width": _NUMBER, "x": _NUMBER, "y": _NUMBER, "fill": _WORD, "label": TEXT_IN_XML, "shape": _WORD}
+NODE_PATTERN, GROUP_PATTERN = pattern_of(_NODE, _FIELDS), pattern_of(_GROUP, _FIELDS)
 """Match the drawing of any node without children, and of any group, as `Drawing` gives it."""
 
 

@@ -13,11 +13,13 @@ from graphml_onnx.codec.keys import KEYS
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.values import Value, values_of
 from graphml_onnx.decoding.legacy.reading import load_older
-from graphml_onnx.decoding.records import EMBEDDED_KEY, read_records
+from graphml_onnx.decoding.records import EMBEDDED_KEY, NESTING, GraphmlFile, check_head
 from graphml_onnx.encoding.payloads import move_payloads
 from graphml_onnx.encoding.prepare import DEFAULT_INLINE_LIMIT, Inputs, Options, open_inputs, prepare
 from graphml_onnx.encoding.write import graph_encoder
 from graphml_onnx.errors import GraphMLError, PayloadError, UsageError
+from graphml_onnx.graphml.elements import Wanted, one_by_one
+from graphml_onnx.graphml.reader import Read, read_graphml
 from graphml_onnx.interop.assembling import proto_of
 from graphml_onnx.interop.records import model_of
 from graphml_onnx.interop.sink import NetworkxSink, fill
@@ -113,14 +115,21 @@ def _of_model(inputs: Inputs, options: Options) -> nx.MultiDiGraph[str]:
 
 
 def _of_graphml(source: FileSource, path: Path) -> nx.MultiDiGraph[str]:
-    embedded: list[str] = []
-    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
-    fill(graph, read_records(source, path, lambda _: None, _NODE_KEYS, _EDGE_KEYS, embedded.append), path)
+    wanted = Wanted(_NODE_KEYS - {EMBEDDED_KEY}, _EDGE_KEYS, NESTING)
+    check_head(source, path)
+    graph = read_graphml(GraphmlFile(source, lambda _: None), path, wanted, lambda read: _attempt(read, path))
     model = model_of(graph)
-    if embedded:
-        model[EMBEDDED_KEY] = _unpacked("".join(embedded), path)
     if "parameter_file" in model:
         model[FOLDER_ATTRIBUTE] = str(path.resolve().parent)
+    return graph
+
+
+def _attempt(read: Read, path: Path) -> nx.MultiDiGraph[str]:
+    embedded: list[str] = []
+    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+    fill(graph, one_by_one(read({EMBEDDED_KEY: embedded.append})), path)
+    if embedded:
+        model_of(graph)[EMBEDDED_KEY] = _unpacked("".join(embedded), path)
     return graph
 
 

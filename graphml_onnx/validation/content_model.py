@@ -5,7 +5,7 @@ Source: the GraphML 1.1 schema (structure and attributes).
 
 from __future__ import annotations
 
-from graphml_onnx.graphml.writer import NAMESPACE
+from graphml_onnx.graphml.layout import NAMESPACE
 
 OPAQUE = frozenset({"data", "default", "desc"})
 """Elements whose content is not GraphML: text, or elements of another vocabulary."""

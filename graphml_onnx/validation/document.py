@@ -12,7 +12,7 @@ from array import array
 from typing import TYPE_CHECKING, Never
 from xml.parsers import expat
 
-from graphml_onnx.graphml.reader import MAX_DEPTH, MAX_MARKUP
+from graphml_onnx.graphml.xml import MAX_DEPTH, MAX_MARKUP
 from graphml_onnx.validation.content_model import CHILDREN, ELEMENTS, NOT_SUPPORTED, OPAQUE, REQUIRED, local
 from graphml_onnx.validation.declarations import Declarations
 

@@ -36,6 +36,13 @@ class Findings:
             text = message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…"
             self._listed.append(Finding(code, row.severity, line, text, remedy or row.remedy))
 
+    def extend(self, others: Findings) -> None:
+        """Adds all findings of a part of the document."""
+        for code, count in others._counts.items():
+            room = max(MAX_LISTED - self._counts[code], 0)
+            self._listed += [finding for finding in others._listed if finding.code == code][:room]
+            self._counts[code] += count
+
     def count(self, code: str) -> int:
         """How often a code was added."""
         return self._counts[code]

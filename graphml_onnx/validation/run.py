@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from graphml_onnx.codec.keys import TRUTH_KEYS
 from graphml_onnx.decoding.legacy.reading import load_older
 from graphml_onnx.decoding.legacy.recognition import recognise
-from graphml_onnx.decoding.records import read_records
+from graphml_onnx.decoding.records import EMBEDDED_KEY, NESTING, read_records
 from graphml_onnx.errors import GraphMLError
+from graphml_onnx.graphml.elements import Wanted
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.support.sniff import HEAD, UTF_16, looks_like, unlike_graphml
 from graphml_onnx.validation.document import check_document
@@ -26,9 +27,12 @@ from graphml_onnx.validation.tree import check_nesting, check_tree
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
+    from graphml_onnx.graphml.elements import Record
     from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.results import Finding
+    from graphml_onnx.validation.content import Content
     from graphml_onnx.validation.document import Document
 
 
@@ -94,12 +98,13 @@ def _check_content(
         _check_older(source, path, folder, document, findings)
         return
     repaired = Repaired(source, document.faulty)
+    wanted = Wanted(TRUTH_KEYS - {EMBEDDED_KEY} | DERIVED, EDGE_KEYS, NESTING)
     try:
-        records = read_records(repaired, path, _ignore, TRUTH_KEYS | DERIVED, EDGE_KEYS, _ignore)
-        content = read_nodes(records, findings)
+        content, found = read_records(repaired, path, wanted, _nodes)
     except GraphMLError as error:
         findings.add("not-decodable", line_of(error), error.message, error.remedy)
         return
+    findings.extend(found)
     if content.model is not None or content.nodes:
         structure = check_structure(content, findings)
         tensors = dataflow_of(content, structure)
@@ -128,5 +133,6 @@ def _check_older(source: Source, path: Path, folder: Path, document: Document, f
             findings.add("older-lacks", None, lack)
 
 
-def _ignore(_: object) -> None:
-    pass
+def _nodes(records: Iterable[Record]) -> tuple[Content, Findings]:
+    findings = Findings()
+    return read_nodes(records, findings), findings

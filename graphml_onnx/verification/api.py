@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.encoder import graphs_of
 from graphml_onnx.decoding.api import decode
+from graphml_onnx.decoding.records import read_records
 from graphml_onnx.encoding.api import encode_prepared
 from graphml_onnx.encoding.prepare import Options, PreparedModel, open_inputs, prepare
-from graphml_onnx.errors import OutputError, RoundTripError, StorageError, writing_failed
-from graphml_onnx.graphml.elements import NodeRecord
-from graphml_onnx.graphml.reader import read_graphml
+from graphml_onnx.errors import GraphMLError, OutputError, RoundTripError, StorageError, writing_failed
+from graphml_onnx.graphml.elements import NodeRecord, Wanted
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.locate import locate
 from graphml_onnx.onnxfile.skeleton import Stored
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from graphml_onnx.graphml.elements import Record
     from graphml_onnx.hierarchy import HtpMetadata
     from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.results import EncodeResult, Layout, ParameterStrategy, Progress
@@ -185,18 +186,22 @@ class _Content:
 
 
 def _read_content(graph: Path) -> _Content:
+    wanted = Wanted(frozenset({"kind", "node_id", "parent", "name", "traced_tag"}))
+    with FileSource.open(graph, GraphMLError) as source:
+        return read_records(source, graph, wanted, _content)
+
+
+def _content(records: Iterable[Record]) -> _Content:
     content = _Content()
-    keys = {"kind", "node_id", "parent", "name", "traced_tag"}
-    with graph.open("rb") as file:
-        for record in read_graphml(file, graph, keys, {}):
-            if not isinstance(record, NodeRecord):
-                continue
-            data = record.data
-            content.kinds[data["kind"]] += 1
-            if data["kind"] == "module":
-                content.tags[data["node_id"]] = unescape(data["traced_tag"])
-            elif data["kind"] == "op":
-                content.operators.append((unescape(data.get("name", "")), data["parent"]))
+    for record in records:
+        if not isinstance(record, NodeRecord):
+            continue
+        data = record.data
+        content.kinds[data["kind"]] += 1
+        if data["kind"] == "module":
+            content.tags[data["node_id"]] = unescape(data["traced_tag"])
+        elif data["kind"] == "op":
+            content.operators.append((unescape(data.get("name", "")), data["parent"]))
     return content
 
 

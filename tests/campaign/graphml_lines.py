@@ -7,15 +7,13 @@ import zlib
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS, WIRING_KEYS
-from graphml_onnx.decoding.records import EMBEDDED_KEY
-from graphml_onnx.graphml.reader import Nesting
+from graphml_onnx.decoding.records import EMBEDDED_KEY, NESTING
+from graphml_onnx.graphml.elements import Wanted
 from tests.campaign.graphml_files import GraphmlFiles
 from tests.common.two_readings import reading, reading_by_expat
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_NESTING = Nesting("node_id", "parent")
 
 
 class GraphmlLines:
@@ -43,7 +41,8 @@ class GraphmlLines:
         edge_keys = rng.choice((frozenset[str](), WIRING_KEYS))
         size = rng.choice((1 << 18, 1 << 18, 1 << 12, rng.randint(4, 300)))
         rows = rng.choice((None, OPERATOR_ROWS, OPERATOR_ROWS))
-        found = reading(data, size, TRUTH_KEYS - {EMBEDDED_KEY}, edge_keys, EMBEDDED_KEY, _NESTING, rows)
-        expected = reading_by_expat(data, 1 << 18, TRUTH_KEYS - {EMBEDDED_KEY}, edge_keys, EMBEDDED_KEY, _NESTING)
+        wanted = Wanted(TRUTH_KEYS - {EMBEDDED_KEY}, edge_keys, NESTING, rows)
+        found = reading(data, size, wanted, EMBEDDED_KEY)
+        expected = reading_by_expat(data, 1 << 18, wanted, EMBEDDED_KEY)
         assert found == expected
         return "read" if isinstance(found[0], list) else "refused"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +20,14 @@ from graphml_onnx.codec.graph_location import GraphLocation
 from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable
-from graphml_onnx.decoding.records import EMBEDDED_KEY
-from graphml_onnx.graphml.elements import NodeRows
-from graphml_onnx.graphml.reader import Nesting, read_batches
+from graphml_onnx.decoding.records import EMBEDDED_KEY, NESTING
+from graphml_onnx.graphml.elements import NodeRows, Wanted
+from graphml_onnx.graphml.lines import read_lines
+from graphml_onnx.graphml.reader import Read, read_graphml
 from graphml_onnx.graphml.text import json_strings, plain_lists
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
 from tests.campaign.graphml_files import GraphmlFiles
-from tests.common.two_readings import small_documents_too
+from tests.common.two_readings import Pieces, small_documents_too
 
 if TYPE_CHECKING:
     from graphml_onnx.graphml.elements import RowKeys
@@ -37,17 +37,15 @@ GRAPHS = 400
 
 def decoded(data: bytes, rows: RowKeys | None) -> object:
     """The skeleton, or the error and its place."""
-    batches = read_batches(
-        io.BytesIO(data),
-        Path("a.graphml"),
-        TRUTH_KEYS - {EMBEDDED_KEY},
-        {EMBEDDED_KEY: lambda _: None},
-        nesting=Nesting("node_id", "parent"),
-        rows=rows,
-    )
+    wanted = Wanted(TRUTH_KEYS - {EMBEDDED_KEY}, frozenset(), NESTING, rows)
+    path = Path("a.graphml")
+
+    def attempt(read: Read) -> bytes:
+        return decode_graph(read({EMBEDDED_KEY: lambda _: None}), GraphLocation(path), None).skeleton
+
     try:
         with small_documents_too(), mock.patch("os.urandom", bytes):  # the same nonce
-            return decode_graph(batches, GraphLocation(Path("a.graphml")), None).skeleton
+            return read_graphml(Pieces(data), path, wanted, attempt)
     except GraphmlOnnxError as error:
         return error.message, error.place
 
@@ -122,8 +120,7 @@ def test_operators_that_are_unusual_or_wrong(tmp_path: Path, change: int, every:
 
 def test_operators_are_read_as_rows(tmp_path: Path) -> None:
     data = graph_of_operators(tmp_path)
-    with small_documents_too():
-        batches = list(read_batches(io.BytesIO(data), Path("a"), TRUTH_KEYS, {}, rows=OPERATOR_ROWS))
+    batches = list(read_lines(Pieces(data).open(), Wanted(TRUTH_KEYS, rows=OPERATOR_ROWS), {}))
     rows = [batch for batch in batches if isinstance(batch, NodeRows)]
     assert sum(len(batch.values) for batch in rows) == 5
     assert any("c<d" in str(text) for batch in rows for row in batch.values for text in row)

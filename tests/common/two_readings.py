@@ -8,24 +8,33 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 from graphml_onnx import GraphMLError
-from graphml_onnx.graphml.elements import one_by_one
-from graphml_onnx.graphml.reader import Nesting, read_batches
+from graphml_onnx.graphml.elements import Wanted, one_by_one
+from graphml_onnx.graphml.reader import Read, read_graphml
+from graphml_onnx.graphml.xml import read_xml
 
 if TYPE_CHECKING:
-    from collections.abc import Set
     from contextlib import AbstractContextManager
 
-    from graphml_onnx.graphml.elements import Record, RowKeys
+    from graphml_onnx.graphml.elements import Readable, Record
 
 Reading = tuple[list["Record"], str] | tuple[str, str | None]
-"""The records and the streamed text, or an error and its place."""
+"""The records by line and the streamed text, or an error and its place."""
 
 
 class Pieces:
     """A file that gives a few bytes at a time."""
 
-    def __init__(self, data: bytes, size: int) -> None:
-        self._file, self._size = io.BytesIO(data), size
+    def __init__(self, data: bytes, size: int = 1 << 30) -> None:
+        self._data, self._piece = data, size
+        self.size = len(data)
+
+    def open(self) -> Readable:
+        return _Pieces(io.BytesIO(self._data), self._piece)
+
+
+class _Pieces:
+    def __init__(self, file: io.BytesIO, size: int) -> None:
+        self._file, self._size = file, size
 
     def read(self, size: int, /) -> bytes:
         return self._file.read(min(size, self._size))
@@ -36,30 +45,27 @@ def small_documents_too() -> AbstractContextManager[object]:
     return mock.patch("graphml_onnx.graphml.reader._WORTH_PATTERNS", 0)
 
 
-def reading(
-    data: bytes,
-    size: int,
-    node_keys: Set[str],
-    edge_keys: Set[str],
-    stream: str,
-    nesting: Nesting,
-    rows: RowKeys | None = None,
-) -> Reading:
+def reading(data: bytes, size: int, wanted: Wanted, stream: str) -> Reading:
     """Reads a document, ``size`` bytes at a time."""
-    streamed: list[str] = []
-    file, streams = Pieces(data, size), {stream: streamed.append}
+
+    def attempt(read: Read) -> Reading:
+        streamed: list[str] = []
+        records = sorted(one_by_one(read({stream: streamed.append})), key=lambda record: record.line)
+        return records, "".join(streamed)
+
     try:
         with small_documents_too():
-            batches = read_batches(file, Path("a.graphml"), node_keys, streams, edge_keys, nesting, rows)
-            records = list(one_by_one(batches))
+            return read_graphml(Pieces(data, size), Path("a.graphml"), wanted, attempt)
     except GraphMLError as error:
         return error.message, error.place
-    return records, "".join(streamed)
 
 
-def reading_by_expat(
-    data: bytes, size: int, node_keys: Set[str], edge_keys: Set[str], stream: str, nesting: Nesting
-) -> Reading:
+def reading_by_expat(data: bytes, size: int, wanted: Wanted, stream: str) -> Reading:
     """The same without lines."""
-    with mock.patch("graphml_onnx.graphml.reader.find_lines", return_value=()):
-        return reading(data, size, node_keys, edge_keys, stream, nesting)
+    streamed: list[str] = []
+    file = Pieces(data, size).open()
+    try:
+        records = list(read_xml(file, Path("a.graphml"), wanted, {stream: streamed.append}))
+    except GraphMLError as error:
+        return error.message, error.place
+    return sorted(records, key=lambda record: record.line), "".join(streamed)

@@ -14,8 +14,7 @@ import pytest
 
 from graphml_onnx import DecodeResult, GraphmlOnnxError, decode, encode, validate
 from graphml_onnx.codec.dataflow import Dataflow
-from graphml_onnx.graphml import reader
-from graphml_onnx.graphml.reader import MAX_MARKUP
+from graphml_onnx.graphml.xml import CHUNK, MAX_MARKUP
 from tests.common import seeds
 from tests.common.command import contents
 from tests.faults.graph_text import (
@@ -182,8 +181,8 @@ REFUSED = {
     "a location that leads out": (external("a/../../b"), "leads out"),
     # XML
     "1,000 keys of one name": (document(many(1000, lambda _: '<key id="q" for="node"/>')), "declared twice"),
-    "a tag that is too long": (graph(f'<node id="{"z" * (MAX_MARKUP + 2 * reader._CHUNK)}"/>'), "longer than 16,777"),
-    "a comment that is too long": (graph(f"<!--{'z' * (MAX_MARKUP + 2 * reader._CHUNK)}-->"), "longer than 16,777"),
+    "a tag that is too long": (graph(f'<node id="{"z" * (MAX_MARKUP + 2 * CHUNK)}"/>'), "longer than 16,777"),
+    "a comment that is too long": (graph(f"<!--{'z' * (MAX_MARKUP + 2 * CHUNK)}-->"), "longer than 16,777"),
     "an element in a value": (graph(name="NAME").replace("NAME", "a<b/>c"), "contains the element <b>"),
     "a default": (graph().replace('for="node" attr.name="domain" attr.type="string"/>',
                                   'for="node" attr.name="domain"><default>evil</default></key>'), "has a default"),

@@ -17,7 +17,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from graphml_onnx.graphml import reader
+from graphml_onnx.graphml import xml
 from graphml_onnx.onnxfile import skeleton
 from tests.campaign.wire_models import is_model
 from tests.common import external_models, seeds
@@ -323,7 +323,7 @@ def test_21_a_gigabyte_of_text_in_one_element(folder: Path) -> None:
 
 
 def test_21_text_beyond_the_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "MAX_TEXT", 1000)
+    monkeypatch.setattr(xml, "MAX_TEXT", 1000)
     change = graph(graph_text.graph(name="x" * 1_000_000))
     ends_well(Fault(21, "", DECODE, change, ("line", "'name'", "longer than 1,000")), folder, in_process)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from graphml_onnx import GraphMLError
-from graphml_onnx.graphml.reader import Nesting, read_graphml
+from graphml_onnx.graphml.elements import Nesting, Wanted
+from graphml_onnx.graphml.xml import read_xml
 
 INNER = '<node id="b"><data key="who">inner</data></node>'
 GROUP = f'<node id="a"><data key="who">outer</data><data key="x">1.5</data><graph>{INNER}</graph></node>'
@@ -19,7 +20,7 @@ NESTING = Nesting("who", "where")
 
 def read(body: str, keys: str = "", nesting: Nesting | None = NESTING) -> dict[str, dict[str, str]]:
     file = io.BytesIO(f"<graphml>{keys}<graph>{body}</graph></graphml>".encode())
-    records = read_graphml(file, Path("a.graphml"), {"who", "where"}, {}, nesting=nesting)
+    records = read_xml(file, Path("a.graphml"), Wanted(frozenset({"who", "where"}), nesting=nesting), {})
     return {record.node_id: record.data for record in records}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -11,29 +10,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphml_onnx.graphml.elements import Appearance, EdgeRows, Key, NodeRows, RowKeys
-from graphml_onnx.graphml.lines import find_lines
-from graphml_onnx.graphml.reader import MAX_DEPTH, Nesting, read_batches
+from graphml_onnx.graphml.elements import Appearance, EdgeRows, Key, Nesting, NodeRows, RowKeys, Wanted, one_by_one
+from graphml_onnx.graphml.lines import read_lines
 from graphml_onnx.graphml.writer import GraphMLWriter
-from tests.common.two_readings import reading, reading_by_expat, small_documents_too
+from graphml_onnx.graphml.xml import MAX_DEPTH
+from tests.common.two_readings import Pieces, reading, reading_by_expat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from graphml_onnx import Layout
+    from graphml_onnx.graphml.elements import Batch
 
 KEYS = [Key(name, "node") for name in ("name", "other", "label", "store")] + [Key("tensor", "edge")]
 EVERY = b'<key id="every" for="all" attr.name="other"/>\n'
 
 
-NODE_KEYS, STREAM, NESTING = {"name", "other"}, "store", Nesting("name", "other")
+NODE_KEYS, STREAM, NESTING = frozenset({"name", "other"}), "store", Nesting("name", "other")
 ROWS = RowKeys(("name", "x"), (), ("label", "other"))
 
 
+def wanted(edge_keys: Sequence[str] = (), rows: RowKeys | None = None) -> Wanted:
+    return Wanted(NODE_KEYS, frozenset(edge_keys), NESTING, rows)
+
+
 def assert_same(data: bytes, size: int = 1 << 20, edge_keys: Sequence[str] = ()) -> None:
-    expected = reading_by_expat(data, 1 << 20, NODE_KEYS, set(edge_keys), STREAM, NESTING)
+    expected = reading_by_expat(data, 1 << 20, wanted(edge_keys), STREAM)
     for rows in (None, ROWS):
-        assert reading(data, size, NODE_KEYS, set(edge_keys), STREAM, NESTING, rows) == expected
+        assert reading(data, size, wanted(edge_keys, rows), STREAM) == expected
 
 
 def document(layout: Layout, texts: Sequence[str] = ("x", "a < b & c", '["a",\n"b"]')) -> bytes:
@@ -72,23 +76,30 @@ SNIPPETS = [
 ]  # fmt: skip
 
 
+def read_as_lines(data: bytes, wanted: Wanted, size: int = 1 << 20) -> tuple[list[Batch], str]:
+    streamed: list[str] = []
+    batches = list(read_lines(Pieces(data, size).open(), wanted, {STREAM: streamed.append}))
+    return batches, "".join(streamed)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("edge_keys", [(), ("tensor",)])
-def test_what_the_writer_writes_is_read_without_expat(layout: Layout, edge_keys: Sequence[str]) -> None:
-    data = document(layout)
-    with mock.patch("graphml_onnx.graphml.reader._Reader._start_value") as start:
-        reading(data, 1 << 20, NODE_KEYS, set(edge_keys), STREAM, NESTING)
-    # The node that has a streamed value, and the one whose id has a space.
-    assert {call.args[0] for call in start.call_args_list} <= {"name", "store", "graphics"}
-    assert len(start.call_args_list) <= 5
-    assert_same(data, edge_keys=edge_keys)
+@pytest.mark.parametrize("size", [1 << 20, 100, 7])
+def test_what_the_writer_writes_is_read_as_lines(layout: Layout, edge_keys: Sequence[str], size: int) -> None:
+    data = document(layout).replace(b"in h", b"in-h").replace(b"c3RvcmU=", b"c3Rv\ncmU=\nAAAA")
+    with mock.patch("graphml_onnx.graphml.lines.CHUNK", 4096):
+        for rows in (None, ROWS):
+            batches, streamed = read_as_lines(data, wanted(edge_keys, rows), size=max(size, 4096))
+            assert streamed == "c3Rv\ncmU=\nAAAA"
+            records = sorted(one_by_one(batches), key=lambda record: record.line)
+            assert (records, streamed) == reading_by_expat(data, 1 << 20, wanted(edge_keys), STREAM)
 
 
-def test_rows_are_read_as_such() -> None:
+@pytest.mark.parametrize("size", [100, 1000, 1 << 20])
+def test_rows_are_read_as_such(size: int) -> None:
     data = document("nested", ("x", "x", "y", "x"))
-    with small_documents_too():
-        batches = list(read_batches(io.BytesIO(data), Path("a"), NODE_KEYS, {}, rows=ROWS))
-    assert [len(batch.values) for batch in batches if isinstance(batch, NodeRows)] == [2, 1]
+    batches, _ = read_as_lines(data.replace(b"in h", b"in-h"), wanted((), ROWS))
+    assert [len(batch.values) for batch in batches if isinstance(batch, NodeRows)] == [3]
     assert [batch.ends for batch in batches if isinstance(batch, EdgeRows)] == [[("n0", "last"), ("n1", "n0")]]
 
 
@@ -128,17 +139,18 @@ def test_documents_that_were_changed_somewhere(
     assert_same(text.encode(), size, edge_keys)
 
 
-def test_long_values_are_not_searched_for_lines() -> None:
+def test_streamed_values_never_stand_in_memory_as_a_whole() -> None:
     data = document("flat", ["x"]).replace(b"c3RvcmU=", b"A" * 4096 + (b"\n" + b"A" * 4096) * 500)
-    with mock.patch("graphml_onnx.graphml.reader.find_lines", wraps=find_lines) as find:
-        reading(data, 1 << 18, NODE_KEYS, set(), STREAM, NESTING)
-    assert sum(len(call.args[0]) for call in find.call_args_list) < len(data) / 2
+    pieces: list[int] = []
+    read = read_lines(Pieces(data, 1 << 16).open(), wanted(), {STREAM: lambda text: pieces.append(len(text))})
+    list(read)
+    assert max(pieces) <= 1 << 16
     assert_same(data, 1 << 18)
 
 
 def test_a_prefix_that_is_not_declared() -> None:
     data = document("nested").replace(b' xmlns:y="http://www.yworks.com/xml/graphml"', b"")
-    assert "unbound prefix" in reading(data, 1 << 20, NODE_KEYS, set(), STREAM, NESTING)[0]
+    assert "unbound prefix" in reading(data, 1 << 20, wanted(), STREAM)[0]
 
 
 def without_lines(data: bytes, *texts: bytes) -> bytes:

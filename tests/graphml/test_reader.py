@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from graphml_onnx import GraphMLError
-from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord
-from graphml_onnx.graphml.reader import MAX_DEPTH, read_graphml
+from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Wanted
+from graphml_onnx.graphml.xml import MAX_DEPTH, read_xml
 
 NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
 KEYS = '<key id="k1" for="node" attr.name="name" attr.type="string"/><key id="k2" for="node" attr.name="other"/>'
@@ -15,8 +15,8 @@ KEYS = '<key id="k1" for="node" attr.name="name" attr.type="string"/><key id="k2
 
 def read(text, *, keys=("name",), edge_keys=(), streams=None):
     data = text if isinstance(text, bytes) else text.encode()
-    records = read_graphml(io.BytesIO(data), Path("a.graphml"), set(keys), streams or {}, set(edge_keys))
-    return list(records)
+    wanted = Wanted(frozenset(keys), frozenset(edge_keys))
+    return list(read_xml(io.BytesIO(data), Path("a.graphml"), wanted, streams or {}))
 
 
 def document(body, keys=KEYS):

@@ -10,7 +10,8 @@ import pytest
 from lxml import etree
 
 from graphml_onnx.graphml.elements import Appearance, Key
-from graphml_onnx.graphml.writer import NAMESPACE, GraphMLWriter
+from graphml_onnx.graphml.layout import NAMESPACE
+from graphml_onnx.graphml.writer import GraphMLWriter
 from tests.common import seeds
 from tests.common.roundtrip import through_memory
 

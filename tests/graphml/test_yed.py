@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 from lxml import etree
 
-from graphml_onnx.graphml.writer import NAMESPACE
+from graphml_onnx.graphml.layout import NAMESPACE
 from tests.common import seeds
 from tests.common.roundtrip import through_memory
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from graphml_onnx.graphml.writer import NAMESPACE
+from graphml_onnx.graphml.layout import NAMESPACE
 
 _SPACE = f"{{{NAMESPACE}}}"
 _Y = "{http://www.yworks.com/xml/graphml}"

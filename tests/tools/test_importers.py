@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from lxml import etree
 
-from graphml_onnx.graphml.writer import NAMESPACE
+from graphml_onnx.graphml.layout import NAMESPACE
 from tests.tools.written import MODELS, write
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from graphml_onnx import encode, validate
-from graphml_onnx.graphml.writer import NAMESPACE
+from graphml_onnx.graphml.layout import NAMESPACE
 from tests.common.command import in_process
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphml_onnx import encode, validate
-from graphml_onnx.graphml.reader import MAX_DEPTH
+from graphml_onnx.graphml.xml import MAX_DEPTH
 from graphml_onnx.validation.codes import CODES
 from graphml_onnx.validation.findings import MAX_LISTED
 from tests.editing.edits import Text

@@ -9,8 +9,9 @@ from graphml_onnx.codec.graph_location import GraphLocation
 from graphml_onnx.decoding.legacy.graph_values import read_graph_values
 from graphml_onnx.decoding.legacy.recognition import MODULE_KEYS, OPERATOR_KEYS, TENSOR_KEYS, recognise
 from graphml_onnx.decoding.legacy.translation import translate
-from graphml_onnx.decoding.records import LoadedModel, load_records, read_records
+from graphml_onnx.decoding.records import NESTING, LoadedModel, load_records, read_records
 from graphml_onnx.errors import GraphMLError
+from graphml_onnx.graphml.elements import Wanted
 from graphml_onnx.onnxfile.model_check import check_skeleton
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.validation.document import check_document
@@ -41,10 +42,11 @@ def load_older(source: Source, path: Path, folder: Path | None = None) -> Loaded
     if older is None:
         return None
     older = replace(older, values=read_graph_values(source, path))
-    records = read_records(source, path, _ignore, OPERATOR_KEYS | MODULE_KEYS, TENSOR_KEYS, _ignore)
     groups = document.groups | set(document.around)
     compounds = frozenset(place for place, number in enumerate(document.order) if number in groups)
-    translation = translate(older, records, compounds, path, path.parent if folder is None else folder)
+    folder = path.parent if folder is None else folder
+    wanted = Wanted(OPERATOR_KEYS | MODULE_KEYS, TENSOR_KEYS, NESTING)
+    translation = read_records(source, path, wanted, lambda records: translate(older, records, compounds, path, folder))
     store = BytesSource(translation.store) if translation.store else None
     model = load_records(translation.records, GraphLocation(path), "nodes", lambda: store)
     if complaints := check_skeleton(model.skeleton, model.nonce):
@@ -55,7 +57,3 @@ def load_older(source: Source, path: Path, folder: Path | None = None) -> Loaded
         )
     lacks = (f"{older.title} does not say {lack}" for lack in translation.lacks)
     return model._replace(findings=(*model.findings, *lacks), older=older.title)
-
-
-def _ignore(_: object) -> None:
-    pass
