@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 18  # bytes; a piece of the document is about as long
 _MAX_DEPTH = 900  # groups within groups; each is two elements
-_STARTS = tuple(f"\n{line[:5]}".encode() for line in (layout.NODE, layout.EDGE, layout.GRAPH_END))
+_STARTS = (b"\n<node ", b"\n<edge ", b"\n</graph>")  # of what `_body` matches
 _KEY = pattern_of(layout.KEY, {"name": r"([\w.-]++)", "scope": "(node|edge)", "type": "[a-z]++"})
 # The name stands twice, and is the same.
 _KEY = _KEY.replace('attr\\.name="([\\w.-]++)"', 'attr\\.name="\\1"')
@@ -175,12 +175,24 @@ class _Lines:
 
     def read(self, text: str) -> Iterator[Batch]:
         """Reads a piece that starts with a node, an edge or the end of a group, and ends before one."""
-        if self._edges is not None and text.startswith(layout.EDGE[:5]):
-            ends = self._edges.findall(text)
-            if len(ends) == text.count("\n"):
-                yield EdgeRows(ends, self._line)
-                self._line += len(ends)
-                return
+        start = text.find("<edge ") if self._edges is not None else -1
+        if start < 0:
+            yield from self._read_nodes(text)
+            return
+        # All edges stand together, after all nodes.
+        end = text.rfind(layout.EDGE_END) + len(layout.EDGE_END)
+        yield from self._read_nodes(text[:start])
+        yield from self._read_edges(text[start:end])
+        yield from self._read_nodes(text[end:])
+
+    def _read_edges(self, text: str) -> Iterator[Batch]:
+        ends = self._edges.findall(text) if self._edges is not None else []
+        if len(ends) != text.count("\n"):
+            raise NotAsWrittenError
+        yield EdgeRows(ends, self._line)
+        self._line += len(ends)
+
+    def _read_nodes(self, text: str) -> Iterator[Batch]:
         rows = NodeRows(self._wanted.rows.first if self._wanted.rows else ("", ""), self._row_keys, [], [], [])
         records = list(self._records(text, rows))
         if rows.values:

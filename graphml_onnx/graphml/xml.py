@@ -138,8 +138,10 @@ class _Parser:
             return
         if not self._passing_over:
             start(attributes)
-        elif not (self._open and self._open[-1][1] == self._passing_over + 1):  # what stands in an edge is derived
+        elif not (self._open and self._open[-1][1] == self._passing_over + 1):
             self._fail(f"a value contains the element <{_local(name)}>")
+        elif start == self._start_edge:  # what else stands in an edge is derived
+            self._fail("an <edge> within an <edge>")
 
     def _on_end(self, name: str) -> None:
         depth = self._depth
@@ -209,7 +211,7 @@ class _Parser:
 
     def _open_record(self, record: Record) -> None:
         if self._open and type(self._open[-1][0]) is EdgeRecord:
-            self._fail("an <edge> contains a node or an edge")
+            self._fail("an <edge> within an <edge>" if type(record) is EdgeRecord else "a <node> within an <edge>")
         self._open.append((record, self._depth + 1))
 
     def _end_record(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from typing import TYPE_CHECKING
-from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -49,7 +48,7 @@ def document(layout: Layout, texts: Sequence[str] = ("x", "a < b & c", '["a",\n"
         writer.node(f"n{number}", {"name": text, "label": "l", "other": "o"}, look)
     writer.close_group()
     writer.open_group("h", {"other": "p & q", "label": "l\n"}, look)
-    writer.node("in h", {"name": "m"}, look)
+    writer.node("in-h", {"name": "m"}, look)
     writer.node("in_h", {"name": "m"}, look)
     writer.close_group()
     writer.node("last", {"name": "n", "store": "c3RvcmU="}, look)
@@ -86,19 +85,17 @@ def read_as_lines(data: bytes, wanted: Wanted, size: int = 1 << 20) -> tuple[lis
 @pytest.mark.parametrize("edge_keys", [(), ("tensor",)])
 @pytest.mark.parametrize("size", [1 << 20, 100, 7])
 def test_what_the_writer_writes_is_read_as_lines(layout: Layout, edge_keys: Sequence[str], size: int) -> None:
-    data = document(layout).replace(b"in h", b"in-h").replace(b"c3RvcmU=", b"c3Rv\ncmU=\nAAAA")
-    with mock.patch("graphml_onnx.graphml.lines.CHUNK", 4096):
-        for rows in (None, ROWS):
-            batches, streamed = read_as_lines(data, wanted(edge_keys, rows), size=max(size, 4096))
-            assert streamed == "c3Rv\ncmU=\nAAAA"
-            records = sorted(one_by_one(batches), key=lambda record: record.line)
-            assert (records, streamed) == reading_by_expat(data, 1 << 20, wanted(edge_keys), STREAM)
+    data = document(layout).replace(b"c3RvcmU=", b"c3Rv\ncmU=\nAAAA")
+    for rows in (None, ROWS):
+        batches, streamed = read_as_lines(data, wanted(edge_keys, rows), size)
+        assert streamed == "c3Rv\ncmU=\nAAAA"
+        records = sorted(one_by_one(batches), key=lambda record: record.line)
+        assert (records, streamed) == reading_by_expat(data, 1 << 20, wanted(edge_keys), STREAM)
 
 
-@pytest.mark.parametrize("size", [100, 1000, 1 << 20])
-def test_rows_are_read_as_such(size: int) -> None:
+def test_rows_are_read_as_such() -> None:
     data = document("nested", ("x", "x", "y", "x"))
-    batches, _ = read_as_lines(data.replace(b"in h", b"in-h"), wanted((), ROWS))
+    batches, _ = read_as_lines(data, wanted((), ROWS))
     assert [len(batch.values) for batch in batches if isinstance(batch, NodeRows)] == [3]
     assert [batch.ends for batch in batches if isinstance(batch, EdgeRows)] == [[("n0", "last"), ("n1", "n0")]]
 
@@ -144,7 +141,7 @@ def test_streamed_values_never_stand_in_memory_as_a_whole() -> None:
     pieces: list[int] = []
     read = read_lines(Pieces(data, 1 << 16).open(), wanted(), {STREAM: lambda text: pieces.append(len(text))})
     list(read)
-    assert max(pieces) <= 1 << 16
+    assert max(pieces) < 1 << 17
     assert_same(data, 1 << 18)
 
 
