@@ -37,7 +37,7 @@ class ModuleRecords:
         self._source = "flat"
 
     def without(self, records: Iterable[Batch]) -> Iterator[Batch]:
-        """The same nodes and edges without the keys of `HIERARCHY_KEYS`, which it takes down, and forgets what it knew."""
+        """The same nodes and edges without the keys of `HIERARCHY_KEYS`, which it takes down anew."""
         self._forget()
         for record in records:
             if isinstance(record, NodeRows):
