@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from graphml_onnx.codec.model_check import Complaint, check_model
     from graphml_onnx.decoding.api import decode
     from graphml_onnx.encoding.api import encode, preview
     from graphml_onnx.errors import (
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
         open,  # noqa: A004 as the gzip module names it
     )
     from graphml_onnx.interop import as_text, from_networkx, to_networkx
-    from graphml_onnx.onnxfile.model_check import Complaint, check_model
     from graphml_onnx.results import (
         Check,
         DecodeResult,
@@ -89,7 +89,7 @@ _HOMES = {
         ),
         "graph",
     ),
-    **dict.fromkeys(("Complaint", "check_model"), "onnxfile.model_check"),
+    **dict.fromkeys(("Complaint", "check_model"), "codec.model_check"),
     **dict.fromkeys(
         (
             "Category",

@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphml_onnx.codec.model_check import check_skeleton
 from graphml_onnx.decoding.records import LoadedModel, load_graphml
 from graphml_onnx.errors import GraphmlOnnxError
-from graphml_onnx.onnxfile.model_check import check_skeleton
 from graphml_onnx.onnxfile.skeleton import MarkerError
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.transfer import assemble

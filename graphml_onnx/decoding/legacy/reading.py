@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.graph_location import GraphLocation
+from graphml_onnx.codec.model_check import check_skeleton
 from graphml_onnx.decoding.legacy.graph_values import read_graph_values
 from graphml_onnx.decoding.legacy.recognition import MODULE_KEYS, OPERATOR_KEYS, TENSOR_KEYS, recognise
 from graphml_onnx.decoding.legacy.translation import translate
 from graphml_onnx.decoding.records import NESTING, LoadedModel, load_records, read_records
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import Wanted
-from graphml_onnx.onnxfile.model_check import check_skeleton
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.validation.document import check_document
 from graphml_onnx.validation.findings import Findings

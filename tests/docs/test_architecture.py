@@ -1,0 +1,51 @@
+"""docs/architecture.md shows the imports as they are, and they run downwards.
+
+``G2O_UPDATE_GOLDEN=1`` writes the diagram anew.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tests.docs import documents, imports
+
+PAGE = documents.ROOT / "docs" / "architecture.md"
+_DIAGRAM = re.compile(r"(?<=```mermaid\ngraph TD\n)(.*?)(?=```)", re.DOTALL)
+_KNOWN = [{"decoding", "validation"}]
+"""Validation says whether a document decodes, and the older formats are recognised by validation's reader."""
+_KNOWN_LAZY = [{"decoding.records", "decoding.legacy.reading"}, {"graph.building", "graph.model_graph"}]
+"""Modules of one package where one imports the other only when a function needs it."""
+
+
+def test_the_diagram_shows_every_import_between_packages() -> None:
+    drawn = "".join(f"  {one} --> {other}\n" for one, other in sorted(imports.packages()))
+    text = PAGE.read_text("utf-8")
+    if documents.UPDATE:
+        PAGE.write_text(_DIAGRAM.sub(drawn, text), "utf-8")
+    found = _DIAGRAM.search(PAGE.read_text("utf-8"))
+    assert found is not None
+    assert found[1] == drawn
+
+
+def test_every_package_has_a_row() -> None:
+    rows = set(re.findall(r"^\| `(\w+)/` \|", PAGE.read_text("utf-8"), re.MULTILINE))
+    assert rows == {path.parent.name for path in imports.ROOT.glob("*/__init__.py")} | {"cli"}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    found = imports.circles(imports.modules())
+    assert [circle for circle in found if circle not in _KNOWN_LAZY] == []
+    assert len(found) == len(_KNOWN_LAZY), "one is gone: shorten the list"
+
+
+def test_packages_import_downwards() -> None:
+    graph: dict[str, set[str]] = {}
+    for one, other in imports.packages():
+        graph.setdefault(one, set()).add(other)
+    assert imports.circles(graph) == _KNOWN
+    assert not graph.get("graphml", set()) - {"files"}  # knows nothing of ONNX
+    assert not {"graphml", "hierarchy", "codec"} & graph.get("onnxfile", set())  # nor the file of XML
+
+
+def test_a_circle_would_be_found() -> None:
+    assert imports.circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
