@@ -8,7 +8,7 @@ from typer.main import get_command
 from graphml_onnx import __version__
 from graphml_onnx.errors import UsageError
 
-from . import decode, encode, export, extract, inspect, validate, verify
+from . import decode, diff, encode, export, extract, inspect, validate, verify
 from .exits import DONE
 from .show import out
 
@@ -38,6 +38,7 @@ app = typer.Typer(
 )
 app.command(epilog=encode.EXAMPLES)(encode.encode)
 app.command(epilog=decode.EXAMPLES)(decode.decode)
+app.command(epilog=diff.EXAMPLES)(diff.diff)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=extract.EXAMPLES)(extract.extract)
 app.command(epilog=inspect.EXAMPLES)(inspect.inspect)

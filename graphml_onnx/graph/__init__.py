@@ -1,6 +1,7 @@
 """A model as a graph that people and programs ask questions of: `graphml_onnx.open`, and what stands on it."""
 
 from graphml_onnx.graph.attributes import AttributeReference, AttributeValue, SparseTensor
+from graphml_onnx.graph.difference import Change, ModelDiff, diff
 from graphml_onnx.graph.extraction import ExtractResult, extract
 from graphml_onnx.graph.loading import open  # noqa: A004 as in graphml_onnx.open
 from graphml_onnx.graph.model_graph import Body, ModelGraph, Module, Operator, Parameter, Tensor
@@ -11,8 +12,10 @@ __all__ = [
     "AttributeReference",
     "AttributeValue",
     "Body",
+    "Change",
     "ExtractResult",
     "Location",
+    "ModelDiff",
     "ModelGraph",
     "Module",
     "Operator",
@@ -21,6 +24,7 @@ __all__ = [
     "Tensor",
     "TensorData",
     "TensorType",
+    "diff",
     "extract",
     "open",
 ]

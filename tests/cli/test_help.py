@@ -26,6 +26,7 @@ OPTIONS = {
     "export": "--output --task --input-specs --seed --exporter --opset --dynamic-shapes --export-config "
     "--torch-modules --clean-onnx --with-report --with-graphml --graphml-parameters --graphml-output --overwrite "
     "--json --quiet --profile --debug",
+    "diff": "--module --ignore --json --quiet --debug",
     "extract": "--output --module --inputs --outputs --ops --metadata --overwrite --json --quiet --debug",
     "inspect": "--depth --module --by --stats --dim --metadata --json --debug",
     "validate": "--parameter-folder --schema --json --quiet --debug",

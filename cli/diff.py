@@ -1,0 +1,98 @@
+"""``g2o diff``: what differs between two models."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphml_onnx.errors import Category, UsageError
+
+from . import exits, options, show
+
+if TYPE_CHECKING:
+    from graphml_onnx.graph.difference import Aspect, Change, ModelDiff
+
+EXAMPLES = """\b
+Examples:
+  g2o diff old.onnx new.onnx
+  g2o diff old.onnx new.graphml --module encoder.layer.0
+  g2o diff exported.onnx optimised.onnx --ignore types --ignore names --json
+"""
+
+_MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow"), "moved": (">", "blue")}
+_SHOWN = 160  # characters of a value
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(readable=False, metavar="OLD", help="ONNX or GraphML.", show_default=False)],
+    new: Annotated[Path, typer.Argument(readable=False, metavar="NEW", help="ONNX or GraphML.", show_default=False)],
+    module: Annotated[
+        str | None, typer.Option("--module", "-m", metavar="PATH", help="Only this module and what is in it.")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", metavar="ASPECT", help="doc_string, metadata, types, names, producer; repeatable."),
+    ] = None,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    debug: options.DebugOption = False,
+) -> int:
+    """Show what differs between two models: operators, inputs, attributes, weights.
+
+    Operators are matched by module and name, then by structure. The order of operators
+    and the way in which a file is written do not count. Ends with 0 if the models are
+    the same, with 1 if they differ.
+    """
+    import graphml_onnx
+    from graphml_onnx.graph.difference import ASPECTS
+
+    aspects: list[Aspect] = []
+    for text in ignore or ():
+        aspect = next((known for known in ASPECTS if known == text), None)
+        if aspect is None:
+            raise UsageError(f"--ignore {text!r} is not one of {', '.join(ASPECTS)}")
+        aspects.append(aspect)
+    found = graphml_onnx.diff(old, new, module=module, ignore=aspects)
+    if json:
+        show.document(found.to_dict() | {"old": str(old), "new": str(new), "error": None})
+    elif not quiet:
+        _show(found)
+    return exits.DONE if found.is_empty else exits.CODES[Category.DIFFERENCE]
+
+
+def _show(found: "ModelDiff") -> None:
+    if found.is_empty:
+        show.out("the models are the same")
+        return
+    for path, changes in found.by_module().items():
+        counts: dict[str, int] = {}
+        for change in changes:
+            counts[change.kind] = counts.get(change.kind, 0) + 1
+        summary = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+        show.out(f"{typer.style(show.one_line(path or '(model)'), bold=True)}: {summary}")
+        for change in changes:
+            show.out(_line(change))
+    total = ", ".join(f"{count:,} {kind}" for kind, count in found.counts().items())
+    show.out(f"{show.counted(len(found.changes), 'difference')}: {total}")
+
+
+def _line(change: "Change") -> str:
+    mark, colour = _MARKS.get(change.kind, ("=", "cyan"))
+    what = change.op_type or change.subject
+    place = f" in {change.body}" if change.body else ""
+    parts = []
+    for name, old, new in change.details:
+        if old is None or new is None:
+            value = _cut(new if old is None else old)
+            parts.append(
+                value if change.kind in ("added", "removed") else f"{'+' if old is None else '-'}{name} {value}"
+            )
+        else:
+            parts.append(f"{name} {_cut(old)} => {_cut(new)}")
+    text = show.one_line(f"{mark} {what} {change.name!r}{place}: {'; '.join(parts)}")
+    return "  " + typer.style(text, fg=colour)
+
+
+def _cut(text: str | None) -> str:
+    text = text or "''" if text is not None else "-"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

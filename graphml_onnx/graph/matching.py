@@ -1,0 +1,195 @@
+"""Finds which operators of two bodies are the same: by names, by what they make, then by their neighbours."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from graphml_onnx.graph.attributes import SparseTensor
+from graphml_onnx.graph.model_graph import Body, Operator, Tensor
+from graphml_onnx.graph.weights import TensorData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping
+
+    from graphml_onnx.graph.attributes import AttributeValue
+
+Look: TypeAlias = "Callable[[Operator], Hashable]"
+"""What two operators have to have in common."""
+
+
+class Matching:
+    """Which operators and tensors of two bodies correspond; both ways.
+
+    Attributes:
+        new_of: the new operator of an old one.
+        old_of: the old operator of a new one.
+        new_tensor: the new tensor of an old one.
+    """
+
+    def __init__(self, old: Body, new: Body, around: Mapping[Tensor, Tensor]) -> None:
+        self.new_of: dict[Operator, Operator] = {}
+        self.old_of: dict[Operator, Operator] = {}
+        self.new_tensor: dict[Tensor, Tensor] = dict(around)
+        self.old_tensor: dict[Tensor, Tensor] = {theirs: ours for ours, theirs in around.items()}
+        self._todo: deque[tuple[Operator, Operator]] = deque()
+        for name, tensor in old.tensors.items():
+            twin = new.tensors.get(name)
+            if twin is not None and tensor.producer is None and twin.producer is None:
+                self._pair_tensors(tensor, twin)
+        if old.kind != "graph":  # inputs of bodies go by their place
+            for ours, theirs in zip(old.inputs, new.inputs, strict=False):
+                self._pair_tensors(ours, theirs)
+        for key in (_name_and_module, _name, _outputs):
+            self._match_unique(old.operators, new.operators, key)
+        for ours, theirs in zip(old.outputs, new.outputs, strict=False):
+            self._match_producers(ours, theirs, _signature)
+        self._spread(_signature)
+        for relative in (_signature_with_outputs, _signature_with_inputs, _place):
+            self._match_unique(old.operators, new.operators, partial(relative, self))
+            self._spread(_signature)
+        self._todo.extend(self.new_of.items())
+        self._spread(_kind)  # with other attributes, but in the same place
+        self._match_in_order(old.operators, new.operators)
+        self._spread(_kind)
+
+    def _pair_tensors(self, old: Tensor, new: Tensor) -> None:
+        if old not in self.new_tensor and new not in self.old_tensor:
+            self.new_tensor[old] = new
+            self.old_tensor[new] = old
+
+    def _match(self, old: Operator, new: Operator) -> None:
+        if old in self.new_of or new in self.old_of or _kind(old) != _kind(new):
+            return
+        self.new_of[old] = new
+        self.old_of[new] = old
+        for ours, theirs in zip(old.outputs, new.outputs, strict=False):
+            if ours is not None and theirs is not None:
+                self._pair_tensors(ours, theirs)
+        self._todo.append((old, new))
+
+    def _match_unique(
+        self, old: Iterable[Operator], new: Iterable[Operator], key: Callable[[Operator], Hashable]
+    ) -> None:
+        """Matches operators with a key that one operator of each side has."""
+        ours = _by_key((o for o in old if o not in self.new_of), key)
+        theirs = _by_key((n for n in new if n not in self.old_of), key)
+        for value, group in ours.items():
+            other = theirs.get(value, ())
+            if len(group) == len(other) == 1:
+                self._match(group[0], other[0])
+
+    def _match_producers(self, old: Tensor, new: Tensor, look: Look) -> None:
+        ours, theirs = old.producer, new.producer
+        if ours is not None and theirs is not None and look(ours) == look(theirs):
+            self._match(ours, theirs)
+
+    def _spread(self, look: Look) -> None:
+        """Goes from operators that are matched to their neighbours.
+
+        Args:
+            look: what has to be the same of two neighbours in the same place.
+        """
+        while self._todo:
+            old, new = self._todo.popleft()
+            for ours, theirs in zip(old.inputs, new.inputs, strict=False):
+                if ours is None or theirs is None:
+                    continue
+                self._match_producers(ours, theirs, look)
+                if ours.parameter is not None and theirs.parameter is not None and ours.producer is theirs.producer:
+                    self._pair_tensors(ours, theirs)
+            for made, also in zip(old.outputs, new.outputs, strict=False):
+                if made is not None and also is not None:
+                    self._match_consumers(made, also, look)
+
+    def _match_consumers(self, old: Tensor, new: Tensor, look: Look) -> None:
+        """Matches consumers that take the tensor in the same place, where one of each side looks so."""
+
+        def place(tensor: Tensor, operator: Operator) -> Hashable:
+            return (operator.inputs.index(tensor), look(operator)) if tensor in operator.inputs else None
+
+        ours = _by_key((o for o in dict.fromkeys(old.consumers) if o not in self.new_of), partial(place, old))
+        theirs = _by_key((n for n in dict.fromkeys(new.consumers) if n not in self.old_of), partial(place, new))
+        for value, group in ours.items():
+            other = theirs.get(value, ())
+            if len(group) == len(other) == 1:
+                self._match(group[0], other[0])
+
+    def _match_in_order(self, old: Iterable[Operator], new: Iterable[Operator]) -> None:
+        """Matches what is left by what it looks like, the first with the first."""
+        theirs = _by_key((n for n in new if n not in self.old_of), _signature_in_module)
+        waiting = {value: deque(group) for value, group in theirs.items()}
+        for operator in old:
+            if operator in self.new_of or operator.name:
+                continue
+            queue = waiting.get(_signature_in_module(operator))
+            if queue and not queue[0].name:
+                self._match(operator, queue.popleft())
+
+
+def _by_key(operators: Iterable[Operator], key: Callable[[Operator], Hashable]) -> dict[Hashable, list[Operator]]:
+    found: dict[Hashable, list[Operator]] = {}
+    for operator in operators:
+        value = key(operator)
+        if value is not None:
+            found.setdefault(value, []).append(operator)
+    return found
+
+
+def _kind(operator: Operator) -> tuple[str, str, str]:
+    return operator.domain, operator.op_type, operator.overload
+
+
+def _name(operator: Operator) -> Hashable:
+    return (*_kind(operator), operator.name) if operator.name else None
+
+
+def _name_and_module(operator: Operator) -> Hashable:
+    return (*_kind(operator), operator.name, operator.module.path) if operator.name else None
+
+
+def _outputs(operator: Operator) -> Hashable:
+    names = tuple(tensor.name for tensor in operator.outputs if tensor is not None)
+    return (*_kind(operator), names) if names else None
+
+
+def _signature(operator: Operator) -> Hashable:
+    """What an operator looks like without its names: type, attributes, number of inputs and outputs."""
+    attributes = tuple(sorted((name, repr(summary(value))) for name, value in operator.attributes.items()))
+    return (*_kind(operator), len(operator.inputs), len(operator.outputs), attributes)
+
+
+def summary(value: AttributeValue) -> object:
+    """The value of an attribute, or of a tensor or body what can be told without reading it."""
+    match value:
+        case TensorData():
+            return value.dtype, value.shape
+        case SparseTensor():
+            return summary(value.values), value.shape
+        case Body():
+            return [_kind(operator) for operator in value.operators]
+        case tuple() if not hasattr(value, "_fields"):
+            return [summary(item) for item in value]
+        case _:
+            return value
+
+
+def _signature_with_inputs(matching: Matching, operator: Operator) -> Hashable:
+    known = matching.new_tensor
+    inputs = tuple(id(known.get(tensor, tensor)) if tensor is not None else 0 for tensor in operator.inputs)
+    return _signature(operator), inputs
+
+
+def _signature_with_outputs(matching: Matching, operator: Operator) -> Hashable:
+    partners = matching.new_of
+    taken = tuple(sorted(id(partners.get(c, c)) for t in operator.outputs if t is not None for c in t.consumers))
+    return (_signature(operator), taken) if taken else None
+
+
+def _signature_in_module(operator: Operator) -> Hashable:
+    return operator.module.path, _signature(operator)
+
+
+def _place(_: Matching, operator: Operator) -> Hashable:
+    return _signature_in_module(operator)

@@ -1,0 +1,194 @@
+"""A diff names what was changed, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+import graphml_onnx
+from tests.cli.g2o_process import run
+from tests.graph.models import with_body
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "htp"
+
+
+def layers(count: int, *, named: bool = True) -> onnx.ModelProto:
+    """Layers of a MatMul, an Add of the residue, and a LeakyRelu, each with a weight and an alpha of its own."""
+    nodes, weights, last = [], [], "x"
+    for i in range(count):
+        scope = f"/enc/layer.{i}"
+        names = [f"{scope}/{kind}" if named else "" for kind in ("MatMul", "Add", "act")]
+        weights.append(numpy_helper.from_array(np.full((4, 4), i, np.float32), f"enc.layer.{i}.weight"))
+        nodes += [
+            helper.make_node("MatMul", [last, f"enc.layer.{i}.weight"], [f"{scope}/mm"], name=names[0]),
+            helper.make_node("Add", [f"{scope}/mm", last], [f"{scope}/sum"], name=names[1]),
+            helper.make_node("LeakyRelu", [f"{scope}/sum"], [f"{scope}/out"], name=names[2], alpha=i / 64),
+        ]
+        last = f"{scope}/out"
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "g", [value("x", TensorProto.FLOAT, [1, 4])], [value(last, TensorProto.FLOAT, [1, 4])], weights
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def insert(model: onnx.ModelProto, layer: int) -> tuple[str, str]:
+    act = next(i for i, node in enumerate(model.graph.node) if node.name == f"/enc/layer.{layer}/act")
+    scope = f"/enc/layer.{layer}"
+    taken = model.graph.node[act].input[0]
+    model.graph.node[act].input[0] = f"{scope}/id"
+    model.graph.node.insert(act, helper.make_node("Identity", [taken], [f"{scope}/id"], name=f"{scope}/Identity"))
+    return "added", f"{scope}/Identity"
+
+
+def remove(model: onnx.ModelProto, layer: int) -> tuple[str, str]:
+    at = next(i for i, node in enumerate(model.graph.node) if node.name == f"/enc/layer.{layer}/Add")
+    model.graph.node[at + 1].input[0] = f"/enc/layer.{layer}/mm"
+    del model.graph.node[at]
+    return "removed", f"/enc/layer.{layer}/Add"
+
+
+def attribute(model: onnx.ModelProto, layer: int) -> tuple[str, str]:
+    name = f"/enc/layer.{layer}/act"
+    next(node for node in model.graph.node if node.name == name).attribute[0].f += 1
+    return "changed", name
+
+
+def weight(model: onnx.ModelProto, layer: int) -> tuple[str, str]:
+    tensor = model.graph.initializer[layer]
+    raw = bytearray(tensor.raw_data)
+    raw[5] ^= 1
+    tensor.raw_data = bytes(raw)
+    return "changed", tensor.name
+
+
+def rename(model: onnx.ModelProto, layer: int) -> tuple[str, str]:
+    name = f"/enc/layer.{layer}/MatMul"
+    next(node for node in model.graph.node if node.name == name).name = f"/enc/layer.{layer}/Product"
+    return "renamed", f"/enc/layer.{layer}/Product"
+
+
+EDITS = (insert, remove, attribute, weight, rename)
+OPPOSITE = {"added": "removed", "removed": "added"}
+
+
+def found(old: onnx.ModelProto, new: onnx.ModelProto) -> set[tuple[str, str]]:
+    changes = graphml_onnx.diff(graphml_onnx.open(old), graphml_onnx.open(new)).changes
+    assert len(set(changes)) == len(changes)
+    return {(change.kind, change.name) for change in changes}
+
+
+@given(seed=st.integers(0, 10**6), count=st.integers(0, 6))
+def test_a_diff_names_each_edit_and_nothing_else(seed: int, count: int) -> None:
+    source = random.Random(seed)
+    old, new = layers(6), layers(6)
+    chosen = source.sample([(edit, layer) for edit in EDITS for layer in range(6)], count)
+    edits = {edit(new, layer) for edit, layer in sorted(chosen, key=lambda pair: EDITS.index(pair[0]), reverse=True)}
+
+    assert found(old, new) == edits
+    assert {kind for kind, _ in found(new, old)} == {OPPOSITE.get(kind, kind) for kind, _ in edits}
+    assert len(found(new, old)) == len(edits)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_model_is_the_same_as_itself_in_any_order_and_form(named: bool, tmp_path: Path) -> None:
+    model = layers(4, named=named)
+    onnx.save(model, tmp_path / "a.onnx")
+    graphml_onnx.encode(tmp_path / "a.onnx", tmp_path / "a.graphml")
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(helper.make_tensor(tensor.name, 1, [4, 4], numpy_helper.to_array(tensor).ravel().tolist()))
+    onnx.save(model, tmp_path / "b.onnx")
+
+    assert graphml_onnx.diff(tmp_path / "a.onnx", tmp_path / "a.graphml").is_empty
+    assert graphml_onnx.diff(tmp_path / "a.graphml", tmp_path / "b.onnx").is_empty
+
+
+def test_a_layer_whose_names_all_changed_is_renamed(tmp_path: Path) -> None:
+    old, new = layers(5), layers(5)
+    for node in new.graph.node:
+        for field in (node.input, node.output):
+            field[:] = [name.replace("/enc/layer.2/", "/enc/middle/") for name in field]
+        node.name = node.name.replace("/enc/layer.2/", "/enc/middle/")
+
+    changes = graphml_onnx.diff(graphml_onnx.open(old), graphml_onnx.open(new)).changes
+
+    assert {change.kind for change in changes} == {"renamed", "moved"}
+    assert {change.module for change in changes} == {"enc.middle"}
+    assert len(changes) == 6
+
+
+def test_a_layer_that_was_added_is_added() -> None:
+    old, new = layers(3), layers(4)
+    old.graph.output[0].name = new.graph.output[0].name = "y"
+    old.graph.node[-1].output[0] = new.graph.node[-1].output[0] = "y"
+
+    assert {("added", "/enc/layer.3/MatMul"), ("added", "/enc/layer.3/Add"), ("added", "enc.layer.3.weight")} <= found(
+        old, new
+    )
+
+
+def test_bodies_and_functions_are_compared() -> None:
+    old, new = with_body(), with_body()
+    new.graph.node[2].attribute[0].g.node[1].op_type = "Abs"
+    new.functions[0].node[0].op_type = "Mul"
+
+    names = {(change.kind, change.op_type) for change in graphml_onnx.diff(*map(graphml_onnx.open, (old, new))).changes}
+
+    assert {kind for kind, _ in names} <= {"added", "removed", "changed"}
+    assert {("added", "Abs"), ("added", "Mul"), ("removed", "Add")} <= names
+
+
+def test_model_fields_inputs_and_opsets_are_compared() -> None:
+    old, new = layers(1), layers(1)
+    new.producer_name = "someone"
+    new.opset_import[0].version = 18
+    new.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    changes = graphml_onnx.diff(graphml_onnx.open(old), graphml_onnx.open(new)).changes
+
+    assert [(c.subject, c.name, [d[0] for d in c.details]) for c in changes] == [
+        ("model", "g", ["producer_name", "opset ai.onnx"]),
+        ("input", "x", ["type"]),
+    ]
+
+
+def test_two_exports_of_one_model_correspond() -> None:
+    """What both exporters wrote of the convolutions is matched, although no name and few attributes are the same."""
+    paths = [FIXTURES / f"winml-resnet-mini-{exporter}" / "model.onnx" for exporter in ("torchscript", "dynamo")]
+    changes = graphml_onnx.diff(*paths).changes
+    whole = [c.op_type for c in changes if c.subject == "operator" and c.kind in ("added", "removed")]
+
+    assert (
+        sorted(whole) == ["Flatten", "GlobalAveragePool", *["Identity"] * 4, "ReduceMean"] or whole.count("Conv") == 0
+    )
+
+
+def test_the_command_groups_by_module_and_says_by_its_code_whether_there_is_a_difference(tmp_path: Path) -> None:
+    model = layers(3)
+    onnx.save(model, tmp_path / "a.onnx")
+    insert(model, 1)
+    onnx.save(model, tmp_path / "b.onnx")
+
+    same = run(tmp_path, "diff", "a.onnx", "a.onnx")
+    differ = run(tmp_path, "diff", "a.onnx", "b.onnx")
+    document = json.loads(run(tmp_path, "diff", "a.onnx", "b.onnx", "--json").out)
+
+    assert (same.code, same.out) == (0, "the models are the same\n")
+    assert differ.code == 1
+    assert differ.out == (
+        "enc.layer.1: 1 added\n"
+        "  + Identity '/enc/layer.1/Identity': /enc/layer.1/sum -> /enc/layer.1/id\n"
+        "1 difference: 1 added\n"
+    )
+    assert document["counts"] == {"added": 1}
+    assert run(tmp_path, "diff", "a.onnx", "b.onnx", "--module", "enc.layer.0").code == 0
+    assert run(tmp_path, "diff", "a.onnx", "b.onnx", "--module", "enc.layer.9").code == 2
+    assert run(tmp_path, "diff", "a.onnx", "none.onnx").code == 66
+    assert run(tmp_path, "diff", "a.onnx", "b.onnx", "--ignore", "all").code == 2
