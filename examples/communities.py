@@ -7,13 +7,17 @@ import sys
 from collections import Counter
 
 import networkx as nx
+from command_line import arguments
 
 from graphml_onnx import to_networkx
 
-graph = to_networkx(sys.argv[1])
+(path,) = arguments(__doc__, 1, 1)
+graph = to_networkx(path)
 operators = nx.Graph(graph)
 operators.remove_nodes_from([node for node, kind in graph.nodes(data="kind") if kind != "op"])
 
+if not operators.edges:
+    sys.exit("no operator consumes what another one produces: there are no communities")
 groups = nx.community.greedy_modularity_communities(operators)
 print(f"modularity {nx.community.modularity(operators, groups):.2f} with {len(groups)} communities")
 for group in groups:

@@ -6,16 +6,20 @@ Usage: python examples/critical_path.py MODEL_OR_GRAPHML
 import sys
 
 import networkx as nx
+from command_line import arguments
 
 from graphml_onnx import to_networkx
 
-graph = to_networkx(sys.argv[1])
+(path,) = arguments(__doc__, 1, 1)
+graph = to_networkx(path)
 operators = graph.copy()
 operators.remove_nodes_from([node for node, kind in graph.nodes(data="kind") if kind != "op"])
 
-path = nx.dag_longest_path(operators)
-print(f"{len(path)} of {len(operators)} operators run one after the other:")
-for node in path:
+if not operators:
+    sys.exit("the model has no operators")
+longest = nx.dag_longest_path(operators)
+print(f"{len(longest)} of {len(operators)} operators run one after the other:")
+for node in longest:
     data = graph.nodes[node]
     print(f"  {data['op_type']:<18} {data.get('name', '')}")
 

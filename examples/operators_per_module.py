@@ -3,13 +3,15 @@
 Usage: python examples/operators_per_module.py MODEL_OR_GRAPHML [DEPTH]
 """
 
-import sys
 from collections import Counter
+
+from command_line import arguments
 
 from graphml_onnx import to_networkx
 
-graph = to_networkx(sys.argv[1])
-deepest = int(sys.argv[2]) if len(sys.argv) > 2 else 2
+path, *rest = arguments(__doc__, 1, 2)
+graph = to_networkx(path)
+deepest = int(rest[0]) if rest else 2
 
 counts: dict[str, Counter[str]] = {}
 for _, data in graph.nodes(data=True):

@@ -3,26 +3,18 @@
 Usage: python examples/parameters_per_module.py MODEL_OR_GRAPHML [DEPTH]
 """
 
-import sys
-from math import prod
+from command_line import arguments
 
-from graphml_onnx import to_networkx
+import graphml_onnx
 
-graph = to_networkx(sys.argv[1])
-deepest = int(sys.argv[2]) if len(sys.argv) > 2 else 2
+path, *rest = arguments(__doc__, 1, 2)
+deepest = int(rest[0]) if rest else 2
 
-(model,) = (data for _, data in graph.nodes(data=True) if data["kind"] == "model")
-sizes = {tensor["name"]: prod(tensor.get("dims", [])) for tensor in model["initializers"]}
-
-used: dict[str, set[str]] = {}  # sets: a tensor that several operators of a module share counts once
-for _, data in graph.nodes(data=True):
-    if data["kind"] == "op":
-        parent = data["parent"]
-        while parent in graph:
-            used.setdefault(parent, set()).update(sizes.keys() & set(data["inputs"]))
-            parent = graph.nodes[parent].get("parent")
-
-for node, data in graph.nodes(data=True):
-    tag = data.get("hierarchy_tag", "")
-    if node in used and tag.count("/") <= deepest:
-        print(f"{sum(sizes[name] for name in used[node]):>8,}  {tag or 'the whole model'}")
+with graphml_onnx.open(path) as graph:
+    for module in graph.root.walk():
+        inputs = (tensor for operator in module.all_operators() for tensor in operator.inputs if tensor is not None)
+        # By name, so that a parameter that several operators of a module share counts once.
+        used = {tensor.name: tensor.parameter.size for tensor in inputs if tensor.parameter is not None}
+        tag = module.tag or ""
+        if used and tag.count("/") <= deepest:
+            print(f"{sum(used.values()):>8,}  {tag or 'the whole model'}")
