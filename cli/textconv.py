@@ -1,0 +1,40 @@
+"""``g2o textconv``: a model as stable text, for git."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options, show
+
+EXAMPLES = """\b
+Examples:
+  g2o textconv model.onnx
+  git config diff.onnx.textconv 'g2o textconv'
+"""
+
+
+def textconv(
+    model: Annotated[
+        Path, typer.Argument(readable=False, metavar="MODEL", help="An ONNX or GraphML file.", show_default=False)
+    ],
+    debug: options.DebugOption = False,
+) -> None:
+    """Print a model as stable text, so that git can show what changed in it.
+
+    Modules, operators with their inputs by name, attributes; of weights, type, shape and
+    SHA-256. There are no ids and no numbers of order: a change of the model changes the
+    lines that it concerns. See docs/git.md.
+    """
+    import graphml_onnx
+    from graphml_onnx.graph.textual import text_lines
+
+    with graphml_onnx.open(model) as graph:
+        block: list[str] = []
+        for line in text_lines(graph):
+            block.append(line)
+            if len(block) == 1000:
+                show.out("\n".join(block))
+                block = []
+        if block:
+            show.out("\n".join(block))
