@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 import onnx
 from google.protobuf.message import DecodeError
 
+from graphml_onnx.codec.arrays import LONG
 from graphml_onnx.codec.kept import is_worth_keeping, keep
 from graphml_onnx.codec.numbers import NumberError, integer
-from graphml_onnx.codec.scalars import PayloadTable, Scalar, base64_json, list_of, read_base64, scalar_of
+from graphml_onnx.codec.scalars import PayloadTable, Scalar, base64_json, list_codec_of, list_of, read_base64, scalar_of
 from graphml_onnx.codec.tensors import has_numbers, raw_bytes, raw_json
 from graphml_onnx.codec.unknown import UNKNOWN, read_unknown, unknown_json
 from graphml_onnx.onnxfile import schema
@@ -68,8 +69,11 @@ class _RepeatedScalarField:
         self._name = field.name
         scalar = cast("Scalar[object]", scalar_of(field, book))
         self._write, self._read = scalar.write, scalar.read
+        self._list = list_codec_of(field, book)
 
     def write(self, values: Sequence[object]) -> str:
+        if self._list is not None and len(values) >= LONG and (text := self._list.write(values)) is not None:
+            return text
         write = self._write
         return "[" + ",".join([write(value) for value in values]) + "]"
 
@@ -77,6 +81,9 @@ class _RepeatedScalarField:
         into: MutableSequence[object] = getattr(message, self._name)
         read = self._read
         items = list_of(value)
+        if self._list is not None and len(items) >= LONG and (array := self._list.read(items)) is not None:
+            into.extend(array)
+            return
         try:
             into.extend([read(item) for item in items])
         except NumberError as error:

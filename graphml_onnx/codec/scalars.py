@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 import onnx
 
+from graphml_onnx.codec.arrays import Floats, Integers, ListCodec, Strings
 from graphml_onnx.codec.numbers import FLOAT32, FLOAT64, FloatFormat, NumberError, float_bits, float_json, integer
 from graphml_onnx.codec.payloads import PAYLOAD, payload_json, read_payload
 from graphml_onnx.graphml.text import json_string
@@ -52,6 +53,11 @@ class PayloadTable:
         self._nonce = nonce
         self._references = references
 
+    @property
+    def nonce(self) -> bytes:
+        """First half of the markers."""
+        return self._nonce
+
     def json(self, content: bytes) -> str | None:
         """JSON text of the payload that ``content`` marks, or None where it is not a marker."""
         address = read_marker(self._nonce, content)
@@ -86,12 +92,12 @@ class Scalar(Protocol, Generic[Value]):
 
 class _Integer:
     def __init__(self, low: int, high: int) -> None:
-        self._low, self._high = low, high
+        self.low, self.high = low, high
 
     write = staticmethod(str)
 
     def read(self, value: Json) -> int:
-        return integer(value, self._low, self._high)
+        return integer(value, self.low, self.high)
 
 
 class _Boolean:
@@ -106,13 +112,13 @@ class _Boolean:
 
 class _Float:
     def __init__(self, form: FloatFormat) -> None:
-        self._form = form
+        self.form = form
 
     def write(self, value: int) -> str:
-        return float_json(self._form, value)
+        return float_json(self.form, value)
 
     def read(self, value: Json) -> int:
-        return float_bits(self._form, value)
+        return float_bits(self.form, value)
 
 
 class _Enumerated:
@@ -217,6 +223,18 @@ def scalar_of(field: FieldDescriptor, book: PayloadTable) -> Scalar[int] | Scala
     if original.cpp_type in (original.CPPTYPE_UINT32, original.CPPTYPE_UINT64):
         return _Integer(0, 2**bits - 1)
     return _Integer(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def list_codec_of(field: FieldDescriptor, book: PayloadTable) -> ListCodec | None:
+    """Both directions of a long list of values of a field, by the field's type; None where it has no arrays."""
+    scalar = scalar_of(field, book)
+    if isinstance(scalar, _Float):
+        return Floats(scalar.form)
+    if isinstance(scalar, _Integer):
+        return Integers(scalar.low, scalar.high)
+    if isinstance(scalar, String):
+        return Strings(None)
+    return Strings(book.nonce) if isinstance(scalar, _Bytes) else None
 
 
 def list_of(value: Json) -> list[Json]:

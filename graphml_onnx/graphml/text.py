@@ -37,10 +37,19 @@ def json_strings(strings: Sequence[bytes]) -> str:
         strings: in UTF-8; bytes that are not become surrogates (PEP 383).
     """
     joined = b'","'.join(strings).decode("utf-8", "surrogateescape")
-    # What is printable and has neither quotation marks nor backslashes, JSON takes as it is.
-    if joined.isprintable() and "\\" not in joined and joined.count('"') == 2 * len(strings) - 2:
+    if is_plain_json(joined, len(strings)):
         return f'["{joined}"]'
     return json_text(f"[{','.join([_json_string(text.decode('utf-8', 'surrogateescape')) for text in strings])}]")
+
+
+def is_plain_json(joined: str, count: int) -> bool:
+    """Whether JSON takes strings as they are: they are printable, and have neither quotation marks nor backslashes.
+
+    Args:
+        joined: the strings, with ``","`` between them.
+        count: how many they are.
+    """
+    return joined.isprintable() and "\\" not in joined and joined.count('"') == 2 * count - 2
 
 
 def plain_lists(texts: Sequence[str]) -> list[list[bytes]] | None:

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.wire import (
     END_GROUP,
     FIXED32,
     FIXED64,
     LENGTH_DELIMITED,
+    MAX_VARINT_BYTES,
     START_GROUP,
     VARINT,
     WireError,
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 MAX_DEPTH = 100
 """Messages within messages that protobuf reads back (its default recursion limit)."""
 
+_RUN = 16  # fields of one tag after which more are expected, which numpy skips
+_NO_PAYLOAD = 32  # bytes; what is shorter is no payload: a marker has as many
 _MARGIN = 2 * 10  # a tag and a length, each as long as a varint may be
 
 
@@ -146,6 +151,7 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
     window, base, stop = b"", 0, 0
     size = max(limits.LIMITS.window, _MARGIN)
     position = 0
+    last_tag = repeats = 0
     while True:
         if position >= end:
             if not outer:
@@ -158,7 +164,7 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
         if position + _MARGIN > stop < source.size:
             window = source.read(position, min(size, source.size - position))
             base, stop = position, position + len(window)
-        index = position - base
+        field_at = index = position - base
         tag = window[index]
         if tag < 0x80:
             index += 1
@@ -178,6 +184,14 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
                 raise _ends_too_early(length_at, in_message=bool(outer))
             route = routes.get(tag >> 3)
             if route is None or not selects(route, start, position):
+                if position - start >= _NO_PAYLOAD or (route is not None and not route.payload):
+                    continue
+                repeats = repeats + 1 if tag == last_tag else 0
+                last_tag = tag
+                if repeats > _RUN and tag < 0x80:
+                    limit = min(end, stop) - base
+                    position = base + _skip_equal(window, field_at, limit, position - base - field_at, 2)
+                    repeats = 0
                 continue
             if route.payload:
                 found.append(Extent(length_at, start, position, None))
@@ -201,6 +215,44 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
             raise WireError(f"a field has wire type {kind}, which cannot stand here", position)
         if position > end:
             raise _ends_too_early(base + index, in_message=bool(outer))
+        repeats = repeats + 1 if tag == last_tag else 0
+        last_tag = tag
+        if repeats > _RUN and tag < 0x80 and kind != START_GROUP:
+            limit = min(end, stop) - base
+            if kind == VARINT:
+                position = base + _skip_varints(window, field_at, limit)
+            else:
+                position = base + _skip_equal(window, field_at, limit, position - base - field_at, 1)
+            repeats = 0
+
+
+def _skip_equal(window: bytes, start: int, limit: int, size: int, head: int) -> int:
+    """Position after all fields that follow each other and are like the first.
+
+    Args:
+        window: some bytes of the file.
+        start: where the first field starts in it.
+        limit: where the message, or the window, ends in it.
+        size: of each field, in bytes.
+        head: bytes at the start of a field, its tag and its length, that are the same in all of them.
+    """
+    count = (limit - start) // size
+    if count < 1:
+        return start + size
+    fields = np.frombuffer(window, np.uint8, count * size, start).reshape(count, size)[:, :head]
+    same = (fields == fields[0]).all(axis=1)
+    return start + size * (count if same.all() else int(same.argmin()))
+
+
+def _skip_varints(window: bytes, start: int, limit: int) -> int:
+    """Position after all varint fields that follow each other and have the tag of the first, of one byte; see above."""
+    data = np.frombuffer(window, np.uint8, limit - start, start)
+    ends = np.flatnonzero(data < 0x80)  # of a tag, and of a number, in turn
+    tags, numbers = ends[: len(ends) // 2 * 2].reshape(-1, 2).T
+    starts = np.concatenate(([0], numbers[:-1] + 1))
+    alike = (tags == starts) & (data[starts] == data[0]) & (numbers - tags <= MAX_VARINT_BYTES)
+    count = len(alike) if alike.all() else int(alike.argmin())
+    return start + int(numbers[count - 1]) + 1
 
 
 def _ends_too_early(offset: int, *, in_message: bool) -> WireError:
