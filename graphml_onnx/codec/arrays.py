@@ -53,7 +53,7 @@ class Floats:
         # What is not finite is null there; a few decimals become another float32 on their way through a float64.
         back = np.array(orjson.loads(text), np.float64).astype(self._form.dtype)
         wrong = np.flatnonzero(back.view(self._form.bits) != bits)
-        wrong = np.union1d(wrong, np.flatnonzero(~np.isfinite(numbers.astype(np.float64))))
+        wrong = np.union1d(wrong, np.flatnonzero(~np.isfinite(bits.view(f"f{bits.itemsize}"))))
         if len(wrong):
             parts = text[1:-1].split(",")
             for index in wrong.tolist():

@@ -11,7 +11,12 @@ import re
 import sys
 from typing import Final, TypeAlias
 
+import orjson
+
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+
+_LONG = 1 << 16  # characters from which on the faster reader is worth it
 
 
 class JsonError(ValueError):
@@ -35,6 +40,8 @@ def parse(text: str) -> Json:
     Raises:
         JsonError: syntax, a duplicate key, NaN or Infinity, nesting or a number beyond Python's limits.
     """
+    if len(text) >= _LONG and (found := _parse_long(text)) is not None:
+        return found[0]
     try:
         value: Json
         value, end = (None, -1) if text[:1].isspace() else _DECODER.raw_decode(text)
@@ -52,6 +59,33 @@ def parse(text: str) -> Json:
         limit = sys.get_int_max_str_digits()
         raise _located(f"JSON holds a number of more than {limit:,} digits", text, "long") from None
     return value
+
+
+def _parse_long(text: str) -> tuple[Json] | None:
+    """The value of a long text, several times as fast; None where the standard reader has to look.
+
+    This reader keeps the last of duplicate keys, too. But where no string has a colon, and no key stands twice, there
+    are as many colons as keys. Integers of more than 64 bits, which no field of ONNX holds, become floating-point
+    numbers.
+    """
+    try:
+        value: Json = orjson.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return (value,) if _count_keys(value) == text.count(":") else None
+
+
+def _count_keys(value: Json) -> int:
+    count = 0
+    todo = [value]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, dict):
+            count += len(part)
+            todo += [item for item in part.values() if isinstance(item, dict | list)]
+        elif isinstance(part, list) and not {dict, list}.isdisjoint(set(map(type, part))):
+            todo += [item for item in part if isinstance(item, dict | list)]
+    return count
 
 
 class _DuplicateError(Exception):
