@@ -52,7 +52,7 @@ def g2o(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
-    """Turn an ONNX model into a hierarchical GraphML graph and back, losing nothing."""
+    """See, compare, edit and analyse ONNX models as graphs; the file comes back exactly."""
     if version:
         out(f"g2o {__version__}")
         raise typer.Exit

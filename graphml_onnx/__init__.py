@@ -1,4 +1,4 @@
-"""Turns an ONNX model into a hierarchical GraphML graph and back, losing nothing."""
+"""See, compare, edit and analyse ONNX models as graphs, and get the file back byte for byte."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
