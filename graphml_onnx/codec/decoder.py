@@ -13,8 +13,8 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from graphml_onnx.codec.collect import MAIN_BODY, Collector, Compound, WaitingOperator
 from graphml_onnx.codec.fields import MessageKeys, serialised
+from graphml_onnx.codec.graph_index import MAIN_BODY, Compound, GraphIndex, WaitingOperator
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable
@@ -96,25 +96,23 @@ def decode_graph(records: Iterable[Batch], origin: GraphLocation, trust: Trust |
     book = PayloadTable(nonce, references)
     json, bodies = MessageCodec(book), _BodiesOfOperator()
     operator_keys = MessageKeys("NodeProto", MessageCodec(book, bodies))
-    collector = Collector(origin, json, operator_keys)
-    body_of, outer = collector.structure(records)
-    model = collector.model
+    index = GraphIndex(origin, json, operator_keys)
+    body_of, outer = index.structure(records)
+    model = index.model
     if trust is None:
-        collector.edges.check(body_of, outer)
-    skeleton = _Builder(collector, body_of, json, operator_keys, bodies).model()
+        index.edges.check(body_of, outer)
+    skeleton = _Builder(index, body_of, json, operator_keys, bodies).model()
     return DecodedGraph(skeleton, nonce, references, model.texts, model.line)
 
 
 def _rewired(records: list[Record], origin: GraphLocation) -> list[Record]:
     """Nodes and edges in which nodes say what the edges say; looks at all of them once more than usual."""
     json = MessageCodec(PayloadTable(bytes(NONCE_BYTES), {}))
-    collector = Collector(origin, json, MessageKeys("NodeProto", json))
-    body_of, outer = collector.structure(records)
+    index = GraphIndex(origin, json, MessageKeys("NodeProto", json))
+    body_of, outer = index.structure(records)
     from graphml_onnx.codec.rewiring import Known, rewired  # rarely needed, so imported lazily
 
-    known = Known(
-        lambda parent: body_of[collector.place_of(parent)], collector.scopes(body_of, outer), collector.edges.numbers
-    )
+    known = Known(lambda parent: body_of[index.place_of(parent)], index.scopes(body_of, outer), index.edges.numbers)
     return rewired(records, known, origin)
 
 
@@ -123,51 +121,54 @@ class _Builder:
 
     def __init__(
         self,
-        collector: Collector,
+        index: GraphIndex,
         body_of: Sequence[int],
         json: MessageCodec,
         operator_keys: MessageKeys,
         bodies: _BodiesOfOperator,
     ) -> None:
-        self._collector = collector
+        self._index = index
         self._operator_keys = operator_keys
         self._bodies = bodies
         self._model_keys = MessageKeys("ModelProto", json)
-        origin = collector.origin
-        self._operators = collector.operators.by_body(body_of, origin)
+        origin = index.origin
+        self._operators = index.operators.by_body(body_of, origin)
         self._lists = {
-            "input": collector.inputs.by_body(body_of, origin),
-            "output": collector.outputs.by_body(body_of, origin),
-            "initializer": collector.parameters.by_body(body_of, origin),
+            "input": index.inputs.by_body(body_of, origin),
+            "output": index.outputs.by_body(body_of, origin),
+            "initializer": index.parameters.by_body(body_of, origin),
         }
         self._built = 0
 
     def model(self) -> bytes:
         """The serialised model."""
-        compound = self._collector.model
-        fields = self._collector.read(self._model_keys, compound.texts, compound.line)
+        compound = self._index.model
+        fields = self._index.read(self._model_keys, compound.texts, compound.line)
         number, tag = self._tag("ModelProto", "graph")
-        fields[number] = delimited(tag, self._fill("GraphProto", compound, MAIN_BODY))
+        fields[number] = delimited(tag, self._add_records("GraphProto", compound, MAIN_BODY))
         number, tag = self._tag("ModelProto", "functions")
         fields[number] = b"".join(
-            [delimited(tag, self._fill("FunctionProto", function, function.place)) for function in self._functions()]
+            [
+                delimited(tag, self._add_records("FunctionProto", function, function.place))
+                for function in self._functions()
+            ]
         )
-        if self._built != len(self._collector.operators):
-            missing = len(self._collector.operators) - self._built
-            self._collector.fail(compound.line, f"{missing} operators stand in bodies that contain each other")
+        if self._built != len(self._index.operators):
+            missing = len(self._index.operators) - self._built
+            self._index.fail(compound.line, f"{missing} operators stand in bodies that contain each other")
         return serialised(fields)
 
     def _functions(self) -> list[Compound]:
-        functions = [c for c in self._collector.compounds.values() if c.kind == "function"]
+        functions = [c for c in self._index.compounds.values() if c.kind == "function"]
         ordered = sorted(functions, key=lambda function: function.index)
         for left, right in itertools.pairwise(ordered):
             if left.index == right.index:
-                first = self._collector.origin.place(left.line)
+                first = self._index.origin.place(left.line)
                 problem = f"a second function has the index {left.index}; the first is in {first}"
-                self._collector.fail(right.line, problem)
+                self._index.fail(right.line, problem)
         return ordered
 
-    def _fill(self, message: str, compound: Compound, body: int) -> bytes:
+    def _add_records(self, message: str, compound: Compound, body: int) -> bytes:
         """A graph or a function, from the fields of its compound and from the members of its body."""
         fields = compound.fields
         operators = self._operators.get(body, ())
@@ -186,12 +187,14 @@ class _Builder:
     def _operator(self, item: bytes | WaitingOperator) -> bytes:
         if isinstance(item, bytes):
             return item
-        bodies = self._collector.bodies.get(item.node_id, {})
-        graphs = {index: self._fill("GraphProto", compound, compound.place) for index, compound in bodies.items()}
+        bodies = self._index.bodies.get(item.node_id, {})
+        graphs = {
+            index: self._add_records("GraphProto", compound, compound.place) for index, compound in bodies.items()
+        }
         self._bodies.offer(graphs)
-        content = serialised(self._collector.read(self._operator_keys, item.texts, item.line))
+        content = serialised(self._index.read(self._operator_keys, item.texts, item.line))
         if unused := self._bodies.unused():
-            self._collector.fail(item.line, f"no attribute names the operator's body {min(unused)}")
+            self._index.fail(item.line, f"no attribute names the operator's body {min(unused)}")
         return content
 
     @staticmethod

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Never
 
 import numpy as np
 
-from graphml_onnx.codec.naming import called
+from graphml_onnx.codec.node_names import called
 from graphml_onnx.codec.scalars import String
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from graphml_onnx.codec.appearance import appearance_of
 from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.keys import FORMAT_VERSION, declared
-from graphml_onnx.codec.naming import set_apart
+from graphml_onnx.codec.node_names import set_apart
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable, String

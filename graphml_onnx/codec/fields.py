@@ -13,7 +13,7 @@ from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
-from graphml_onnx.codec.kept import is_worth_keeping, keep
+from graphml_onnx.codec.memo import is_worth_keeping, keep
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String, list_of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import onnx
 
-from graphml_onnx.codec.naming import called
+from graphml_onnx.codec.node_names import called
 from graphml_onnx.onnxfile import schema
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.arrays import LONG
-from graphml_onnx.codec.kept import is_worth_keeping, keep
+from graphml_onnx.codec.memo import is_worth_keeping, keep
 from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.scalars import PayloadTable, Scalar, base64_json, list_codec_of, list_of, read_base64, scalar_of
 from graphml_onnx.codec.tensors import has_numbers, raw_bytes, raw_json

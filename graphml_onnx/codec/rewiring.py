@@ -12,7 +12,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.naming import called, named_by_texts, set_apart
+from graphml_onnx.codec.node_names import called, named_by_texts, set_apart
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.scalars import String
 from graphml_onnx.codec.scopes import OUTSIDE, Scopes

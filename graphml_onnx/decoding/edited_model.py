@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.model_check import check_model
-from graphml_onnx.codec.naming import named_by_texts
+from graphml_onnx.codec.node_names import named_by_texts
 from graphml_onnx.decoding.records import read_records
 from graphml_onnx.graphml.elements import Wanted
 

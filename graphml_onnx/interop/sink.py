@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.naming import drop_given_name
+from graphml_onnx.codec.node_names import drop_given_name
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.values import Value, values_of
 from graphml_onnx.errors import GraphMLError

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.fields import MessageKeys, serialised
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
-from graphml_onnx.codec.naming import drop_given_name
+from graphml_onnx.codec.node_names import drop_given_name
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable, String

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.collect import MAX_NESTING
+from graphml_onnx.codec.graph_index import MAX_NESTING
 from graphml_onnx.codec.keys import PARENTS_OF_KIND
 from graphml_onnx.hierarchy.findings import quoted
 

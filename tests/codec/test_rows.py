@@ -13,9 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graphml_onnx import GraphmlOnnxError, encode
-from graphml_onnx.codec.collect import Collector
 from graphml_onnx.codec.decoder import decode_graph
 from graphml_onnx.codec.fields import MessageKeys
+from graphml_onnx.codec.graph_index import GraphIndex
 from graphml_onnx.codec.graph_location import GraphLocation
 from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
@@ -53,7 +53,7 @@ def decoded(data: bytes, rows: RowKeys | None) -> object:
 def test_hostile_graphs_as_rows_and_one_by_one(tmp_path: Path) -> None:
     files = GraphmlFiles(tmp_path)
     taken: list[bool] = []
-    honest = Collector._take_operators
+    honest = GraphIndex._take_operators
 
     def take(*arguments: object) -> bool:
         taken.append(honest(*arguments))  # type: ignore[arg-type]
@@ -61,7 +61,7 @@ def test_hostile_graphs_as_rows_and_one_by_one(tmp_path: Path) -> None:
 
     for number in range(GRAPHS):
         data = files.make(number)
-        with mock.patch.object(Collector, "_take_operators", take):
+        with mock.patch.object(GraphIndex, "_take_operators", take):
             found = decoded(data, OPERATOR_ROWS)
         assert found == decoded(data, None)
     assert {True, False} == set(taken)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _Content = TypeVar("_Content")
 
 
-class Items(Generic[_Content]):
+class OrderedNodes(Generic[_Content]):
     """The nodes of one kind, wherever they stand: columns, because a graph may have millions of them.
 
     Args:

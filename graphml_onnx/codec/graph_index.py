@@ -18,9 +18,9 @@ from google.protobuf.message import DecodeError
 from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.codec.edges import Edges
 from graphml_onnx.codec.fields import MessageKeys
-from graphml_onnx.codec.items import Items
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND, PARENTS_OF_KIND
-from graphml_onnx.codec.naming import drop_given_name, named_by_message, named_by_texts
+from graphml_onnx.codec.node_names import drop_given_name, named_by_message, named_by_texts
+from graphml_onnx.codec.node_table import OrderedNodes
 from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String
 from graphml_onnx.codec.scopes import (
@@ -65,7 +65,7 @@ class Compound:
         texts: its texts by key.
         line: where it stands in the file.
         place: number that its members share.
-        fields: of a graph or function, what its texts say, serialised, by number; known after `Collector.structure`.
+        fields: of a graph or function, what its texts say, serialised, by number; known after `GraphIndex.structure`.
     """
 
     kind: str
@@ -97,7 +97,7 @@ def _is_index(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9
 
 
-class Collector:
+class GraphIndex:
     """The nodes of a graph.
 
     Args:
@@ -116,10 +116,10 @@ class Collector:
         self._tensor_class = schema.message_class("TensorProto")
         self._model: Compound | None = None
         self.compounds: dict[str, Compound] = {}
-        self.operators: Items[bytes | WaitingOperator] = Items("operator")
-        self.inputs: Items[bytes] = Items("input")
-        self.outputs: Items[bytes] = Items("output")
-        self.parameters: Items[bytes] = Items("parameter")
+        self.operators: OrderedNodes[bytes | WaitingOperator] = OrderedNodes("operator")
+        self.inputs: OrderedNodes[bytes] = OrderedNodes("input")
+        self.outputs: OrderedNodes[bytes] = OrderedNodes("output")
+        self.parameters: OrderedNodes[bytes] = OrderedNodes("parameter")
         self._waiting: dict[str, WaitingOperator] = {}
         self.bodies: dict[str, dict[int, Compound]] = {}
         """By operator, its subgraphs by their index."""
