@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Module,
         Operator,
         Parameter,
+        ReplaceResult,
         SparseTensor,
         Tensor,
         TensorData,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         diff,
         extract,
         open,  # noqa: A004 as the gzip module names it
+        replace,
     )
     from graphml_onnx.interop import as_text, from_networkx, to_networkx
     from graphml_onnx.results import (
@@ -85,6 +87,7 @@ _HOMES = {
             "Module",
             "Operator",
             "Parameter",
+            "ReplaceResult",
             "SparseTensor",
             "Tensor",
             "TensorData",
@@ -92,6 +95,7 @@ _HOMES = {
             "diff",
             "extract",
             "open",
+            "replace",
         ),
         "graph",
     ),
@@ -165,6 +169,7 @@ __all__ = [
     "ParameterStrategy",
     "PayloadError",
     "Progress",
+    "ReplaceResult",
     "RoundTripError",
     "SparseTensor",
     "StorageError",
@@ -184,6 +189,7 @@ __all__ = [
     "from_networkx",
     "open",
     "preview",
+    "replace",
     "to_networkx",
     "validate",
     "verify",

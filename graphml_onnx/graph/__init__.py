@@ -5,6 +5,7 @@ from graphml_onnx.graph.difference import Change, ModelDiff, diff
 from graphml_onnx.graph.extraction import ExtractResult, extract
 from graphml_onnx.graph.loading import open  # noqa: A004 as in graphml_onnx.open
 from graphml_onnx.graph.model_graph import Body, ModelGraph, Module, Operator, Parameter, Tensor
+from graphml_onnx.graph.replacement import ReplaceResult, replace
 from graphml_onnx.graph.types import TensorType
 from graphml_onnx.graph.weights import Location, TensorData
 
@@ -20,6 +21,7 @@ __all__ = [
     "Module",
     "Operator",
     "Parameter",
+    "ReplaceResult",
     "SparseTensor",
     "Tensor",
     "TensorData",
@@ -27,4 +29,5 @@ __all__ = [
     "diff",
     "extract",
     "open",
+    "replace",
 ]

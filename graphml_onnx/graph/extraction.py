@@ -296,7 +296,7 @@ def _message(
         _add_value(new.output, tensor.name, kind)
     names = {t.name for o in part.operators for t in (*o.inputs, *o.outputs) if t is not None}
     names -= {text_of(value.name) for values in (new.input, new.output) for value in values}
-    new.value_info.extend(v for v in old.value_info[: graph._loaded.declared_values] if text_of(v.name) in names)
+    new.value_info.extend(v for v in old.value_info if text_of(v.name) in names)
     _keep(new.quantization_annotation, lambda entry: text_of(entry.tensor_name) in names | set(part.weights))
     _keep(message.functions, lambda f: (text_of(f.domain), text_of(f.name), text_of(f.overload)) in functions)
     return message, tuple(findings)

@@ -17,7 +17,7 @@ from graphml_onnx.encoding.prepare import Options, open_inputs, read_skeleton
 from graphml_onnx.errors import GraphMLError, UsageError
 from graphml_onnx.graph.model_graph import ModelGraph
 from graphml_onnx.graph.module_records import HIERARCHY_KEYS, ModuleRecords
-from graphml_onnx.graph.shapes import add_inferred_types
+from graphml_onnx.graph.shapes import inferred_model
 from graphml_onnx.graph.weights import Storage
 from graphml_onnx.hierarchy import Hierarchy, build_hierarchy
 from graphml_onnx.onnxfile.schema import parse_model
@@ -42,7 +42,7 @@ class LoadedGraph(NamedTuple):
         storage: where its weights lie.
         hierarchy: its modules, and the place of each operator.
         findings: what a reader should know, one line each.
-        declared_values: how many entries of ``value_info`` are the model's own; those after it were inferred.
+        inferred: the model with the types that were inferred, if they were.
     """
 
     model: onnx.ModelProto
@@ -50,7 +50,7 @@ class LoadedGraph(NamedTuple):
     storage: Storage
     hierarchy: Hierarchy
     findings: tuple[str, ...]
-    declared_values: int = 0
+    inferred: onnx.ModelProto | None = None
 
 
 def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.open
@@ -84,10 +84,9 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
             loaded = _of_graphml(path, stack)
         else:
             loaded = _of_model(model, metadata, stack)
-        loaded = loaded._replace(declared_values=len(loaded.model.graph.value_info))
         if infer_shapes or sizes:
-            findings = add_inferred_types(loaded.model, loaded.storage, sizes or {})
-            loaded = loaded._replace(findings=(*loaded.findings, *findings))
+            inferred, findings = inferred_model(loaded.model, loaded.storage, sizes or {})
+            loaded = loaded._replace(findings=(*loaded.findings, *findings), inferred=inferred)
         return ModelGraph(loaded, path, stack.pop_all())
 
 

@@ -536,6 +536,7 @@ class ModelGraph:
 
     def __init__(self, loaded: LoadedGraph, path: Path | None, stack: ExitStack) -> None:
         from graphml_onnx.graph.building import build
+        from graphml_onnx.graph.shapes import add_types
 
         self._finalizer = weakref.finalize(self, stack.close)
         self._model = loaded.model
@@ -550,6 +551,8 @@ class ModelGraph:
         self.main: Body
         self.root: Module
         build(self, loaded.model, loaded.hierarchy)
+        if loaded.inferred is not None:
+            add_types(self.main, loaded.inferred.graph)
 
     # The model
 

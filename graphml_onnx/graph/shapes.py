@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import onnx
 
 from graphml_onnx.codec.encoder import graphs_of
+from graphml_onnx.graph.attributes import text_of
 from graphml_onnx.onnxfile import schema
 
 if TYPE_CHECKING:
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from graphml_onnx.graph.model_graph import Body
     from graphml_onnx.graph.weights import Storage
 
 _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
 
-def add_inferred_types(model: onnx.ModelProto, storage: Storage, sizes: Mapping[str, int]) -> tuple[str, ...]:
-    """Adds to ``value_info`` what shape inference finds; what the model says itself stays.
+def inferred_model(
+    model: onnx.ModelProto, storage: Storage, sizes: Mapping[str, int]
+) -> tuple[onnx.ModelProto | None, tuple[str, ...]]:
+    """The model with what shape inference finds in ``value_info``, without its weights.
 
     Args:
         model: an exact message with markers in place of payloads.
@@ -28,7 +32,7 @@ def add_inferred_types(model: onnx.ModelProto, storage: Storage, sizes: Mapping[
         sizes: sizes of dynamic dimensions by their names, which replace them throughout.
 
     Returns:
-        What a reader should know, one line each.
+        It, or None where inference fails; and what a reader should know, one line each.
     """
     _set_sizes(model, sizes)
     copy = type(cast("Message", model))()
@@ -38,10 +42,8 @@ def add_inferred_types(model: onnx.ModelProto, storage: Storage, sizes: Mapping[
     try:
         inferred = onnx.shape_inference.infer_shapes(copy.SerializeToString(), data_prop=True)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, TypeError) as error:
-        return (f"shapes could not be inferred: {' '.join(str(error).split())}",)
-    exact = schema.parse_model(inferred.SerializeToString())
-    _add(model.graph, exact.graph)
-    return ()
+        return None, (f"shapes could not be inferred: {' '.join(str(error).split())}",)
+    return schema.parse_model(inferred.SerializeToString()), ()
 
 
 def _set_sizes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
@@ -101,26 +103,18 @@ _HOLDERS = frozenset(
 )
 
 
-def _add(graph: onnx.GraphProto, inferred: onnx.GraphProto) -> None:
-    found = {
-        cast("bytes", value.name): value.type
-        for values in (inferred.value_info, inferred.output)
-        for value in values
-        if value.HasField("type")
-    }
-    said = {cast("bytes", value.name) for value in graph.input}
-    for values in (graph.value_info, graph.output):
+def add_types(body: Body, inferred: onnx.GraphProto) -> None:
+    """Gives the tensors of a body, and of the bodies in it, the types that were inferred; what the model says stays."""
+    for values in (inferred.value_info, inferred.output):
         for value in values:
-            name = cast("bytes", value.name)
-            said.add(name)
-            if name in found and _lacks_shape(value.type):
-                value.type.CopyFrom(found[name])
-    graph.value_info.extend(value for value in inferred.value_info if cast("bytes", value.name) not in said)
-    for ours, theirs in zip(graph.node, inferred.node, strict=True):
-        for body, with_types in zip(graphs_of(ours), graphs_of(theirs), strict=True):
-            _add(body, with_types)
+            tensor = body.tensors.get(text_of(value.name))
+            if tensor is not None and value.HasField("type") and _lacks_shape(tensor.type_message):
+                tensor._message = value.type
+    for operator, node in zip(body.operators, inferred.node, strict=True):
+        for inner, graph in zip(operator.bodies, graphs_of(node), strict=True):
+            add_types(inner, graph)
 
 
-def _lacks_shape(value: onnx.TypeProto) -> bool:
-    kind = value.WhichOneof("value")
-    return kind is None or (kind == "tensor_type" and not value.tensor_type.HasField("shape"))
+def _lacks_shape(value: onnx.TypeProto | None) -> bool:
+    kind = None if value is None else value.WhichOneof("value")
+    return value is None or kind is None or (kind == "tensor_type" and not value.tensor_type.HasField("shape"))

@@ -29,6 +29,7 @@ OPTIONS = {
     "diff": "--module --ignore --json --quiet --debug",
     "extract": "--output --module --inputs --outputs --ops --metadata --overwrite --json --quiet --debug",
     "inspect": "--depth --module --by --stats --dim --metadata --json --debug",
+    "replace": "--module --output --metadata --overwrite --json --quiet --debug",
     "textconv": "--debug",
     "validate": "--parameter-folder --schema --json --quiet --debug",
     "verify": "--metadata --parameters --layout --numeric --json --junit --quiet --debug",
