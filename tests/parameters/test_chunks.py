@@ -233,6 +233,31 @@ def test_the_disk_is_waited_for_once_at_a_time(tmp_path: Path, monkeypatch: pyte
     assert path.read_bytes() == b"abc"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the disk work meanwhile")
+def test_an_error_of_the_disk_is_told_though_it_works_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [OSError(errno.EIO, os.strerror(errno.EIO))]
+
+    def fail_once(_: int) -> None:
+        if errors:
+            raise errors.pop()
+
+    monkeypatch.setattr(os, "fdatasync", fail_once)
+    path = tmp_path / "file"
+    with path.open("wb", buffering=0) as file, Output(file, path, file.fileno()) as output:
+        output.write(b"a")
+        with pytest.raises(StorageError, match="writing failed"):
+            output.sync()
+
+
+@pytest.mark.parametrize("offset", [0, 1, 5])
+def test_the_first_bytes_may_stand_anywhere(offset: int, tmp_path: Path) -> None:
+    file = io.BytesIO()
+    output = Output(file, tmp_path)
+    output.write_at(offset, b"ab")
+    output.write(b"c")
+    assert file.getvalue() == bytes(offset) + b"abc"
+
+
 def test_a_small_file_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fdatasync", lambda _: pytest.fail("it waited"), raising=False)
     with (tmp_path / "file").open("wb", buffering=0) as file, Output(file, tmp_path / "file") as output:
