@@ -14,11 +14,11 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.codec.fields import MessageKeys, serialised
-from graphml_onnx.codec.graph_index import MAIN_BODY, Compound, GraphIndex, WaitingOperator
+from graphml_onnx.codec.graph_index import MAIN_BODY, Compound, GraphIndex, WaitingOperator, holds_nothing
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable
-from graphml_onnx.graphml.elements import one_by_one
+from graphml_onnx.graphml.elements import NodeRecord, one_by_one
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
@@ -43,6 +43,7 @@ class DecodedGraph(NamedTuple):
         references: the payloads that it mentions, by address.
         texts: the texts of the model's node by key.
         line: line of the model's node.
+        passed_over: lines of nodes that hold no data of the format.
     """
 
     skeleton: bytes
@@ -50,6 +51,7 @@ class DecodedGraph(NamedTuple):
     references: dict[int, PayloadReference]
     texts: Mapping[str, str]
     line: int
+    passed_over: Sequence[int] = ()
 
 
 class _BodiesOfOperator:
@@ -102,7 +104,7 @@ def decode_graph(records: Iterable[Batch], origin: GraphLocation, trust: Trust |
     if trust is None:
         index.edges.check(body_of, outer)
     skeleton = _Builder(index, body_of, json, operator_keys, bodies).model()
-    return DecodedGraph(skeleton, nonce, references, model.texts, model.line)
+    return DecodedGraph(skeleton, nonce, references, model.texts, model.line, index.passed_over)
 
 
 def _rewired(records: list[Record], origin: GraphLocation) -> list[Record]:
@@ -110,6 +112,9 @@ def _rewired(records: list[Record], origin: GraphLocation) -> list[Record]:
     json = MessageCodec(PayloadTable(bytes(NONCE_BYTES), {}))
     index = GraphIndex(origin, json, MessageKeys("NodeProto", json))
     body_of, outer = index.structure(records)
+    blank = {record.node_id for record in records if isinstance(record, NodeRecord) and holds_nothing(record)}
+    if blank:
+        records = [r for r in records if isinstance(r, NodeRecord) or not {r.source, r.target} & blank]
     from graphml_onnx.codec.rewiring import Known, rewired  # rarely needed, so imported lazily
 
     known = Known(lambda parent: body_of[index.place_of(parent)], index.scopes(body_of, outer), index.edges.numbers)

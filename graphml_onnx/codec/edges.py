@@ -46,6 +46,7 @@ class Edges:
         self._lines = array("q")  # of every node, by the number of its XML id; 0 where only edges have named it
         self._ends = array("q")  # source and target of each edge
         self._edge_lines = array("q")
+        self._passed_over: set[int] = set()
 
     @property
     def numbers(self) -> Mapping[str, int]:
@@ -67,6 +68,10 @@ class Edges:
         else:
             lines[number] = record.line
         return number
+
+    def pass_over(self, number: int) -> None:
+        """Takes no notice of edges that join this node."""
+        self._passed_over.add(number)
 
     def number_nodes(self, node_ids: Sequence[str], lines: Sequence[int]) -> range | None:
         """The numbers of several nodes; None, and nothing is done, where one of them is known already."""
@@ -132,6 +137,10 @@ class Edges:
         """
         expected = self._flow.pairs(body_of, outer)
         source, target = np.array(self._ends, np.int64).reshape(-1, 2).T
+        if self._passed_over:
+            passed_over = np.fromiter(self._passed_over, np.int64)
+            is_drawn = ~(np.isin(source, passed_over) | np.isin(target, passed_over))
+            source, target = source[is_drawn], target[is_drawn]
         found = source << 32 | target
         if self._origin.is_simple:
             expected, found = np.unique(expected), np.unique(found)

@@ -93,6 +93,14 @@ _TENSOR_FIELDS = [
 ]
 
 
+_GIVEN = frozenset({"node_id", "parent"})  # what readers give to nodes that hold no data
+
+
+def holds_nothing(record: NodeRecord) -> bool:
+    """Whether a node holds no data of the format: a note, a group or a shape that somebody drew."""
+    return record.data.keys() <= _GIVEN
+
+
 def _is_index(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9
 
@@ -120,6 +128,8 @@ class GraphIndex:
         self.inputs: OrderedNodes[bytes] = OrderedNodes("input")
         self.outputs: OrderedNodes[bytes] = OrderedNodes("output")
         self.parameters: OrderedNodes[bytes] = OrderedNodes("parameter")
+        self.passed_over: list[int] = []
+        """Lines of nodes that hold no data of the format: notes, groups and shapes that somebody drew."""
         self._waiting: dict[str, WaitingOperator] = {}
         self.bodies: dict[str, dict[int, Compound]] = {}
         """By operator, its subgraphs by their index."""
@@ -196,6 +206,10 @@ class GraphIndex:
         kind = record.data.get("kind")
         if kind == "frame":
             return  # drawn around an operator and its bodies; nobody's parent
+        if holds_nothing(record):
+            self.edges.pass_over(number)
+            self.passed_over.append(record.line)
+            return
         if kind is None:
             self.fail(record.line, "the node has no kind", self.origin.remedy_if_foreign)
         node_id = record.data.get("node_id")

@@ -32,6 +32,9 @@ else:
 
 _MAX_SIZE = 1 << 31
 _LEVEL = 9  # the highest ones take a microsecond for each byte, a hundred times as long, for half of the size
+_MAX_GROWTH = 16
+"""How many times as long a skeleton may be as the canonical one and the patch together: what is longer is no gain."""
+_BLOCK = 1 << 17  # bytes of a block that is stored as it is
 _HEX = re.compile("[0-9a-f]+")
 
 
@@ -94,8 +97,10 @@ class Residue(NamedTuple):
         """The original skeleton; the inverse of `make_residue`.
 
         Raises:
-            NumberError: the patch is damaged.
+            NumberError: the patch is damaged, or claims a skeleton that is out of proportion.
         """
+        if self.size > (limit := _MAX_GROWTH * (len(canonical) + len(self.patch))):
+            raise NumberError(f"claims a skeleton of {self.size} bytes; from this patch, it has at most {limit}")
         try:
             decompressor = zstd.ZstdDecompressor(
                 zstd_dict=_prefix(canonical),
@@ -129,8 +134,20 @@ def make_residue(
         zstd.CompressionParameter.enable_long_distance_matching: 1,
     }
     patch = zstd.compress(original, options=options, zstd_dict=_prefix(canonical))
+    if len(original) > _MAX_GROWTH * (len(canonical) + len(patch)):
+        patch = _stored(original)
     missing = tuple(payload for payload in payloads if nonce + b"%016x" % payload.offset not in canonical)
     return Residue(nonce, hashlib.sha256(canonical).hexdigest(), len(original), missing, patch)
+
+
+def _stored(original: bytes) -> bytes:
+    """A frame that holds the bytes as they are, so that nobody can claim much with little; RFC 8878, 3.1.1."""
+    starts = range(0, len(original), _BLOCK) or [0]
+    parts = [b"\x28\xb5\x2f\xfd\xe0", len(original).to_bytes(8, "little")]  # one segment, its size in 8 bytes
+    for start in starts:
+        block = original[start : start + _BLOCK]
+        parts += [(len(block) << 3 | (start == starts[-1])).to_bytes(3, "little"), block]
+    return b"".join(parts)
 
 
 def _prefix(canonical: bytes) -> tuple[zstd.ZstdDict, int] | None:

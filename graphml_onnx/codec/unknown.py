@@ -6,7 +6,7 @@ Source: docs/format.md, section "JSON".
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from google.protobuf.unknown_fields import UnknownFieldSet
 
@@ -19,6 +19,7 @@ from graphml_onnx.support.strictjson import Json, parse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence, Set
 
+    import onnx
     from google.protobuf.descriptor import Descriptor
     from google.protobuf.message import Message
 
@@ -83,6 +84,25 @@ def canonical_unknown(message: Message) -> None:
     message.DiscardUnknownFields()
     for part, text in unknown:
         read_unknown(part, parse(text))
+
+
+def canonical_form(model: onnx.ModelProto, skeleton: bytes) -> tuple[onnx.ModelProto, bytes, bool]:
+    """The canonical skeleton of a model: what the graph says, in protobuf's own order and width.
+
+    Args:
+        model: what `schema.parse_model` made of the skeleton; spoilt where it has unknown fields.
+        skeleton: the skeleton.
+
+    Returns:
+        The model to go on with, the canonical skeleton, and whether there are unknown fields.
+    """
+    canonical = schema.serialise(cast("Message", model))
+    has_unknown = drop_unknown(cast("Message", model))
+    if has_unknown:  # parsing again is rare, and cheaper than a copy each time
+        model = schema.parse_model(skeleton)
+        canonical_unknown(cast("Message", model))
+        canonical = schema.serialise(cast("Message", model))
+    return model, canonical, has_unknown
 
 
 def _messages_in(message: Message) -> Iterator[Message]:

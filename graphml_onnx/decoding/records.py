@@ -15,10 +15,12 @@ from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS, WIRING_KEYS
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.residue import Residue
 from graphml_onnx.codec.stores import read_store_info
+from graphml_onnx.codec.unknown import canonical_form
 from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
 from graphml_onnx.graphml.elements import Nesting, Wanted, one_by_one
 from graphml_onnx.graphml.reader import Read, read_graphml
 from graphml_onnx.graphml.text import unescape
+from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import FilePiece, join
 from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.embedded import Base64Decoder
@@ -225,7 +227,7 @@ def load_records(
     """
     graph = decode_graph(records, origin, trust)
     try:
-        return _load(graph, embedded())
+        return _load(graph, origin, embedded())
     except NumberError as error:
         raise GraphMLError(str(error), file=origin.file, place=origin.place(graph.line)) from None
 
@@ -242,7 +244,7 @@ def check_head(source: Source, path: Path) -> None:
         raise GraphMLError(message, file=path, remedy=remedy)
 
 
-def _load(graph: DecodedGraph, embedded: Source | None) -> LoadedModel:
+def _load(graph: DecodedGraph, origin: GraphLocation, embedded: Source | None) -> LoadedModel:
     texts = graph.texts
     store, problems = read_store_info(texts)
     if problems:
@@ -251,12 +253,18 @@ def _load(graph: DecodedGraph, embedded: Source | None) -> LoadedModel:
         externals = read_externals(texts["external_files"]) if "external_files" in texts else ()
     skeleton, nonce, references = graph.skeleton, graph.nonce, dict(graph.references)
     findings: list[str] = []
+    if graph.passed_over:
+        count, first = len(graph.passed_over), origin.place(graph.passed_over[0])
+        nodes = "a node that holds" if count == 1 else f"{count:,} nodes that hold"
+        findings.append(f"{first}: passed over {nodes} no data of the format, and the edges that end there")
     if "residue" in texts:
         with _within("residue"):
             residue = Residue.from_text(texts["residue"])
             canonical = skeleton.replace(nonce, residue.nonce)
             applies = residue.applies_to(canonical)
             original = residue.apply(canonical) if applies else b""
+            if applies and _canonical(original) != canonical:
+                raise NumberError("gives another graph than the text of the GraphML says")
         if applies:
             skeleton, nonce = original, residue.nonce
             references |= {reference.offset: reference for reference in residue.payloads}
@@ -278,6 +286,14 @@ def _load(graph: DecodedGraph, embedded: Source | None) -> LoadedModel:
     if problem is not None:
         raise PayloadError(problem)
     return model
+
+
+def _canonical(skeleton: bytes) -> bytes:
+    """The canonical skeleton of a skeleton; raises NumberError where it is no model."""
+    try:
+        return canonical_form(parse_model(skeleton), skeleton)[1]
+    except ValueError as error:
+        raise NumberError(f"gives no model: {error}") from None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import onnx
 from google.protobuf.message import EncodeError
 
 from graphml_onnx.codec.encoder import operators
-from graphml_onnx.codec.unknown import canonical_unknown, drop_unknown
+from graphml_onnx.codec.unknown import canonical_form
 from graphml_onnx.errors import (
     ExternalDataError,
     GraphmlOnnxError,
@@ -22,7 +22,7 @@ from graphml_onnx.errors import (
 )
 from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, build_hierarchy, read_metadata
 from graphml_onnx.onnxfile.external import DataFile, check_range, external_tensors
-from graphml_onnx.onnxfile.schema import parse_model, serialise
+from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import Skeleton, merged_payloads, split
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
@@ -236,12 +236,7 @@ def _read_skeleton(inputs: Inputs, options: Options, keep: frozenset[int]) -> Pa
         raise error.at(file=inputs.path) from None
     if not model.HasField("graph"):
         raise _not_onnx(inputs, "it holds no graph", None)
-    canonical = serialise(model)
-    has_unknown = drop_unknown(model)
-    if has_unknown:  # then this message is spoilt: parsing again is rare, and cheaper than a copy each time
-        model = parse_model(skeleton.data)
-        canonical_unknown(model)
-        canonical = serialise(model)
+    model, canonical, has_unknown = canonical_form(model, skeleton.data)
     return ParsedSkeleton(placement, skeleton, model, None if canonical == skeleton.data else canonical, has_unknown)
 
 

@@ -123,8 +123,9 @@ def _read_entry(tensor: onnx.TensorProto, path: str) -> ExternalTensor:
         location = check_location(values[b"location"].decode())
     except UnicodeDecodeError:
         raise problem.fail("the location is not UTF-8") from None
-    except ValueError as error:
-        raise problem.fail(str(error), "every data file must lie in the folder of the model") from None
+    except LocationError as error:
+        remedy = error.remedy or "every data file must lie in the folder of the model"
+        raise problem.fail(str(error), remedy) from None
     numbers = {}
     for key in (b"offset", b"length"):
         text = values.get(key, b"").decode("ascii", "replace")
@@ -134,19 +135,43 @@ def _read_entry(tensor: onnx.TensorProto, path: str) -> ExternalTensor:
     return ExternalTensor(path, name, location, numbers[b"offset"] or 0, numbers[b"length"])
 
 
+class LocationError(ValueError):
+    """A location that no data file can have.
+
+    Args:
+        message: why.
+        remedy: what to do, if it is not to put the file into the folder of the model.
+    """
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
 def check_location(location: str) -> str:
     """The normal form of a location within a folder.
 
     Raises:
-        ValueError: it is empty, absolute, leaves the folder, or has characters that mean something else elsewhere.
+        LocationError: it is empty, absolute, leaves the folder, or has characters that mean something else elsewhere.
     """
-    if not location or set(location) & set("\\:\0") or any("\ud800" <= character <= "\udfff" for character in location):
-        raise ValueError(f"the location {location!r} is not a relative path")
+    if "\\" in location:
+        raise LocationError(
+            f"the location {location!r} has a backslash, which stands between folders on Windows alone",
+            "save the model again with '/' between folders",
+        )
+    strange = sorted(set(location) & set(":\0")) or [sign for sign in location if "\ud800" <= sign <= "\udfff"]
+    if strange:
+        raise LocationError(
+            f"the location {location!r} has the character {strange[0]!r}, which not every system has in file names",
+            "rename the data file, and save the model again with its new name",
+        )
+    if not location:
+        raise LocationError("the location is empty", "save the model again with the name of its data file")
     if len(location) > _MAX_LOCATION:
-        raise ValueError(f"the location {location[:40]!r}... is longer than {_MAX_LOCATION:,} characters")
+        raise LocationError(f"the location {location[:40]!r}... is longer than {_MAX_LOCATION:,} characters")
     path = PurePosixPath(location)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError(f"the location {location!r} leads out of the model's folder")
+        raise LocationError(f"the location {location!r} leads out of the model's folder")
     return path.as_posix()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 HEAD = 512
 """How many bytes are enough for all that is found here."""
 
@@ -17,13 +19,15 @@ _MAGIC = (
     (b"%PDF", "a PDF document"),
     (b"\x80\x02", "a Python pickle"),
     (b"\x80\x04", "a Python pickle"),
-    (b"ORTM", "an ONNX Runtime model (.ort)"),
     (b"version https://git-lfs", "a Git LFS pointer: run git lfs pull"),
     (b"\xff\xfe", UTF_16),
     (b"\xfe\xff", UTF_16),
     (b"<?xml", "XML"),
     (b"<graphml", "GraphML"),
 )
+
+
+_ONNX_TEXT = re.compile(rb"""(?:<\s*|\{\s*")?ir_?[vV]ersion"?\s*:""")
 
 
 def looks_like(head: bytes) -> str | None:
@@ -33,7 +37,13 @@ def looks_like(head: bytes) -> str | None:
             return name
     if head[4:8] == b"TFL3":
         return "a TensorFlow Lite model"
+    if head[4:8] == b"ORTM":
+        return "an ONNX Runtime model (.ort): give the .onnx file that it was made from"
     text = head.lstrip()
+    if _ONNX_TEXT.match(text):
+        return (
+            "ONNX in a text form: read it with onnx.load, which knows .onnxtxt, .onnxjson and .textproto, and save it"
+        )
     if text[:1] in (b"{", b"["):
         return "JSON"
     try:

@@ -85,6 +85,8 @@ _TABLE = (
         ("model-missing", "error", "no node is the model", _AGAIN),
         ("model-twice", "error", "a second node is the model", "remove one of them"),
         ("incomplete-node", "error", "a node lacks `kind`, `node_id`, `parent` or `index`", "add the value"),
+        ("passed-over", "warning", "a node holds no data of the format, as notes and groups that somebody drew",
+         "nothing, if it was drawn; otherwise a tool has dropped its data"),
         ("unknown-kind", "error", "a node has a kind that the format does not have", "correct the kind"),
         ("key-on-wrong-kind", "error", "a value has no meaning on a node of this kind", "remove the value"),
         ("bad-value", "error", "a value cannot be read: JSON, a field that ONNX does not have, a number out of range",

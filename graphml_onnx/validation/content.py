@@ -77,6 +77,7 @@ class Content:
         by_id: nodes by their identity; the first of those that share one.
         frames: parents of frames, by the number of the frame.
         numbers: numbers of all nodes by their XML id.
+        passed_over: numbers of nodes that hold no data of the format.
         edges: all edges.
         model: the model's node, if there is one.
         texts: what it says.
@@ -88,6 +89,7 @@ class Content:
     by_id: dict[str, Node] = field(default_factory=dict)
     frames: dict[int, str] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
+    passed_over: set[int] = field(default_factory=set)
     edges: list[EdgeRecord] = field(default_factory=list)
     model: Node | None = None
     texts: Mapping[str, str] = field(default_factory=dict)

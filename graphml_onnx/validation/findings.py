@@ -43,6 +43,12 @@ class Findings:
             self._listed += [finding for finding in others._listed if finding.code == code][:room]
             self._counts[code] += count
 
+    def replace(self, code: str, message: str) -> None:
+        """Drops what was found so far: seen from this finding, it means nothing."""
+        self._listed.clear()
+        self._counts.clear()
+        self.add(code, None, message)
+
     def count(self, code: str) -> int:
         """How often a code was added."""
         return self._counts[code]

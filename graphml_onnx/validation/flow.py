@@ -97,7 +97,7 @@ def _check_edges(content: Content, structure: Structure, flows: Sequence[Flow], 
             if contradictions := facts.contradictions(edge, flow):
                 message = f"{', '.join(contradictions)} of the edge: {flow.target.title} says otherwise"
                 findings.add("stale-edge", edge.line, message)
-        elif ends is not None:
+        elif ends is not None and content.passed_over.isdisjoint(ends):
             source, target = (_title(end, content) for end in ends)
             message = f"no input says that anything flows from {source} to {target}"
             findings.add("edge-mismatch", edge.line, message)

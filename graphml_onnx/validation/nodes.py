@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 DERIVED = frozenset({"hierarchy_tag", "traced_tag", "scope"})
 """What is read of nodes besides the truth."""
 
+_GIVEN = DERIVED | {"node_id", "parent"}  # what a node may have that holds no data of the format
 _NEEDS_PARENT = frozenset({"op", "module", "subgraph", "function", "parameter"})
 _NEEDS_INDEX = frozenset({"op", "input", "output", "subgraph", "function", "parameter"})
 _MESSAGES = {
@@ -108,6 +109,10 @@ class _NodeReader:
         kind = record.data.get("kind")
         if kind == "frame":
             content.frames[number] = record.data.get("parent", "")
+            return
+        if record.data.keys() <= _GIVEN:
+            content.passed_over.add(number)
+            self._findings.add("passed-over", line, "the node holds no data of the format, and is passed over")
             return
         if kind is None:
             self._findings.add("incomplete-node", line, "the node has no kind")

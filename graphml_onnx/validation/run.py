@@ -104,6 +104,9 @@ def _check_content(
     except GraphMLError as error:
         findings.add("not-decodable", line_of(error), error.message, error.remedy)
         return
+    if document.keys.is_bare and content.model is None and not content.nodes:
+        findings.replace("foreign", "no node has a kind: g2o did not write it")
+        return
     findings.extend(found)
     if content.model is not None or content.nodes:
         structure = check_structure(content, findings)
@@ -120,7 +123,7 @@ def _check_older(source: Source, path: Path, folder: Path, document: Document, f
     """Checks what is not of this format."""
     older = recognise(document)
     if older is None:
-        findings.add("foreign", None, "it has no key 'kind': g2o did not write it")
+        findings.replace("foreign", "it has no key 'kind': g2o did not write it")
         return
     findings.add("older-format", None, f"is of {older.title}")
     try:

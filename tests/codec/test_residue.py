@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import random
+import sys
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,11 @@ from graphml_onnx.parameters.store import PayloadReference
 from tests.strategies import wire
 from tests.strategies.models import models
 from tests.strategies.wire import serialise
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 NONCE = b"0123456789abcdef"
 
@@ -96,7 +103,7 @@ def test_a_patch_that_is_no_frame_is_refused(patch):
         Residue.from_text(_text(patch=patch)).apply(b"canonical bytes")
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, 9, 2**30])
+@pytest.mark.parametrize("size", [0, 1, 7, 9, 200])
 def test_a_patch_of_another_size_is_refused(size):
     with pytest.raises(NumberError, match="bytes instead of"):
         Residue.from_text(_text(size=size)).apply(b"canonical bytes")
@@ -112,3 +119,20 @@ def test_every_damaged_patch_gives_an_error_or_bytes_of_the_size():
             broken = Residue(NONCE, residue.canonical_sha256, residue.size, (), bytes(damaged))
             with contextlib.suppress(NumberError):
                 assert len(broken.apply(b"canonical bytes " * 20)) == residue.size
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 17, (1 << 17) + 1, 1 << 20])
+def test_what_compresses_too_well_is_stored(size):
+    """A small patch cannot claim much, so that what was encoded never does."""
+    original, canonical = b"\x3a\x00" * (size // 2) + b"!", b"canonical bytes"
+    residue = make_residue(original, canonical, NONCE, [])
+    assert residue.size <= 16 * (len(canonical) + len(residue.patch))
+    assert residue.apply(canonical) == original
+
+
+def test_a_patch_that_claims_too_much_is_refused():
+    original, canonical = bytes(1 << 20), b"canonical bytes"
+    patch = zstd.compress(original)
+    residue = Residue(NONCE, hashlib.sha256(canonical).hexdigest(), len(original), (), patch)
+    with pytest.raises(NumberError, match="claims a skeleton of 1048576 bytes"):
+        residue.apply(canonical)

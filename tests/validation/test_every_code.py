@@ -100,6 +100,7 @@ def deep(text: Text) -> Text:
 
 
 BREAKS = (
+    Break("passed-over", lambda t: t.insert('<node id="note"/>\n'), '<node id="note"/>'),
     # document
     Break("not-graphml", lambda t: Text("")),
     Break("not-graphml", lambda t: Text("{}"), told="JSON"),
@@ -138,7 +139,7 @@ BREAKS = (
     Break("format-version", lambda t: t.every('.*"format_version">.*\n', ""), Named("editable"), "no format_version"),
     Break("model-missing", lambda t: t.set("editable", "kind", "module")),
     Break("model-twice", lambda t: t.insert(node("z", "model", format_version="2.0.0")), 'id="z"'),
-    Break("incomplete-node", lambda t: t.insert('<node id="z"/>\n'), 'id="z"', "no kind"),
+    Break("incomplete-node", lambda t: t.insert(graph_text.node("z", op_type="Relu")), 'id="z"', "no kind"),
     Break("incomplete-node", lambda t: t.insert(node("z", "op", index=70)), 'id="z"', "no parent"),
     Break("incomplete-node", lambda t: t.insert(node("z", "op", parent="n0")), 'id="z"', "no index"),
     Break("incomplete-node", lambda t: t.within(RELU, f'  <data key="node_id">{t.xml_id(RELU)}</data>\n', ""),
