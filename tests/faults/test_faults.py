@@ -50,7 +50,7 @@ from tests.faults.making_faults import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-OUT = ("'wanted'", r"leads out|not a relative path")
+OUT = ("'wanted'", r"leads out|the location")
 LINKED = ("'wanted'", "symbolic link", "cp -rL")
 
 ELSEWHERE = r"not a plain file name"
