@@ -38,7 +38,10 @@ def _run() -> int:
         return _command()
     except SystemExit as error:
         if isinstance(error.__context__, BrokenPipeError):  # typer's answer, where its help text has lost its reader
-            return _fail(error.__context__, sys.argv[1:])
+            from . import show
+
+            show.abandon_output()
+            return 0
         raise
     except BaseException as error:  # noqa: BLE001 - the last one to see it; --debug shows the traceback
         return _fail(error, sys.argv[1:])
@@ -55,7 +58,12 @@ def _command() -> int:
 
     code = invoke()
     if sys.stdout is not None:
-        sys.stdout.flush()
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            from . import show
+
+            show.abandon_output()
     return code
 
 

@@ -30,12 +30,11 @@ def out(text: str) -> None:
 
     Raises:
         StorageError: standard output cannot be written (a full disk).
-        BrokenPipeError: its reader is gone.
     """
     try:
         typer.echo(text)
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError:  # the reader (``g2o ... | head``) has seen enough; the command goes on to its own exit code
+        abandon_output()
     except OSError as error:
         raise StorageError(f"writing failed: {error.strerror or error}", file="standard output") from error
 

@@ -1,8 +1,13 @@
-"""SIGINT and SIGTERM as one exception, so that context managers remove what is half done."""
+"""SIGINT and SIGTERM as one exception, so that context managers remove what is half done.
+
+While a module is imported, the signal only waits: an exception within the initialisation of an extension in C++ ends
+the process with SIGSEGV or SIGABRT.
+"""
 
 from __future__ import annotations
 
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +39,26 @@ def ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
+def _stop(number: int, frame: FrameType | None) -> None:
+    if _is_importing(frame):
+        try:
+            again = threading.Timer(_WAIT, signal.raise_signal, [number])
+            again.daemon = True
+            again.start()
+        except RuntimeError:  # no thread can be started any more: better now than never
+            pass
+        else:
+            return
     ignore()  # a second signal must not cut the cleaning up short
     raise Stopped(signal.Signals(number).name)
+
+
+_WAIT = 0.01  # seconds until it is looked again whether the import is over
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

@@ -173,6 +173,8 @@ class GraphIndex:
         Raises:
             GraphMLError: there is none.
         """
+        if self._model is None and self.passed_over:
+            self.fail(self.passed_over[0], "the node has no kind", self.origin.remedy_if_foreign)
         if self._model is None:
             raise GraphMLError(
                 "no node has the kind 'model'",
