@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := fixtures/htp/winml-bert-mini-dynamo
 WORKERS ?= 2
 
-.PHONY: help demo test test-all coverage guards lint format tools corpus bench fuzz clean
+.PHONY: help demo test test-all coverage guards lint docs format tools corpus bench fuzz clean
 
 help:
 	@echo "make demo      encode and decode a real model, and compare the digests"
@@ -17,6 +17,7 @@ help:
 	@echo "make tools     cytoscape.js and graphology for tests/tools (needs Node.js)"
 	@echo "make corpus    round trips of models in published packages (needs a package index)"
 	@echo "make bench     speed and memory beside peers"
+	@echo "make docs      the API reference as HTML in build/api"
 	@echo "make format    apply the formatter"
 
 # The package as a user gets it; what development adds comes on top, so that one environment serves both.
@@ -27,7 +28,7 @@ $(VENV)/installed: pyproject.toml
 	@touch $@
 
 $(VENV)/developed: $(VENV)/installed
-	$(BIN)/python -m pip install -qq --constraint constraints.txt --group test --group lint --group tools
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --group test --group lint --group tools --group docs
 	@touch $@
 
 demo: $(VENV)/installed
@@ -59,6 +60,9 @@ coverage: $(VENV)/developed
 
 guards: $(VENV)/developed
 	$(BIN)/python -m tests.guards
+
+docs: $(VENV)/developed
+	$(BIN)/pdoc --docformat google --output-directory build/api graphml_onnx
 
 format: $(VENV)/developed
 	$(BIN)/ruff check --fix .

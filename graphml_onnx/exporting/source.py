@@ -72,7 +72,7 @@ def load_model(model: str | os.PathLike[str], task: str | None) -> LoadedModel:
         return _load_pretrained(name, task)
     elif path.exists():
         loaded = _load_program(path)
-    elif not path.suffix and _HUB_NAME.fullmatch(name):
+    elif not path.suffix and not name.startswith((".", "~")) and _HUB_NAME.fullmatch(name):
         return _load_pretrained(name, task)
     else:
         raise InputError("no such file or folder", file=name, remedy=_FORMS)
@@ -195,7 +195,8 @@ def _loading(name: str) -> Iterator[None]:
     except GraphmlOnnxError:
         raise
     except OSError as error:  # also what transformers raises for a name that the hub does not know
-        raise InputError(f"cannot be loaded: {one_line(error)}", file=name, remedy=_FORMS) from error
+        reason = f"no such folder, and no model of this name: {one_line(error)}"
+        raise InputError(reason, file=name, remedy=_FORMS) from error
     except Exception as error:
         raise ModelError(f"cannot be loaded: {one_line(error)}", file=name, remedy="see --debug") from error
 

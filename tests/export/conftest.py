@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # `tiny_models:build` is a model that tests name, as users name theirs
 
 
 @pytest.fixture
