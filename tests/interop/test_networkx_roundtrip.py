@@ -386,7 +386,7 @@ def test_graphs_that_are_none_of_ours_are_refused() -> None:
 def test_a_graph_that_contradicts_itself_names_the_argument(bert: nx.MultiDiGraph[str]) -> None:
     graph = bert.copy()
     graph.remove_edge(*next(iter(graph.edges)))
-    with pytest.raises(GraphMLError, match="trust='nodes' goes by") as caught:
+    with pytest.raises(GraphMLError, match="`trust='nodes'` goes by") as caught:
         from_networkx(graph)
     assert "--trust" not in str(caught.value)
 
