@@ -1,6 +1,11 @@
 """Lets ``python -m graphml_onnx.cli`` do what ``g2o`` does."""
 
+import os
 import sys
+
+# Python puts the current folder in front of all others: files of a model there would take the place of packages.
+if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 - pathlib is not needed yet
+    del sys.path[0]
 
 from .main import run
 

@@ -1,5 +1,6 @@
 """``g2o export``: a PyTorch model becomes ONNX with its module hierarchy, and a GraphML file."""
 
+import re
 import sys
 import warnings
 from dataclasses import replace
@@ -8,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from graphml_onnx.errors import UsageError
 from graphml_onnx.results import ParameterStrategy
 from graphml_onnx.support.strictjson import Json
 
-from . import exits, failure, options, progress, show
+from . import exits, failure, options, progress, show, signals
 from .failure import Failure
 from .profile import Profile, members
 
 if TYPE_CHECKING:
-    from graphml_onnx.exporting.result import ExportResult
+    from graphml_onnx.exporting.record import ExportResult
+    from graphml_onnx.results import Progress
 
 EXAMPLES = """\b
 Examples:
@@ -24,21 +27,32 @@ Examples:
   g2o export ./my-model -o model.onnx --task fill-mask --with-report
   g2o export package.module:build -o model.onnx --input-specs specs.json
   g2o export program.pt2 -o model.onnx --with-graphml --graphml-parameters embedded
+
+\b
+JSON files:
+  --input-specs     {"input_ids": {"shape": ["batch", 16], "dtype": "int64", "range": [0, 99]}}
+  --dynamic-shapes  {"input_ids": {"0": "batch", "1": "sequence"}}
+  --export-config   {"output_names": ["logits"], "opset_version": 18}
 """
+
+_CALLABLE = re.compile(r"[\w.]+:[\w.]+")
 
 
 def export(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file.", show_default=False)
+    ],
     model: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="MODEL",
             help="Folder or hub name of a Hugging Face model, package.module:callable, or a .pt2 file.",
             show_default=False,
         ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file.", show_default=False)
-    ],
+    ] = None,
+    model_option: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="MODEL", help="The same, as an option.")
+    ] = None,
     task: Annotated[
         str | None, typer.Option("--task", metavar="TASK", help="For a Hugging Face model: chooses its class.")
     ] = None,
@@ -48,10 +62,20 @@ def export(
             "--input-specs", readable=False, metavar="FILE", help="Example inputs (JSON): shape, dtype, range."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="For random example inputs.")] = 0,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", metavar="N", min=1, help="First dimension of generated inputs.")
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option("--shape", metavar="NAME=2,16", help="Shape of a generated input; may be repeated."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="For random example inputs.")
+    ] = 0,
     exporter: Annotated[
-        Literal["dynamo", "torchscript"], typer.Option("--exporter", help="Which of PyTorch's exporters.")
-    ] = "dynamo",
+        Literal["dynamo", "torchscript"] | None,
+        typer.Option("--exporter", help="Which of PyTorch's exporters. [default: dynamo]"),
+    ] = None,
     opset: Annotated[
         int | None, typer.Option("--opset", metavar="N", min=1, help="ONNX operator set. [default: the exporter's]")
     ] = None,
@@ -110,18 +134,22 @@ def export(
     import graphml_onnx
 
     if graphml_parameters is not None and not with_graphml and graphml_output is None:
-        raise graphml_onnx.UsageError("--graphml-parameters without a GraphML", remedy="add --with-graphml")
+        raise UsageError("--graphml-parameters without a GraphML", remedy="add --with-graphml")
+    source = _one_model(model, model_option)
     if not debug:
-        logging.disable(logging.ERROR)  # torch and transformers log a lot, and raise what matters
-        warnings.simplefilter("ignore")
-    sys.path.insert(0, str(Path.cwd()))  # package.module:callable means one in this folder first
+        logging.disable(logging.ERROR)  # torch and transformers tell much of themselves, and raise what matters
+        warnings.simplefilter("ignore")  # those that concern the model are findings
+    if _CALLABLE.fullmatch(source):
+        sys.path.append(str(Path.cwd()))  # package.module:callable may be in this folder; what is installed comes first
     with progress.shown(quiet=quiet or json) as bars:
         run = graphml_onnx.export  # imports the library, which counts as the start
         measured = Profile(bars) if profile else None
         result = run(
-            model,
+            source,
             output,
             input_specs=input_specs,
+            batch_size=batch_size,
+            shapes=dict(_shape(text) for text in shape or ()),
             task=task,
             seed=seed,
             exporter=exporter,
@@ -135,11 +163,43 @@ def export(
             graphml_parameters=graphml_parameters or "sidecar",
             graphml_output=graphml_output,
             overwrite=overwrite,
-            progress=measured or bars,
+            progress=_stopping(measured or bars),
         )
+    if result.printed:
+        show.note(result.printed.rstrip("\n"))
     problem = failure.of(result.graphml_error) if result.graphml_error else None
     _show(result, problem, measured, json=json, quiet=quiet)
     return problem.exit_code if problem else exits.DONE
+
+
+def _one_model(argument: str | None, option: str | None) -> str:
+    given = [model for model in (argument, option) if model is not None]
+    if len(given) != 1:
+        message = "two models are given" if given else "no model is given"
+        raise UsageError(message, remedy="give one MODEL; see g2o export --help")
+    return given[0]
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Reads ``input_ids=2,16``."""
+    name, _, sizes = text.partition("=")
+    parts = sizes.split(",")
+    if not name or not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(
+            "is not of the form NAME=2,16", file="--shape", place=text, remedy="name an input and its sizes"
+        )
+    return name, tuple(int(part) for part in parts)
+
+
+def _stopping(shown: "Progress | None") -> "Progress":
+    """A callback that ends the export at the next step after a signal that the model's or PyTorch's code swallowed."""
+
+    def report(stage: str, done: int, total: int, unit: Literal["bytes", "operators", "steps"]) -> None:
+        signals.check()
+        if shown is not None:
+            shown(stage, done, total, unit)
+
+    return report
 
 
 def _torch_modules(choice: str) -> str | list[str]:
@@ -160,8 +220,12 @@ def _show(result: "ExportResult", problem: Failure | None, profile: Profile | No
 
 
 def _document(result: "ExportResult", problem: Failure | None) -> dict[str, Json]:
+    from graphml_onnx.exporting.report import report_document
+
     facts = show.plain(replace(result, graphml_error=None))
-    return facts | {"graphml_error": problem.document() if problem else None}
+    del facts["record"]
+    facts["graphml_error"] = problem.document() if problem else None
+    return facts | ({"tables": report_document(result.record)} if result.report else {})
 
 
 def _rows(result: "ExportResult") -> list[tuple[str, str]]:

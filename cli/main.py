@@ -57,6 +57,7 @@ def _command() -> int:
     from .app import invoke
 
     code = invoke()
+    signals.check()
     if sys.stdout is not None:
         try:
             sys.stdout.flush()

@@ -26,11 +26,21 @@ class Stopped(BaseException):
         self.name = name
 
 
+_received: list[str] = []
+
+
 def raise_when_stopped() -> None:
     """From now on SIGINT and SIGTERM raise `Stopped`, once; a signal that the parent had ignored stays ignored."""
+    _received.clear()
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
+
+
+def check() -> None:
+    """Raises `Stopped` again where a signal came and somebody else's code swallowed the exception."""
+    if _received:
+        raise Stopped(_received[0])
 
 
 def ignore() -> None:
@@ -50,7 +60,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
         else:
             return
     ignore()  # a second signal must not cut the cleaning up short
-    raise Stopped(signal.Signals(number).name)
+    _received.append(signal.Signals(number).name)
+    raise Stopped(_received[0])
 
 
 _WAIT = 0.01  # seconds until it is looked again whether the import is over

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
-    from graphml_onnx.exporting.api import export
-    from graphml_onnx.exporting.result import ExportResult
+    from graphml_onnx.exporting.api import export, trace
+    from graphml_onnx.exporting.record import ExportResult
     from graphml_onnx.graph import (
         AttributeReference,
         AttributeValue,
@@ -71,8 +71,8 @@ _HOMES = {
     "decode": "decoding.api",
     "validate": "validation.run",
     "verify": "verification.api",
-    "export": "exporting.api",
-    "ExportResult": "exporting.result",
+    **dict.fromkeys(("export", "trace"), "exporting.api"),
+    "ExportResult": "exporting.record",
     **dict.fromkeys(("as_text", "from_networkx", "to_networkx"), "interop"),
     **dict.fromkeys(
         (
@@ -191,6 +191,7 @@ __all__ = [
     "preview",
     "replace",
     "to_networkx",
+    "trace",
     "validate",
     "verify",
 ]

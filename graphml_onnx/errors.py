@@ -152,6 +152,13 @@ def reading_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxE
     return InputError(f"cannot be read: {reason}", file=file, remedy="check the path, and the limits of the system")
 
 
+def storage_failure(error: BaseException, file: str | os.PathLike[str]) -> GraphmlOnnxError | None:
+    """The library's error where an exception tells of a full or broken disk; None for any other exception."""
+    if isinstance(error, OSError) and error.errno in _STORAGE_ERRNOS:
+        return writing_failed(error, file)
+    return None
+
+
 def writing_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxError:
     """The library's error for an ``OSError`` met while ``file`` was created or written."""
     reason = error.strerror or str(error)

@@ -1,19 +1,20 @@
-"""The public function `export`; torch is imported when it is called, and not before."""
+"""The public functions `export` and `trace`; torch is imported when they are called, and not before."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from graphml_onnx.exporting.extra import require
+from graphml_onnx.errors import UsageError
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping, Sequence
 
-    from graphml_onnx.exporting.jsonfiles import JsonSource
-    from graphml_onnx.exporting.modules import TorchModules
-    from graphml_onnx.exporting.record import ExporterName
-    from graphml_onnx.exporting.result import ExportResult
-    from graphml_onnx.exporting.source import Exportable
+    from graphml_onnx.exporting.options import JsonSource, TorchModules
+    from graphml_onnx.exporting.record import ExporterName, ExportResult
+    from graphml_onnx.exporting.sources import Exportable
+    from graphml_onnx.hierarchy.tree import Module
     from graphml_onnx.results import ParameterStrategy, Progress
 
 
@@ -23,9 +24,11 @@ def export(
     *,
     inputs: object = None,
     input_specs: JsonSource | None = None,
+    batch_size: int | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     task: str | None = None,
     seed: int = 0,
-    exporter: ExporterName = "dynamo",
+    exporter: ExporterName | None = None,
     opset: int | None = None,
     dynamic_shapes: JsonSource | None = None,
     export_config: JsonSource | None = None,
@@ -49,13 +52,16 @@ def export(
             ``package.module:callable``, which returns a module, or a module and its example inputs. A module is left
             as it was.
         output: the ONNX file; its name ends in ``.onnx``.
-        inputs: example inputs for a module: a tensor, a sequence of arguments, or a mapping of named ones. Without
-            them and without ``input_specs``, they are generated from the module's config.
+        inputs: example inputs for a module: a tensor, a sequence of arguments, a mapping of named ones, or a pair of
+            both. Without them and without ``input_specs``, they are generated from the module's config.
         input_specs: descriptions of random example inputs, by name; a JSON file or its content:
-            ``{"input_ids": {"shape": [2, 16], "dtype": "int64", "range": [0, 99]}}``, the range being optional.
+            ``{"input_ids": {"shape": ["batch", 16], "dtype": "int64", "range": [0, 99]}}``, the range being optional;
+            a name in a shape makes that dimension dynamic.
+        batch_size: first dimension of generated inputs.
+        shapes: shapes of some generated inputs: ``{"input_ids": (2, 32)}``.
         task: for a folder or hub name, what the model is to do, such as ``fill-mask``; it chooses the class.
         seed: for the random numbers in example inputs.
-        exporter: which of PyTorch's exporters.
+        exporter: which of PyTorch's exporters; by default dynamo, unless ``export_config`` says otherwise.
         opset: version of ONNX's default operator set; by default the exporter's choice.
         dynamic_shapes: names of dynamic dimensions, a JSON file or its content:
             ``{"input_ids": {"0": "batch"}}``.
@@ -76,29 +82,104 @@ def export(
         OutputError: an output exists already, or cannot be created.
         StorageError: no space, or a broken disk.
     """
+    _require_torch()
+    from graphml_onnx.exporting.options import ExportOptions
+    from graphml_onnx.exporting.run import run_export
+
+    options = ExportOptions(
+        inputs=inputs,
+        input_specs=input_specs,
+        batch_size=batch_size,
+        shapes=shapes or {},
+        task=task,
+        seed=seed,
+        exporter=exporter,
+        opset=opset,
+        dynamic_shapes=dynamic_shapes,
+        export_config=export_config,
+        torch_modules=torch_modules,
+        clean_onnx=clean_onnx,
+        with_report=with_report,
+        with_graphml=with_graphml,
+        graphml_parameters=graphml_parameters,
+        graphml_output=graphml_output,
+        overwrite=overwrite,
+        progress=progress,
+    )
+    return run_export(model, output, options)
+
+
+def trace(
+    model: str | os.PathLike[str] | Exportable,
+    *,
+    inputs: object = None,
+    input_specs: JsonSource | None = None,
+    task: str | None = None,
+    seed: int = 0,
+    torch_modules: TorchModules = "all",
+) -> tuple[Module, ...]:
+    """Gives the module tree of a PyTorch model without exporting it: the model runs once.
+
+    Args:
+        model: see `export`; a program of `torch.export` does not run, and tells its modules itself.
+        inputs: see `export`.
+        input_specs: see `export`.
+        task: see `export`.
+        seed: see `export`.
+        torch_modules: see `export`.
+
+    Returns:
+        The modules that ran, as `export` has them in its tree: parents before their children, the root first. Those
+        that never ran follow, without an ``execution_order``.
+
+    Raises:
+        UsageError: options that do not go together, or inputs that cannot be generated.
+        InputError: there is no such model, or a file is missing.
+        ModelError: the model cannot be loaded, is pickled, or fails.
+    """
+    _require_torch()
+    from graphml_onnx.exporting.options import ExportOptions
+    from graphml_onnx.exporting.run import run_trace
+
+    options = ExportOptions(inputs=inputs, input_specs=input_specs, task=task, seed=seed, torch_modules=torch_modules)
+    return run_trace(model, options)
+
+
+_LOWEST_TORCH = (2, 8)
+
+
+def _require_torch() -> None:
+    """Makes sure that there is a PyTorch that is tested (docs/export.md), without importing it.
+
+    Raises:
+        UsageError: it is not installed, or too old.
+    """
     require("torch", "torch")
     require("onnxscript", "torch")
-    from graphml_onnx.exporting.pipeline import Request, run_export
+    from importlib.metadata import version
 
-    return run_export(
-        Request(
-            model=model,
-            output=output,
-            inputs=inputs,
-            input_specs=input_specs,
-            task=task,
-            seed=seed,
-            exporter=exporter,
-            opset=opset,
-            dynamic_shapes=dynamic_shapes,
-            export_config=export_config,
-            torch_modules=torch_modules,
-            clean_onnx=clean_onnx,
-            with_report=with_report,
-            with_graphml=with_graphml,
-            graphml_parameters=graphml_parameters,
-            graphml_output=graphml_output,
-            overwrite=overwrite,
-            progress=progress,
+    installed = version("torch")
+    numbers = tuple(int(part) for part in installed.split(".")[:2] if part.isdecimal())
+    if numbers < _LOWEST_TORCH:
+        lowest = ".".join(map(str, _LOWEST_TORCH))
+        raise UsageError(
+            f"export needs PyTorch {lowest} or later, and this is {installed}", remedy="pip install --upgrade torch"
         )
-    )
+
+
+def require(package: str, extra: str) -> None:
+    """Makes sure that a package of an extra is there, without importing it.
+
+    Args:
+        package: name of the package, as it is imported.
+        extra: name of the extra of this distribution that brings it.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        missing = find_spec(package) is None
+    except ValueError:  # a module that was put into sys.modules by hand, without a specification
+        missing = False
+    if missing:
+        raise UsageError(f"export needs {package}", remedy=f"pip install 'graphml-onnx[{extra}]'")

@@ -1,5 +1,7 @@
 """Example inputs: as the caller gives them, as specs describe them, or as a model's config and signature ask for.
 
+Inputs may be nested as far as PyTorch flattens them; `leaves` gives each tensor the name that both exporters use.
+
 What is generated follows from the names of the parameters of ``forward``, which mean the same in every architecture
 of transformers, and from facts in the config (sizes of the vocabulary, of images, of spectrograms). No class of model
 is named here; a model that needs something else takes specs.
@@ -7,15 +9,19 @@ is named here; a model that needs something else takes specs.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import itertools
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import torch
+from torch.utils import _pytree
 
 from graphml_onnx.errors import UsageError
-from graphml_onnx.exporting.specs import TensorSpec, make_tensors
+from graphml_onnx.exporting.options import DTYPES, InputSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
@@ -25,6 +31,7 @@ _SEQUENCE: Final = 16
 _IMAGE: Final = 224
 _SAMPLES: Final = 16_000  # a second of sound
 _REMEDY: Final = "describe the inputs with --input-specs"
+_NO_NAME: Final = re.compile(r"\W+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,45 +48,239 @@ class ExampleInputs:
     kwargs: Mapping[str, object] = field(default_factory=dict)
     method: Literal["from_config", "specs", "provided"] = "provided"
 
+    def mapped(self, function: Callable[[object], object]) -> ExampleInputs:
+        """The same inputs with a function applied to each argument."""
+        return replace(
+            self,
+            args=tuple(function(value) for value in self.args),
+            kwargs={name: function(value) for name, value in self.kwargs.items()},
+        )
 
-def given_inputs(inputs: object) -> ExampleInputs:
+
+class Leaf(NamedTuple):
+    """One value within nested inputs or outputs: its name, None at the top without one, and the value."""
+
+    name: str | None
+    value: object
+
+
+def leaves(value: object, name: str | None = None) -> Iterator[Leaf]:
+    """The values within a nested one, in the order in which PyTorch flattens it.
+
+    A member is named after what holds it and its key or number: ``pair_0``, ``past_key``.
+
+    Args:
+        value: what a module takes or returns.
+        name: what it is called; None for what a module returns.
+    """
+    members = _members(value)
+    if members is None:
+        yield Leaf(name, value)
+        return
+    for key, member in members:
+        part = _NO_NAME.sub("_", str(key))
+        if name is None and isinstance(key, int):
+            inner = None if _members(member) is None else part
+        else:
+            inner = part if name is None else f"{name}_{part}"
+        yield from leaves(member, inner)
+
+
+def _members(value: object) -> list[tuple[object, object]] | None:
+    """The members of a container by key, field or number; None for a leaf."""
+    match value:
+        case torch.Tensor() | None | str():
+            return None
+        case Mapping():
+            return list(value.items())
+        case tuple() if hasattr(value, "_fields"):
+            return list(zip(value._fields, value, strict=True))
+        case tuple() | list():
+            return list(enumerate(value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [(entry.name, getattr(value, entry.name)) for entry in dataclasses.fields(value)]
+    flat = _pytree.tree_leaves(value)
+    return None if len(flat) == 1 and flat[0] is value else list(enumerate(flat))
+
+
+def unique_names(names: list[str | None]) -> list[str | None]:
+    """The names, with a number behind each that an earlier one has taken."""
+    taken: set[str] = set()
+    unique: list[str | None] = []
+    for name in names:
+        free = name
+        for number in itertools.count(1):
+            if free is None or free not in taken:
+                break
+            free = f"{name}_{number}"
+        if free is not None:
+            taken.add(free)
+        unique.append(free)
+    return unique
+
+
+def bound_inputs(module: torch.nn.Module, inputs: ExampleInputs) -> dict[str, object]:
+    """The inputs by the parameters of ``forward`` that take them; those of ``*args`` and ``**kwargs`` in one each.
+
+    Raises:
+        UsageError: ``forward`` does not take these arguments.
+    """
+    try:
+        return dict(inspect.signature(module.forward).bind(*inputs.args, **inputs.kwargs).arguments)
+    except TypeError as error:
+        raise UsageError(f"the model does not take these inputs: {error}", remedy=_REMEDY) from None
+
+
+def input_names(module: torch.nn.Module, inputs: ExampleInputs) -> list[str]:
+    """The names of the tensors among the inputs, in the order of the graph's inputs."""
+    return [name for name, value in named_inputs(module, inputs) if isinstance(value, torch.Tensor)]
+
+
+def named_inputs(module: torch.nn.Module, inputs: ExampleInputs) -> list[tuple[str, object]]:
+    """All values within the inputs with their names, those that are constants in the graph included."""
+    parameters = _parameters(module)
+    found: list[Leaf] = []
+    for name, value in bound_inputs(module, inputs).items():
+        own_names = parameters[name].kind is inspect.Parameter.VAR_KEYWORD and isinstance(value, Mapping)
+        found += leaves(value, None if own_names else name)
+    names = unique_names([leaf.name for leaf in found])
+    return [(name or "input", leaf.value) for name, leaf in zip(names, found, strict=True)]
+
+
+def given_inputs(inputs: object, module: torch.nn.Module) -> ExampleInputs:
     """Takes example inputs as a caller has them: a tensor, a sequence of arguments, or a mapping of named ones.
 
+    A tuple of a sequence and a mapping is both: arguments by position, and named ones.
+
     Raises:
-        UsageError: they are none of these.
+        UsageError: they are none of these, or ``forward`` does not take them.
     """
-    if isinstance(inputs, torch.Tensor):
-        return ExampleInputs((inputs,))
-    if isinstance(inputs, Mapping):
-        return ExampleInputs(kwargs=dict(inputs))
-    if isinstance(inputs, tuple | list):
-        return ExampleInputs(tuple(inputs))
-    raise UsageError(
-        f"example inputs are a {type(inputs).__name__}", remedy="give a tensor, a tuple of arguments, or a mapping"
-    )
+    match inputs:
+        case torch.Tensor():
+            given = ExampleInputs((inputs,))
+        case Mapping():
+            given = ExampleInputs(kwargs=_in_order(module, dict(inputs)))
+        case (tuple() | list() as args, Mapping() as kwargs) if all(isinstance(name, str) for name in kwargs) and (
+            _takes(module, tuple(args), kwargs)
+        ):
+            given = ExampleInputs(tuple(args), _in_order(module, dict(kwargs)))
+        case tuple() | list():
+            given = ExampleInputs(tuple(inputs))
+        case _:
+            kind = type(inputs).__name__
+            raise UsageError(f"example inputs are a {kind}", remedy="give a tensor, a tuple of arguments, or a mapping")
+    bound_inputs(module, given)
+    return given
 
 
-def inputs_from_specs(module: torch.nn.Module, specs: Mapping[str, TensorSpec], seed: int) -> ExampleInputs:
+def _takes(module: torch.nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bool:
+    """Whether arguments and named ones fit ``forward``, and the pair itself as two arguments is not meant."""
+    signature = inspect.signature(module.forward)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return bool(bound.arguments)
+
+
+def _in_order(module: torch.nn.Module, kwargs: Mapping[str, object]) -> dict[str, object]:
+    names = [*_parameters(module), *kwargs]
+    return {name: kwargs[name] for name in names if name in kwargs}
+
+
+def inputs_from_specs(module: torch.nn.Module, specs: Mapping[str, InputSpec], seed: int) -> ExampleInputs:
     """Makes the inputs that specs describe, by the names of the parameters of ``forward``.
 
+    ``pair_0`` and ``pair_1`` describe the members of a parameter ``pair``, and so do they those of ``*pair``.
+
     Raises:
-        UsageError: the module's ``forward`` has no parameter of such a name.
+        UsageError: the module's ``forward`` has no parameter of such a name, or a tensor cannot be made.
     """
     parameters = _parameters(module)
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        for name in specs:
-            if name not in parameters:
-                known = ", ".join(parameters)
-                raise UsageError(
-                    f"the model has no input {name!r}", file="--input-specs", place=name, remedy=f"it has {known}"
-                )
-    tensors = make_tensors(specs, seed)
-    ordered = {name: tensors[name] for name in (*parameters, *tensors) if name in tensors}
-    return ExampleInputs(kwargs=ordered, method="specs")
+    tensors = make_tensors(specs, seed, module)
+    args: list[object] = []
+    kwargs: dict[str, object] = {}
+    left = dict(tensors)
+    for name, parameter in parameters.items():
+        members = _numbered(name, left) if name not in left else []
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            args = [*args, *kwargs.values(), *(left.pop(member) for member in members)]
+            kwargs = {}
+        elif name in left and parameter.kind is parameter.POSITIONAL_ONLY:
+            args.append(left.pop(name))
+        elif name in left and parameter.kind is not parameter.VAR_KEYWORD:
+            kwargs[name] = left.pop(name)
+        elif members:
+            kwargs[name] = tuple(left.pop(member) for member in members)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        kwargs |= left
+        left = {}
+    for name in left:
+        raise UsageError(
+            f"the model has no input {name!r}",
+            file="--input-specs",
+            place=name,
+            remedy=f"it has {', '.join(parameters)}",
+        )
+    return ExampleInputs(tuple(args), kwargs, "specs")
 
 
-def inputs_from_config(module: torch.nn.Module, seed: int) -> ExampleInputs:
+def _numbered(name: str, tensors: Mapping[str, object]) -> list[str]:
+    """The names ``name_0``, ``name_1``, … among those of the tensors."""
+    return [*itertools.takewhile(tensors.__contains__, (f"{name}_{number}" for number in itertools.count()))]
+
+
+def make_tensors(specs: Mapping[str, InputSpec], seed: int, module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Makes the tensors of some specs on the device of a module.
+
+    The same seed gives the same tensors, whatever was drawn before.
+
+    Raises:
+        UsageError: one is too large, or the seed is.
+    """
+    device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+    generator = torch.Generator()
+    try:
+        generator.manual_seed(seed)
+    except (RuntimeError, OverflowError, ValueError):
+        raise UsageError("is beyond what PyTorch takes for a seed", file="--seed", remedy="give less digits") from None
+    made: dict[str, torch.Tensor] = {}
+    for name, spec in specs.items():
+        try:
+            made[name] = _tensor(spec, generator).to(device)
+        except (RuntimeError, OverflowError, ValueError, MemoryError, TypeError):
+            raise UsageError(
+                "cannot be made: too large, or a range beyond its type",
+                file="--input-specs",
+                place=name,
+                remedy="give a smaller shape or range",
+            ) from None
+    return made
+
+
+def _tensor(spec: InputSpec, generator: torch.Generator) -> torch.Tensor:
+    dtype = DTYPES[spec.dtype]
+    shape = spec.shape
+    if not dtype.is_floating_point:
+        low, high = spec.span or (0, 1)
+        above = min(int(high) + 1, torch.iinfo(torch.int64).max)
+        return torch.randint(int(low), above, shape, generator=generator).to(dtype)
+    if spec.span is None:
+        return torch.randn(shape, generator=generator).to(dtype)
+    least, greatest = spec.span
+    return (torch.rand(shape, generator=generator) * (greatest - least) + least).to(dtype)
+
+
+def inputs_from_config(
+    module: torch.nn.Module, seed: int, batch: int | None, shapes: Mapping[str, tuple[int, ...]]
+) -> ExampleInputs:
     """Generates inputs for a model that has a config, as those of transformers do.
+
+    Args:
+        module: the model.
+        seed: for the random numbers.
+        batch: the first dimension of all; None for a choice that exporters do not take for a constant.
+        shapes: shapes of some inputs, instead of those by the config.
 
     Raises:
         UsageError: the model has no config, or needs an input of which the config does not tell enough.
@@ -90,29 +291,21 @@ def inputs_from_config(module: torch.nn.Module, seed: int) -> ExampleInputs:
     parameters = _parameters(module)
     facts = Facts(config, parameters)
     main = getattr(module, "main_input_name", None)
-    specs: dict[str, TensorSpec] = {}
+    specs: dict[str, InputSpec] = {}
     for name, parameter in parameters.items():
         rule = _RULES.get(name)
         spec = rule(facts) if rule is not None else None
         if spec is not None:
-            specs[name] = spec
+            shape = shapes.get(name, spec.shape if batch is None else (batch, *spec.shape[1:]))
+            specs[name] = replace(spec, shape=shape)
         elif name == main or (parameter.default is parameter.empty and parameter.kind not in _VARIADIC):
             raise UsageError(f"the config does not tell how input {name!r} looks", remedy=_REMEDY)
     if not specs:
         raise UsageError("the config does not tell the inputs of this model", remedy=_REMEDY)
-    return ExampleInputs(kwargs=make_tensors(specs, seed), method="from_config")
-
-
-def input_names(module: torch.nn.Module, inputs: ExampleInputs) -> list[str]:
-    """The names of the inputs: those of the parameters of ``forward`` that take them; ``x_0``, ``x_1`` for ``*x``."""
-    names: list[str] = []
-    for name, parameter in _parameters(module).items():
-        rest = len(inputs.args) - len(names)
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            names += [f"{name}_{number}" for number in range(rest)]
-        elif rest > 0 and parameter.kind is not parameter.KEYWORD_ONLY:
-            names.append(name)
-    return [*names, *inputs.kwargs]
+    for name in shapes:
+        if name not in specs:
+            raise UsageError("is no generated input", file="--shape", place=name, remedy=f"they are {', '.join(specs)}")
+    return ExampleInputs(kwargs=make_tensors(specs, seed, module), method="from_config")
 
 
 class Facts:
@@ -131,7 +324,7 @@ class Facts:
         """The first of these members that any of the configs has, the outermost config first; or None."""
         for config in self._configs:
             for name in names:
-                value: object = getattr(config, name, None)
+                value: object = config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
                 if value is not None:
                     return value
         return None
@@ -151,7 +344,8 @@ def _configs_in(config: object) -> Iterator[object]:
             continue
         seen.add(id(current))
         yield current
-        waiting.extend(member for member in vars(current).values() if hasattr(member, "model_type"))
+        members = getattr(current, "__dict__", {})  # a config may be anything, a string too
+        waiting.extend(member for member in members.values() if hasattr(member, "model_type"))
 
 
 def _parameters(module: torch.nn.Module) -> Mapping[str, inspect.Parameter]:
@@ -166,42 +360,42 @@ def _length(facts: Facts) -> int:
     return _SEQUENCE if most is None else max(1, min(_SEQUENCE, most // 2))
 
 
-def _tokens(facts: Facts) -> TensorSpec | None:
+def _tokens(facts: Facts) -> InputSpec | None:
     size = facts.number("vocab_size")
-    return None if size is None else TensorSpec((_BATCH, _length(facts)), "int64", (0, size - 1))
+    return None if size is None else InputSpec((_BATCH, _length(facts)), "int64", (0, size - 1))
 
 
-def _decoder_tokens(facts: Facts) -> TensorSpec | None:
+def _decoder_tokens(facts: Facts) -> InputSpec | None:
     return _tokens(facts) if facts.value("is_encoder_decoder") else None
 
 
-def _token_mask(facts: Facts) -> TensorSpec | None:
+def _token_mask(facts: Facts) -> InputSpec | None:
     tokens = _tokens(facts) if "input_ids" in facts.parameters else None  # no model needs the mask of a sound
-    return None if tokens is None else TensorSpec(tokens.shape, "int64", (1, 1))
+    return None if tokens is None else InputSpec(tokens.shape, "int64", (1, 1))
 
 
-def _decoder_mask(facts: Facts) -> TensorSpec | None:
+def _decoder_mask(facts: Facts) -> InputSpec | None:
     tokens = _decoder_tokens(facts)
-    return None if tokens is None else TensorSpec(tokens.shape, "int64", (1, 1))
+    return None if tokens is None else InputSpec(tokens.shape, "int64", (1, 1))
 
 
-def _token_types(facts: Facts) -> TensorSpec | None:
+def _token_types(facts: Facts) -> InputSpec | None:
     tokens, types = _tokens(facts), facts.number("type_vocab_size")
-    return None if tokens is None or types is None else TensorSpec(tokens.shape, "int64", (0, types - 1))
+    return None if tokens is None or types is None else InputSpec(tokens.shape, "int64", (0, types - 1))
 
 
-def _boxes(facts: Facts) -> TensorSpec | None:
+def _boxes(facts: Facts) -> InputSpec | None:
     size = facts.number("max_2d_position_embeddings")
-    return None if size is None else TensorSpec((_BATCH, _length(facts), 4), "int64", (0, 0))
+    return None if size is None else InputSpec((_BATCH, _length(facts), 4), "int64", (0, 0))
 
 
-def _images(facts: Facts) -> TensorSpec | None:
+def _images(facts: Facts) -> InputSpec | None:
     channels = facts.number("num_channels", "in_channels", "in_chans")
     if channels is None:
         return None
     frames = facts.number("num_frames")
     shape = (_BATCH, channels, *_height_and_width(facts.value("image_size")))
-    return TensorSpec(shape if frames is None else (_BATCH, frames, *shape[1:]))
+    return InputSpec(shape if frames is None else (_BATCH, frames, *shape[1:]))
 
 
 def _height_and_width(size: object) -> tuple[int, int]:
@@ -216,23 +410,23 @@ def _height_and_width(size: object) -> tuple[int, int]:
             return _IMAGE, _IMAGE
 
 
-def _features(facts: Facts) -> TensorSpec | None:
+def _features(facts: Facts) -> InputSpec | None:
     """Spectrograms: bins by frames where a convolution takes them, and frames by bins elsewhere."""
     bins, positions = facts.number("num_mel_bins"), facts.number("max_source_positions")
     if bins is not None and positions is not None:
-        return TensorSpec((_BATCH, bins, 2 * positions))
+        return InputSpec((_BATCH, bins, 2 * positions))
     bins = facts.number("input_feat_per_channel", "feature_projection_input_dim")
-    return None if bins is None else TensorSpec((_BATCH, 4 * _SEQUENCE, bins))
+    return None if bins is None else InputSpec((_BATCH, 4 * _SEQUENCE, bins))
 
 
-def _sound(facts: Facts) -> TensorSpec | None:
+def _sound(facts: Facts) -> InputSpec | None:
     bins, frames = facts.number("num_mel_bins"), facts.number("max_length")
     if bins is not None and frames is not None:
-        return TensorSpec((_BATCH, frames, bins))
-    return None if facts.value("conv_kernel") is None else TensorSpec((_BATCH, _SAMPLES))
+        return InputSpec((_BATCH, frames, bins))
+    return None if facts.value("conv_kernel") is None else InputSpec((_BATCH, _SAMPLES))
 
 
-_RULES: Final[Mapping[str, Callable[[Facts], TensorSpec | None]]] = {
+_RULES: Final[Mapping[str, Callable[[Facts], InputSpec | None]]] = {
     "input_ids": _tokens,
     "attention_mask": _token_mask,
     "token_type_ids": _token_types,

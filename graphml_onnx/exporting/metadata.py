@@ -12,7 +12,7 @@ from graphml_onnx.hierarchy.paths import joined, last_part
 from graphml_onnx.hierarchy.schema import check
 
 if TYPE_CHECKING:
-    from graphml_onnx.exporting.record import ExportRecord, FileRecord, Match, TensorRecord
+    from graphml_onnx.exporting.record import ExportRecord, FileRecord, Match, OperatorRecord, TensorRecord
     from graphml_onnx.hierarchy.tree import Module
     from graphml_onnx.support.strictjson import Json
 
@@ -80,8 +80,8 @@ def _document(record: ExportRecord, started: datetime) -> dict[str, Json]:
             "export_time": seconds,
             "hierarchy_modules": model.torch_modules,
             "traced_modules": len(record.modules),
-            "onnx_nodes": len(record.operators),
-            "tagged_nodes": len(record.operators),
+            "onnx_nodes": len(_main(record)),
+            "tagged_nodes": len(_main(record)),
             "empty_tags": 0,
             "coverage_percentage": 100.0,
             "module_types": [*sorted({module.class_name for module in record.modules})],
@@ -89,11 +89,17 @@ def _document(record: ExportRecord, started: datetime) -> dict[str, Json]:
     }
 
 
+def _main(record: ExportRecord) -> list[OperatorRecord]:
+    """The operators of the main graph: HTP metadata know no others."""
+    return [operator for operator in record.operators if not operator.in_body]
+
+
 def _nodes(record: ExportRecord) -> dict[str, Json]:
+    operators = _main(record)
     nodes: dict[str, Json] = {
-        operator.name: record.modules[operator.module].tag for operator in record.operators if operator.name
+        operator.name: record.modules[operator.module].tag for operator in operators if operator.name
     }
-    if len(nodes) != len(record.operators):
+    if len(nodes) != len(operators):
         raise UsageError("operators without a name, or with the same name", remedy="name them first")
     return nodes
 
@@ -188,7 +194,7 @@ def _steps(record: ExportRecord, started: datetime) -> dict[str, Json]:
 
 
 def _told_of_steps(record: ExportRecord) -> dict[str, dict[str, Json]]:
-    model, exporter, total = record.model, record.exporter, len(record.operators)
+    model, exporter, total = record.model, record.exporter, len(_main(record))
     onnx_file = next((file for file in record.files if file.role == "onnx_model"), None)
     return {
         "model_preparation": {
@@ -215,18 +221,19 @@ def _told_of_steps(record: ExportRecord) -> dict[str, dict[str, Json]]:
             "coverage_percentage": 100.0,
             "statistics": _matches(record),
             "coverage": {"percentage": 100.0, "total_onnx_nodes": total, "tagged_nodes": total},
-            "rules": dict(Counter(operator.rule.name for operator in record.operators)),
+            "rules": dict(Counter(operator.rule.name for operator in _main(record))),
         },
         "tag_injection": {"tags_injected": exporter.embeds_tags, "tags_stripped": not exporter.embeds_tags},
     }
 
 
 def _matches(record: ExportRecord) -> dict[str, Json]:
-    count: Counter[Match] = Counter(operator.rule.match for operator in record.operators)
-    told = {operator.module for operator in record.operators if operator.rule.match != "root"}
+    operators = _main(record)
+    count: Counter[Match] = Counter(operator.rule.match for operator in operators)
+    told = {operator.module for operator in operators if operator.rule.match != "root"}
     return {
         "root_nodes": count["root"],
-        "scoped_nodes": len(record.operators) - count["root"],
+        "scoped_nodes": len(operators) - count["root"],
         "unique_scopes": len(told),
         "direct_matches": count["direct"],
         "parent_matches": count["parent"],

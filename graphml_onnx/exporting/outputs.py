@@ -1,19 +1,28 @@
-"""The files that an export writes: their names, their staging and their publication."""
+"""The files that an export writes: their names, the folder in which they are made, and their staging."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from graphml_onnx.errors import UsageError, writing_failed
 from graphml_onnx.exporting.record import FileRecord
 from graphml_onnx.files import Publication, StagedFile
+from graphml_onnx.files.locks import try_lock
 from graphml_onnx.parameters.chunks import write_all
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from graphml_onnx.results import ParameterStrategy
+
+_SUFFIX: Final = ".g2o-export"
+_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ class Outputs:
         if self.onnx.suffix != ".onnx":
             raise UsageError("the output is not named as an ONNX file", file=self.onnx, remedy="let it end in .onnx")
         with Publication(overwrite=overwrite) as trial:
-            for path in (self.onnx, self.metadata, self.report, self.graphml, self.sidecar):
+            for path in (self.onnx, self.data, self.metadata, self.report, self.graphml, self.sidecar):
                 if path is not None:
                     trial.stage(path)
 
@@ -86,19 +95,17 @@ class Outputs:
         """A file for the record of the export."""
         return FileRecord(role, self.relative(path), size, sha256)
 
-    def planned(self, *, has_weights: bool) -> tuple[FileRecord, ...]:
-        """The files that are written after the ONNX file.
+    @property
+    def data(self) -> Path:
+        """The weights of a model that is too large for one file."""
+        return self.onnx.with_name(f"{self.onnx.name}.data")
 
-        Args:
-            has_weights: whether the model has any tensors that would go into a sidecar.
-        """
-        named = (
-            ("metadata", self.metadata),
-            ("report", self.report),
-            ("graphml", self.graphml),
-            ("parameters", self.sidecar if has_weights else None),
-        )
-        return tuple(self.record(role, path) for role, path in named if path is not None)
+    def leftovers(self) -> list[str]:
+        """Names of files of an earlier export beside the model that this one neither asks for nor replaces."""
+        everything = Outputs.beside(self.onnx, report=True, graphml=True, graphml_base=None, parameters="sidecar")
+        possible = (everything.report, everything.graphml, everything.sidecar)
+        mine = {self.report, self.graphml, self.sidecar}
+        return [path.name for path in possible if path is not None and path not in mine and path.exists()]
 
 
 def write_staged(staged: StagedFile, data: bytes) -> None:
@@ -113,32 +120,79 @@ def write_staged(staged: StagedFile, data: bytes) -> None:
         raise writing_failed(error, staged.path) from error
 
 
-def stage_data_files(publication: Publication, onnx: Path, raw: Path) -> list[FileRecord]:
-    """Moves the data files that an exporter wrote beside its model to where they are published.
+def stage_data(publication: Publication, outputs: Outputs, raw: Path) -> tuple[FileRecord, ...]:
+    """Moves the data file that an exporter wrote beside its model to where it is published.
 
     Args:
-        publication: takes them.
-        onnx: the ONNX file to be published.
+        publication: takes it.
+        outputs: where everything goes.
         raw: the ONNX file that the exporter wrote, in a folder of its own.
 
     Returns:
-        The files, for the record of the export.
+        The file, for the record of the export; none for a model in one file.
 
     Raises:
-        OutputError: one exists and may not be replaced.
+        OutputError: it exists and may not be replaced.
         StorageError: no space, or a broken disk.
     """
-    records: list[FileRecord] = []
-    for file in sorted(raw.parent.iterdir()):
-        if file == raw:
-            continue
-        size = file.stat().st_size
-        staged = publication.stage(onnx.with_name(file.name))
-        staged.file.close()
+    made = raw.with_name(outputs.data.name)
+    if not made.exists():
+        return ()
+    size = made.stat().st_size
+    staged = publication.stage(outputs.data)
+    staged.file.close()
+    try:
+        made.replace(staged.temporary)
+    except OSError as error:
+        raise writing_failed(error, staged.path) from error
+    return (outputs.record("onnx_data", outputs.data, size),)
+
+
+@contextmanager
+def workspace(output: Path) -> Iterator[Path]:
+    """A new, empty folder beside an output, and on its file system; removed when the context closes.
+
+    Args:
+        output: the file that is to be published.
+
+    Raises:
+        OutputError: the folder cannot be made.
+        StorageError: no space, or a broken disk.
+    """
+    prefix = f".{output.name}."
+    _remove_abandoned(output.parent, prefix)
+    try:
+        folder = Path(tempfile.mkdtemp(suffix=_SUFFIX, prefix=prefix, dir=output.parent))
+    except OSError as error:
+        raise writing_failed(error, output) from error
+    descriptor = None
+    try:
+        with suppress(OSError):  # a file system without locks: then no other run takes the folder for abandoned
+            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT)
+            try_lock(descriptor)
+        content = folder / "content"
+        content.mkdir()
+        yield content
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path, prefix: str) -> None:
+    """Removes the folders of runs that are gone: they hold no lock any more."""
+    with suppress(OSError):
+        for folder in parent.iterdir():
+            if folder.name.startswith(prefix) and folder.name.endswith(_SUFFIX) and not folder.is_symlink():
+                _remove_if_abandoned(folder)
+
+
+def _remove_if_abandoned(folder: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(folder / _LOCK, os.O_RDWR)
         try:
-            file.replace(staged.temporary)
-        except OSError as error:
-            raise writing_failed(error, staged.path) from error
-        role = f"onnx_data_{len(records) + 1}" if records else "onnx_data"
-        records.append(FileRecord(role, file.name, size))
-    return records
+            abandoned = try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+        if abandoned:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,19 +1,63 @@
-"""Places each operator of the main graph in a module that exists, and says by which rule."""
+"""Places each operator in a module that exists, and says by which rule.
+
+What the exporter tells comes first. The dynamo exporter writes the modules around an operator into its metadata. The
+TorchScript exporter puts them into its name: each segment is the last part of a module's path, together with the
+indices after it (``layer.0`` for ``encoder.layer.0``), in the order of the calls. A name alone is ambiguous where two
+modules in one call share that last part; then the exporter numbers the calls (``/proj/MatMul``, ``/proj_1/MatMul``),
+and so does this module.
+
+Then the parameters that an operator uses refine or contradict that: their owner is evidence of its own. Last come the
+operators beside it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+import torch
+from torch.nn.parameter import is_lazy
+
+from graphml_onnx.exporting.module_tree import CONTAINERS, Level, registered_levels
 from graphml_onnx.exporting.record import OperatorRecord, PlacementRule
-from graphml_onnx.exporting.scopes import Found
+from graphml_onnx.hierarchy.exporter import scope_steps
+from graphml_onnx.hierarchy.paths import around
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import onnx
 
+    from graphml_onnx.exporting.backends.calls import Call, Trace
     from graphml_onnx.hierarchy.tree import Module
 
+SCOPE: Final = PlacementRule("scope", "the exporter's metadata name the module that ran it", "direct")
+OUTER_SCOPE: Final = PlacementRule(
+    "outer scope", "the module in the exporter's metadata is not in the tree; the nearest one around it", "parent"
+)
+SCOPE_AND_WEIGHTS: Final = PlacementRule(
+    "scope and weights", "within the module that the exporter tells, the one whose weights it uses", "direct"
+)
+OWNER: Final = PlacementRule(
+    "weight owner",
+    "the exporter tells another module, since it fused or folded; the one whose weights it uses",
+    "operation",
+)
+WEIGHTS: Final = PlacementRule("weights", "the exporter tells no module; the one whose weights it uses", "operation")
+NAME: Final = PlacementRule("name", "its name leads to the module that ran it", "direct")
+NUMBERED_NAME: Final = PlacementRule(
+    "numbered name", "its name fits several modules; the number in it tells which of their calls it was", "direct"
+)
+NAME_AND_WEIGHTS: Final = PlacementRule(
+    "name and weights", "its name fits several modules; the one of them whose weights it uses", "direct"
+)
+WEIGHT_COPY: Final = PlacementRule(
+    "weight copy", "it copies a weight under another name; the module that has the weight of this name", "direct"
+)
+OUTER_NAME: Final = PlacementRule(
+    "outer name", "its name leads to no single module of the tree; the nearest one around", "parent"
+)
 OPERAND: Final = PlacementRule(
     "operand",
     "the exporter tells nothing, and it is a constant or copies one; the one module whose operators use it",
@@ -29,7 +73,30 @@ PRODUCERS: Final = PlacementRule(
     "the exporter tells nothing; the innermost module around the operators whose tensors it uses",
     "operation",
 )
+BODY: Final = PlacementRule("body", "nothing tells; the module of the operator whose body it is in", "parent")
 ROOT: Final = PlacementRule("root", "nothing tells; the root module", "root")
+
+_METADATA: Final = {
+    "pkg.torch.onnx.name_scopes": 0,
+    "pkg.torch.onnx.class_hierarchy": 1,
+    "namespace": 2,
+}
+_NUMBERED: Final = re.compile(r"(.+)_([1-9][0-9]*)", re.DOTALL)
+
+
+class Found(NamedTuple):
+    """The module of an operator, by its index in the tree, and the rule that found it."""
+
+    module: int
+    rule: PlacementRule
+
+
+class Placed(NamedTuple):
+    """An operator with its place, and whether it is in a body of control flow."""
+
+    operator: onnx.NodeProto
+    found: Found
+    in_body: bool
 
 
 class Finder(Protocol):
@@ -39,45 +106,300 @@ class Finder(Protocol):
         """The module, or None if the exporter tells nothing."""
 
 
-def place(graph: onnx.GraphProto, modules: Sequence[Module], finder: Finder) -> tuple[Found, ...]:
-    """Places the operators of a graph.
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Which modules own the parameters.
 
-    What the exporter tells comes first. An operator of which it tells nothing (a constant, or what an optimisation
-    made) goes between those that use its tensors and those that make what it uses. If only the former are known, it
-    goes to them; a constant that the operators of one module use is in that module.
+    Attributes:
+        owners: for each parameter the paths of the modules that have it; several for tied ones.
+        classes: classes of the modules, with the package, by their path.
+        tensors: the parameters themselves.
+    """
+
+    owners: Mapping[str, frozenset[str]]
+    classes: Mapping[str, str]
+    tensors: Mapping[str, torch.Tensor]
+
+    def has_equal(self, scope: str, name: str) -> bool:
+        """Whether a module, or one within it, has a parameter equal to another one: exporters keep one of equal ones.
+
+        Args:
+            scope: path of the module.
+            name: the other parameter.
+        """
+        one = self.tensors[name]
+        return any(
+            _is_within(scope, owners) and other.shape == one.shape and torch.equal(other, one)
+            for owners, other in ((self.owners[key], self.tensors[key]) for key in self.owners if key != name)
+        )
+
+    def levels_of(self, graph: onnx.GraphProto, levels: Iterable[Level]) -> list[Level]:
+        """The modules whose parameters a graph uses, and that nobody saw run: their ``forward`` was called directly.
+
+        Args:
+            graph: the main graph.
+            levels: the modules that ran.
+        """
+        seen = {level.scope for level in levels}
+        used = dict.fromkeys(name for operator in graph.node for name in used_names(operator) if name in self.owners)
+        found = [sorted(self.owners[name])[0] for name in used if not self.owners[name] & seen]
+        return [Level(scope, self.classes[scope]) for scope in dict.fromkeys(found) if scope in self.classes]
+
+
+def weights_of_module(module: torch.nn.Module) -> Weights:
+    """Which modules own the parameters of a module; those of a container belong to the module around it."""
+    parts = dict(module.named_modules(remove_duplicate=False))
+    first: dict[int, str] = {}
+    for path, part in parts.items():
+        first.setdefault(id(part), path)
+    owners: dict[object, set[str]] = {}
+    tensor_of: dict[str, object] = {}
+    tensors = {name: weight for name, weight in module.named_parameters(remove_duplicate=False) if not is_lazy(weight)}
+    for name, tensor in tensors.items():
+        scope = owner_of(name)
+        while scope and isinstance(parts[scope], CONTAINERS):
+            scope = owner_of(scope)
+        identity = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride()) if tensor.data_ptr() else id(tensor)
+        tensor_of[name] = identity
+        owners.setdefault(identity, set()).add(first[id(parts[scope])])
+    return Weights(
+        {name: frozenset(owners[identity]) for name, identity in tensor_of.items()},
+        {level.scope: level.class_path for level in registered_levels(module)},
+        tensors,
+    )
+
+
+def _is_within(scope: str, owners: Iterable[str]) -> bool:
+    return not scope or any(owner == scope or owner.startswith(f"{scope}.") for owner in owners)
+
+
+class _Tree:
+    """The modules of the tree by their paths."""
+
+    def __init__(self, modules: Sequence[Module]) -> None:
+        self._index = {module.scope: index for index, module in enumerate(modules)}
+
+    def nearest(self, scope: str) -> int:
+        """The module with a path, or the nearest one around it; the root, whose path is empty, is around all."""
+        while scope not in self._index:
+            scope = scope.rpartition(".")[0]
+        return self._index[scope]
+
+    def place(self, scope: str, exact: PlacementRule, outer: PlacementRule) -> Found:
+        """The same with the rule: ``exact`` for the module itself, ``outer`` for one around it."""
+        return Found(self.nearest(scope), exact if scope in self._index else outer)
+
+
+def owner_of(weight: str) -> str:
+    """The path of the module that a weight belongs to, by its name: ``encoder.dense`` for ``encoder.dense.bias``."""
+    return weight.rpartition(".")[0]
+
+
+class ScopeFinder:
+    """Finds modules by what the dynamo exporter writes into the metadata of operators.
+
+    Args:
+        modules: the module tree.
+        aliases: for each path of a module its first one, which the tree uses.
+    """
+
+    def __init__(self, modules: Sequence[Module], aliases: Mapping[str, str]) -> None:
+        self._tree = _Tree(modules)
+        self._aliases = aliases
+
+    def find(self, operator: onnx.NodeProto) -> Found | None:
+        """The module of an operator; None if its metadata tell none."""
+        texts: list[str | None] = [None, None, None]
+        for entry in operator.metadata_props:
+            place = _METADATA.get(entry.key)
+            if place is not None:
+                texts[place] = entry.value
+        steps = scope_steps((texts[0], texts[1], texts[2]))
+        if not steps:
+            return None
+        return self._tree.place(alias_of(steps[-1].scope, self._aliases), SCOPE, OUTER_SCOPE)
+
+
+def alias_of(scope: str, aliases: Mapping[str, str]) -> str:
+    """The path under which the tree has a module: its own, or that of an alias of it or of a module around it."""
+    outer, rest = scope, ""
+    while outer:
+        if outer in aliases:
+            return aliases[outer] + rest
+        outer, _, last = outer.rpartition(".")
+        rest = f".{last}{rest}"
+    return scope
+
+
+class NameFinder:
+    """Finds modules by the names that the TorchScript exporter gives to operators.
+
+    Args:
+        modules: the module tree.
+        trace: the calls while the exporter traced the model.
+        operators: all operators of the main graph; the numbers in their names count calls.
+    """
+
+    def __init__(self, modules: Sequence[Module], trace: Trace, operators: Iterable[onnx.NodeProto]) -> None:
+        self._tree = _Tree(modules)
+        self._aliases = trace.aliases
+        self._called: dict[str, list[str]] = {}
+        for path, scope in zip(_call_paths(trace.calls), (call.scope for call in trace.calls), strict=True):
+            self._called.setdefault(path, []).append(scope)
+        self._met: dict[str, set[int]] = {}
+        for name in {around(operator.name) for operator in operators}:
+            for path, number in self._readings(name or ""):
+                self._met.setdefault(path, set()).add(number)
+
+    def find(self, operator: onnx.NodeProto) -> Found | None:
+        """The module of an operator; None if its name has no scope, and it copies no weight."""
+        path = around(operator.name)
+        if path is None:
+            return self._by_copied_weight(operator)
+        readings = self._readings(path)
+        possible = {scope for stem, _ in readings for scope in self._called[stem]}
+        if len(possible) == 1:
+            return self._tree.place(possible.pop(), NAME, OUTER_NAME)
+        if len(readings) == 1:
+            [(stem, number)] = readings
+            called = self._called[stem]
+            if number < len(called) == len(self._met.get(stem, ())):
+                return self._tree.place(called[number], NUMBERED_NAME, OUTER_NAME)
+        return self._by_weights(operator, possible) or self._around(path)
+
+    def _readings(self, path: str) -> list[tuple[str, int]]:
+        """The paths of calls that a path in a name may stand for, and which of the calls with that path it is.
+
+        ``/layer_1`` is a call of ``layer_1``, or the second one of ``layer``.
+        """
+        readings = [(path, 0)] if path in self._called else []
+        numbered = _NUMBERED.fullmatch(path)
+        if numbered is not None and int(numbered[2]) < len(self._called.get(numbered[1], ())):
+            readings.append((numbered[1], int(numbered[2])))
+        return readings
+
+    def _by_copied_weight(self, operator: onnx.NodeProto) -> Found | None:
+        """Of equal weights the exporter keeps one; an operator copies it under the name of each other."""
+        scope = self._aliases.get(owner_of(operator.output[0])) if operator.op_type == "Identity" else None
+        return self._tree.place(scope, WEIGHT_COPY, OUTER_NAME) if scope else None
+
+    def _by_weights(self, operator: onnx.NodeProto, possible: Collection[str]) -> Found | None:
+        """The one of several modules whose weights the operator uses."""
+        owners = {self._aliases.get(owner_of(name)) for name in operator.input} & {*possible}
+        scope = owners.pop() if len(owners) == 1 else None
+        return self._tree.place(scope, NAME_AND_WEIGHTS, OUTER_NAME) if scope else None
+
+    def _around(self, path: str) -> Found:
+        """The nearest module around a path that tells of no single one; the root at last."""
+        scope = ""
+        while path and not scope:
+            path = path.rpartition("/")[0]
+            called = set(self._called.get(path, []))
+            scope = called.pop() if len(called) == 1 else ""
+        return self._tree.place(scope, OUTER_NAME, OUTER_NAME)
+
+
+def _call_paths(calls: Sequence[Call]) -> list[str]:
+    """The path of each call as names of operators have it; the root module is not in it."""
+    paths: list[str] = []
+    for call in calls:
+        outer = paths[call.around] if call.around >= 0 else ""
+        paths.append(f"{outer}/{_segment(call.scope)}" if call.scope else outer)
+    return paths
+
+
+def _segment(scope: str) -> str:
+    """The last part of a path that is no number, with the numbers after it: ``layer.0`` for ``encoder.layer.0``."""
+    parts = scope.split(".")
+    first = len(parts) - 1
+    while first > 0 and parts[first].isnumeric():
+        first -= 1
+    return ".".join(parts[first:] if not parts[first].isnumeric() else parts)
+
+
+def place(graph: onnx.GraphProto, modules: Sequence[Module], finder: Finder, weights: Weights) -> list[Placed]:
+    """Places the operators of a graph, and those in the bodies of its control flow.
+
+    What the exporter tells comes first, and the owner of the first parameter that an operator uses refines or
+    contradicts it. An operator of which nothing is told (a constant, or what an optimisation made) goes between those
+    that use its tensors and those that make what it uses. If only the former are known, it goes to them; a constant
+    that the operators of one module use is in that module.
 
     Args:
         graph: the main graph; its operators are in the order of execution.
         modules: the module tree.
         finder: for the exporter that made the graph.
+        weights: which modules own the parameters.
 
     Returns:
-        For each operator its module and the rule.
+        All operators with their places, those in a body after the operator that holds it.
     """
-    told = [finder.find(operator) for operator in graph.node]
-    producers = _producers_of(graph.node)
-    consumers = _consumers_of(producers)
-    _add_operands(told, graph, consumers)
-    behind = _spread(told, producers, range(len(told)), PRODUCERS, modules, [None] * len(told))
-    between = _spread(told, consumers, reversed(range(len(told))), CONSUMERS, modules, behind)
-    return tuple(place or last or Found(0, ROOT) for place, last in zip(between, behind, strict=True))
+    return list(_Placing(modules, finder, weights).places(graph, None, set()))
 
 
-def operator_records(graph: onnx.GraphProto, places: Iterable[Found]) -> tuple[OperatorRecord, ...]:
-    """The operators of a graph with their places, for the record of the export."""
+def operator_records(places: Iterable[Placed]) -> tuple[OperatorRecord, ...]:
+    """The operators with their places, for the record of the export."""
     return tuple(
         OperatorRecord(
-            operator.name, f"{operator.domain}.{operator.op_type}" if operator.domain else operator.op_type, *place
+            operator.name,
+            f"{operator.domain}.{operator.op_type}" if operator.domain else operator.op_type,
+            *found,
+            in_body=in_body,
         )
-        for operator, place in zip(graph.node, places, strict=True)
+        for operator, found, in_body in places
     )
 
 
-def _add_operands(found: list[Found | None], graph: onnx.GraphProto, consumers: Sequence[Sequence[int]]) -> None:
+class _Placing:
+    def __init__(self, modules: Sequence[Module], finder: Finder, weights: Weights) -> None:
+        self._modules = modules
+        self._finder = finder
+        self._weights = weights
+        tree = _Tree(modules)
+        self._owners = {
+            name: [tree.nearest(scope) for scope in sorted(scopes)] for name, scopes in weights.owners.items()
+        }
+
+    def places(self, graph: onnx.GraphProto, outer: Found | None, constants: set[str]) -> Iterator[Placed]:
+        """Places the operators of a graph; ``outer`` is the place of the operator whose body it is."""
+        constants = constants | {weight.name for weight in graph.initializer}
+        told = [self._with_owner(operator, self._finder.find(operator)) for operator in graph.node]
+        producers = _producers_of(graph.node)
+        consumers = _consumers_of(producers)
+        _add_operands(told, graph, consumers, constants)
+        behind = _spread(told, producers, range(len(told)), PRODUCERS, self._modules, [None] * len(told))
+        between = _spread(told, consumers, reversed(range(len(told))), CONSUMERS, self._modules, behind)
+        last = Found(0, ROOT) if outer is None else Found(outer.module, BODY)
+        for operator, *candidates in zip(graph.node, between, behind, strict=True):
+            found = next((candidate for candidate in candidates if candidate is not None), last)
+            yield Placed(operator, found, outer is not None)
+            for body in bodies_of(operator):
+                yield from self.places(body, found, constants)
+
+    def _with_owner(self, operator: onnx.NodeProto, told: Found | None) -> Found | None:
+        """What the exporter tells, refined or contradicted by the owners of the parameters that an operator uses."""
+        owners = [self._owners[name] for name in operator.input if name in self._owners]
+        if not owners:
+            return told
+        if told is None:
+            return Found(owners[0][0], WEIGHTS)
+        inside = {*_outwards(told.module, self._modules)}
+        if any(owner in inside for possible in owners for owner in possible):
+            return told
+        within = [owner for owner in owners[0] if told.module in _outwards(owner, self._modules)]
+        if within:
+            return Found(within[0], SCOPE_AND_WEIGHTS)
+        scope = self._modules[told.module].scope
+        is_merged = any(name in self._owners and self._weights.has_equal(scope, name) for name in operator.input)
+        return told if is_merged else Found(owners[0][0], OWNER)
+
+
+def _add_operands(
+    found: list[Found | None], graph: onnx.GraphProto, consumers: Sequence[Sequence[int]], constants: set[str]
+) -> None:
     """Places what depends on no input and no other operator: nothing runs a constant but what uses it."""
-    weights = {weight.name for weight in graph.initializer}
     for position, operator in enumerate(graph.node):
-        if found[position] is None and weights.issuperset(filter(None, used_names(operator))):
+        if found[position] is None and constants.issuperset(filter(None, used_names(operator))):
             users = {found[user] for user in consumers[position]}
             modules = {user.module for user in users if user and user.rule.match == "direct"}
             if len(modules) == 1 and None not in users:
@@ -143,7 +465,14 @@ def _consumers_of(producers: Sequence[Iterable[int]]) -> list[list[int]]:
 def used_names(operator: onnx.NodeProto) -> Iterator[str]:
     """The tensors that an operator uses, those of its bodies included."""
     yield from operator.input
+    for body in bodies_of(operator):
+        for inner in body.node:
+            yield from used_names(inner)
+
+
+def bodies_of(operator: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs in the attributes of an operator."""
     for attribute in operator.attribute:
-        for body in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
-            for inner in body.node:
-                yield from used_names(inner)
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs

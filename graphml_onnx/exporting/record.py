@@ -1,14 +1,17 @@
-"""What there is to tell of one finished export: pure data, from which the HTP metadata and the report are written."""
+"""Facts about one finished export: pure data, from which the metadata and the report are written, and the result."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from graphml_onnx.errors import GraphmlOnnxError
     from graphml_onnx.hierarchy.tree import Module
+    from graphml_onnx.results import EncodeResult
 
 ExporterName: TypeAlias = Literal["dynamo", "torchscript"]
 
@@ -96,19 +99,21 @@ class TensorRecord:
 
 @dataclass(frozen=True, slots=True)
 class OperatorRecord:
-    """An operator of the main graph, which has the tag of its module.
+    """An operator, which has the tag of its module.
 
     Attributes:
-        name: its name; not empty, and unique in the graph (`graphml_onnx.exporting.names` makes it so).
+        name: its name; in the main graph not empty, and unique (`onnx_output.name_operators` makes it so).
         op_type: its type, with the domain in front if that is not the default one.
         module: index of its module in `ExportRecord.modules`.
         rule: what placed it there.
+        in_body: whether it is in a body of control flow, and not in the main graph.
     """
 
     name: str
     op_type: str
     module: int
     rule: PlacementRule
+    in_body: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +160,11 @@ class ExportRecord:
         outputs: outputs of the ONNX graph.
         modules: the module tree: parents before their children, siblings in the order of their first run; module 0
             is the root, whose scope is empty. Scopes and tags are unique.
-        operators: operators of the main graph, in its order.
+        operators: all operators in the order of the graph, those of a body after the one that holds it.
         files: files that were written, the ONNX file first.
         steps: steps in the order in which they ran, one after the other.
         findings: what a reader should know, one line each.
+        idle: paths and classes of the modules that never ran, and are not in the tree.
     """
 
     exporter: ExporterRecord
@@ -171,3 +177,50 @@ class ExportRecord:
     files: tuple[FileRecord, ...]
     steps: tuple[StepRecord, ...]
     findings: tuple[str, ...] = ()
+    idle: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def exact(self) -> float:
+        """Percentage (0 to 100) of the operators that are in the very module that ran them; 0 without operators."""
+        direct = sum(operator.rule.match == "direct" for operator in self.operators)
+        return 100.0 * direct / len(self.operators) if self.operators else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """Outcome of `export`.
+
+    Attributes:
+        onnx: the ONNX file.
+        external: data files beside it, of a model that is too large for one file.
+        metadata: the HTP metadata.
+        report: the report, if it was asked for.
+        graphml: what the GraphML step made; None if it was not asked for, or failed.
+        graphml_error: why the GraphML step failed, if it did; all other files are there nevertheless.
+        sha256: SHA-256 of the ONNX file, in lower-case hexadecimal digits.
+        nodes: operators, those in bodies of control flow included; each of them has a module.
+        modules: modules of the tree.
+        exact: percentage (0 to 100) of the operators that are in the very module that ran them, and not in one that
+            a fallback chose; 0 for a model without operators.
+        placements: operators by the rule that placed them.
+        seconds: time of each step.
+        findings: what a reader should know, one line each.
+        printed: what the model and the exporter printed meanwhile.
+        record: all of the export, as the report has it.
+    """
+
+    onnx: Path
+    external: tuple[Path, ...]
+    metadata: Path
+    report: Path | None
+    graphml: EncodeResult | None
+    graphml_error: GraphmlOnnxError | None
+    sha256: str
+    nodes: int
+    modules: int
+    exact: float
+    placements: Mapping[str, int]
+    seconds: Mapping[str, float]
+    findings: tuple[str, ...]
+    printed: str = field(repr=False)
+    record: ExportRecord = field(repr=False)

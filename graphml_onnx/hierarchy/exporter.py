@@ -20,6 +20,8 @@ _ITEM: Final = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*+)'|"((?:[^"\\]|\\.)*+)")\s
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.DOTALL)
 _CONTROLS: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _LAST_CODE_POINT: Final = 0x10FFFF
+_NO_MODULE: Final = "_empty_nn_module_stack"
+"""How the placeholder begins that PyTorch writes as scope and class of an operator that no module ran."""
 
 Texts: TypeAlias = "tuple[str | None, str | None, str | None]"
 """name_scopes, class_hierarchy and namespace of an operator."""
@@ -74,7 +76,8 @@ def scope_steps(texts: Texts) -> list[ScopeStep] | None:
             steps = [ScopeStep(*step) for step in zip(scopes, classes, strict=True)]
     if steps is None and namespace is not None:
         steps = _namespace_steps(namespace)
-    return (steps[:-1] or None) if steps else None
+    modules = [step for step in steps[:-1] if not step.scope.startswith(_NO_MODULE)] if steps else None
+    return modules or None
 
 
 def _namespace_steps(namespace: str) -> list[ScopeStep] | None:

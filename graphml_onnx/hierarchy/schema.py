@@ -14,6 +14,8 @@ from graphml_onnx.hierarchy.keys import written
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastjsonschema import JsonSchemaValueException
+
     from graphml_onnx.hierarchy.keys import KeyPath
     from graphml_onnx.support.strictjson import Json
 
@@ -75,10 +77,25 @@ def _validator(part: Part, *, explains: bool) -> Callable[[Json], object]:
     return validator
 
 
-def _refusal(error: Any, value: Json, path: KeyPath | None) -> MetadataError:
-    """The project's error for one of the validator, whose message would show the value itself."""
-    place = _place(value, error.name.removeprefix("data"), path)
-    return MetadataError(_message(error.rule, error.rule_definition, error.value), place=written(place))
+def _refusal(error: JsonSchemaValueException, value: Json, path: KeyPath | None) -> MetadataError:
+    message, place = explained(error, value, path)
+    return MetadataError(message, place=place)
+
+
+def explained(error: JsonSchemaValueException, value: Json, path: KeyPath | None = None) -> tuple[str, str | None]:
+    """What is wrong and where, for an error of the validator, whose own message would show the value itself.
+
+    Args:
+        error: from a validator that gives detailed exceptions.
+        value: what was held against the schema.
+        path: keys that lead to it.
+    """
+    place = _place(value, (error.name or "").removeprefix("data"), path)
+    if error.rule == "additionalProperties":
+        known = error.definition.get("properties", {})
+        unknown = next(key for key in error.value if key not in known)
+        return f"is no known key; the keys are {', '.join(sorted(known))}", written((place, unknown))
+    return _message(error.rule or "", error.rule_definition, error.value), written(place)
 
 
 def _message(rule: str, wanted: Any, value: Any) -> str:
@@ -94,8 +111,10 @@ def _message(rule: str, wanted: Any, value: Any) -> str:
             return f"must be at least {wanted}"
         case "maximum":
             return f"must be at most {wanted}"
-        case "minLength":
+        case "minLength" | "minProperties":
             return "must not be empty"
+        case "minItems" | "maxItems":
+            return f"must have {wanted} items, but has {len(value)}"
         case _:
             return f"must match {wanted}, but is {quoted(str(value))}"
 

@@ -10,14 +10,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-from graphml_onnx.exporting import placement, scopes
+from graphml_onnx.exporting import placement
+from graphml_onnx.exporting.options import EXPORTERS, make_settings, read_dynamic_shapes, read_input_specs
 from graphml_onnx.exporting.record import PlacementRule
-from graphml_onnx.exporting.settings import EXPORTERS, read_export_config
-from graphml_onnx.exporting.specs import read_dynamic_shapes, read_input_specs
 
 TEXT = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
 COMMAND = Path(__file__).parents[2] / "cli" / "export.py"
-VALUES = {"list of names": ["a"], "number": 18}
+VALUES = {"list of names": ["a"], "number": 18, "names of dimensions by input and number, as in": {"x": {"0": "n"}}}
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -27,12 +26,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_the_table_of_rules_is_that_of_the_code() -> None:
-    rules = {
-        rule.name: rule.match
-        for module in (placement, scopes)
-        for rule in vars(module).values()
-        if isinstance(rule, PlacementRule)
-    }
+    rules = {rule.name: rule.match for rule in vars(placement).values() if isinstance(rule, PlacementRule)}
     assert {name.strip("`"): match for name, _, match in rows("| rule | goes by")} == rules
 
 
@@ -46,11 +40,13 @@ def test_the_keywords_are_those_that_each_exporter_takes() -> None:
     told: dict[str, dict[str, object]] = {exporter: {} for exporter in EXPORTERS}
     for names, value, whose in rows("| keyword | value"):
         for exporter in EXPORTERS if whose == "both" else [whose]:
-            told[exporter] |= dict.fromkeys(re.findall(r"`(\w+)`", names), VALUES.get(value, True))
+            told[exporter] |= dict.fromkeys(re.findall(r"`(\w+)`", names), VALUES.get(value.split(" `")[0], True))
     for exporter in EXPORTERS:
-        assert read_export_config(told[exporter], exporter) == told[exporter]
-        with pytest.raises(Exception, match=", ".join(sorted(told[exporter]))):
-            read_export_config({"no such": 1}, exporter)
+        keywords = told[exporter] | {"dynamo": exporter == "dynamo"}
+        assert make_settings(exporter, None, {}, keywords).findings == ()
+    known = sorted({"verbose", *(key for keywords in told.values() for key in keywords)})
+    with pytest.raises(Exception, match=", ".join(known)):
+        make_settings("dynamo", None, {}, {"no such": 1})
 
 
 def test_the_examples_of_json_files_are_read() -> None:

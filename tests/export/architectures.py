@@ -238,13 +238,13 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     # Control flow, sharing, functions
     "conditional": Architecture(
         _network(networks.Conditional, x=_FEATURES),
-        exact={"dynamo": 100},
+        exact={"dynamo": 50},
         refusals={"torchscript": "RuntimeError: Detected that you are using FX to torch.jit.trace a dynamo-optimized"},
         fast=True,
     ),
     "scripted": Architecture(
         _network(networks.Scripted, x=_FEATURES),
-        exact={"torchscript": 15},
+        exact={"torchscript": 9},
         refusals={"dynamo": "GuardOnDataDependentSymNode: Could not guard on data-dependent expression"},
         fast=True,
     ),

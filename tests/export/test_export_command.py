@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -223,3 +224,36 @@ def test_levels_of_torch_are_chosen_by_name(folder: Path) -> None:
 
     metadata: dict[str, Any] = json.loads((folder / "model_htp_metadata.json").read_text())
     assert metadata["statistics"]["module_types"] == ["Block", "GELU", "Linear", "Mixed"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("export", ".", "-o", "model.onnx"),
+        ("encode", "no.onnx"),
+        ("decode", "no.graphml"),
+        ("verify", "no.onnx"),
+        ("validate", "no.graphml"),
+        ("--help",),
+    ],
+)
+def test_no_command_imports_from_the_current_folder(tmp_path: Path, line: tuple[str, ...]) -> None:
+    trap = "import pathlib; pathlib.Path(__file__ + '.ran').touch()\n"
+    for name in ("sympy", "torch", "onnx", "transformers", "numpy", "typer", "rich", "json", "graphml_onnx"):
+        (tmp_path / f"{name}.py").write_text(trap)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "model.safetensors").touch()
+
+    command = [Path(sys.executable).with_name("g2o"), *line]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+
+    assert list(tmp_path.glob("*.ran")) == []
+
+
+def test_an_import_that_fails_in_the_users_module_is_told_with_its_own_words(folder: Path) -> None:
+    (folder / "faulty.py").write_text("\nimport torch\nfrom torch import no_such_name\n")
+    ran = as_process(folder, "export", "faulty:build", "-o", "model.onnx")
+
+    assert ran.code == 65
+    assert "no_such_name" in ran.err
+    assert "faulty.py, line 3" in ran.err

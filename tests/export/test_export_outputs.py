@@ -91,7 +91,8 @@ def test_the_metadata_names_the_files_that_there_are(tmp_path: Path) -> None:
     result = export_heavy(tmp_path, with_graphml=True, with_report=True)
 
     told = json.loads(result.metadata.read_text(encoding="utf-8"))["outputs"]
-    assert {file["path"] for file in told.values()} == set(contents(tmp_path))
+    graph = {"model_hierarchical_graph.graphml", "model_hierarchical_graph.onnxdata"}  # made after the metadata
+    assert {file["path"] for file in told.values()} == set(contents(tmp_path)) - graph
     assert told["onnx_model"]["sha256"] == result.sha256
 
 
@@ -145,7 +146,7 @@ def test_weights_in_a_file_of_their_own_are_published_with_the_model(tmp_path: P
 
 
 def test_a_graph_that_fails_leaves_everything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphml_onnx.exporting.pipeline.encode", _full_disk)
+    monkeypatch.setattr("graphml_onnx.exporting.run.encode", _full_disk)
     result = export_heavy(tmp_path, with_graphml=True, with_report=True)
 
     assert result.graphml is None
@@ -191,7 +192,7 @@ def test_a_killed_export_is_tidied_up_by_the_next(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     code = (
         "import sys, time, pathlib\n"
-        "from graphml_onnx.exporting.workspace import workspace\n"
+        "from graphml_onnx.exporting.outputs import workspace\n"
         "with workspace(pathlib.Path('model.onnx')) as folder:\n"
         "    (folder / 'model.onnx').write_bytes(b'half')\n"
         "    pathlib.Path('ready').touch()\n"
@@ -221,8 +222,8 @@ def test_steps_are_reported_and_timed(tmp_path: Path) -> None:
 
 def test_a_report_that_cannot_be_completed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a full disk, the GraphML fails first and the report after it."""
-    monkeypatch.setattr("graphml_onnx.exporting.pipeline.encode", _full_disk)
-    monkeypatch.setattr("graphml_onnx.exporting.pipeline.publish_report", _full_disk)
+    monkeypatch.setattr("graphml_onnx.exporting.run.encode", _full_disk)
+    monkeypatch.setattr("graphml_onnx.exporting.run.publish_report", _full_disk)
     result = export_heavy(tmp_path, with_graphml=True, with_report=True)
 
     assert result.graphml_error.category is graphml_onnx.Category.INPUT_OUTPUT

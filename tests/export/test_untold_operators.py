@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from graphml_onnx.exporting.placement import place
-from graphml_onnx.exporting.scopes import NAME, Found
+from graphml_onnx.exporting.placement import NAME, Found, Weights, place
 from graphml_onnx.hierarchy import Module
 
 TREE = [
@@ -25,11 +24,9 @@ def placed(*operators: tuple[str, str, str]) -> dict[str, tuple[str, str]]:
     """The scope and the rule of each operator, given as its inputs, its name and its outputs."""
     nodes = [onnx.helper.make_node("Op", inputs.split(), outputs.split(), name) for inputs, name, outputs in operators]
     weight = onnx.TensorProto(name="w")
-    places = place(onnx.GraphProto(node=nodes, initializer=[weight]), TREE, ByName())
+    places = place(onnx.GraphProto(node=nodes, initializer=[weight]), TREE, ByName(), Weights({}, {}, {}))
     return {
-        node.name: (TREE[found.module].scope, found.rule.name)
-        for node, found in zip(nodes, places, strict=True)
-        if found.rule is not NAME
+        node.name: (TREE[found.module].scope, found.rule.name) for node, found, _ in places if found.rule is not NAME
     }
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import torch
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,10 +43,12 @@ class Trace:
     Attributes:
         aliases: for each dotted path of a module its first one; a module that is registered twice has two paths.
         calls: the calls.
+        output: what the root module returned; None if it did not run.
     """
 
     aliases: Mapping[str, str]
     calls: list[Call] = field(default_factory=list)
+    output: object = None
     _open: list[int] = field(default_factory=list)
 
     def begin(self, scope: str, class_path: str) -> None:
@@ -55,10 +58,12 @@ class Trace:
         self.calls.append(Call(scope, class_path, self._open[-1] if self._open else OUTSIDE))
         self._open.append(len(self.calls) - 1)
 
-    def end(self, scope: str) -> None:
+    def end(self, scope: str, output: object) -> None:
         """Takes down that the innermost call is over, if it is one of this module."""
         if self._open and self.calls[self._open[-1]].scope == scope:
             self._open.pop()
+            if not self._open and not scope:
+                self.output = output
 
 
 @contextmanager
@@ -67,20 +72,54 @@ def recording(module: torch.nn.Module) -> Iterator[Trace]:
 
     A call begins after the other hooks before ``forward``, and ends before those after it: what these hooks call is
     outside, as it is in the names of the TorchScript exporter.
+
+    Modules with methods that are exported to TorchScript (those of torch.ao) get none: tracing compiles them, hooks
+    included. Hooks of all modules of the process see their calls.
     """
-    trace = Trace(_first_paths(module))
+    trace = Trace(first_paths(module))
+    compiled: dict[torch.nn.Module, str] = {}
     handles = []
     try:
         for scope, part in module.named_modules():
             if isinstance(part, torch.jit.ScriptModule):
                 continue  # compiled code calls no Python
-            begin = partial(_begin, trace, scope, class_path_of(type(part)))
-            handles.append(part.register_forward_pre_hook(begin))
+            if torch._jit_internal.module_has_exports(part):  # type: ignore[no-untyped-call]
+                compiled[part] = scope
+                continue
+            handles.append(part.register_forward_pre_hook(partial(_begin, trace, scope)))
             handles.append(part.register_forward_hook(partial(_end, trace, scope), prepend=True, always_call=True))
+        if compiled:
+            handles.append(register_module_forward_pre_hook(partial(_begin_compiled, trace, compiled)))
+            handles.append(register_module_forward_hook(partial(_end_compiled, trace, compiled), always_call=True))
         yield trace
     finally:
         for handle in handles:
             handle.remove()
+
+
+# What a hook holds is what the byte code of a module refers to: no modules, which would get their names from there.
+def _begin(trace: Trace, scope: str, module: torch.nn.Module, _inputs: object) -> None:
+    if not torch.compiler.is_dynamo_compiling():  # it traces the branches of control flow, and allows no side effects
+        trace.begin(scope, class_path_of(type(module)))
+
+
+def _end(trace: Trace, scope: str, _module: torch.nn.Module, _inputs: object, output: object) -> None:
+    if not torch.compiler.is_dynamo_compiling():
+        trace.end(scope, output)
+
+
+def _begin_compiled(
+    trace: Trace, scopes: Mapping[torch.nn.Module, str], module: torch.nn.Module, inputs: object
+) -> None:
+    if module in scopes:
+        _begin(trace, scopes[module], module, inputs)
+
+
+def _end_compiled(
+    trace: Trace, scopes: Mapping[torch.nn.Module, str], module: torch.nn.Module, inputs: object, output: object
+) -> None:
+    if module in scopes:
+        _end(trace, scopes[module], module, inputs, output)
 
 
 def class_path_of(kind: type) -> str:
@@ -88,16 +127,7 @@ def class_path_of(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _first_paths(module: torch.nn.Module) -> dict[str, str]:
+def first_paths(module: torch.nn.Module) -> dict[str, str]:
+    """For each dotted path of a module in this one, the first path that leads to the same module."""
     first: dict[int, str] = {}
     return {path: first.setdefault(id(part), path) for path, part in module.named_modules(remove_duplicate=False)}
-
-
-def _begin(trace: Trace, scope: str, class_path: str, _module: torch.nn.Module, _inputs: object) -> None:
-    if not torch.compiler.is_dynamo_compiling():  # it traces the branches of control flow, and allows no side effects
-        trace.begin(scope, class_path)
-
-
-def _end(trace: Trace, scope: str, _module: torch.nn.Module, _inputs: object, _outputs: object) -> None:
-    if not torch.compiler.is_dynamo_compiling():
-        trace.end(scope)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import torch
+from torch import nn
 
-from graphml_onnx.errors import UsageError
 from graphml_onnx.hierarchy.paths import last_part
 from graphml_onnx.hierarchy.tree import Module
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-TorchModules: TypeAlias = "Literal['all', 'none'] | Collection[str]"
-"""Which classes of ``torch.nn`` are levels of the hierarchy: all, none, or those of these names."""
+    import torch
+
+    from graphml_onnx.exporting.options import TorchModules
+
+CONTAINERS: Final = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
+"""Modules that hold others or parameters, and do not run."""
 
 _TORCH_CLASSES: Final = "torch.nn."
 
@@ -27,22 +30,13 @@ class Level(NamedTuple):
     class_path: str
 
 
-def checked_torch_modules(choice: TorchModules) -> TorchModules:
-    """Takes the choice of a caller.
-
-    Raises:
-        UsageError: it is another word than all and none, or has a name that is no class of ``torch.nn``.
-    """
-    if isinstance(choice, str):
-        if choice not in ("all", "none"):
-            raise UsageError(f"torch_modules is {choice!r}", remedy="give 'all', 'none', or a list of class names")
-        return choice
-    names = frozenset(choice)
-    for name in sorted(names):
-        kind = getattr(torch.nn, name, None)
-        if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
-            raise UsageError(f"torch.nn has no module {name!r}", remedy="give class names such as Linear,LayerNorm")
-    return names
+def registered_levels(module: torch.nn.Module) -> tuple[Level, ...]:
+    """All modules within a module, itself included, each under its first path; containers that never run are none."""
+    return tuple(
+        Level(scope, f"{type(part).__module__}.{type(part).__qualname__}")
+        for scope, part in module.named_modules()
+        if not isinstance(part, CONTAINERS)
+    )
 
 
 def module_tree(levels: Iterable[Level], torch_modules: TorchModules) -> tuple[Module, ...]:

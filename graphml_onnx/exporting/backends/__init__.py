@@ -1,0 +1,195 @@
+"""PyTorch's two exporters, and all of its ground that is not public.
+
+What is used of PyTorch without a promise that it stays; `tests/export/test_private_ground.py` tries each:
+
+- ``pkg.torch.onnx.name_scopes`` and ``class_hierarchy`` in the metadata of operators, and the placeholder for operators
+  without a module (`graphml_onnx.hierarchy.exporter` reads them);
+- ``ONNXProgram.model`` (onnx_ir), ``ONNXProgram.exported_program``, and that opsets below 18 are converted from 18;
+- ``node.meta["nn_module_stack"]`` in the graphs of programs (`dynamo`);
+- that TorchScript names operators after the calls of modules (`graphml_onnx.exporting.placement` reads the names);
+- `torch.jit._internal.module_has_exports`, by which tracing compiles a module instead of running it (`calls`);
+- ``Tensor._version``, which counts changes in place (`module_state`);
+- `torch.utils._pytree`, by which PyTorch flattens what modules take and return (`module_state`, `inputs`);
+- `torch.backends.mha`, the switch of the fused attention (`module_state`).
+
+Each exporter writes an ONNX file, and tells which modules ran and what it knows of the place of each operator.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from graphml_onnx.errors import GraphmlOnnxError, ModelError, storage_failure
+from graphml_onnx.exporting.backends.module_state import copied, evaluating, keeping_state, prepared
+from graphml_onnx.exporting.backends.process import listening, same_random_numbers
+from graphml_onnx.exporting.sources import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import onnx
+
+    from graphml_onnx.exporting.inputs import ExampleInputs
+    from graphml_onnx.exporting.module_tree import Level
+    from graphml_onnx.exporting.options import ExporterSettings
+    from graphml_onnx.exporting.placement import Finder, Weights
+    from graphml_onnx.exporting.sources import Exportable
+    from graphml_onnx.hierarchy.tree import Module
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The outcome of an exporter, beside the file.
+
+    Attributes:
+        levels: the modules that ran, in the order in which they first did.
+        registered: all modules, also those that never ran; none for a program of `torch.export`.
+        execution_steps: how often a hook was called; 0 where no module ran, as for a program of `torch.export`.
+        weights: which modules own the weights.
+        output_names: what the outputs are called, by what the model returned; None where nothing tells.
+        finder: makes the finder of modules for the operators of the file, given the module tree.
+    """
+
+    levels: tuple[Level, ...]
+    registered: tuple[Level, ...]
+    execution_steps: int
+    weights: Weights
+    output_names: tuple[str | None, ...]
+    finder: Callable[[Sequence[Module], Sequence[onnx.NodeProto]], Finder]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An export, with what was heard meanwhile.
+
+    Attributes:
+        exported: what the exporter tells.
+        printed: what the model and the exporter printed.
+        findings: warnings of PyTorch, and what of the module could not be restored.
+    """
+
+    exported: Exported
+    printed: str = ""
+    findings: list[str] = field(default_factory=list)
+
+
+class Exporter(Protocol):
+    """One of PyTorch's exporters."""
+
+    def __call__(self, model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path) -> Exported:
+        """Writes a model as an ONNX file; data that do not fit into it go beside it, in the same folder.
+
+        Args:
+            model: a module in evaluation mode, or a program.
+            inputs: what the module is called with; a program has its own.
+            settings: how to call the exporter.
+            path: the ONNX file.
+
+        Raises:
+            UsageError: the settings do not fit the model.
+            Exception: whatever PyTorch raises.
+        """
+
+
+def export_onnx(
+    model: Exportable, name: str, inputs: ExampleInputs, settings: ExporterSettings, path: Path, output: Path
+) -> Outcome:
+    """Writes a model as an ONNX file. A module is in the same state afterwards, and so are the inputs.
+
+    Args:
+        model: the model.
+        name: what the user calls it, for messages.
+        inputs: what a module is called with.
+        settings: which exporter, and how to call it.
+        path: the ONNX file; data that do not fit into it go beside it, in the same folder.
+        output: where the user wants it, for messages.
+
+    Raises:
+        UsageError: the settings do not fit the model.
+        ModelError: the exporter failed.
+        StorageError: no space, or a broken disk.
+    """
+    with listening() as heard:
+        try:
+            exported, changed = _exported(model, inputs, settings, path)
+        except (GraphmlOnnxError, MemoryError):
+            raise
+        except Exception as error:
+            if heard.printed:
+                error.add_note(heard.printed)  # PyTorch prints whole graphs: for those who look at the traceback
+            cause = _root_cause(error)
+            failure = storage_failure(cause, output)
+            if failure is not None:
+                raise failure from error
+            problem = ModelError(
+                f"the {settings.exporter} exporter failed: {type(cause).__name__}: {one_line(cause)}",
+                file=name,
+                remedy="see --debug, try the other --exporter, or give other inputs with --input-specs",
+            )
+            raise problem from error
+    findings = [f"PyTorch warns: {text}" for text in heard.warned]
+    if changed:
+        findings.append(f"parameters that the model changes as it runs, and that stay changed: {', '.join(changed)}")
+    return Outcome(exported, heard.printed, findings)
+
+
+def _exported(
+    model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path
+) -> tuple[Exported, list[str]]:
+    if settings.exporter == "dynamo":
+        from graphml_onnx.exporting.backends.dynamo import export_with_dynamo as exporter
+    else:
+        from graphml_onnx.exporting.backends.torchscript import export_with_torchscript as exporter
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(same_random_numbers())
+        if not isinstance(model, torch.nn.Module):
+            return exporter(model, inputs, settings, path), []
+        module = prepared(model)
+        stack.enter_context(evaluating(module))
+        if module is not model:
+            own = inputs.mapped(copied)
+            module(*own.args, **own.kwargs)  # makes the parameters of the copy
+        with keeping_state(module) as changed:
+            exported = exporter(module, inputs.mapped(copied), settings, path)
+    return exported, changed
+
+
+def run_once(model: Exportable, name: str, inputs: ExampleInputs) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+    """Runs a module once, without exporting it; a program only tells its modules.
+
+    Returns:
+        The modules that ran, in the order in which they first did, and all modules.
+
+    Raises:
+        ModelError: the module fails.
+    """
+    from graphml_onnx.exporting.backends.calls import recording
+    from graphml_onnx.exporting.backends.dynamo import levels_of_program
+    from graphml_onnx.exporting.module_tree import Level, registered_levels
+
+    if not isinstance(model, torch.nn.Module):
+        return levels_of_program(model), ()
+    with listening(), torch.no_grad(), same_random_numbers(), ExitStack() as stack:
+        module = prepared(model)
+        stack.enter_context(evaluating(module))
+        stack.enter_context(keeping_state(module))
+        calls = stack.enter_context(recording(module)).calls
+        own = inputs.mapped(copied)
+        try:
+            module(*own.args, **own.kwargs)
+        except Exception as error:
+            told = f"the model failed: {type(error).__name__}: {one_line(error)}"
+            raise ModelError(told, file=name, remedy="give other inputs") from error
+    return tuple(dict.fromkeys(Level(call.scope, call.class_path) for call in calls)), registered_levels(module)
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

@@ -1,0 +1,224 @@
+"""PyTorch's exporter that goes by `torch.export`."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+import torch
+from torch.utils import _pytree
+
+from graphml_onnx.errors import UsageError
+from graphml_onnx.exporting.backends import Exported
+from graphml_onnx.exporting.backends.calls import class_path_of, recording
+from graphml_onnx.exporting.inputs import bound_inputs, input_names, leaves
+from graphml_onnx.exporting.module_tree import Level, registered_levels
+from graphml_onnx.exporting.placement import ScopeFinder, Weights, alias_of, weights_of_module
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from graphml_onnx.exporting.inputs import ExampleInputs
+    from graphml_onnx.exporting.options import ExporterSettings
+    from graphml_onnx.exporting.sources import Exportable
+
+_NO_MODULE: Final = "_empty_nn_module_stack"
+"""How the placeholder begins that stands where no module ran."""
+
+_LOWEST_OPSET: Final = 18
+"""The exporter writes operators of this opset and later ones, and converts to earlier ones."""
+
+
+def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path) -> Exported:
+    """Writes a model as an ONNX file; see `graphml_onnx.exporting.backends.Exporter`.
+
+    The modules of a module are those that hooks see while `torch.export` runs it, and what its operators tell of
+    besides: hooks see no modules that are compiled, and no run in which `torch.export` goes by the byte code. Those of
+    a program are what its operators tell of.
+    """
+    module = model if isinstance(model, torch.nn.Module) else None
+    names = [*settings.input_names]
+    if module is not None:
+        names += input_names(module, inputs)[len(names) :]
+    is_converted = settings.opset is not None and settings.opset < _LOWEST_OPSET
+    optimizes = settings.flag("optimize", default=True)
+    args = inputs.args
+    if args and isinstance(args[-1], dict) and not inputs.kwargs:
+        args = (*args, {})  # PyTorch takes a dictionary at the end for the named arguments
+    with nullcontext() if module is None else recording(module) as trace:
+        program = torch.onnx.export(
+            model,
+            args,
+            kwargs=dict(inputs.kwargs),
+            dynamo=True,
+            verbose=False,
+            opset_version=_LOWEST_OPSET if is_converted else settings.opset,
+            optimize=optimizes and not is_converted,
+            input_names=names,
+            output_names=[*settings.output_names],
+            dynamic_shapes=_dynamic_shapes(module, inputs, settings),
+        )
+    if program is None or program.exported_program is None:
+        raise RuntimeError("the exporter returned nothing")
+    if is_converted and settings.opset is not None:
+        _convert(program, settings.opset)
+        if optimizes:
+            program.optimize()
+    program.save(
+        path,
+        external_data=settings.flag("external_data", default=False),
+        keep_initializers_as_inputs=settings.flag("keep_initializers_as_inputs", default=False),
+    )
+    told = model if isinstance(model, torch.export.ExportedProgram) else program.exported_program
+    stacks = list(_levels_of(told))
+    aliases: Mapping[str, str]
+    if trace is None or module is None:
+        facts = _facts_of(told, stacks)
+        aliases, weights = facts.aliases, facts.weights
+    else:
+        aliases, weights = trace.aliases, weights_of_module(module)
+    calls = trace.calls if trace else []
+    levels = [Level(call.scope, call.class_path) for call in calls]
+    levels += [Level(alias_of(level.scope, aliases), level.class_path) for level in stacks]
+    return Exported(
+        levels=tuple(dict.fromkeys(levels)),
+        registered=registered_levels(module) if module is not None else (),
+        execution_steps=2 * len(calls),
+        weights=weights,
+        output_names=_output_names(told, trace.output if trace else None),
+        finder=lambda modules, _: ScopeFinder(modules, aliases),
+    )
+
+
+class _Evidence(NamedTuple):
+    """What an operator tells of where it comes from."""
+
+    name: str | None
+    metadata: dict[str, str]
+
+
+def _convert(program: torch.onnx.ONNXProgram, opset: int) -> None:
+    """Converts to an opset below the exporter's own, and keeps what operators tell.
+
+    The converter drops the metadata of all operators; each gets them back by the names of the tensors that it makes.
+    """
+    from onnxscript import version_converter
+
+    before = {
+        value.name: _Evidence(node.name, dict(node.metadata_props))
+        for node in program.model.graph.all_nodes()
+        for value in node.outputs
+        if value.name
+    }
+    version_converter.convert_version(program.model, opset, fallback=True)
+    for node in program.model.graph.all_nodes():
+        evidence = next((before[value.name] for value in node.outputs if value.name in before), None)
+        if evidence is not None and not node.metadata_props:
+            node.metadata_props.update(evidence.metadata)
+            node.name = node.name or evidence.name
+
+
+def _dynamic_shapes(
+    module: torch.nn.Module | None, inputs: ExampleInputs, settings: ExporterSettings
+) -> dict[str, object] | None:
+    """The dynamic dimensions as `torch.export` wants them: nested as the inputs are, by parameter."""
+    if not settings.dynamic_shapes:
+        return None
+    if module is None:
+        raise UsageError("the shapes of a torch.export program are fixed", remedy="leave --dynamic-shapes out")
+    names = iter(input_names(module, inputs))
+
+    def dimensions(value: object) -> dict[int, str] | None:
+        axes = settings.dynamic_shapes.get(next(names)) if isinstance(value, torch.Tensor) else None
+        return dict(axes) if axes else None
+
+    return {name: _mapped(value, dimensions) for name, value in bound_inputs(module, inputs).items()}
+
+
+def _mapped(value: object, function: Callable[[object], object]) -> object:
+    shapes: object = _pytree.tree_map(function, value)
+    return shapes
+
+
+def _output_names(program: torch.export.ExportedProgram, output: object) -> tuple[str | None, ...]:
+    """What the outputs are called: by what the module returned, or by the structure that a program returns."""
+    kinds = torch.export.graph_signature
+    if output is None:
+        spec = program.call_spec.out_spec
+        try:
+            output = _pytree.tree_unflatten([torch.empty(0)] * spec.num_leaves, spec)
+        except Exception:  # noqa: BLE001 - what a structure raises that is not made of any tensors
+            return ()
+    made = [entry for entry in program.graph_signature.output_specs if entry.kind is kinds.OutputKind.USER_OUTPUT]
+    found = list(leaves(output))
+    if len(found) != len(made):
+        return ()
+    return tuple(
+        leaf.name for leaf, entry in zip(found, made, strict=True) if not isinstance(entry.arg, kinds.ConstantArgument)
+    )
+
+
+def _levels_of(program: torch.export.ExportedProgram) -> Iterator[Level]:
+    """The modules that the operators of a program tell of, in its order."""
+    for node in program.graph.nodes:
+        stack = cast("dict[str, tuple[str, type | str]]", node.meta.get("nn_module_stack") or {})
+        for scope, kind in stack.values():
+            if not scope.startswith(_NO_MODULE):
+                yield Level(scope, kind if isinstance(kind, str) else class_path_of(kind))
+
+
+def levels_of_program(program: torch.export.ExportedProgram) -> tuple[Level, ...]:
+    """The modules of a program, each once, in the order in which its operators tell of them."""
+    levels = list(_levels_of(program))
+    aliases = _facts_of(program, levels).aliases
+    return tuple(dict.fromkeys(Level(alias_of(scope, aliases), kind) for scope, kind in levels))
+
+
+class _Facts(NamedTuple):
+    """What a program tells of its modules.
+
+    Attributes:
+        aliases: for each further path of a module its first one.
+        weights: which modules own the weights.
+    """
+
+    aliases: dict[str, str]
+    weights: Weights
+
+
+def _facts_of(program: torch.export.ExportedProgram, levels: Sequence[Level]) -> _Facts:
+    """Finds modules that are registered twice, which a program has under both paths.
+
+    They have the same class, and the same tensors under the same names; of those without tensors, the module around
+    them tells.
+    """
+    tensors = {**program.state_dict, **{n: t for n, t in program.constants.items() if isinstance(t, torch.Tensor)}}
+    identity = {name: _identity(tensor) for name, tensor in tensors.items()}
+    paths = [entry.fqn for entry in program.module_call_graph]
+    order = {scope: number for number, scope in enumerate(dict.fromkeys((*paths, *(level.scope for level in levels))))}
+    class_of = {level.scope: level.class_path for level in levels}
+    within: dict[str, list[tuple[str, object]]] = {}
+    for name, tensor in identity.items():
+        scope = name.rpartition(".")[0]
+        while scope:
+            within.setdefault(scope, []).append((name.removeprefix(f"{scope}."), tensor))
+            scope = scope.rpartition(".")[0]
+    aliases: dict[str, str] = {}
+    first: dict[object, str] = {}
+    for scope in sorted(within, key=lambda scope: order.get(scope, len(order))):
+        if alias_of(scope, aliases) == scope:
+            known = first.setdefault(frozenset(within[scope]), scope)
+            classes = {class_of[path] for path in (known, scope) if path in class_of}
+            if known != scope and len(classes) < 2:
+                aliases[scope] = known
+    owners: dict[object, set[str]] = {}
+    for name, tensor in identity.items():
+        owners.setdefault(tensor, set()).add(alias_of(name.rpartition(".")[0], aliases))
+    parameters = {*program.graph_signature.parameters}
+    owned = {name: frozenset(owners[identity[name]]) for name in identity if name in parameters}
+    return _Facts(aliases, Weights(owned, {}, {name: tensors[name] for name in owned}))
+
+
+def _identity(tensor: torch.Tensor) -> object:
+    return tensor.data_ptr() or id(tensor), tuple(tensor.shape), tensor.stride(), tensor.dtype

@@ -1,0 +1,182 @@
+"""Puts a module into the state in which it is exported, and back into the one in which its owner left it."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+import torch
+from torch.backends import mha
+from torch.nn.parameter import is_lazy
+from torch.utils import _pytree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_EXPORTABLE_EXPERTS: Final = "batched_mm"
+
+
+def prepared(module: torch.nn.Module) -> torch.nn.Module:
+    """The module itself; of one with lazy parameters, which the first run would make, a copy that shares all others."""
+    tensors = [*module.parameters(), *module.buffers()]
+    if not any(is_lazy(tensor) for tensor in tensors):
+        return module
+    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors if not is_lazy(tensor)})
+
+
+@contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Switches what cannot be exported off while the context is open.
+
+    - Training: modules are in evaluation mode; one that refuses the mode stays in its own.
+    - Caches of keys and values (``use_cache`` in the configs of transformers): objects that no ONNX graph has.
+    - Grouped products of a mixture of experts, for which ONNX has no operator: transformers has the same with
+      batched products.
+    - The fused attention of ``torch.nn`` for inference, likewise, within which no module runs.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_in_evaluation_mode(module))
+        stack.enter_context(_without_caches(module))
+        stack.enter_context(_with_exportable_experts(module))
+        stack.enter_context(_without_fused_attention())
+        yield
+
+
+@contextmanager
+def keeping_state(module: torch.nn.Module) -> Iterator[list[str]]:
+    """Restores what a run of ``forward`` may change: attributes of the modules, and the values of their buffers.
+
+    Attributes that are lists, dictionaries or sets get their members back, not what is within those. Parameters are
+    not copied, since that would take as much memory as they do.
+
+    Yields:
+        A list that names the parameters that were changed in place, once the context is closed.
+    """
+    changed: list[str] = []
+    restores = [_attributes_of(part) for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    versions = [(name, weight, weight._version) for name, weight in module.named_parameters()]
+    try:
+        yield changed
+    finally:
+        for restore in restores:
+            restore()
+        with torch.no_grad():
+            for buffer, value in buffers:
+                if buffer.shape != value.shape:
+                    buffer.data = value
+                else:
+                    buffer.copy_(value)
+        changed += [name for name, weight, version in versions if weight._version != version]
+
+
+def copied(inputs: object) -> object:
+    """The inputs with each tensor copied, so that a module that writes into its inputs changes nobody's."""
+    return _pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.detach().clone(), inputs)
+
+
+def _attributes_of(module: torch.nn.Module) -> Callable[[], None]:
+    """Takes a snapshot of the attributes of one module, and gives a function that restores it."""
+    attributes = vars(module)
+    before = dict(attributes)
+    members = {name: copy.copy(value) for name, value in before.items() if isinstance(value, dict | list | set)}
+
+    def restore() -> None:
+        if attributes.keys() != before.keys() or any(attributes[name] is not before[name] for name in before):
+            attributes.clear()
+            attributes.update(before)
+        for name, value in members.items():
+            _refill(before[name], value)
+
+    return restore
+
+
+def _refill(container: object, members: object) -> None:
+    match container, members:
+        case dict(), dict():
+            container.clear()
+            container.update(members)
+        case list(), list():
+            container[:] = members
+        case set(), set():
+            container.clear()
+            container.update(members)
+
+
+@contextmanager
+def _in_evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
+    """Calls ``eval``, and afterwards ``train`` of each module that was training, as its owner would.
+
+    A module may do more in ``train`` than set its flag: one of LoRA merges its weights for evaluation. Programs of
+    `torch.export`, and what is quantised from them, refuse both modes.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    refused = False
+    try:
+        module.eval()
+    except NotImplementedError:
+        refused = True
+    try:
+        yield
+    finally:
+        for part, training in () if refused else modes:  # modules before what is in them
+            if part.training != training:
+                part.train(training)
+        for part, training in modes:
+            if part.training != training:
+                part.training = training
+
+
+class _CachingConfig(Protocol):
+    use_cache: bool
+
+
+@contextmanager
+def _without_caches(module: torch.nn.Module) -> Iterator[None]:
+    configs = [vars(part).get("config") for part in module.modules()]
+    caching = {id(config): cast("_CachingConfig", config) for config in configs if _uses_cache(config)}
+    for config in caching.values():
+        with suppress(AttributeError, TypeError):  # a config that is frozen stays as it is
+            config.use_cache = False
+    try:
+        yield
+    finally:
+        for config in caching.values():
+            with suppress(AttributeError, TypeError):
+                config.use_cache = True
+
+
+def _uses_cache(config: object) -> bool:
+    return getattr(config, "use_cache", False) is True
+
+
+class _ModelWithExperts(Protocol):
+    """What `transformers.PreTrainedModel` offers to snapshot and restore how experts are computed."""
+
+    def get_experts_implementation(self) -> Mapping[str, str | None]: ...
+    def set_experts_implementation(self, experts_implementation: str | Mapping[str, str | None]) -> None: ...
+
+
+@contextmanager
+def _with_exportable_experts(module: torch.nn.Module) -> Iterator[None]:
+    if not all(hasattr(module, name) for name in ("get_experts_implementation", "set_experts_implementation")):
+        yield
+        return
+    model = cast("_ModelWithExperts", module)
+    earlier = model.get_experts_implementation()
+    model.set_experts_implementation(_EXPORTABLE_EXPERTS)
+    try:
+        yield
+    finally:
+        model.set_experts_implementation(earlier)
+
+
+@contextmanager
+def _without_fused_attention() -> Iterator[None]:
+    earlier = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(value=False)
+    try:
+        yield
+    finally:
+        mha.set_fastpath_enabled(value=earlier)

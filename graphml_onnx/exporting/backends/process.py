@@ -1,0 +1,115 @@
+"""State of the whole process that an export changes while PyTorch works, and restores: the only place that does.
+
+Standard output and error (of Python, and the descriptor that PyTorch's C++ code writes to), the filters of warnings,
+an environment variable of `torch.load`, and random numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STDOUT: Final = 1
+_WEIGHTS_ONLY: Final = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+_ABOUT_CODE: Final = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+"""Warnings for those who write PyTorch or the model; they say nothing of the exported model."""
+
+_ABOUT_NAMES: Final = "# The axis name:"
+"""How a warning begins that an axis got the name of another, also where both are the same; the result is compared."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What was said while an exporter ran.
+
+    Attributes:
+        output: takes what goes to standard output and error.
+        warned: warnings, each once, on one line, once nobody listens any more.
+    """
+
+    output: StringIO = field(default_factory=StringIO)
+    warned: list[str] = field(default_factory=list)
+
+    @property
+    def printed(self) -> str:
+        """What went to standard output and error so far."""
+        return self.output.getvalue()
+
+
+@contextmanager
+def listening() -> Iterator[Heard]:
+    """Collects output and warnings while the context is open, also if it fails; nothing reaches the terminal."""
+    heard = Heard()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            with redirect_stdout(heard.output), redirect_stderr(heard.output), _silent_descriptor():
+                yield heard
+        finally:
+            told = (" ".join(str(entry.message).split()) for entry in caught if _is_about_model(entry.category))
+            heard.warned = [text for text in dict.fromkeys(told) if not text.startswith(_ABOUT_NAMES)]
+
+
+def _is_about_model(category: type[Warning]) -> bool:
+    return not issubclass(category, _ABOUT_CODE)
+
+
+@contextmanager
+def _silent_descriptor() -> Iterator[None]:
+    """Keeps the C++ code of the TorchScript exporter from writing the graph to standard output where it fails."""
+    try:
+        kept = os.dup(_STDOUT)
+    except OSError:  # there is no standard output
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, _STDOUT)
+        yield
+    finally:
+        os.dup2(kept, _STDOUT)
+        os.close(kept)
+        os.close(null)
+
+
+@contextmanager
+def without_unpickling() -> Iterator[None]:
+    """Keeps `torch.load` from unpickling anything but tensors, which a program can ask `torch.export.load` for."""
+    earlier = os.environ.get(_WEIGHTS_ONLY)
+    os.environ[_WEIGHTS_ONLY] = "1"
+    try:
+        yield
+    finally:
+        if earlier is None:
+            del os.environ[_WEIGHTS_ONLY]
+        else:
+            os.environ[_WEIGHTS_ONLY] = earlier
+
+
+def _devices() -> list[int]:
+    """The devices whose random numbers a model may have used."""
+    is_used: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return list(range(torch.cuda.device_count())) if is_used else []
+
+
+@contextmanager
+def same_random_numbers() -> Iterator[None]:
+    """Gives the generators of PyTorch, numpy and Python the state back that they had when the context opened."""
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=_devices()):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

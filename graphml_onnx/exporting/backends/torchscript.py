@@ -1,0 +1,119 @@
+"""PyTorch's exporter that goes by TorchScript traces."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils import _pytree
+
+from graphml_onnx.errors import UsageError
+from graphml_onnx.exporting.backends import Exported
+from graphml_onnx.exporting.backends.calls import recording
+from graphml_onnx.exporting.inputs import input_names, leaves
+from graphml_onnx.exporting.module_tree import Level, registered_levels
+from graphml_onnx.exporting.placement import NameFinder, weights_of_module
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import onnx
+
+    from graphml_onnx.exporting.backends.calls import Trace
+    from graphml_onnx.exporting.inputs import ExampleInputs
+    from graphml_onnx.exporting.options import ExporterSettings
+    from graphml_onnx.exporting.sources import Exportable
+    from graphml_onnx.hierarchy.tree import Module
+
+
+def export_with_torchscript(
+    model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path
+) -> Exported:
+    """Writes a module as an ONNX file; see `graphml_onnx.exporting.backends.Exporter`."""
+    if not isinstance(model, torch.nn.Module):
+        raise UsageError("TorchScript cannot export a torch.export program", remedy="use --exporter dynamo")
+    own_names = input_names(model, inputs)
+    names = [*settings.input_names, *own_names[len(settings.input_names) :]]
+    axes = {
+        name: dict(settings.dynamic_shapes[own])
+        for name, own in zip(names, own_names, strict=False)
+        if own in settings.dynamic_shapes
+    }
+    output: list[object] = []
+    with recording(model) as trace, _taking_tensors(model, inputs, output) as tensors:
+        torch.onnx.export(
+            model,
+            tensors,
+            str(path),  # a Path is refused for a model of more than 2 GB
+            dynamo=False,
+            verbose=False,
+            opset_version=settings.opset,
+            do_constant_folding=settings.flag("do_constant_folding", default=True),
+            keep_initializers_as_inputs=settings.flag("keep_initializers_as_inputs", default=False),
+            input_names=names,
+            output_names=[*settings.output_names],
+            dynamic_axes=axes or None,
+        )
+    return Exported(
+        levels=tuple(dict.fromkeys(Level(call.scope, call.class_path) for call in trace.calls)),
+        registered=registered_levels(model),
+        execution_steps=2 * len(trace.calls),
+        weights=weights_of_module(model),
+        output_names=tuple(leaf.name for leaf in leaves(output[-1]) if isinstance(leaf.value, torch.Tensor)),
+        finder=partial(_finder, trace),
+    )
+
+
+def _finder(trace: Trace, modules: Sequence[Module], operators: Sequence[onnx.NodeProto]) -> NameFinder:
+    return NameFinder(modules, trace, operators)
+
+
+@contextmanager
+def _taking_tensors(
+    model: torch.nn.Module, inputs: ExampleInputs, outputs: list[object]
+) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Lets ``forward`` take and return nothing but tensors, in a row, while the context is open.
+
+    Left to itself, the exporter hands over every default of the signature too: by position, where a decorator may
+    set the same argument by name, and with the numbers among them as inputs of the graph. It names nested inputs in
+    the wrong order, and sorts the outputs of a mapping.
+
+    Args:
+        model: the module.
+        inputs: what it is called with.
+        outputs: takes what ``forward`` returned, as it was.
+
+    Yields:
+        The tensors among the inputs.
+    """
+    original: Callable[..., object] = model.forward
+    given = (list(inputs.args), dict(inputs.kwargs))
+    flat, structure = _pytree.tree_flatten(given)
+    is_running = False
+
+    def forward(*values: object, **named: object) -> object:
+        nonlocal is_running
+        if is_running:  # a module that calls itself
+            return original(*values, **named)
+        is_running = True
+        try:
+            rest = iter(values)
+            filled = [next(rest) if isinstance(value, torch.Tensor) else value for value in flat]
+            args, kwargs = _pytree.tree_unflatten(filled, structure)
+            outputs.append(original(*args, **kwargs))
+        finally:
+            is_running = False
+        return tuple(leaf.value for leaf in leaves(outputs[-1]) if isinstance(leaf.value, torch.Tensor))
+
+    own = vars(model).get("forward")
+    vars(model)["forward"] = forward
+    try:
+        yield tuple(value for value in flat if isinstance(value, torch.Tensor))
+    finally:
+        if own is None:
+            del vars(model)["forward"]
+        else:
+            vars(model)["forward"] = own

@@ -1,0 +1,290 @@
+"""The ONNX file that an exporter wrote: read without its weights, checked, changed, and written as the file to publish.
+
+Operators get names of their own and tags, outputs the names that the model gives them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import helper
+
+from graphml_onnx.errors import ModelError, writing_failed
+from graphml_onnx.exporting.placement import bodies_of
+from graphml_onnx.exporting.record import TensorRecord
+from graphml_onnx.onnxfile.skeleton import MarkerError, Stored, join, split
+from graphml_onnx.onnxfile.source import FileSource
+from graphml_onnx.onnxfile.wire import WireError
+from graphml_onnx.parameters.chunks import RawFile, chunks, packed, write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from graphml_onnx.exporting.placement import Placed
+    from graphml_onnx.hierarchy.tree import Module
+
+TAG_KEY: Final = "winml.hierarchy.tag"
+"""Where tools that read HTP tags look for the tag of an operator's module, in its metadata."""
+
+_ALIGNMENT: Final = 4096
+"""Bytes; where a weight may begin in a data file, as PyTorch has it, so that it can be mapped into memory."""
+
+_INLINE: Final = 1024
+"""Bytes; tensors up to this size are parsed with the graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """An ONNX file, and its graph in memory; the weights stay in the file.
+
+    Attributes:
+        model: the model without its weights; changes of it are what `write` writes.
+        source: the file.
+        nonce: what marks the places of the weights.
+        lengths: length of each weight in bytes, by its offset in the file.
+    """
+
+    model: onnx.ModelProto
+    source: FileSource
+    nonce: bytes
+    lengths: dict[int, int]
+
+    @classmethod
+    def read(cls, path: Path, stack: ExitStack) -> ModelFile:
+        """Opens a file; ``stack`` closes it.
+
+        Raises:
+            ModelError: it is no ONNX file.
+        """
+        source = stack.enter_context(FileSource.open(path))
+        try:
+            skeleton = split(source, _INLINE, lambda offset, _: offset)
+            model = onnx.ModelProto.FromString(skeleton.data)
+        except (WireError, DecodeError) as error:
+            raise ModelError(f"the exporter wrote no ONNX file: {error}", file=path) from error
+        return cls(model, source, skeleton.nonce, {payload.address: payload.length for payload in skeleton.payloads})
+
+    def check(self, path: Path) -> None:
+        """Checks the model, types and shapes included, but not the values of its weights.
+
+        Args:
+            path: the ONNX file that the user wants, for messages.
+
+        Raises:
+            ModelError: it is not valid ONNX.
+        """
+        bare = onnx.ModelProto()
+        bare.CopyFrom(self.model)
+        given = {value.name for value in bare.graph.input}
+        for graph in _graphs_of(bare.graph):
+            for position in reversed(range(len(graph.initializer))):
+                weight = graph.initializer[position]
+                if weight.data_location == onnx.TensorProto.EXTERNAL or self.nonce in weight.raw_data:
+                    if weight.name not in given:  # all that the checker needs of a weight
+                        bare.graph.input.append(
+                            helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
+                        )
+                    del graph.initializer[position]
+        try:
+            onnx.checker.check_model(bare, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise ModelError(
+                f"the exporter wrote a model that is not valid: {' '.join(str(error).split())}",
+                file=path,
+                remedy="try the other --exporter, another --opset, or another version of PyTorch",
+            ) from error
+
+    def write(self, file: RawFile, path: Path) -> tuple[int, str]:
+        """Writes the changed model.
+
+        Args:
+            file: takes it, without a buffer.
+            path: its name, for messages.
+
+        Returns:
+            Size in bytes and SHA-256 of what was written.
+
+        Raises:
+            StorageError: no space, or a broken disk.
+            ModelError: the graph is beyond 2 GiB without its weights, or text in it looks like a marker.
+        """
+        digest = hashlib.sha256()
+        size = 0
+        try:
+            for data in packed(self._parts()):
+                digest.update(data)
+                size += len(data)
+                write_all(file, data)
+        except OSError as error:
+            raise writing_failed(error, path) from error
+        except (MarkerError, WireError, ValueError) as error:
+            raise ModelError(f"the graph cannot be written: {error}", file=path) from error
+        return size, digest.hexdigest()
+
+    def _parts(self) -> Iterator[bytes | memoryview]:
+        for piece in join(self.model.SerializeToString(), self.nonce, self.lengths):
+            if isinstance(piece, Stored):
+                yield from chunks(self.source, piece.address, piece.address + self.lengths[piece.address])
+            else:
+                yield piece
+
+
+def opset_version(model: onnx.ModelProto) -> int:
+    """The version of the default domain."""
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
+def tensor_records(values: Iterable[onnx.ValueInfoProto]) -> tuple[TensorRecord, ...]:
+    """Inputs or outputs of a graph, for the record of the export."""
+    return tuple(TensorRecord(value.name, _dtype(value), _shape(value)) for value in values)
+
+
+def _dtype(value: onnx.ValueInfoProto) -> str:
+    kind = value.type.tensor_type.elem_type
+    return helper.tensor_dtype_to_np_dtype(kind).name if kind else value.type.WhichOneof("value") or "unknown"
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
+    return tuple(
+        dimension.dim_value if dimension.HasField("dim_value") else dimension.dim_param or "?"
+        for dimension in value.type.tensor_type.shape.dim
+    )
+
+
+def _graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    yield graph
+    for operator in graph.node:
+        for body in bodies_of(operator):
+            yield from _graphs_of(body)
+
+
+def name_operators(operators: Iterable[onnx.NodeProto]) -> int:
+    """Names operators that have no name, or the name of an earlier one; the others keep theirs.
+
+    HTP metadata knows operators by name.
+
+    Args:
+        operators: the operators, which are changed.
+
+    Returns:
+        How many got a new name.
+    """
+    operators = list(operators)
+    taken = {operator.name for operator in operators}
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(1))
+    seen: set[str] = set()
+    renamed = 0
+    for operator in operators:
+        if not operator.name or operator.name in seen:
+            stem = operator.name or operator.op_type
+            operator.name = next(name for number in numbers[stem] if (name := f"{stem}_{number}") not in taken)
+            taken.add(operator.name)
+            renamed += 1
+        seen.add(operator.name)
+    return renamed
+
+
+def name_outputs(graph: onnx.GraphProto, names: Sequence[str | None], weights: Collection[str]) -> None:
+    """Names the outputs of a graph, wherever their tensors are used.
+
+    An output that is an input or a weight keeps its name. Where an input or a weight has the name, a number is put
+    behind it; another tensor that has it gets the number itself.
+
+    Args:
+        graph: the main graph, which is changed.
+        names: for each output its name, or None to keep what the exporter called it.
+        weights: names of parameters, which stay.
+    """
+    if len(names) != len(graph.output):
+        return
+    inputs = {value.name for value in graph.input}
+    fixed = inputs | {weight.name for weight in graph.initializer}
+    made = {name for body in _graphs_of(graph) for operator in body.node for name in operator.output}
+    renamed: dict[str, str] = {}
+    for value, name in zip(graph.output, names, strict=True):
+        if name is not None and value.name not in inputs and value.name not in weights and value.name not in renamed:
+            renamed[value.name] = _free(name, fixed | {*renamed.values()})
+    for name in [*renamed.values()]:
+        if name in made and name not in renamed:
+            renamed[name] = _free(f"{name}_1", fixed | made | {*renamed.values()})
+    _rename(graph, renamed)
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    return next(free for number in count() if (free := f"{name}_{number}" if number else name) not in taken)
+
+
+def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    for body in _graphs_of(graph):
+        for weight in body.initializer:
+            weight.name = names.get(weight.name, weight.name)
+        for value in body.output:
+            value.name = names.get(value.name, value.name)
+        for value in body.value_info:
+            value.name = names.get(value.name, value.name)
+        for operator in body.node:
+            for tensors in (operator.input, operator.output):
+                for position, name in enumerate(tensors):
+                    if name in names:
+                        tensors[position] = names[name]
+
+
+def tag_operators(places: Iterable[Placed], modules: Sequence[Module]) -> None:
+    """Writes the tag of its module into each operator, those in bodies included."""
+    for placed in places:
+        placed.operator.metadata_props.add(key=TAG_KEY, value=modules[placed.found.module].tag)
+
+
+def gather_data(model: onnx.ModelProto, folder: Path, name: str) -> None:
+    """Moves weights that an exporter wrote into files of their own into one, as PyTorch's newer exporter does.
+
+    Args:
+        model: the model, which is changed.
+        folder: where the exporter wrote; each file is removed once it is copied.
+        name: of the one data file.
+
+    Raises:
+        StorageError: no space, or a broken disk.
+    """
+    weights = [
+        weight
+        for graph in _graphs_of(model.graph)
+        for weight in graph.initializer
+        if weight.data_location == onnx.TensorProto.EXTERNAL
+    ]
+    locations = {weight.name: _external(weight)["location"] for weight in weights}
+    if {*locations.values()} <= {name}:
+        return
+    target = folder / name
+    try:
+        with target.open("wb") as file:
+            for weight in weights:
+                source = folder / locations[weight.name]
+                file.seek(-file.tell() % _ALIGNMENT, os.SEEK_CUR)
+                offset = file.tell()
+                with source.open("rb") as data:
+                    shutil.copyfileobj(data, file)
+                source.unlink()
+                _set_external(weight, name, offset, file.tell() - offset)
+    except OSError as error:
+        raise writing_failed(error, target) from error
+
+
+def _external(weight: onnx.TensorProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in weight.external_data}
+
+
+def _set_external(weight: onnx.TensorProto, location: str, offset: int, length: int) -> None:
+    del weight.external_data[:]
+    for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
+        weight.external_data.add(key=key, value=value)

@@ -1,0 +1,462 @@
+"""The conductor of an export: from the options to the published files, step by step."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import torch
+
+from graphml_onnx.encoding.api import encode
+from graphml_onnx.errors import GraphmlOnnxError, StorageError, UsageError
+from graphml_onnx.exporting.backends import export_onnx, run_once
+from graphml_onnx.exporting.inputs import (
+    ExampleInputs,
+    given_inputs,
+    input_names,
+    inputs_from_config,
+    inputs_from_specs,
+)
+from graphml_onnx.exporting.metadata import metadata_json
+from graphml_onnx.exporting.module_tree import class_name_of, module_tree
+from graphml_onnx.exporting.onnx_output import (
+    ModelFile,
+    gather_data,
+    name_operators,
+    name_outputs,
+    opset_version,
+    tag_operators,
+    tensor_records,
+)
+from graphml_onnx.exporting.options import (
+    ExporterSettings,
+    checked_torch_modules,
+    make_settings,
+    read_dynamic_shapes,
+    read_input_specs,
+)
+from graphml_onnx.exporting.outputs import Outputs, stage_data, workspace, write_staged
+from graphml_onnx.exporting.placement import operator_records, place
+from graphml_onnx.exporting.record import ExporterRecord, ExportRecord, ExportResult, StepRecord
+from graphml_onnx.exporting.report import report_markdown
+from graphml_onnx.exporting.sources import LoadedModel, load_model, model_name, model_record
+from graphml_onnx.files import Publication
+from graphml_onnx.parameters.store import STRATEGIES
+from graphml_onnx.support.progress import Stage
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from graphml_onnx.exporting.options import ExportOptions, InputSpec, TorchModules
+    from graphml_onnx.exporting.sources import Exportable
+    from graphml_onnx.hierarchy.tree import Module
+    from graphml_onnx.results import EncodeResult, Progress
+
+_PACKAGES: Final = ("graphml-onnx", "onnx", "onnxscript", "torch", "transformers")
+_LOW: Final = 50.0
+"""Percent; with a smaller exact share, a finding says so."""
+
+
+class _Plan(NamedTuple):
+    """The options, checked before anything is loaded."""
+
+    options: ExportOptions
+    outputs: Outputs
+    settings: ExporterSettings
+    specs: Mapping[str, InputSpec] | None
+    torch_modules: TorchModules
+
+
+class _Steps:
+    """Times the steps of an export while it reports them as stages."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._done: list[StepRecord] = []
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Times one step; ``name`` is that of HTP metadata, with underscores."""
+        start = time.perf_counter()
+        with Stage(self._progress, name.replace("_", " "), 1, "steps"):
+            yield
+        self._done.append(StepRecord(name, time.perf_counter() - start))
+
+    @property
+    def records(self) -> tuple[StepRecord, ...]:
+        """What was done, in its order."""
+        return tuple(self._done)
+
+
+def run_export(
+    model: str | os.PathLike[str] | Exportable, output: str | os.PathLike[str], options: ExportOptions
+) -> ExportResult:
+    """Exports a model; see `graphml_onnx.exporting.api.export` for the errors."""
+    plan = _plan(output, options)
+    outputs = plan.outputs
+    outputs.check(overwrite=options.overwrite)
+    started = datetime.now(UTC)
+    steps = _Steps(options.progress)
+    with steps.step("model_preparation"):
+        loaded = _loaded(model, options.task)
+    with steps.step("input_generation"):
+        examples = _examples(loaded, options, plan.specs)
+    record, printed = _convert(plan, loaded, examples, steps, started)
+    graphml, failure = None, None
+    if outputs.graphml is not None:
+        with steps.step("graphml"):
+            graphml, failure = _encoded(plan)
+        record = _with_graphml(replace(record, steps=steps.records), outputs, graphml)
+        record = _with_report(record, outputs, failure, started)
+    return _result(record, outputs, graphml, failure, printed)
+
+
+def run_trace(model: str | os.PathLike[str] | Exportable, options: ExportOptions) -> tuple[Module, ...]:
+    """Runs a model once; see `graphml_onnx.exporting.api.trace`."""
+    choice = checked_torch_modules(options.torch_modules)
+    specs = None if options.input_specs is None else read_input_specs(options.input_specs)
+    loaded = _loaded(model, options.task)
+    levels, registered = run_once(loaded.model, loaded.name, _examples(loaded, options, specs))
+    tree = module_tree(levels, choice)
+    ran = {module.scope for module in tree}
+    everything = module_tree((*levels, *registered), choice)
+    place_of = {module.scope: index for index, module in enumerate(tree)}
+    idle = [module for module in everything if module.scope not in ran]
+    place_of |= {module.scope: len(tree) + number for number, module in enumerate(idle)}
+    parents = [None if module.parent is None else everything[module.parent].scope for module in idle]
+    return (
+        *tree,
+        *(
+            module._replace(execution_order=None, parent=None if parent is None else place_of[parent])
+            for module, parent in zip(idle, parents, strict=True)
+        ),
+    )
+
+
+def _plan(output: str | os.PathLike[str], options: ExportOptions) -> _Plan:
+    """Checks all options.
+
+    Raises:
+        InputError: a JSON file is missing or may not be read.
+        UsageError: an option is wrong, or does not go with another.
+    """
+    outputs = _outputs(Path(output), options)
+    shapes = {} if options.dynamic_shapes is None else read_dynamic_shapes(options.dynamic_shapes)
+    settings = make_settings(options.exporter, options.opset, shapes, options.export_config)
+    if options.batch_size is not None and options.batch_size < 1:
+        raise UsageError(f"the batch size is {options.batch_size}", remedy="give 1 or more")
+    specs = None
+    if options.input_specs is not None:
+        specs = read_input_specs(options.input_specs, options.batch_size, options.shapes)
+        symbols = {name: spec.symbols for name, spec in specs.items() if spec.symbols}
+        settings = replace(settings, dynamic_shapes={**symbols, **settings.dynamic_shapes})
+    elif options.inputs is not None and (options.shapes or options.batch_size is not None):
+        raise UsageError("given inputs have their own shapes", remedy="leave --shape and --batch-size out")
+    return _Plan(options, outputs, settings, specs, checked_torch_modules(options.torch_modules))
+
+
+def _outputs(output: Path, options: ExportOptions) -> Outputs:
+    if options.graphml_parameters not in STRATEGIES:
+        raise UsageError(f"parameters is {options.graphml_parameters!r}, not one of {', '.join(STRATEGIES)}")
+    base = None if options.graphml_output is None else Path(options.graphml_output)
+    if base is not None and not base.name:
+        raise UsageError("the GraphML has no name", remedy="give a path such as out/model")
+    if base is not None and options.graphml_parameters == "reference" and not _is_same_folder(base, output):
+        raise UsageError(
+            "a GraphML that refers to the weights in the ONNX file has to lie beside it",
+            file=base,
+            remedy="name it in the folder of the ONNX file, or let the weights go to a sidecar or into the GraphML",
+        )
+    return Outputs.beside(
+        output,
+        report=options.with_report,
+        graphml=options.with_graphml or base is not None,
+        graphml_base=base,
+        parameters=options.graphml_parameters,
+    )
+
+
+def _is_same_folder(one: Path, other: Path) -> bool:
+    return one.parent.resolve() == other.parent.resolve()
+
+
+def _loaded(model: str | os.PathLike[str] | Exportable, task: str | None) -> LoadedModel:
+    if not isinstance(model, torch.nn.Module | torch.export.ExportedProgram):
+        return load_model(model, task)
+    if task is not None:
+        raise UsageError("a task is only for a folder or hub name", remedy="leave it out")
+    return LoadedModel(model, model_name(model))
+
+
+def _examples(loaded: LoadedModel, options: ExportOptions, specs: Mapping[str, InputSpec] | None) -> ExampleInputs:
+    module = loaded.model
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UsageError(
+            "is compiled TorchScript, which does not tell the modules that run",
+            file=loaded.name,
+            remedy="give the module that it was compiled from; it may call compiled functions",
+        )
+    if not isinstance(module, torch.nn.Module):
+        if options.inputs is not None or specs is not None:
+            raise UsageError("a torch.export program has its own inputs", file=loaded.name, remedy="give none")
+        return ExampleInputs()
+    if options.inputs is not None and specs is not None:
+        raise UsageError("inputs are given as well as input_specs", remedy="give one of them")
+    if specs is not None:
+        return inputs_from_specs(module, specs, options.seed)
+    given = loaded.inputs if options.inputs is None else options.inputs
+    if given is not None:
+        return given_inputs(given, module)
+    shapes = {name: tuple(shape) for name, shape in options.shapes.items()}
+    return inputs_from_config(module, options.seed, options.batch_size, shapes)
+
+
+def _convert(
+    plan: _Plan, loaded: LoadedModel, examples: ExampleInputs, steps: _Steps, started: datetime
+) -> tuple[ExportRecord, str]:
+    """Converts a model, and publishes the ONNX file, its data file, the metadata and the report as one step.
+
+    Returns:
+        The record, without the files of the GraphML; and what was printed meanwhile.
+    """
+    outputs, options = plan.outputs, plan.options
+    settings = _fitted(plan.settings, loaded.model, examples)
+    with ExitStack() as stack:
+        publication = stack.enter_context(Publication(overwrite=options.overwrite))
+        onnx = publication.stage(outputs.onnx)
+        metadata = publication.stage(outputs.metadata)
+        report = publication.stage(outputs.report) if outputs.report else None
+        raw = stack.enter_context(workspace(outputs.onnx)) / outputs.onnx.name
+        with steps.step("onnx_export"):
+            outcome = export_onnx(loaded.model, loaded.name, examples, settings, raw, outputs.onnx)
+            exported = outcome.exported
+            file = ModelFile.read(raw, stack)
+            graph = file.model.graph
+            broken = _broken_promises(settings, file)
+            file.check(outputs.onnx)
+            gather_data(file.model, raw.parent, outputs.data.name)
+        with steps.step("hierarchy_building"):
+            levels = [*exported.levels, *exported.weights.levels_of(graph, exported.levels)]
+            modules = module_tree(levels, plan.torch_modules)
+        with steps.step("node_tagging"):
+            renamed = name_operators(graph.node)
+            if not settings.output_names:
+                name_outputs(graph, exported.output_names, exported.weights.owners)
+            places = place(graph, modules, exported.finder(modules, graph.node), exported.weights)
+        with steps.step("tag_injection"):
+            if not options.clean_onnx:
+                tag_operators(places, modules)
+            size, sha256 = file.write(onnx.file, outputs.onnx)
+            data = stage_data(publication, outputs, raw)
+        ran = {level.scope for level in levels}
+        record = ExportRecord(
+            exporter=ExporterRecord(
+                name=settings.exporter,
+                versions=_versions_of(_PACKAGES),
+                opset_version=opset_version(file.model),
+                folds_constants=settings.folds_constants,
+                embeds_tags=not options.clean_onnx,
+                execution_steps=exported.execution_steps,
+            ),
+            model=model_record(loaded, levels),
+            input_method=examples.method,
+            inputs=tensor_records(graph.input),
+            outputs=tensor_records(graph.output),
+            modules=modules,
+            operators=operator_records(places),
+            files=(
+                outputs.record("onnx_model", outputs.onnx, size, sha256),
+                *data,
+                outputs.record("metadata", outputs.metadata),
+                *((outputs.record("report", outputs.report),) if outputs.report else ()),
+            ),
+            steps=steps.records,
+            findings=(
+                *settings.findings,
+                *outcome.findings,
+                *broken,
+                *([f"operators without a name of their own, named anew: {renamed}"] if renamed else ()),
+            ),
+            idle=tuple(
+                (level.scope, class_name_of(level.class_path))
+                for level in exported.registered
+                if level.scope not in ran
+            ),
+        )
+        record = replace(record, findings=(*record.findings, *_low_share(record)))
+        write_staged(metadata, metadata_json(record, started))
+        if report:
+            write_staged(report, report_markdown(record, started).encode())
+        with steps.step("publication"):
+            publication.publish()
+    leftovers = outputs.leftovers() + ([] if data or not outputs.data.exists() else [outputs.data.name])
+    if leftovers:
+        told = f"files of an earlier export lie beside the model, and do not belong to it: {', '.join(leftovers)}"
+        record = replace(record, findings=(*record.findings, told))
+    return record, outcome.printed
+
+
+def _fitted(settings: ExporterSettings, model: Exportable, examples: ExampleInputs) -> ExporterSettings:
+    """The settings with the model's own names of inputs; a caller may give dynamic dimensions by the new names too.
+
+    Raises:
+        UsageError: dynamic dimensions are given of what is no input.
+    """
+    if not isinstance(model, torch.nn.Module) or not settings.dynamic_shapes:
+        return settings
+    names = input_names(model, examples)
+    renamed = dict(zip(settings.input_names, names, strict=False))
+    shapes = {renamed.get(name, name): axes for name, axes in settings.dynamic_shapes.items()}
+    for name in shapes:
+        if name not in names and name not in settings.output_names:
+            raise UsageError(
+                "is no input of the model",
+                file="--dynamic-shapes",
+                place=name,
+                remedy=f"its inputs are {', '.join(names)}",
+            )
+    return replace(settings, dynamic_shapes={name: axes for name, axes in shapes.items() if name in names})
+
+
+def _broken_promises(settings: ExporterSettings, file: ModelFile) -> list[str]:
+    """What was asked for and did not come: names and dynamic dimensions.
+
+    Raises:
+        UsageError: the opset is another than the one that was asked for.
+    """
+    graph = file.model.graph
+    written = opset_version(file.model)
+    if settings.opset is not None and written != settings.opset:
+        raise UsageError(
+            f"the {settings.exporter} exporter wrote opset {written}, not {settings.opset}",
+            file="--opset",
+            remedy=f"ask for {written}, or try the other --exporter",
+        )
+    broken = []
+    inputs = {value.name: value for value in graph.input}
+    for kind, wanted, values in (
+        ("inputs", settings.input_names, graph.input),
+        ("outputs", settings.output_names, graph.output),
+    ):
+        got = [value.name for value in values]
+        if wanted and got[: len(wanted)] != list(wanted):
+            broken.append(f"the {kind} were to be called {', '.join(wanted)}, and are {', '.join(got)}")
+    for name, axes in settings.dynamic_shapes.items():
+        dimensions = inputs[name].type.tensor_type.shape.dim if name in inputs else ()
+        for number, symbol in axes.items():
+            axis = dimensions[number] if number < len(dimensions) else None
+            if axis is not None and axis.dim_param != symbol:
+                told = axis.dim_param or axis.dim_value
+                broken.append(f"dimension {number} of {name} was to be dynamic as {symbol}, and is {told}")
+    return broken
+
+
+def _low_share(record: ExportRecord) -> list[str]:
+    """What a reader should know of operators that are not where the exporter says, or where it says nothing."""
+    rules = Counter(operator.rule.name for operator in record.operators if operator.rule.match != "direct")
+    if not record.operators or record.exact >= _LOW:
+        return []
+    told = ", ".join(f"{name} {count:,}" for name, count in rules.most_common())
+    return [f"only {record.exact:.1f} % of the operators are in the very module that ran them ({told})"]
+
+
+def _encoded(plan: _Plan) -> tuple[EncodeResult | None, GraphmlOnnxError | None]:
+    """The GraphML, or why there is none: the ONNX file is published by now, and no failure takes it back."""
+    outputs, options = plan.outputs, plan.options
+    try:
+        made = encode(
+            outputs.onnx,
+            outputs.graphml,
+            metadata=outputs.metadata,
+            parameters=options.graphml_parameters,
+            overwrite=options.overwrite,
+            progress=options.progress,
+        )
+    except GraphmlOnnxError as error:
+        return None, error
+    except MemoryError:
+        return None, StorageError("not enough memory for the GraphML", file=outputs.graphml)
+    return made, None
+
+
+def _with_graphml(record: ExportRecord, outputs: Outputs, graphml: EncodeResult | None) -> ExportRecord:
+    """The record with the files of the GraphML, if there are any; the metadata are written by then, without them."""
+    written = (("graphml", graphml.graphml), ("parameters", graphml.sidecar)) if graphml else ()
+    files = [outputs.record(role, path, path.stat().st_size) for role, path in written if path is not None]
+    return replace(record, files=(*record.files, *files))
+
+
+def _with_report(
+    record: ExportRecord, outputs: Outputs, failure: GraphmlOnnxError | None, started: datetime
+) -> ExportRecord:
+    """The record after the report is published anew, with the GraphML or why there is none.
+
+    If that fails, on a full disk, the report of before the GraphML stays.
+    """
+    if outputs.report is None:
+        return record
+    told = record if failure is None else _finding(record, f"no GraphML was written: {failure}")
+    try:
+        publish_report(told, outputs.report, started)
+    except GraphmlOnnxError as error:
+        return _finding(record, f"the report does not tell of the GraphML: {error}")
+    return record
+
+
+def publish_report(record: ExportRecord, path: Path, started: datetime) -> None:
+    """Replaces the report, once there is more to tell.
+
+    Raises:
+        StorageError: no space, or a broken disk.
+    """
+    with Publication(overwrite=True) as publication:
+        write_staged(publication.stage(path), report_markdown(record, started).encode())
+        publication.publish()
+
+
+def _finding(record: ExportRecord, text: str) -> ExportRecord:
+    return replace(record, findings=(*record.findings, text))
+
+
+def _versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """The installed versions of those packages that are installed, by their name."""
+    found: dict[str, str] = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _result(
+    record: ExportRecord,
+    outputs: Outputs,
+    graphml: EncodeResult | None,
+    failure: GraphmlOnnxError | None,
+    printed: str,
+) -> ExportResult:
+    return ExportResult(
+        onnx=outputs.onnx,
+        external=tuple(outputs.data for file in record.files if file.role == "onnx_data"),
+        metadata=outputs.metadata,
+        report=outputs.report,
+        graphml=graphml,
+        graphml_error=failure,
+        sha256=next(file.sha256 or "" for file in record.files if file.role == "onnx_model"),
+        nodes=len(record.operators),
+        modules=len(record.modules),
+        exact=record.exact,
+        placements=dict(Counter(operator.rule.name for operator in record.operators)),
+        seconds={step.name: step.seconds for step in record.steps},
+        findings=record.findings,
+        printed=printed,
+        record=record,
+    )

@@ -1,0 +1,228 @@
+"""What MODEL means: a Hugging Face model, a callable that returns a module, or a `torch.export` program.
+
+No code from a model repository is executed, and nothing is unpickled: pickled models are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+import zipfile
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import torch
+from torch.nn.parameter import is_lazy
+
+from graphml_onnx.errors import GraphmlOnnxError, InputError, ModelError, UsageError
+from graphml_onnx.exporting.backends.process import without_unpickling
+from graphml_onnx.exporting.record import ModelRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from graphml_onnx.exporting.module_tree import Level
+
+_CALLABLE: Final = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+_HUB_NAME: Final = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+PICKLED: Final = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".t7"})
+_WEIGHTS_ONLY: Final = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+_LONGEST: Final = 600
+FORMS: Final = "give a folder or hub name of a Hugging Face model, package.module:callable, or a .pt2 file"
+
+
+Exportable: TypeAlias = "torch.nn.Module | torch.export.ExportedProgram"
+"""What the exporters take."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model to be exported.
+
+    Attributes:
+        model: a module, or a program of `torch.export`.
+        name: what the user named.
+        inputs: example inputs that came with it, or None; in any of the forms of `inputs.given_inputs`.
+        task: what it was loaded for, if that was asked for.
+    """
+
+    model: Exportable
+    name: str
+    inputs: object = None
+    task: str | None = None
+
+
+def load_model(model: str | os.PathLike[str], task: str | None) -> LoadedModel:
+    """Loads what the user named.
+
+    Args:
+        model: a folder or hub name of a Hugging Face model; ``package.module:callable``, which returns a module, or a
+            module and its example inputs; or a ``.pt2`` file.
+        task: for a Hugging Face model, what it is to do: ``fill-mask``; it chooses the class.
+
+    Raises:
+        InputError: there is no such file, package or model.
+        ModelError: it cannot be loaded, or is pickled.
+        UsageError: it is none of the forms, or the task is not known.
+    """
+    name = os.fspath(model)
+    path = Path(name)
+    called = _CALLABLE.fullmatch(name)
+    if called is not None and not path.exists():
+        loaded = _call(called["module"], called["name"], name)
+    elif not name:
+        raise UsageError("the model has no name", remedy=FORMS)
+    elif path.is_dir():
+        return _pretrained(name, task)
+    elif path.exists():
+        loaded = _load_program(path)
+    elif not path.suffix and not name.startswith((".", "~")) and _HUB_NAME.fullmatch(name):
+        return _pretrained(name, task)
+    else:
+        raise InputError("no such file or folder", file=name, remedy=FORMS)
+    if task is not None:
+        raise UsageError("--task is only for Hugging Face models", file=name, remedy="leave it out")
+    return loaded
+
+
+def _pretrained(name: str, task: str | None) -> LoadedModel:
+    from graphml_onnx.exporting.huggingface import load_pretrained
+
+    return LoadedModel(load_pretrained(name, task), name, task=task)
+
+
+def _call(module_name: str, name: str, source: str) -> LoadedModel:
+    try:
+        member: object = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise _own_failure(error, source) from error  # an import within the module
+        raise InputError(f"no module {error.name!r} to import", file=source, remedy="check the name") from error
+    except Exception as error:
+        raise _own_failure(error, source) from error
+    try:
+        for part in name.split("."):
+            member = getattr(member, part)
+    except AttributeError as error:
+        raise InputError(str(error), file=source, remedy="check the name") from None
+    if isinstance(member, torch.nn.Module):
+        return LoadedModel(member, source)
+    if not callable(member):
+        raise UsageError(f"{name!r} cannot be called", file=source, remedy="name a function that returns a module")
+    try:
+        returned: object = member()
+    except GraphmlOnnxError:
+        raise
+    except Exception as error:
+        raise _own_failure(error, source) from error
+    match returned:
+        case torch.nn.Module() | torch.export.ExportedProgram():
+            return LoadedModel(returned, source)
+        case (torch.nn.Module() as module, inputs):
+            return LoadedModel(module, source, inputs)
+        case _:
+            raise UsageError(
+                f"it returned a {type(returned).__name__}",
+                file=source,
+                remedy="return a torch.nn.Module, or a module and its example inputs",
+            )
+
+
+def _own_failure(error: Exception, source: str) -> ModelError:
+    """The error for what the user's own code raised, with its place in that code."""
+    last = next(reversed(traceback.extract_tb(error.__traceback__)), None)
+    place = f" ({Path(last.filename).name}, line {last.lineno})" if last else ""
+    return ModelError(f"it failed: {type(error).__name__}: {one_line(error)}{place}", file=source, remedy="see --debug")
+
+
+def _load_program(path: Path) -> LoadedModel:
+    check_not_pickled(path)
+    if path.suffix != ".pt2":
+        raise UsageError("is no PyTorch model that can be exported", file=path, remedy=FORMS)
+    try:
+        with without_unpickling():
+            return LoadedModel(torch.export.load(path), str(path))
+    except Exception as error:
+        remedy = "save it with torch.export.save of this version of PyTorch"
+        raise ModelError(f"is no readable torch.export program: {one_line(error)}", file=path, remedy=remedy) from error
+
+
+def check_not_pickled(path: Path) -> None:
+    """Refuses a file that would have to be unpickled, and one that is ONNX already.
+
+    Raises:
+        ModelError: it is pickled.
+        UsageError: it is an ONNX model.
+    """
+    if path.suffix == ".onnx":
+        raise UsageError("is an ONNX model already", file=path, remedy="turn it into GraphML with g2o encode")
+    if path.suffix in PICKLED or (path.suffix != ".pt2" and _holds_pickle(path)):
+        raise ModelError(
+            "is a pickled model, and unpickling runs whatever code the file holds",
+            file=path,
+            remedy="give a function that builds the module (package.module:callable), or torch.export.save a .pt2",
+        )
+
+
+def _holds_pickle(path: Path) -> bool:
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return any(name.endswith(".pkl") for name in archive.namelist())
+        with path.open("rb") as file:
+            return file.read(1) == b"\x80"
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, cut to its first sentence; the class of one that says nothing.
+
+    A line that ends with a colon only announces the next one.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said: list[str] = []
+    for line in lines:
+        said.append(line)
+        if not line.endswith(":"):
+            break
+    return " ".join(said)[:_LONGEST].rstrip(":") or type(error).__name__
+
+
+def model_name(model: Exportable) -> str:
+    """What a model in memory is called: the class of its root module."""
+    return type(model).__name__
+
+
+def model_record(loaded: LoadedModel, levels: Iterable[Level]) -> ModelRecord:
+    """Describes a model.
+
+    Args:
+        loaded: the model.
+        levels: what ran of it; all that a program of `torch.export` tells of its modules.
+    """
+    model = loaded.model
+    if isinstance(model, torch.nn.Module):
+        config = getattr(model, "config", None)
+        model_type = getattr(config, "model_type", None)
+        return ModelRecord(
+            source=loaded.name,
+            class_name=type(model).__name__,
+            framework=type(model).__module__.partition(".")[0],
+            torch_modules=sum(1 for _ in model.modules()),
+            parameters=sum(parameter.numel() for parameter in model.parameters() if not is_lazy(parameter)),
+            model_type=model_type if isinstance(model_type, str) and model_type else None,
+            task=loaded.task,
+        )
+    class_of = {level.scope: level.class_path for level in levels}
+    root = class_of.get("", "Module")
+    return ModelRecord(
+        source=loaded.name,
+        class_name=root.rpartition(".")[2],
+        framework=root.partition(".")[0],
+        torch_modules=len(class_of),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
