@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from graphml_onnx.errors import UsageError
+from graphml_onnx.support.extras import require
 
 if TYPE_CHECKING:
     import os
@@ -165,21 +165,3 @@ def _require_torch() -> None:
         raise UsageError(
             f"export needs PyTorch {lowest} or later, and this is {installed}", remedy="pip install --upgrade torch"
         )
-
-
-def require(package: str, extra: str) -> None:
-    """Makes sure that a package of an extra is there, without importing it.
-
-    Args:
-        package: name of the package, as it is imported.
-        extra: name of the extra of this distribution that brings it.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    try:
-        missing = find_spec(package) is None
-    except ValueError:  # a module that was put into sys.modules by hand, without a specification
-        missing = False
-    if missing:
-        raise UsageError(f"export needs {package}", remedy=f"pip install 'graphml-onnx[{extra}]'")

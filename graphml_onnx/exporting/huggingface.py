@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from graphml_onnx.errors import GraphmlOnnxError, InputError, ModelError, UsageError
-from graphml_onnx.exporting.api import require
 from graphml_onnx.exporting.sources import FORMS, PICKLED, check_not_pickled, one_line
+from graphml_onnx.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,6 +16,7 @@ import torch
 from graphml_onnx.encoding.api import encode
 from graphml_onnx.errors import GraphmlOnnxError, StorageError, UsageError
 from graphml_onnx.exporting.backends import export_onnx, run_once
+from graphml_onnx.exporting.huggingface import load_pretrained
 from graphml_onnx.exporting.inputs import (
     ExampleInputs,
     given_inputs,
@@ -189,7 +190,7 @@ def _is_same_folder(one: Path, other: Path) -> bool:
 
 def _loaded(model: str | os.PathLike[str] | Exportable, task: str | None) -> LoadedModel:
     if not isinstance(model, torch.nn.Module | torch.export.ExportedProgram):
-        return load_model(model, task)
+        return load_model(model, task, load_pretrained)
     if task is not None:
         raise UsageError("a task is only for a folder or hub name", remedy="leave it out")
     return LoadedModel(model, model_name(model))

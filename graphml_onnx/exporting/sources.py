@@ -22,7 +22,7 @@ from graphml_onnx.exporting.backends.process import without_unpickling
 from graphml_onnx.exporting.record import ModelRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from graphml_onnx.exporting.module_tree import Level
 
@@ -36,6 +36,9 @@ FORMS: Final = "give a folder or hub name of a Hugging Face model, package.modul
 
 Exportable: TypeAlias = "torch.nn.Module | torch.export.ExportedProgram"
 """What the exporters take."""
+
+Pretrained: TypeAlias = "Callable[[str, str | None], torch.nn.Module]"
+"""Loads a Hugging Face model; `graphml_onnx.exporting.huggingface` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,14 @@ class LoadedModel:
     task: str | None = None
 
 
-def load_model(model: str | os.PathLike[str], task: str | None) -> LoadedModel:
+def load_model(model: str | os.PathLike[str], task: str | None, pretrained: Pretrained) -> LoadedModel:
     """Loads what the user named.
 
     Args:
         model: a folder or hub name of a Hugging Face model; ``package.module:callable``, which returns a module, or a
             module and its example inputs; or a ``.pt2`` file.
         task: for a Hugging Face model, what it is to do: ``fill-mask``; it chooses the class.
+        pretrained: loads a Hugging Face model by its name and task.
 
     Raises:
         InputError: there is no such file, package or model.
@@ -76,22 +80,16 @@ def load_model(model: str | os.PathLike[str], task: str | None) -> LoadedModel:
     elif not name:
         raise UsageError("the model has no name", remedy=FORMS)
     elif path.is_dir():
-        return _pretrained(name, task)
+        return LoadedModel(pretrained(name, task), name, task=task)
     elif path.exists():
         loaded = _load_program(path)
     elif not path.suffix and not name.startswith((".", "~")) and _HUB_NAME.fullmatch(name):
-        return _pretrained(name, task)
+        return LoadedModel(pretrained(name, task), name, task=task)
     else:
         raise InputError("no such file or folder", file=name, remedy=FORMS)
     if task is not None:
         raise UsageError("--task is only for Hugging Face models", file=name, remedy="leave it out")
     return loaded
-
-
-def _pretrained(name: str, task: str | None) -> LoadedModel:
-    from graphml_onnx.exporting.huggingface import load_pretrained
-
-    return LoadedModel(load_pretrained(name, task), name, task=task)
 
 
 def _call(module_name: str, name: str, source: str) -> LoadedModel:

@@ -9,8 +9,8 @@ import torch
 from torch.utils import _pytree
 
 from graphml_onnx.errors import UsageError
-from graphml_onnx.exporting.backends import Exported
 from graphml_onnx.exporting.backends.calls import class_path_of, recording
+from graphml_onnx.exporting.backends.exported import Exported
 from graphml_onnx.exporting.inputs import bound_inputs, input_names, leaves
 from graphml_onnx.exporting.module_tree import Level, registered_levels
 from graphml_onnx.exporting.placement import ScopeFinder, Weights, alias_of, weights_of_module
@@ -31,7 +31,7 @@ _LOWEST_OPSET: Final = 18
 
 
 def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path) -> Exported:
-    """Writes a model as an ONNX file; see `graphml_onnx.exporting.backends.Exporter`.
+    """Writes a model as an ONNX file; see `graphml_onnx.exporting.backends.exported.Exporter`.
 
     The modules of a module are those that hooks see while `torch.export` runs it, and what its operators tell of
     besides: hooks see no modules that are compiled, and no run in which `torch.export` goes by the byte code. Those of

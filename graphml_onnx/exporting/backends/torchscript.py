@@ -10,8 +10,8 @@ import torch
 from torch.utils import _pytree
 
 from graphml_onnx.errors import UsageError
-from graphml_onnx.exporting.backends import Exported
 from graphml_onnx.exporting.backends.calls import recording
+from graphml_onnx.exporting.backends.exported import Exported
 from graphml_onnx.exporting.inputs import input_names, leaves
 from graphml_onnx.exporting.module_tree import Level, registered_levels
 from graphml_onnx.exporting.placement import NameFinder, weights_of_module
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def export_with_torchscript(
     model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path
 ) -> Exported:
-    """Writes a module as an ONNX file; see `graphml_onnx.exporting.backends.Exporter`."""
+    """Writes a module as an ONNX file; see `graphml_onnx.exporting.backends.exported.Exporter`."""
     if not isinstance(model, torch.nn.Module):
         raise UsageError("TorchScript cannot export a torch.export program", remedy="use --exporter dynamo")
     own_names = input_names(model, inputs)
