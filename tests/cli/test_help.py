@@ -24,7 +24,8 @@ OPTIONS = {
     "decode": "--output --metadata-output --require-exact --trust --infer-shapes --parameter-folder --overwrite "
     "--json --quiet --profile --debug",
     "export": "--output --task --input-specs --seed --exporter --opset --dynamic-shapes --export-config "
-    "--torch-modules --batch-size --model --shape --clean-onnx --with-report --with-graphml --graphml-parameters --graphml-output --overwrite "
+    "--torch-modules --clean-onnx --with-report --with-graphml --graphml-parameters --graphml-output --overwrite "
+    "--batch-size --model --shape "
     "--json --quiet --profile --debug",
     "diff": "--module --ignore --json --quiet --debug",
     "extract": "--output --module --inputs --outputs --ops --metadata --overwrite --json --quiet --debug",
