@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := fixtures/htp/winml-bert-mini-dynamo
 WORKERS ?= 2
 
-.PHONY: help demo test test-all coverage guards lint docs format tools corpus bench fuzz clean
+.PHONY: help demo test test-all coverage guards lint docs format tools real bench fuzz clean
 
 help:
 	@echo "make demo      encode and decode a real model, and compare the digests"
@@ -15,7 +15,7 @@ help:
 	@echo "make coverage  lines and branches of the wire, path and publication code; fails under 100 %"
 	@echo "make guards    takes each guard against hostile input and faults away, and expects red"
 	@echo "make tools     cytoscape.js and graphology for tests/tools (needs Node.js)"
-	@echo "make corpus    round trips of models in published packages (needs a package index)"
+	@echo "make real      69 models from published packages through everything (needs a package index)"
 	@echo "make bench     speed and memory beside peers"
 	@echo "make docs      the API reference as HTML in build/api"
 	@echo "make format    apply the formatter"
@@ -71,8 +71,8 @@ format: $(VENV)/developed
 tools: $(VENV)/developed
 	npm ci --prefix tests/tools/js --no-audit --no-fund
 
-corpus: $(VENV)/developed
-	$(BIN)/python -m tests.corpus
+real: $(VENV)/developed
+	$(BIN)/python -m tests.real --jobs $(WORKERS)
 
 bench: $(VENV)/developed
 	$(BIN)/python -m benchmarks.bench
@@ -81,4 +81,4 @@ fuzz: $(VENV)/developed
 	for target in wire graphml lines json bitflips; do $(BIN)/python -m tests.campaign $$target --count 10000 --jobs $(WORKERS) || exit 1; done
 
 clean:
-	rm -rf $(VENV) .demo .corpus build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .real build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -27,6 +27,7 @@ def test_it_comes_back(model: str, strategy: ParameterStrategy) -> None:
 def test_the_readme_tells_the_digest_of_every_file() -> None:
     told = dict(re.findall(r"\| `([^`]+)` \|.*?`([0-9a-f]{64})` \|", (FIXTURES / "README.md").read_text("utf-8")))
     files = [path for path in (FIXTURES / "small").rglob("*") if path.is_file()]
+    files += (FIXTURES / "real").rglob("*.onnx")
     assert told == {
         path.relative_to(FIXTURES).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
     }

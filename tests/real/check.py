@@ -1,0 +1,142 @@
+"""What must hold for one real model: every strategy and layout, encode, validate, decode, equal bytes, verify."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import onnx
+
+from graphml_onnx import EncodeResult, GraphmlOnnxError, Layout, ParameterStrategy, decode, encode, validate, verify
+
+# Each strategy and each layout once; that they do not depend on each other is for tests/roundtrip to show.
+WAYS: tuple[tuple[ParameterStrategy, Layout], ...] = tuple(
+    zip(get_args(ParameterStrategy), get_args(Layout), strict=True)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model, and what became of it.
+
+    Attributes:
+        origin: the package, or the folder, that it is from.
+        model: its name there.
+        size: of the model file, in bytes.
+        producer: the program that wrote it; major versions, and PyTorch's two exporters, count as different ones.
+        version: of the producer.
+        encoded: what ``encode`` counted; None if it failed.
+        seconds: for everything.
+        problems: what went wrong, one line each.
+    """
+
+    origin: str
+    model: str
+    size: int
+    producer: str
+    version: str
+    encoded: EncodeResult | None
+    seconds: float
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        facts = f"{'':28}"
+        if self.encoded is not None:
+            result = self.encoded
+            facts = f"{result.nodes:9,} {result.modules:7,} {result.hierarchy_source:10}"
+        producer = f"{self.producer}, {self.version}"[:30]
+        result_text = "; ".join(self.problems) or "exact"
+        return (
+            f"{producer:30} {self.origin[-36:]:36} {self.model[-42:]:42} {self.size:11,} {facts} {self.seconds:6.1f}  "
+            f"{result_text}"
+        )
+
+
+HEADER = (
+    f"{'producer':30} {'package':36} {'model':42} {'bytes':>11} {'operators':>9} {'modules':>7} {'hierarchy':10} "
+    f"{'s':>6}  result"
+)
+
+
+def check_model(origin: str, name: str, path: Path) -> Row:
+    """Runs a model through everything; a failure is in the row, not raised.
+
+    Args:
+        origin: the package or folder that it is from, for the row.
+        name: its name there, for the row.
+        path: the ONNX file; files beside it that are no models may be its data.
+    """
+    start = time.perf_counter()
+    encoded: EncodeResult | None = None
+    problems: list[str] = []
+    producer = version = ""
+    try:
+        model = onnx.load(path, load_external_data=False)
+        producer, version = _producer(model), model.producer_version
+        with tempfile.TemporaryDirectory(prefix="g2o-real-") as folder:
+            staged = _stage(path, Path(folder))
+            for parameters, layout in WAYS:
+                encoded = _there_and_back(staged, parameters, layout, problems)
+            report = verify(staged)
+            problems += [f"verify: {check.name}: {check.detail}" for check in report.checks if not check.passed]
+    except GraphmlOnnxError as error:
+        problems.append(f"{type(error).__name__}: {error}")
+    except Exception:  # noqa: BLE001 - whatever it is, the other models go on
+        problems.append(traceback.format_exc().strip().replace("\n", " | "))
+    seconds = time.perf_counter() - start
+    return Row(origin, name, path.stat().st_size, producer, version, encoded, seconds, tuple(problems))
+
+
+def _producer(model: onnx.ModelProto) -> str:
+    name = model.producer_name or "(unnamed)"
+    major = model.producer_version.partition(".")[0]
+    if any(entry.key.startswith("pkg.torch") for node in model.graph.node for entry in node.metadata_props):
+        return f"{name} dynamo"
+    return f"{name} {major}" if major.isdecimal() else name
+
+
+def _there_and_back(model: Path, parameters: ParameterStrategy, layout: Layout, problems: list[str]) -> EncodeResult:
+    way = f"{parameters}, {layout}"
+    graph = model.with_name("graph.graphml")
+    result = encode(model, graph, parameters=parameters, layout=layout)
+    problems += [
+        f"{way}: validate: {found.code}: {found.message}" for found in validate(graph) if found.severity == "error"
+    ]
+    back = model.parent / "back"
+    back.mkdir()
+    decoded = decode(graph, back / "model.onnx")
+    if not decoded.exact:
+        problems.append(f"{way}: decode says that it is not exact")
+    for written in (decoded.onnx, *decoded.external):
+        original = model.parent / written.relative_to(back) if written != decoded.onnx else model
+        if not filecmp.cmp(original, written, shallow=False):
+            problems.append(f"{way}: {written.name} differs")
+    shutil.rmtree(back)
+    graph.unlink()
+    if result.sidecar is not None:
+        result.sidecar.unlink()
+    return result
+
+
+def _stage(path: Path, folder: Path) -> Path:
+    """Links a model, and the files that may be its data, into a folder of their own, where graphs may lie beside it."""
+    staged = folder / "model.onnx"
+    _link(path, staged)
+    for data in path.parent.rglob("*"):
+        if data.is_file() and not data.name.endswith((".onnx", ".gz")):
+            _link(data, folder / data.relative_to(path.parent))
+    return staged
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source.resolve())
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
