@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.encoder import graphs_of
+from graphml_onnx.codec.scopes import has_weight_inputs
+from graphml_onnx.codec.weight_inputs import weight_inputs_of
 from graphml_onnx.decoding.api import decode
 from graphml_onnx.decoding.records import read_records
 from graphml_onnx.encoding.api import encode_prepared
@@ -207,9 +209,10 @@ def _content(records: Iterable[Record]) -> _Content:
 
 def _check_structure(model: onnx.ModelProto, content: _Content) -> Check:
     expected: Counter[str] = Counter({"model": 1, "function": len(model.functions)})
-    _count(model.graph, expected)
+    weights = has_weight_inputs(model)
+    _count(model.graph, expected, weights=weights)
     for function in model.functions:
-        _count_operators(function.node, expected)
+        _count_operators(function.node, expected, weights=weights)
     found = {kind: content.kinds[kind] for kind in expected}
     wrong = [
         f"{found[kind]} {kind} nodes instead of {count}" for kind, count in expected.items() if found[kind] != count
@@ -218,18 +221,19 @@ def _check_structure(model: onnx.ModelProto, content: _Content) -> Check:
     return Check("structure", passed=not wrong, detail="; ".join(wrong) or f"all nodes are there: {total}")
 
 
-def _count(graph: onnx.GraphProto, counts: Counter[str]) -> None:
-    counts["input"] += len(graph.input)
+def _count(graph: onnx.GraphProto, counts: Counter[str], *, weights: bool) -> None:
+    """Counts what is drawn; ``weights`` says that inputs with an initializer are weights, which are no inputs."""
+    counts["input"] += len(graph.input) - (len(weight_inputs_of(graph)) if weights else 0)
     counts["output"] += len(graph.output)
-    _count_operators(graph.node, counts)
+    _count_operators(graph.node, counts, weights=weights)
 
 
-def _count_operators(nodes: Iterable[onnx.NodeProto], counts: Counter[str]) -> None:
+def _count_operators(nodes: Iterable[onnx.NodeProto], counts: Counter[str], *, weights: bool) -> None:
     for node in nodes:
         counts["op"] += 1
         for graph in graphs_of(node):
             counts["subgraph"] += 1
-            _count(graph, counts)
+            _count(graph, counts, weights=weights)
 
 
 def _check_hierarchy(metadata: HtpMetadata | None, content: _Content, encoded: EncodeResult) -> Check:

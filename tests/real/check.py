@@ -49,7 +49,7 @@ class Row:
         facts = f"{'':28}"
         if self.encoded is not None:
             result = self.encoded
-            facts = f"{result.nodes:9,} {result.modules:7,} {result.hierarchy_source:10}"
+            facts = f"{result.operators:9,} {result.modules:7,} {result.hierarchy_source:10}"
         producer = f"{self.producer}, {self.version}"[:30]
         result_text = "; ".join(self.problems) or "exact"
         return (
