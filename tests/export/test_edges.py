@@ -249,7 +249,7 @@ def test_what_eval_does_is_undone_by_train(tmp_path: Path, exporter: Any) -> Non
     before = model[0].weight.detach().clone()
     exported(model, tmp_path, exporter=exporter)
 
-    assert torch.allclose(model[0].weight, before)
+    assert torch.allclose(model[0].weight, before, atol=1e-6)  # adding and taking away rounds small weights
     assert model[0].training
 
 
