@@ -15,7 +15,7 @@ help:
 	@echo "make coverage  lines and branches of the wire, path and publication code; fails under 100 %"
 	@echo "make guards    takes each guard against hostile input and faults away, and expects red"
 	@echo "make tools     cytoscape.js and graphology for tests/tools (needs Node.js)"
-	@echo "make real      69 models from published packages through everything (needs a package index)"
+	@echo "make real      models of published packages through everything (needs a package index)"
 	@echo "make bench     speed and memory beside peers"
 	@echo "make docs      the API reference as HTML in build/api"
 	@echo "make format    apply the formatter"
