@@ -102,7 +102,7 @@ class _Base64:
     def read(self, text: str) -> bytes:
         data = io.BytesIO()
         decoder = Base64Decoder(data)
-        decoder.feed(text)
+        decoder.feed(text.encode(errors="replace"))  # what is beyond ASCII is no base64
         decoder.close()
         return data.getvalue()
 

@@ -325,7 +325,7 @@ class _Spool:
         self._folder, self._graphml, self._stack = folder, graphml, stack
         self._decoder: Base64Decoder | None = None
 
-    def feed(self, text: str) -> None:
+    def feed(self, text: bytes) -> None:
         if self._decoder is None:
             try:
                 # The stack closes it.

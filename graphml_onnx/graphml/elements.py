@@ -145,8 +145,11 @@ class Wanted(NamedTuple):
     rows: RowKeys | None = None
 
 
-Streams: TypeAlias = "Mapping[str, Callable[[str], object]]"
-"""By attr.name, what takes a value of a node in pieces, as they are read; the node then has an empty text instead."""
+Streams: TypeAlias = "Mapping[str, Callable[[bytes], object]]"
+"""By attr.name, what takes a value of a node in pieces, as they are read; the node then has an empty text instead.
+
+It raises PayloadError for what is neither base64 nor XML's white space.
+"""
 
 
 class Readable(Protocol):

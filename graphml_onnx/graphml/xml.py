@@ -246,7 +246,7 @@ class _Parser:
         text = "".join(self._text)
         self._text.clear()
         if text:
-            self._streams[name](text)
+            self._streams[name](text.encode())
             if not text.isspace():
                 self._open[-1][0].data[name] = ""  # only that there is one
 

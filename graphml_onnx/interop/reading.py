@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,6 @@ import networkx as nx
 import onnx
 
 from graphml_onnx.codec.keys import KEYS
-from graphml_onnx.codec.numbers import NumberError
-from graphml_onnx.codec.values import Value, values_of
 from graphml_onnx.decoding.legacy.reading import load_older
 from graphml_onnx.decoding.records import EMBEDDED_KEY, NESTING, GraphmlFile, check_head
 from graphml_onnx.encoding.payloads import move_payloads
@@ -24,6 +23,7 @@ from graphml_onnx.interop.assembling import proto_of
 from graphml_onnx.interop.records import model_of
 from graphml_onnx.interop.sink import NetworkxSink, fill
 from graphml_onnx.onnxfile.source import FileSource
+from graphml_onnx.parameters.embedded import Base64Decoder
 
 if TYPE_CHECKING:
     import os
@@ -125,16 +125,14 @@ def _of_graphml(source: FileSource, path: Path) -> nx.MultiDiGraph[str]:
 
 
 def _attempt(read: Read, path: Path) -> nx.MultiDiGraph[str]:
-    embedded: list[str] = []
+    embedded = io.BytesIO()
+    decoder = Base64Decoder(embedded)
     graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
-    fill(graph, one_by_one(read({EMBEDDED_KEY: embedded.append})), path)
-    if embedded:
-        model_of(graph)[EMBEDDED_KEY] = _unpacked("".join(embedded), path)
-    return graph
-
-
-def _unpacked(text: str, path: Path) -> Value:
     try:
-        return values_of({EMBEDDED_KEY: text})[EMBEDDED_KEY]
-    except NumberError as error:
-        raise PayloadError(str(error), file=path) from None
+        fill(graph, one_by_one(read({EMBEDDED_KEY: decoder.feed})), path)
+        decoder.close()
+    except PayloadError as error:
+        raise error.at(file=path, place=EMBEDDED_KEY) from None
+    if decoder.size:
+        model_of(graph)[EMBEDDED_KEY] = embedded.getvalue()
+    return graph

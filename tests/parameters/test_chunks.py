@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import errno
 import hashlib
 import io
@@ -364,9 +365,9 @@ def test_the_first_difference_is_found(position: int) -> None:
 
 def test_base64_that_goes_on_after_its_end() -> None:
     decoder = Base64Decoder(io.BytesIO())
-    decoder.feed("AA==")
+    decoder.feed(b"AA==")
     with pytest.raises(PayloadError, match="after their end"):
-        decoder.feed("AAAA")
+        decoder.feed(b"AAAA")
 
 
 @pytest.mark.parametrize("position", [None, 0, 7, 17, 18, 27, 28, 30])
@@ -398,7 +399,7 @@ def test_base64_that_a_tool_has_wrapped_in_its_own_way(cut: int, between: str) -
     file = io.BytesIO()
     decoder = Base64Decoder(file)
     for start in range(0, len(wrapped), cut):
-        decoder.feed(wrapped[start : start + cut])
+        decoder.feed(wrapped[start : start + cut].encode())
     decoder.close()
     assert file.getvalue() == data
     assert decoder.size == len(data)
@@ -408,12 +409,36 @@ def test_base64_that_a_tool_has_wrapped_in_its_own_way(cut: int, between: str) -
 def test_what_is_not_base64_is_refused(text: str) -> None:
     decoder = Base64Decoder(io.BytesIO())
     with pytest.raises(PayloadError, match="not base64"):
-        decoder.feed(text + "AAAA")
+        decoder.feed((text + "AAAA").encode())
 
 
 @pytest.mark.parametrize("text", ["A", "AAAAA", "AAAAAA", "AAAA AAA"])
 def test_base64_that_is_cut_off_is_refused(text: str) -> None:
     decoder = Base64Decoder(io.BytesIO())
-    decoder.feed(text)
+    decoder.feed(text.encode())
     with pytest.raises(PayloadError, match="cut off"):
         decoder.close()
+
+
+@given(st.text("AQz09+/= \n\t\r*_", max_size=24), st.lists(st.integers(0, 24)))
+def test_base64_is_what_the_standard_library_reads_strictly(text: str, cuts: list[int]) -> None:
+    """Whatever the pieces; of white space only XML's is passed over."""
+    data = text.encode()
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    file = io.BytesIO()
+    decoder = Base64Decoder(file)
+    try:
+        for start, end in pairwise(places):
+            decoder.feed(data[start:end])
+        decoder.close()
+    except PayloadError:
+        with pytest.raises(ValueError, match=r".+"):
+            binascii.a2b_base64("".join(text.split()), strict_mode=True)
+    else:
+        assert file.getvalue() == binascii.a2b_base64("".join(text.split()), strict_mode=True)
+
+
+@pytest.mark.parametrize("text", ["\x0bAAAA", "AAAA\xa0", "AAAA\u2028", "\udcffAAA"])
+def test_other_white_space_is_no_base64(text: str) -> None:
+    with pytest.raises(PayloadError, match="not base64"):
+        Base64Decoder(io.BytesIO()).feed((text + "AAAA").encode(errors="surrogateescape"))
