@@ -26,8 +26,6 @@ from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varin
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from google.protobuf.message import Message
-
     from graphml_onnx.codec.graph_location import GraphLocation
     from graphml_onnx.graphml.elements import Batch, Record
     from graphml_onnx.parameters.store import PayloadReference
@@ -54,26 +52,23 @@ class DecodedGraph(NamedTuple):
     passed_over: Sequence[int] = ()
 
 
-class _BodiesOfOperator:
-    """Hands the bodies of the operator that is being read to its attributes."""
+class _OfferedBodies:
+    """The bodies of the operator that is being read, for its attributes."""
 
     def __init__(self) -> None:
         self._graphs: Mapping[int, bytes] = {}
         self._used: set[int] = set()
 
-    def number(self, graph: Message) -> int:
-        raise NumberError("this side only reads")
+    def offer(self, graphs: Mapping[int, bytes]) -> None:
+        self._graphs, self._used = graphs, set()
 
-    def graph(self, number: int) -> bytes:
+    def give(self, number: int) -> bytes:
         if number not in self._graphs:
             raise NumberError(f"the operator has no body with index {number}")
         if number in self._used:  # bodies that stand for two, nested, would grow without bound
             raise NumberError(f"the operator's body with index {number} is named twice")
         self._used.add(number)
         return self._graphs[number]
-
-    def offer(self, graphs: Mapping[int, bytes]) -> None:
-        self._graphs, self._used = graphs, set()
 
     def unused(self) -> set[int]:
         return self._graphs.keys() - self._used
@@ -96,8 +91,8 @@ def decode_graph(records: Iterable[Batch], origin: GraphLocation, trust: Trust |
     nonce = os.urandom(NONCE_BYTES // 2).hex().encode()
     references: dict[int, PayloadReference] = {}
     book = PayloadTable(nonce, references)
-    json, bodies = MessageCodec(book), _BodiesOfOperator()
-    operator_keys = MessageKeys("NodeProto", MessageCodec(book, bodies))
+    json, bodies = MessageCodec(book), _OfferedBodies()
+    operator_keys = MessageKeys("NodeProto", MessageCodec(book, give_graph=bodies.give))
     index = GraphIndex(origin, json, operator_keys)
     body_of, outer = index.structure(records)
     model = index.model
@@ -117,7 +112,7 @@ def _rewired(records: list[Record], origin: GraphLocation) -> list[Record]:
         records = [r for r in records if isinstance(r, NodeRecord) or not {r.source, r.target} & blank]
     from graphml_onnx.codec.rewiring import Known, rewired  # rarely needed, so imported lazily
 
-    known = Known(lambda parent: body_of[index.place_of(parent)], index.scopes(body_of, outer), index.edges.numbers)
+    known = Known(lambda parent: body_of[index.container_of(parent)], index.scopes(body_of, outer), index.edges.numbers)
     return rewired(records, known, origin)
 
 
@@ -130,7 +125,7 @@ class _Builder:
         body_of: Sequence[int],
         json: MessageCodec,
         operator_keys: MessageKeys,
-        bodies: _BodiesOfOperator,
+        bodies: _OfferedBodies,
     ) -> None:
         self._index = index
         self._operator_keys = operator_keys
@@ -154,7 +149,7 @@ class _Builder:
         number, tag = self._tag("ModelProto", "functions")
         fields[number] = b"".join(
             [
-                delimited(tag, self._add_records("FunctionProto", function, function.place))
+                delimited(tag, self._add_records("FunctionProto", function, function.container_id))
                 for function in self._functions()
             ]
         )
@@ -194,7 +189,8 @@ class _Builder:
             return item
         bodies = self._index.bodies.get(item.node_id, {})
         graphs = {
-            index: self._add_records("GraphProto", compound, compound.place) for index, compound in bodies.items()
+            index: self._add_records("GraphProto", compound, compound.container_id)
+            for index, compound in bodies.items()
         }
         self._bodies.offer(graphs)
         content = serialised(self._index.read(self._operator_keys, item.texts, item.line))

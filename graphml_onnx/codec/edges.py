@@ -17,14 +17,21 @@ from graphml_onnx.codec.node_names import called
 from graphml_onnx.codec.scalars import String
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
-    from graphml_onnx.codec.dataflow import Dataflow
+    from graphml_onnx.codec.dataflow import Dataflow, Flows
     from graphml_onnx.codec.graph_location import GraphLocation
-    from graphml_onnx.graphml.elements import EdgeRecord, EdgeRows, NodeRecord
 
 _SHOWN = 10  # disagreements that an error message spells out
 _LOW = (1 << 32) - 1
+
+
+class _Numbers(dict[str, int]):
+    """A number for each XML id, given when a node or an edge first names it."""
+
+    def __missing__(self, xml_id: str) -> int:
+        self[xml_id] = number = len(self)
+        return number
 
 
 class Edges:
@@ -33,7 +40,7 @@ class Edges:
     Args:
         origin: where they come from, for messages.
         flow: what the operators say; complete when edges are compared.
-        names: what nodes are and their names, by number, for messages; not asked before something is wrong.
+        names: what nodes are and their names, by number; only called to build an error message.
     """
 
     def __init__(
@@ -42,8 +49,10 @@ class Edges:
         self._origin = origin
         self._flow = flow
         self._names = names
-        self._numbers: dict[str, int] = {}  # of every XML id
-        self._lines = array("q")  # of every node, by the number of its XML id; 0 where only edges have named it
+        self._numbers = _Numbers()
+        self._lines = array(
+            "q"
+        )  # of nodes, by number; 0, or missing at the end, where only edges have named the XML id
         self._ends = array("q")  # source and target of each edge
         self._edge_lines = array("q")
         self._passed_over: set[int] = set()
@@ -53,58 +62,33 @@ class Edges:
         """The number of each XML id."""
         return self._numbers
 
-    def number_node(self, record: NodeRecord) -> int:
-        """The number of a node.
+    def number_nodes(self, xml_ids: Sequence[str], lines: Sequence[int]) -> Sequence[int]:
+        """The numbers of nodes.
 
         Raises:
             GraphMLError: another node has the same XML id.
         """
-        lines = self._lines
-        number = self._numbers.setdefault(record.node_id, len(lines))
-        if number == len(lines):
-            lines.append(record.line)
-        elif lines[number]:
-            self._origin.fail(record.line, f"a second node has the id {record.node_id!r}")
-        else:
-            lines[number] = record.line
-        return number
-
-    def pass_over(self, number: int) -> None:
-        """Takes no notice of edges that join this node."""
-        self._passed_over.add(number)
-
-    def number_nodes(self, node_ids: Sequence[str], lines: Sequence[int]) -> range | None:
-        """The numbers of several nodes; None, and nothing is done, where one of them is known already."""
-        numbers = range(len(self._lines), len(self._lines) + len(node_ids))
-        new = dict(zip(node_ids, numbers, strict=True))
-        if len(new) < len(numbers) or not self._numbers.keys().isdisjoint(new):
-            return None
-        self._numbers |= new
-        self._lines.extend(lines)
+        known = self._numbers
+        numbers = [known[xml_id] for xml_id in xml_ids]
+        self._pad()
+        for number, line in zip(numbers, lines, strict=True):
+            if self._lines[number]:
+                self._origin.fail(line, f"a second node has the id {list(known)[number]!r}")
+            self._lines[number] = line
         return numbers
 
-    def take(self, record: EdgeRecord) -> None:
-        """Adds an edge."""
-        numbers = self._numbers
-        try:
-            self._ends.extend((numbers[record.source], numbers[record.target]))
-        except KeyError:  # the node comes later, or never
-            for end in (record.source, record.target):
-                if numbers.setdefault(end, len(self._lines)) == len(self._lines):
-                    self._lines.append(0)
-            self._ends.extend((numbers[record.source], numbers[record.target]))
-        self._edge_lines.append(record.line)
+    def pass_over(self, number: int) -> None:
+        """Ignores edges that join this node."""
+        self._passed_over.add(number)
 
-    def take_rows(self, rows: EdgeRows) -> None:
-        """Adds several edges."""
+    def take(self, ends: Iterable[tuple[str, str]], lines: Iterable[int]) -> None:
+        """Adds edges, given the XML ids of their ends, and their lines."""
         numbers = self._numbers
-        try:
-            self._ends.extend([numbers[end] for ends in rows.ends for end in ends])
-        except KeyError:
-            for record in rows.records():
-                self.take(record)
-        else:
-            self._edge_lines.extend(range(rows.line, rows.line + len(rows.ends)))
+        self._ends.extend([numbers[end] for pair in ends for end in pair])
+        self._edge_lines.extend(lines)
+
+    def _pad(self) -> None:
+        self._lines.extend([0] * (len(self._numbers) - len(self._lines)))
 
     def _all(self) -> Iterator[tuple[int, int, int]]:
         """Source, target and line of each edge."""
@@ -117,6 +101,7 @@ class Edges:
         Raises:
             GraphMLError: one does not; with its line.
         """
+        self._pad()
         if 0 not in self._lines:
             return
         names = list(self._numbers)
@@ -129,13 +114,14 @@ class Edges:
         """Compares the edges with those that follow from inputs and outputs.
 
         Args:
-            body_of: the body of each place.
+            body_of: the body of each container.
             outer: the body around a body whose names it sees.
 
         Raises:
             GraphMLError: they disagree; with the first disagreements.
         """
-        expected = self._flow.pairs(body_of, outer)
+        flows = self._flow.flows(body_of, outer)
+        expected = flows.source << 32 | flows.target
         source, target = np.array(self._ends, np.int64).reshape(-1, 2).T
         if self._passed_over:
             passed_over = np.fromiter(self._passed_over, np.int64)
@@ -145,11 +131,9 @@ class Edges:
         if self._origin.is_simple:
             expected, found = np.unique(expected), np.unique(found)
         if not np.array_equal(np.sort(expected), np.sort(found)):
-            self._fail(Counter(expected.tolist()), Counter(found.tolist()), body_of, outer)
+            self._fail(Counter(expected.tolist()), Counter(found.tolist()), flows)
 
-    def _fail(
-        self, wanted: Counter[int], present: Counter[int], body_of: Sequence[int], outer: Mapping[int, int]
-    ) -> Never:
+    def _fail(self, wanted: Counter[int], present: Counter[int], flows: Flows) -> Never:
         missing, superfluous = wanted - present, present - wanted
         names = self._called({number for pair in missing | superfluous for number in (pair >> 32, pair & _LOW)})
         problems: list[tuple[int, str]] = []
@@ -160,7 +144,7 @@ class Edges:
             needed[pair] -= 1
             if needed[pair] < 0:
                 problems.append((line, f"the edge from {names[source]} to {names[target]} stands for no input"))
-        for use in self._flow.edges(body_of, outer):
+        for use in self._flow.uses(flows):
             if missing[pair := use.source << 32 | use.target] > 0:
                 missing[pair] -= 1
                 flow = f"{names[use.target]} takes {String.text(use.tensor)!r} from {names[use.source]}"

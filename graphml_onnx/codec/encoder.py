@@ -18,7 +18,6 @@ from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.keys import FORMAT_VERSION, declared
 from graphml_onnx.codec.node_names import set_apart
-from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable, String
 from graphml_onnx.codec.scopes import INITIALIZER_RANK, INPUT_RANK, OUTSIDE, has_weight_inputs, hidden_names
@@ -80,22 +79,19 @@ class Counts:
     modules: int = 0
 
 
-class _GraphsOfOperator:
-    """Takes the graphs out of the attributes of the operator that is being written."""
+class _TakenGraphs:
+    """The graphs of the operator that is being written, in the order in which its attributes name them."""
 
     def __init__(self) -> None:
         self._graphs: list[onnx.GraphProto] = []
 
-    def number(self, graph: Message) -> int:
+    def take(self, graph: Message) -> int:
         self._graphs.append(cast("onnx.GraphProto", graph))
         return len(self._graphs) - 1
 
-    def graph(self, number: int) -> bytes:
-        raise NumberError("this side only writes")
-
-    def take(self) -> list[onnx.GraphProto]:
-        taken, self._graphs = self._graphs, []
-        return taken
+    def handed_over(self) -> list[onnx.GraphProto]:
+        graphs, self._graphs = self._graphs, []
+        return graphs
 
 
 class GraphEncoder:
@@ -125,8 +121,8 @@ class GraphEncoder:
         self._about = about
         self._show_parameters = show_parameters
         self._json = MessageCodec(book, has_unknown=has_unknown)
-        self._graphs = _GraphsOfOperator()
-        with_graphs = MessageCodec(book, self._graphs, has_unknown=has_unknown)
+        self._graphs = _TakenGraphs()
+        with_graphs = MessageCodec(book, take_graph=self._graphs.take, has_unknown=has_unknown)
         self._model_keys = MessageKeys("ModelProto", self._json)
         self._graph_keys = MessageKeys("GraphProto", self._json, frozenset({"initializers"} if show_parameters else ()))
         self._op_keys = MessageKeys("NodeProto", with_graphs)
@@ -353,12 +349,12 @@ class GraphEncoder:
             data["hierarchy_tag"] = _escaped(tag)
         self._op_keys.write(node, data)
         set_apart(data)
-        names = self._op_keys.written_names
-        self._flow.operator(body, number, index, names("inputs", data), names("outputs", data))
+        inputs, outputs = cast("Sequence[bytes]", node.input), cast("Sequence[bytes]", node.output)
+        self._flow.operator(body, number, index, inputs, outputs)
         self.counts.operators += 1
         if self.counts.operators % _REPORTED == 0:
             self._report(_REPORTED)
-        graphs = self._graphs.take()
+        graphs = self._graphs.handed_over()
         if not graphs:
             self._sink.node(node_id, data, look)
             return
@@ -406,7 +402,7 @@ class GraphEncoder:
         self._sink.close_group()
 
     def _emit_edges(self) -> None:
-        for use in self._flow.edges(range(self._next), self._outer):
+        for use in self._flow.uses(self._flow.flows(range(self._next), self._outer)):
             data = {"tensor_name": escape(String.text(use.tensor))}
             facts = self._types[use.scope].get(use.tensor)
             if facts is not None:

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.codec.edges import Edges
-from graphml_onnx.codec.fields import MessageKeys
+from graphml_onnx.codec.fields import CATCH_ALL, MessageKeys
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND, PARENTS_OF_KIND
 from graphml_onnx.codec.node_names import drop_given_name, named_by_message, named_by_texts
 from graphml_onnx.codec.node_table import OrderedNodes
@@ -44,11 +44,12 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from graphml_onnx.codec.fields import Columns
     from graphml_onnx.codec.graph_location import GraphLocation
     from graphml_onnx.graphml.elements import Batch, NodeRows
 
 MAIN_BODY = 0
-"""The place of the main graph: its boundary has no parent, and the model's node stands for it."""
+"""The container_id of the main graph: its boundary has no parent, and the model's node is its container."""
 
 MAX_NESTING = 33
 """Bodies within bodies: protobuf reads no more."""
@@ -61,10 +62,10 @@ class Compound:
     Attributes:
         kind: which of them.
         parent: node_id of its own parent; None for the model.
-        index: its place among its like.
+        index: position among siblings of its kind.
         texts: its texts by key.
         line: where it stands in the file.
-        place: number that its members share.
+        container_id: number that its members share.
         fields: of a graph or function, what its texts say, serialised, by number; known after `GraphIndex.structure`.
     """
 
@@ -73,7 +74,7 @@ class Compound:
     index: int
     texts: Mapping[str, str]
     line: int
-    place: int
+    container_id: int
     fields: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -83,7 +84,7 @@ class WaitingOperator(NamedTuple):
     node_id: str
     texts: Mapping[str, str]
     line: int
-    place: int
+    container_id: int
 
 
 _TENSOR_FIELDS = [
@@ -103,6 +104,16 @@ def holds_nothing(record: NodeRecord) -> bool:
 
 def _is_index(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+def _is_usual(columns: Columns) -> bool:
+    """Whether operators can be taken by column: nothing about any of them needs a closer look."""
+    return (
+        all(map(_is_index, cast("Sequence[str]", columns["index"])))
+        and not any(map(eq, columns.get("name", ()), columns["node_id"]))  # a name that Cytoscape gave
+        and not any(GRAPH in text for text in columns.get("attributes", ()) if text is not None)  # has bodies
+        and not any(columns.get(CATCH_ALL["NodeProto"], ()))
+    )
 
 
 class GraphIndex:
@@ -133,8 +144,8 @@ class GraphIndex:
         self._waiting: dict[str, WaitingOperator] = {}
         self.bodies: dict[str, dict[int, Compound]] = {}
         """By operator, its subgraphs by their index."""
-        self._places: dict[str, int] = {"": MAIN_BODY}  # by the node_id that members name as their parent
-        self._first_lines = array("q", [0])  # of each place: the first node that named it
+        self._containers: dict[str, int] = {"": MAIN_BODY}  # container_id by the node_id that members name as parent
+        self._first_lines = array("q", [0])  # of each container: that of the first node that named it
         self._lines: dict[str, int] = {}  # of every node_id
         self._parents: dict[tuple[str, str], int] = {}  # kinds and parents; the first line that has both
         self._flow: Dataflow[bytes] = Dataflow(b"")
@@ -160,9 +171,9 @@ class GraphIndex:
             if type(record) is NodeRecord:
                 self._take_node(record)
             elif type(record) is EdgeRecord:
-                self.edges.take(record)
+                self.edges.take([(record.source, record.target)], [record.line])
             elif type(record) is EdgeRows:
-                self.edges.take_rows(record)
+                self.edges.take(record.ends, range(record.line, record.line + len(record.ends)))
             else:
                 self._take_rows(cast("NodeRows", record))
 
@@ -204,7 +215,7 @@ class GraphIndex:
     # Nodes
 
     def _take_node(self, record: NodeRecord) -> None:
-        number = self.edges.number_node(record)
+        (number,) = self.edges.number_nodes([record.node_id], [record.line])
         kind = record.data.get("kind")
         if kind == "frame":
             return  # drawn around an operator and its bodies; nobody's parent
@@ -217,12 +228,7 @@ class GraphIndex:
         node_id = record.data.get("node_id")
         if node_id is None:
             self.fail(record.line, "the node has no node_id")
-        if node_id in self._lines:
-            remedy = "give a copied node an identity of its own"
-            self.fail(
-                record.line, f"node_id {node_id!r} stands in {self.origin.place(self._lines[node_id])} already", remedy
-            )
-        self._lines[node_id] = record.line
+        self._add_identity(node_id, record.line)
         if record.data.get("name") == node_id:
             drop_given_name(record.data)
         take = self._take.get(kind)
@@ -233,73 +239,77 @@ class GraphIndex:
             self.fail(record.line, f"the key {strange!r} has no meaning on a node of kind {kind!r}", "remove it")
         take(record, number, node_id)
 
+    def _add_identity(self, node_id: str, line: int) -> None:
+        if node_id in self._lines:
+            remedy = "give a copied node an identity of its own"
+            self.fail(line, f"node_id {node_id!r} stands in {self.origin.place(self._lines[node_id])} already", remedy)
+        self._lines[node_id] = line
+
     def _take_rows(self, rows: NodeRows) -> None:
         columns = dict(zip(rows.keys, zip(*rows.values, strict=True), strict=True))
-        if rows.first != ("kind", "op") or not self._take_operators(rows, columns):
-            for record in rows.records():
-                self._take_node(record)
+        if rows.first == ("kind", "op") and _is_usual(columns):
+            self._take_operators(rows, columns)
+        else:
+            self._take_nodes(rows.records())
 
-    def _take_operators(self, rows: NodeRows, columns: Mapping[str, tuple[str | None, ...]]) -> bool:
-        """Takes all of them at once, as `_take_node` would; False, and takes none, where one is unusual or wrong."""
-        node_ids, parents, indices = (cast("tuple[str, ...]", columns[key]) for key in ("node_id", "parent", "index"))
-        lines = dict(zip(node_ids, rows.lines, strict=True))
-        if (
-            len(lines) < len(node_ids)
-            or not self._lines.keys().isdisjoint(lines)
-            or any(map(eq, columns.get("name", ()), node_ids))
-            or not all(map(_is_index, indices))
-            or any(GRAPH in text for text in columns.get("attributes", ()) if text is not None)
-        ):
-            return False
+    def _take_nodes(self, records: Iterable[NodeRecord]) -> None:
+        for record in records:
+            self._take_node(record)
+
+    def _take_operators(self, rows: NodeRows, columns: Columns) -> None:
+        """Takes all of them at once, as `_take_node` would one by one."""
         keys = self._operator_keys
         try:
             names = {key: keys.names_of_all(key, columns) for key in ("inputs", "outputs") if key in columns}
             contents = keys.serialise_all(columns, names)
-        except (ValueError, RecursionError):  # told by who takes them one by one
-            return False
+        except FieldError:  # one by one, the error gets its line
+            self._take_nodes(rows.records())
+            return
+        node_ids, parents, texts = (cast("Sequence[str]", columns[key]) for key in ("node_id", "parent", "index"))
         numbers = self.edges.number_nodes(rows.node_ids, rows.lines)
-        if numbers is None:
-            return False
-        self._lines |= lines
-        places = [self._place(parent, line) for parent, line in zip(parents, rows.lines, strict=True)]
-        positions = list(map(int, indices))
-        self.operators.add_all(numbers, places, positions, rows.lines, contents)
+        for node_id, line in zip(node_ids, rows.lines, strict=True):
+            self._add_identity(node_id, line)
+        containers = list(map(self._container, parents, rows.lines))
+        indices = list(map(int, texts))
+        self.operators.add_all(numbers, containers, indices, rows.lines, contents)
         none: Sequence[list[bytes]] = [[]] * len(contents)
-        self._flow.operators(places, numbers, positions, names.get("inputs", none), names.get("outputs", none))
-        return True
+        self._flow.operators(containers, numbers, indices, names.get("inputs", none), names.get("outputs", none))
 
     def _take_operator(self, record: NodeRecord, number: int, node_id: str) -> None:
         texts, line = record.data, record.line
-        place = self._place(self._parent(record), line)
+        container = self._container(self._parent(record), line)
         index = self._index(record)
         keys = self._operator_keys
-        if GRAPH in texts.get("attributes", ""):
-            self.read(keys, {key: text for key, text in texts.items() if key in ("inputs", "outputs")}, line)
-            waiting = self._waiting[node_id] = WaitingOperator(node_id, texts, line, place)
-            self.operators.add(number, place, index, line, waiting)
-        else:
-            self.operators.add(number, place, index, line, self._serialise(keys, texts, line))
-        self._flow.operator(place, number, index, keys.names("inputs", texts), keys.names("outputs", texts))
+        try:
+            inputs, outputs = keys.names("inputs", texts), keys.names("outputs", texts)
+            if GRAPH in texts.get("attributes", ""):
+                waiting = self._waiting[node_id] = WaitingOperator(node_id, texts, line, container)
+                self.operators.add(number, container, index, line, waiting)
+            else:
+                self.operators.add(number, container, index, line, keys.serialise(texts))
+        except FieldError as error:
+            self.fail(line, f"{error.path}: {error.message}")
+        self._flow.operator(container, number, index, inputs, outputs)
 
     def _take_value(self, record: NodeRecord, number: int, _: str) -> None:
         parent = record.data.get("parent", "")
         if parent:
             self._parents.setdefault((record.data["kind"], parent), record.line)
-        place = self._place(parent, record.line)
+        container_id = self._container(parent, record.line)
         index = self._index(record)
         content = self._serialise(self._value_keys, record.data, record.line)
         name = String.read(unescape(record.data.get("name", "")))
         if record.data["kind"] == "input":
-            self.inputs.add(number, place, index, record.line, content)
-            self._flow.define(place, name, number, INPUT_RANK + index)
+            self.inputs.add(number, container_id, index, record.line, content)
+            self._flow.define(container_id, name, number, INPUT_RANK + index)
         else:
-            self.outputs.add(number, place, index, record.line, content)
-            self._flow.use(place, name, number, 0)
+            self.outputs.add(number, container_id, index, record.line, content)
+            self._flow.use(container_id, name, number, 0)
 
     def _take_parameter(self, record: NodeRecord, number: int, _: str) -> None:
         parent = self._parent(record)
         self._parents.setdefault(("parameter", parent), record.line)
-        place = self._place(parent, record.line)
+        container_id = self._container(parent, record.line)
         index = self._index(record)
         message = self._tensor_class()
         try:
@@ -308,9 +318,9 @@ class GraphIndex:
             self.fail(record.line, f"tensor: {error.path}: {error.message}")
         except JsonError as error:
             self.fail(record.line, f"tensor: {error}")
-        self.parameters.add(number, place, index, record.line, message.SerializeToString())
+        self.parameters.add(number, container_id, index, record.line, message.SerializeToString())
         name = cast("bytes", cast("onnx.TensorProto", message).name)
-        self._flow.define(place, name, number, INITIALIZER_RANK + index)
+        self._flow.define(container_id, name, number, INITIALIZER_RANK + index)
 
     def _take_model(self, record: NodeRecord, _: int, node_id: str) -> None:
         if self._model is not None:
@@ -318,17 +328,17 @@ class GraphIndex:
         self._check_version(record)
         if "parent" in record.data:
             self.fail(record.line, "the model has a parent", "remove it: nothing holds the model")
-        self._model = Compound("model", None, 0, record.data, record.line, self._place(node_id, record.line))
+        self._model = Compound("model", None, 0, record.data, record.line, self._container(node_id, record.line))
         self.compounds[node_id] = self._model
 
     def _take_compound(self, record: NodeRecord, _: int, node_id: str) -> None:
         kind = record.data["kind"]
         index = 0 if kind == "module" else self._index(record)
-        place = self._place(node_id, record.line)
+        container_id = self._container(node_id, record.line)
         parent = self._parent(record)
         if kind != "subgraph":  # whose parent has to have bodies
             self._parents.setdefault((kind, parent), record.line)
-        self.compounds[node_id] = Compound(kind, parent, index, record.data, record.line, place)
+        self.compounds[node_id] = Compound(kind, parent, index, record.data, record.line, container_id)
 
     def _take_subgraph(self, record: NodeRecord, number: int, node_id: str) -> None:
         self._take_compound(record, number, node_id)
@@ -351,11 +361,11 @@ class GraphIndex:
                 "install a newer graphml-onnx" if newer else "encode the model again",
             )
 
-    def _place(self, parent: str, line: int) -> int:
-        place = self._places.setdefault(parent, len(self._places))
-        if place == len(self._first_lines):
+    def _container(self, parent: str, line: int) -> int:
+        container_id = self._containers.setdefault(parent, len(self._containers))
+        if container_id == len(self._first_lines):
             self._first_lines.append(line)
-        return place
+        return container_id
 
     def _index(self, record: NodeRecord) -> int:
         text = record.data.get("index")
@@ -389,7 +399,7 @@ class GraphIndex:
         """Takes nodes and edges in any order, and sees how they fit together.
 
         Returns:
-            The body of each place, and the body around each body whose names it sees.
+            The body of each container, and the body around each body whose names it sees.
 
         Raises:
             GraphMLError: there is no model, an edge ends at no node, or what stands where makes no sense.
@@ -397,7 +407,7 @@ class GraphIndex:
         self.take_all(records)
         _ = self.model  # without one, all else that is wrong is of no interest
         self.edges.check_ends()
-        body_of = self.bodies_of_places()
+        body_of = self.bodies_of_containers()
         self._check_parents()
         for compound in self.compounds.values():
             if compound.kind == "function":
@@ -409,11 +419,11 @@ class GraphIndex:
     def _read_function(self, compound: Compound) -> None:
         compound.fields = self.read(self._function_keys, compound.texts, compound.line)
         for index, name in enumerate(self._function_keys.names("inputs", compound.texts)):
-            self._flow.define(compound.place, name, OUTSIDE, INPUT_RANK + index)
+            self._flow.define(compound.container_id, name, OUTSIDE, INPUT_RANK + index)
 
     def _read_graph(self, compound: Compound) -> None:
         """Reads the fields of a graph, the names that they define, and the inputs that are not nodes."""
-        place, line = compound.place, compound.line
+        container_id, line = compound.container_id, compound.line
         compound.fields = self.read(self._graph_keys, compound.texts, line)
         tensors = b"".join([compound.fields.get(number, b"") for number in _TENSOR_FIELDS])
         try:
@@ -421,52 +431,50 @@ class GraphIndex:
         except DecodeError:
             self.fail(line, "initializers: messages are nested more than 100 deep")
         for name, rank in hidden_names(graph, with_initializers=True):
-            self._flow.define(place, name, OUTSIDE, rank)
+            self._flow.define(container_id, name, OUTSIDE, rank)
         if WEIGHT_INPUTS in compound.texts:
             try:
                 inputs = read_weight_inputs(compound.texts[WEIGHT_INPUTS], self._json)
             except FieldError as error:
                 self.fail(line, f"{error.path}: {error.message}")
             for index, name, content in inputs:
-                self.inputs.add(OUTSIDE, place, index, line, content)
-                self._flow.define(place, name, OUTSIDE, WEIGHT_INPUT_RANK + index)
+                self.inputs.add(OUTSIDE, container_id, index, line, content)
+                self._flow.define(container_id, name, OUTSIDE, WEIGHT_INPUT_RANK + index)
 
     def scopes(self, body_of: Sequence[int], outer: Mapping[int, int]) -> Scopes[bytes]:
         """What names mean in each body; see `structure`."""
         return self._flow.scopes(body_of, outer)
 
-    def place_of(self, parent: str) -> int:
-        """The place of the members of a compound, given its node_id; an empty one is the boundary of the model."""
-        return self._places[parent]
+    def container_of(self, parent: str) -> int:
+        """The container_id of a compound, given its node_id; an empty one is the boundary of the model."""
+        return self._containers[parent]
 
-    def bodies_of_places(self) -> Sequence[int]:
-        """For each place, that of the body to which it belongs: a module is not a scope of names.
+    def bodies_of_containers(self) -> Sequence[int]:
+        """For each container, the one that is its body: a module is not a scope of names.
 
         Raises:
             GraphMLError: a parent does not exist, is no compound, or is its own ancestor.
         """
-        unknown = -1
-        body_of = array("i", [unknown]) * len(self._first_lines)
-        body_of[MAIN_BODY] = MAIN_BODY
-        for parent, place in list(self._places.items()):
-            chain = [place]
-            ancestor = parent
-            while body_of[chain[-1]] == unknown:
-                compound = self.compounds.get(ancestor)
-                if compound is None:
-                    self._fail_on_parent(self._first_lines[chain[-1]], ancestor)
-                if compound.kind != "module":
-                    body_of[chain[-1]] = MAIN_BODY if compound.kind == "model" else compound.place
-                    break
-                ancestor = cast("str", compound.parent)
-                chain.append(self._place(ancestor, compound.line))
-                if len(chain) > len(self._places):
-                    self.fail(compound.line, "the parents of this module form a cycle")
-                if len(body_of) < len(self._first_lines):  # a module's parent that nobody else names
-                    body_of.append(unknown)
-            for step in chain:  # so that the next one finds it at once
-                body_of[step] = body_of[chain[-1]]
-        return body_of
+        bodies = {"": MAIN_BODY}
+        for parent, container in self._containers.items():
+            self._find_body(parent, self._first_lines[container], bodies)
+        return [bodies[parent] for parent in self._containers]  # they are numbered in this order
+
+    def _find_body(self, parent: str, line: int, bodies: dict[str, int]) -> None:
+        """Adds the body of a container, and of all modules around it, to ``bodies``, by node_id."""
+        modules: dict[str, None] = {}  # from the inside out
+        while parent not in bodies:
+            compound = self.compounds.get(parent)
+            if compound is None:
+                self._fail_on_parent(line, parent)
+            if parent in modules:
+                self.fail(compound.line, "the parents of this module form a cycle")
+            if compound.kind == "module":
+                modules[parent] = None
+                parent, line = cast("str", compound.parent), compound.line
+            else:
+                bodies[parent] = MAIN_BODY if compound.kind == "model" else compound.container_id
+        bodies |= dict.fromkeys(modules, bodies[parent])
 
     def _fail_on_parent(self, line: int, parent: str) -> Never:
         known = self._lines.get(parent)
@@ -503,7 +511,7 @@ class GraphIndex:
                 owner = self._waiting.get(cast("str", compound.parent))
                 if owner is None:
                     self.fail(compound.line, f"the parent {compound.parent!r} is not an operator with bodies")
-                outer[compound.place] = body_of[owner.place]
+                outer[compound.container_id] = body_of[owner.container_id]
         for start in outer:
             body: int | None = start
             for _ in range(MAX_NESTING + 1):  # the last step leaves the main graph

@@ -1,8 +1,13 @@
-"""Texts that are kept because they come again: operators have attributes, and values types, that others have too."""
+"""Bounded memo for texts that repeat: operators have attributes, and values types, that others have too."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.message import Message
 
 _MAX_KEPT, _MAX_LENGTH = 2048, 2048
 
@@ -10,13 +15,43 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-def is_worth_keeping(text: str) -> bool:
-    """Whether a JSON text may come again; not one that refers to something elsewhere."""
+def remembered_messages(write: Callable[[Message], str]) -> Callable[[Message], str]:
+    """The same function, which writes equal messages only once."""
+    known: dict[bytes, str] = {}
+
+    def written(message: Message) -> str:
+        content = message.SerializeToString()
+        text = known.get(content)
+        if text is None:
+            text = write(message)
+            if _is_worth_keeping(text):
+                _keep(known, content, text)
+        return text
+
+    return written
+
+
+def remembered_texts(read: Callable[[str], Value]) -> Callable[[str], Value]:
+    """The same function, which reads equal texts only once."""
+    known: dict[str, Value] = {}
+
+    def read_once(text: str) -> Value:
+        value = known.get(text)
+        if value is None:
+            value = read(text)
+            if _is_worth_keeping(text):
+                _keep(known, text, value)
+        return value
+
+    return read_once
+
+
+def _is_worth_keeping(text: str) -> bool:
+    """Whether a JSON text is short, and refers to nothing elsewhere, so that it always means the same."""
     return len(text) <= _MAX_LENGTH and '"$' not in text
 
 
-def keep(kept: dict[Key, Value], key: Key, value: Value) -> None:
-    """Adds to what is kept, a bounded number of entries."""
-    if len(kept) >= _MAX_KEPT:
-        kept.clear()
-    kept[key] = value
+def _keep(known: dict[Key, Value], key: Key, value: Value) -> None:
+    if len(known) >= _MAX_KEPT:
+        known.clear()
+    known[key] = value

@@ -25,27 +25,27 @@ class OrderedNodes(Generic[_Content]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._rows = array("q")  # node, place, index and line of each
+        self._rows = array("q")  # node, container_id, index and line of each
         self._content: list[_Content] = []
 
     def __len__(self) -> int:
         return len(self._content)
 
-    def add(self, node: int, place: int, index: int, line: int, content: _Content) -> None:
+    def add(self, node: int, container_id: int, index: int, line: int, content: _Content) -> None:
         """Adds node number ``node``, which stands in line ``line``, at ``index`` of its list."""
-        self._rows.extend((node, place, index, line))
+        self._rows.extend((node, container_id, index, line))
         self._content.append(content)
 
     def add_all(
         self,
-        nodes: range,
-        places: Sequence[int],
+        nodes: Sequence[int],
+        container_ids: Sequence[int],
         indices: Sequence[int],
         lines: Sequence[int],
         contents: Sequence[_Content],
     ) -> None:
         """Adds several nodes, given in columns."""
-        self._rows.extend(itertools.chain.from_iterable(zip(nodes, places, indices, lines, strict=True)))
+        self._rows.extend(itertools.chain.from_iterable(zip(nodes, container_ids, indices, lines, strict=True)))
         self._content += contents
 
     def of_nodes(self, numbers: Set[int]) -> Iterator[tuple[int, _Content]]:
@@ -58,7 +58,7 @@ class OrderedNodes(Generic[_Content]):
         """The contents of each body, in order.
 
         Args:
-            body_of: the body of each place.
+            body_of: the body of each container.
             origin: where the nodes come from, for messages.
 
         Raises:
@@ -66,8 +66,8 @@ class OrderedNodes(Generic[_Content]):
         """
         if not self._content:
             return {}
-        _, place, index, line = np.array(self._rows, np.int64).reshape(-1, 4).T
-        body = np.fromiter(body_of, np.int64, len(body_of))[place]
+        _, container_id, index, line = np.array(self._rows, np.int64).reshape(-1, 4).T
+        body = np.fromiter(body_of, np.int64, len(body_of))[container_id]
         order = np.lexsort((index, body))
         index, body = index[order], body[order]
         same_body = body[1:] == body[:-1]

@@ -10,13 +10,13 @@ Source: docs/format.md, section "JSON".
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import onnx
 from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.arrays import LONG
-from graphml_onnx.codec.memo import is_worth_keeping, keep
+from graphml_onnx.codec.memo import remembered_messages
 from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.scalars import PayloadTable, Scalar, base64_json, list_codec_of, list_of, read_base64, scalar_of
 from graphml_onnx.codec.tensors import has_numbers, raw_bytes, raw_json
@@ -124,16 +124,7 @@ class _MessageField:
     def __init__(self, field: FieldDescriptor, codec: MessageCodec) -> None:
         self._name = field.name
         self._codec = codec
-        self._known: dict[bytes, str] = {}
-
-    def write(self, value: Message) -> str:
-        content = value.SerializeToString()  # many values have the type of others
-        text = self._known.get(content)
-        if text is None:
-            text = self._codec.write(value)
-            if is_worth_keeping(text):
-                keep(self._known, content, text)
-        return text
+        self.write = remembered_messages(codec.write)  # many values have the type of others
 
     def read(self, message: Message, value: Json) -> None:
         child: Message = getattr(message, self._name)
@@ -185,53 +176,60 @@ class _RawDataField:
             raise NumberError("the tensor's data_type has no numbers: use base64")
 
 
-class _GraphField:
-    """A graph-valued attribute, whose graph stands elsewhere: ``{"$graph": k}`` is the operator's k-th graph."""
+class _GraphWriter:
+    """Takes the graphs of a field out: ``{"$graph": k}`` is the operator's k-th graph."""
 
-    def __init__(self, field: FieldDescriptor, graphs: GraphBook) -> None:
-        self._name = field.name
-        self._graphs = graphs
+    def __init__(self, field: FieldDescriptor, take: TakeGraph) -> None:
+        self._repeated = field.is_repeated
+        self._take = take
 
-    def _write_one(self, graph: Message) -> str:
-        return f'{{"{GRAPH}":{self._graphs.number(graph)}}}'
+    def write(self, value: object) -> str:
+        if not self._repeated:
+            return self._one(cast("Message", value))
+        return "[" + ",".join(map(self._one, cast("Sequence[Message]", value))) + "]"
 
-    def _read_one(self, into: Message, value: Json) -> None:
+    def _one(self, graph: Message) -> str:
+        return f'{{"{GRAPH}":{self._take(graph)}}}'
+
+
+class _GraphReader:
+    """Puts the graphs of a field back; the inverse of `_GraphWriter`."""
+
+    def __init__(self, field: FieldDescriptor, give: GiveGraph) -> None:
+        self._name, self._repeated = field.name, field.is_repeated
+        self._give = give
+
+    def read(self, message: Message, value: Json) -> None:
+        into = getattr(message, self._name)
+        if not self._repeated:
+            self._one(into, value)
+            return
+        for item in list_of(value):
+            self._one(into.add(), item)
+
+    def _one(self, into: Message, value: Json) -> None:
         if not isinstance(value, dict) or value.keys() != {GRAPH}:
             raise NumberError(f'must be an object with the one member "{GRAPH}"')
         into.SetInParent()
         try:
-            into.MergeFromString(self._graphs.graph(integer(value[GRAPH], 0, 2**31)))
+            into.MergeFromString(self._give(integer(value[GRAPH], 0, 2**31)))
         except DecodeError:
             raise NumberError("the graph is nested deeper than protobuf reads (33 bodies within bodies)") from None
 
-    def write(self, graph: Message) -> str:
-        return self._write_one(graph)
 
-    def read(self, message: Message, value: Json) -> None:
-        self._read_one(getattr(message, self._name), value)
+TakeGraph: TypeAlias = "Callable[[Message], int]"
+"""Takes a graph out of an operator's attributes; returns the number by which the JSON refers to it."""
 
-
-class _RepeatedGraphField(_GraphField):
-    def write(self, graphs: Sequence[Message]) -> str:  # type: ignore[override] # a list, of the same
-        return "[" + ",".join([self._write_one(graph) for graph in graphs]) + "]"
-
-    def read(self, message: Message, value: Json) -> None:
-        into = getattr(message, self._name)
-        for item in list_of(value):
-            self._read_one(into.add(), item)
+GiveGraph: TypeAlias = "Callable[[int], bytes]"
+"""The graph with that number, serialised; raises NumberError where there is none."""
 
 
-class GraphBook(Protocol):
-    """Where the graphs of an operator's attributes stand when they are not part of the JSON."""
-
-    def number(self, graph: Message) -> int:
-        """Takes a graph out; returns the number by which the JSON refers to it."""
-
-    def graph(self, number: int) -> bytes:
-        """The graph with that number, serialised; raises NumberError where there is none."""
+class _Writer(Protocol):
+    def write(self, value: Any, /) -> str:  # the value of the field: each kind of field has another type
+        """JSON text of the field's value."""
 
 
-class _Field(Protocol):
+class _Reader(Protocol):
     def read(self, message: Message, value: Json, /) -> None:
         """Sets the field of ``message`` to what ``value`` says."""
 
@@ -241,16 +239,24 @@ class MessageCodec:
 
     Args:
         book: the payloads.
-        graphs: where graph-valued attributes stand; without it they are part of the JSON.
+        take_graph: takes graph-valued attributes when they are written; without it, they are part of the JSON.
+        give_graph: gives them when they are read.
         has_unknown: whether messages may hold fields that ONNX does not know; to look for them takes time.
     """
 
-    def __init__(self, book: PayloadTable, graphs: GraphBook | None = None, *, has_unknown: bool = True) -> None:
+    def __init__(
+        self,
+        book: PayloadTable,
+        *,
+        take_graph: TakeGraph | None = None,
+        give_graph: GiveGraph | None = None,
+        has_unknown: bool = True,
+    ) -> None:
         self.has_unknown = has_unknown
         self._book = book
-        self._graphs = graphs
+        self._take_graph, self._give_graph = take_graph, give_graph
         self._writers: dict[str, Callable[[Message], str]] = {}
-        self._readers: dict[str, dict[str, _Field]] = {}
+        self._readers: dict[str, dict[str, _Reader]] = {}
 
     def write(self, message: Message) -> str:
         """JSON text of a message: an object with the fields that are present, by number."""
@@ -292,20 +298,27 @@ class MessageCodec:
 
         The reader raises FieldError, or NumberError for the value as a whole.
         """
-        codec = self._field(field)
-        return cast("Callable[[object], str]", codec.write), codec.read
+        return self._writer(field).write, self._reader(field).read
+
+    def _writer(self, field: FieldDescriptor) -> _Writer:
+        if self._take_graph is not None and _is_graph(field):
+            return _GraphWriter(field, self._take_graph)
+        return self._field(field)
+
+    def _reader(self, field: FieldDescriptor) -> _Reader:
+        if self._give_graph is not None and _is_graph(field):
+            return _GraphReader(field, self._give_graph)
+        return self._field(field)
 
     def _field(
         self, field: FieldDescriptor
-    ) -> _ScalarField | _RepeatedScalarField | _MessageField | _RepeatedMessageField | _GraphField:
+    ) -> _ScalarField | _RepeatedScalarField | _MessageField | _RepeatedMessageField:
         repeated = field.is_repeated
-        if field.message_type is None:
-            if field.is_packed and schema.message_name(schema.owner_of(field)) == "TensorProto":
-                return _PackedField(field, self._book)
-            return _RepeatedScalarField(field, self._book) if repeated else _ScalarField(field, self._book)
-        if self._graphs is not None and schema.message_name(field.message_type) == "GraphProto":
-            return _RepeatedGraphField(field, self._graphs) if repeated else _GraphField(field, self._graphs)
-        return _RepeatedMessageField(field, self) if repeated else _MessageField(field, self)
+        if field.message_type is not None:
+            return _RepeatedMessageField(field, self) if repeated else _MessageField(field, self)
+        if field.is_packed and schema.message_name(schema.owner_of(field)) == "TensorProto":
+            return _PackedField(field, self._book)
+        return _RepeatedScalarField(field, self._book) if repeated else _ScalarField(field, self._book)
 
     def _compile_writer(self, descriptor: Descriptor) -> Callable[[Message], str]:
         table: dict[int, tuple[str, Callable[[object], str]]] = {}
@@ -317,7 +330,7 @@ class MessageCodec:
                 number = field.number
                 entry = table.get(number)
                 if entry is None:
-                    entry = table[number] = (f'"{field.name}":', self.field(field)[0])
+                    entry = table[number] = (f'"{field.name}":', self._writer(field).write)
                 if raw_data is not None and field.name == "raw_data":
                     parts.append(entry[0] + raw_data.write_of(cast("onnx.TensorProto", message)))
                 else:
@@ -329,12 +342,16 @@ class MessageCodec:
         self._writers[descriptor.full_name] = write
         return write
 
-    def _compile_reader(self, descriptor: Descriptor) -> dict[str, _Field]:
-        fields: dict[str, _Field] = {field.name: self._field(field) for field in schema.fields_of(descriptor)}
+    def _compile_reader(self, descriptor: Descriptor) -> dict[str, _Reader]:
+        fields: dict[str, _Reader] = {field.name: self._reader(field) for field in schema.fields_of(descriptor)}
         if schema.message_name(descriptor) == "TensorProto":
             fields["raw_data"] = _RawDataField(self._book)
         self._readers[descriptor.full_name] = fields
         return fields
+
+
+def _is_graph(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and schema.message_name(field.message_type) == "GraphProto"
 
 
 def _first_bad(items: Sequence[Json], read: Callable[[Json], object], error: NumberError) -> FieldError:

@@ -47,7 +47,7 @@ class Flow:
 def check_flow(content: Content, structure: Structure, tensors: Dataflow[str], findings: Findings) -> None:
     """Checks edges, and the order of operators."""
     nodes = content.by_number
-    uses = tensors.edges(range(len(structure.compound_of)), structure.outer)
+    uses = tensors.uses(tensors.flows(range(len(structure.compound_of)), structure.outer))
     flows = [Flow(nodes[use.source], nodes[use.target], use) for use in uses]
     _check_edges(content, structure, flows, findings)
     _check_order(content, structure, flows, findings)

@@ -15,7 +15,6 @@ from google.protobuf.message import DecodeError
 from graphml_onnx.codec.fields import MessageKeys, serialised
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
 from graphml_onnx.codec.node_names import drop_given_name
-from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable, String
 from graphml_onnx.codec.scopes import hidden_names
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import onnx
-    from google.protobuf.message import Message
 
     from graphml_onnx.validation.findings import Findings
 
@@ -59,10 +57,7 @@ class _NamedBodies:
     def __init__(self) -> None:
         self.named: list[int] = []
 
-    def number(self, graph: Message) -> int:
-        raise NumberError("this side only reads")
-
-    def graph(self, number: int) -> bytes:
+    def give(self, number: int) -> bytes:
         self.named.append(number)
         return b""
 
@@ -95,7 +90,7 @@ class _NodeReader:
         self._bodies = _NamedBodies()
         book = PayloadTable(_NONCE, self.content.references)
         self._json = MessageCodec(book)
-        with_bodies = MessageCodec(book, self._bodies)
+        with_bodies = MessageCodec(book, give_graph=self._bodies.give)
         names = {name for messages in _MESSAGES.values() for name in messages}
         self._keys = {name: MessageKeys(name, with_bodies if name == "NodeProto" else self._json) for name in names}
 

@@ -258,7 +258,7 @@ def test_edges_of_a_tensor_that_many_define_start_at_the_first() -> None:
     for node_number, rank in ((1, 5), (2, 3), (3, 9), (4, 3)):
         flow.define(0, "t", node_number, rank)
     flow.use(0, "t", 7, 0)
-    assert [edge.source for edge in flow.edges([0], {})] == [2]
+    assert flow.flows([0], {}).source.tolist() == [2]
 
 
 # --- residues ---------------------------------------------------------------------------------------------------------
