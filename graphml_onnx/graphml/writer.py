@@ -6,6 +6,7 @@ a change could not see what it was.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol, cast
 
 from graphml_onnx.graphml import layout as lines
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from graphml_onnx.results import Layout
 
 _FLUSH_BYTES = 1 << 18
+
+# What stands between the fields of a line: for every node and edge, `str.format` would take them apart again.
+_NODE_START, _NODE_MIDDLE, _NODE_END = re.split(r"{\w+}", lines.NODE)
+_EDGE_START, _EDGE_MIDDLE, _EDGE_END = re.split(r"{\w+}", lines.EDGE)
 
 
 class TextSink(Protocol):
@@ -83,7 +88,7 @@ class GraphMLWriter:
         """An edge; it stands in the root graph."""
         prefixes = self._edge_data
         values = "".join([f"{prefixes[key]}{text}</data>" for key, text in _in_xml(data).items()])
-        self._put(f"{lines.EDGE.format(source=source, target=target)}{values}{self._edge_end}")
+        self._put(f"{_EDGE_START}{source}{_EDGE_MIDDLE}{target}{_EDGE_END}{values}{self._edge_end}")
 
     def close(self) -> None:
         """Ends the document and hands everything to the file, which stays open."""
@@ -124,7 +129,7 @@ def _start(template: str, key: Key) -> str:
 
 
 def _node(node_id: str, mark: str = "") -> str:
-    return lines.NODE.format(id=node_id, mark=mark)
+    return f"{_NODE_START}{node_id}{_NODE_MIDDLE}{mark}{_NODE_END}"
 
 
 def _in_xml(data: Data) -> Mapping[str, str]:
