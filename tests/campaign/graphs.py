@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import random
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -13,6 +14,7 @@ import onnx
 from graphml_onnx import ExternalDataError, GraphmlOnnxError, InputError, Layout, ParameterStrategy, decode, encode
 from tests.campaign import scratch
 from tests.campaign.complete import check_complete
+from tests.campaign.sizes import chunks
 from tests.common import seeds
 from tests.strategies import wire
 
@@ -90,7 +92,9 @@ class Decoding:
         """
         (self._folder / "graph.graphml").write_bytes(data)
         try:
-            return self._decode(zlib.crc32(data))
+            choice = zlib.crc32(data)
+            with chunks(data, random.Random(choice)):
+                return self._decode(choice)
         finally:
             self._clear()
 

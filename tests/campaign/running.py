@@ -61,6 +61,13 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
+    def add(self, other: Outcome) -> None:
+        """Takes in what came of other executions, one after the other."""
+        self.executions += other.executions
+        self.words += other.words
+        self.failures += other.failures
+        self.seconds += other.seconds
+
     def line(self, name: str, seed: int) -> str:
         """All of it in one line."""
         words = ", ".join(f"{count:,} {word}" for word, count in self.words.most_common())

@@ -11,6 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from graphml_onnx import ExternalDataError, Layout, ModelError, ParameterStrategy
+from tests.campaign.sizes import chunks
 from tests.common import seeds
 from tests.common.roundtrip import through_memory
 from tests.strategies import models, wire
@@ -29,6 +30,7 @@ def seed_models() -> list[wire.Fields]:
     package = [data for data in seeds.onnx_files().values() if len(data) < 4000][::6]
     fixtures = [data for data in seeds.fixtures().values() if len(data) < 40_000]
     large = [data for data in seeds.fixtures().values() if len(data) >= 40_000]
+    large.append(seeds.model_of_payloads(3 << 18))
     tiny = _tiny_models()
     weighted = small * (len(tiny) // 6) + package * 5 + fixtures * 2 + large
     return [*tiny, *map(wire.parse, weighted)]
@@ -68,13 +70,14 @@ class WireModels:
         """See `InputTarget`; the options depend on the data, so that these alone say what happens."""
         rng = random.Random(zlib.crc32(data))
         try:
-            trip = through_memory(
-                data,
-                rng.choice(_STRATEGIES),
-                rng.choice(_LAYOUTS),
-                show_parameters=rng.random() < 0.3,
-                inline_limit=rng.choice((0, 64, 1024)),
-            )
+            with chunks(data, rng):
+                trip = through_memory(
+                    data,
+                    rng.choice(_STRATEGIES),
+                    rng.choice(_LAYOUTS),
+                    show_parameters=rng.random() < 0.3,
+                    inline_limit=rng.choice((0, 64, 1024)),
+                )
         except ExternalDataError:  # a tensor has become external; its data file does not exist
             return "refused for external data"
         except ModelError:

@@ -34,6 +34,16 @@ def small_models() -> dict[str, bytes]:
     }
 
 
+def model_of_payloads(size: int) -> bytes:
+    """A model with payloads of this many bytes and about it, raw and typed: more than a chunk, or less by a byte."""
+    tensors = [
+        helper.make_tensor(f"raw{more}", TensorProto.UINT8, [size + more], bytes(size + more), raw=True)
+        for more in (-1, 0, 1)
+    ]
+    tensors.append(helper.make_tensor("floats", TensorProto.FLOAT, [size // 4], [0.25] * (size // 4)))
+    return _model(_graph("payloads", initializer=tensors)).SerializeToString()
+
+
 def variants(count: int) -> list[bytes]:
     """Models that differ in the bytes of a payload, and so in their sidecars."""
     first = small_models()["large"]
