@@ -136,7 +136,7 @@ def _decode(
             with naming(path, store):
                 check_payloads(model.references.values(), store)
             _check_edited(model, path, require_exact=require_exact, found=sha256)
-        data_files = DataFiles(model, folder, folders)
+        data_files = DataFiles(model, folder, folders, target)
         with naming(path, store):
             data_files.stage(publication, store, progress)
         publication.publish(last=model_file)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from graphml_onnx.errors import ExternalDataError, GraphmlOnnxError, OutputError, UsageError, writing_failed
-from graphml_onnx.onnxfile.external import open_external
-from graphml_onnx.onnxfile.skeleton import Stored
+from graphml_onnx.onnxfile.external import external_tensors, open_external
+from graphml_onnx.onnxfile.schema import parse_model
+from graphml_onnx.onnxfile.skeleton import Stored, split
 from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.chunks import Output
 from graphml_onnx.parameters.store import sha256_of
@@ -17,7 +19,6 @@ from graphml_onnx.support import limits
 from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
@@ -128,10 +129,12 @@ class DataFiles:
         model: the model.
         folder: where the GraphML's files lie.
         folders: makes those of the decoded model.
+        target: where the decoded model goes. A file that is there already is only replaced if the model there has it.
     """
 
-    def __init__(self, model: LoadedModel, folder: Path, folders: Folders) -> None:
-        self._model, self._folder, self._folders = model, folder, folders
+    def __init__(self, model: LoadedModel, folder: Path, folders: Folders, target: Path) -> None:
+        self._model, self._folder, self._folders, self._target = model, folder, folders, target
+        self._replaced: set[tuple[int, int]] | None = None
         self.written: tuple[Path, ...] = ()
         self.findings: tuple[str, ...] = ()
 
@@ -167,8 +170,19 @@ class DataFiles:
         if _holds(path, file):
             stage.advance(file.content.length)
             return
+        if os.path.lexists(path) and not self._is_replaced(path):
+            raise OutputError(
+                "exists, and is no data file of the model that is replaced",
+                file=path,
+                remedy="move it away, or decode into another folder",
+            )
         self._folders.make(PurePosixPath(file.location))
-        staged = publication.stage(path)
+        try:
+            staged = publication.stage(path)
+        except UsageError as error:  # the name comes from the model, not from the call
+            error.message = f"is a data file of the model, but {error.message}"
+            error.remedy = "name another output, or decode into another folder"
+            raise
         references = {file.content.offset: file.content}
         found = write_pieces([Stored(file.content.offset)], references, store, staged, stage, file.content.length)
         check_digest(file.content, found)
@@ -177,6 +191,30 @@ class DataFiles:
         except OSError as error:
             raise writing_failed(error, path) from error
         self.written = (*self.written, path)
+
+    def _is_replaced(self, path: Path) -> bool:
+        """Whether a file belongs to the output that the user named: the model that is there has it as a data file."""
+        if self._replaced is None:
+            self._replaced = {path for path in map(_identity, _data_files(self._target)) if path is not None}
+        return _identity(path) in self._replaced
+
+
+def _data_files(model: Path) -> Iterable[Path]:
+    """The data files that a model names; none where there is no model."""
+    try:
+        with FileSource.open(model) as source:
+            skeleton = split(source, 0, lambda offset, _: offset).data
+        return [model.parent / tensor.location for tensor in external_tensors(parse_model(skeleton), skeleton)]
+    except (GraphmlOnnxError, ValueError):
+        return []
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _same_folder(left: Path, right: Path) -> bool:

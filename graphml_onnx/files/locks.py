@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.errors import OutputError, writing_failed
+from graphml_onnx.files.names import LOCK_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +26,6 @@ _NO_FOLDER_SYNC = frozenset({errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOT
 if sys.platform == "win32":
     import msvcrt
 
-    _LOCK_FILE = ".g2o-lock"
     _LOCK_OFFSET = 1 << 40  # Windows locks bytes, and keeps readers from them: take one beyond any content
 
     def try_lock(descriptor: int) -> bool:
@@ -46,7 +46,7 @@ if sys.platform == "win32":
     @contextmanager
     def _opened(folder: Path) -> Iterator[int]:
         """A descriptor to lock: folders have none on Windows, so that of a file in it, removed afterwards."""
-        file = folder / _LOCK_FILE
+        file = folder / LOCK_NAME
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT)
         try:
             yield descriptor

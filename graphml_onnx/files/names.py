@@ -13,11 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+LOCK_NAME = ".g2o-lock"
+"""The file that is locked where a folder cannot be, on Windows."""
+
 _NAME_MAX = 255  # bytes, on every common file system
 _HEX = "[0-9a-f]{16}"
 _ALIAS_ADDS = 1 + 16
 _TEMPORARY_ENDS = ".g2o-tmp"
 _TEMPORARY_ADDS = 1 + 1 + 16 + len(_TEMPORARY_ENDS)
+# A file system may not tell capitals apart; the name of a sidecar may have been shortened.
+_RESERVED = re.compile(
+    rf"{re.escape(LOCK_NAME)}|.*{re.escape(_TEMPORARY_ENDS)}|.*(?:\.onnxdata|\.{_HEX})\.{_HEX}",
+    re.DOTALL | re.IGNORECASE,
+)
 
 
 def with_suffix(path: Path, suffix: str) -> Path:
@@ -80,6 +88,15 @@ def tokens_of(path: Path, names: Iterable[str]) -> set[str]:
 def has_token(name: str, token: str) -> bool:
     """Whether ``name`` is that of a temporary file, of whichever output, with this token."""
     return name.startswith(".") and name.endswith(f".{token}{_TEMPORARY_ENDS}")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a publication may take a file of this name for one of its own, and remove it.
+
+    Args:
+        name: without folders.
+    """
+    return _RESERVED.fullmatch(name) is not None
 
 
 def _shortened(name: str, added: int) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import onnx
 
 from graphml_onnx.errors import ExternalDataError, reading_failed
+from graphml_onnx.files.names import is_reserved
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource, FileState, changed
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 _NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
+# https://learn.microsoft.com/windows/win32/fileio/naming-a-file; with a suffix, other systems have them as names of data
+# files, which exporters have called after parameters: aux.0.weight.
+_DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *", re.IGNORECASE)
 _MAX_LOCATION = 4096  # what Linux takes as a path
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -152,7 +157,8 @@ def check_location(location: str) -> str:
     """The normal form of a location within a folder.
 
     Raises:
-        LocationError: it is empty, absolute, leaves the folder, or has characters that mean something else elsewhere.
+        LocationError: it is empty, absolute, leaves the folder, has characters or a name that mean something else
+            elsewhere, or a name that publication reserves.
     """
     if "\\" in location:
         raise LocationError(
@@ -172,6 +178,17 @@ def check_location(location: str) -> str:
     path = PurePosixPath(location)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise LocationError(f"the location {location!r} leads out of the model's folder")
+    for part in path.parts:
+        if is_reserved(part):
+            raise LocationError(
+                f"the location {location!r} has a name that is reserved for temporary files",
+                "rename the data file, and save the model again with its new name",
+            )
+        if _DEVICE.fullmatch(part if sys.platform != "win32" else part.partition(".")[0]):
+            raise LocationError(
+                f"the location {location!r} has the name of a device of Windows",
+                "rename the data file, and save the model again with its new name",
+            )
     return path.as_posix()
 
 

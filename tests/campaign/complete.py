@@ -16,6 +16,7 @@ _WHOLE = re.compile(
     r"|is not a JSON object|has no '(?:modules|nodes)'|the payload of [\d,]+ bytes at offset [\d,]+ "
     r"|not UTF-8"
     r"|the GraphML has payloads, but"
+    r"|is a data file of the model, but"
 )
 
 

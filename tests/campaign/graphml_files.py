@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Tokens = list[str]
 
-_TOKEN = re.compile(r"<[^>]*>|[^<]+")
+TOKEN = re.compile(r"<[^>]*>|[^<]+")
+"""A tag or a text."""
+
 _ATTRIBUTE = re.compile(r'([\w:.]+)="([^"]*)"')
 _NUMBER = re.compile(r"-?\d+")
 _ELEMENTS = (
@@ -65,14 +67,14 @@ class GraphmlFiles:
 
     def __init__(self, folder: Path) -> None:
         self._decoding = Decoding(folder)
-        self._bases = [_TOKEN.findall(text) for text in self._decoding.texts]
+        self._bases = [TOKEN.findall(text) for text in self._decoding.texts]
 
     def make(self, number: int) -> bytes:
         """A graph with one to six changes; some are spoiled in their bytes."""
         rng = random.Random(number)
         tokens = list(rng.choice(self._bases))
         for _ in range(rng.choice((1, 1, 2, 2, 3, 6))):
-            rng.choice(_CHANGES)(tokens, rng)
+            changed(tokens, rng)
         data = "".join(tokens).encode("utf-8", "surrogatepass")
         return _spoiled(data, rng) if rng.random() < 0.1 else data
 
@@ -83,6 +85,11 @@ class GraphmlFiles:
     def check(self, data: bytes) -> str:
         """See `InputTarget`."""
         return self._decoding.check(data)
+
+
+def changed(tokens: Tokens, rng: random.Random) -> None:
+    """Makes one change, in place."""
+    rng.choice(_CHANGES)(tokens, rng)
 
 
 def _spoiled(data: bytes, rng: random.Random) -> bytes:

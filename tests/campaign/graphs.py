@@ -21,6 +21,8 @@ from tests.strategies import wire
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from graphml_onnx.results import Trust
+
 SMALL = Path(__file__).parents[2] / "fixtures" / "small"
 _LAYOUTS = get_args(Layout)
 _STRATEGIES = get_args(ParameterStrategy)
@@ -75,10 +77,12 @@ class Decoding:
 
     Args:
         folder: gets these files.
+        trust: which side is believed where edges and inputs disagree; None chooses by the data.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trust: Trust | None = None) -> None:
         self._folder = folder
+        self._trust = trust
         self._out = folder / "out"
         self._out.mkdir()
         self.texts = write_graphs(folder)
@@ -107,7 +111,7 @@ class Decoding:
                     model,
                     metadata_output=metadata if choice % 7 == 0 else None,
                     require_exact=choice % 11 == 0,
-                    trust="nodes" if choice % 5 == 0 else None,
+                    trust=self._trust or ("nodes" if choice % 5 == 0 else None),
                     parameter_folder=self._folder,
                 )
         except GraphmlOnnxError as error:

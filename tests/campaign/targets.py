@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.campaign.bit_flips import BitFlips
+from tests.campaign.edges import EdgesTrusted
+from tests.campaign.external_data import ExternalData
 from tests.campaign.graphml_files import GraphmlFiles
 from tests.campaign.graphml_lines import GraphmlLines
+from tests.campaign.hierarchies import Hierarchies
 from tests.campaign.json_files import JsonFiles
 from tests.campaign.kills import KilledDecode, KilledEncode
 from tests.campaign.wire_models import WireModels
@@ -22,6 +25,9 @@ INPUT_TARGETS: Mapping[str, Callable[[Path], InputTarget]] = {
     "graphml": GraphmlFiles,
     "lines": GraphmlLines,
     "json": JsonFiles,
+    "edges": EdgesTrusted,
+    "metadata": Hierarchies,
+    "external": ExternalData,
 }
 """Those whose executions differ in one input file."""
 
