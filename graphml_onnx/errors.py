@@ -135,14 +135,18 @@ class StorageError(GraphmlOnnxError):
     category = Category.INPUT_OUTPUT
 
 
-_STORAGE_ERRNOS = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EDQUOT, errno.ENOMEM})
+_STORAGE_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+)
+_TOO_MANY_FILES = "close other programs, or let this one have more files open (ulimit -n)"
 
 
 def reading_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxError:
     """The library's error for an ``OSError`` met while ``file`` was opened or read."""
     reason = error.strerror or str(error)
     if error.errno in _STORAGE_ERRNOS:
-        return StorageError(f"reading failed: {reason}", file=file, remedy="check the disk, and run it again")
+        remedy = "check the disk, and run it again"
+        return StorageError(f"reading failed: {reason}", file=file, remedy=_remedy(error, remedy))
     if isinstance(error, FileNotFoundError):
         return InputError("no such file", file=file, remedy="check the path")
     if isinstance(error, IsADirectoryError):
@@ -150,6 +154,10 @@ def reading_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxE
     if isinstance(error, PermissionError):
         return InputError("may not be read", file=file, remedy="check its permissions")
     return InputError(f"cannot be read: {reason}", file=file, remedy="check the path, and the limits of the system")
+
+
+def _remedy(error: OSError, usual: str) -> str:
+    return _TOO_MANY_FILES if error.errno in (errno.EMFILE, errno.ENFILE) else usual
 
 
 def storage_failure(error: BaseException, file: str | os.PathLike[str]) -> GraphmlOnnxError | None:
@@ -164,7 +172,7 @@ def writing_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxE
     reason = error.strerror or str(error)
     if error.errno in _STORAGE_ERRNOS:
         remedy = "free some space, or write elsewhere with `output=...`"
-        return StorageError(f"writing failed: {reason}", file=file, remedy=remedy)
+        return StorageError(f"writing failed: {reason}", file=file, remedy=_remedy(error, remedy))
     if isinstance(error, FileNotFoundError):
         return OutputError("its folder does not exist", file=file, remedy="create the folder first")
     if isinstance(error, IsADirectoryError):

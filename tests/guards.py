@@ -38,6 +38,8 @@ HOSTILE = "tests/faults/test_hostile_graphs.py::test_a_hostile_graph_is_refused"
 CALLS = "tests/files/test_failing_commands.py::test"
 CRASH = "tests/files/test_crash_points.py::test"
 PUBLICATION = "tests/files/test_publication.py::test"
+DATA = "tests/roundtrip/test_external_data.py::test"
+RESIDUE = "tests/codec/test_residue.py::test"
 REPLACED = "tests/faults/test_replaced_pairs.py::test"
 
 GUARDS = (
@@ -90,6 +92,10 @@ GUARDS = (
           "if False:", f"{FAULT}[13: external data at '../w.bin']"),
     Guard(13, "graphml_onnx/onnxfile/external.py", 'strange = sorted(set(location) & set(":\\0"))',
           "strange = sorted(set())", f"{FAULT}[13: external data at 'a\\\\x00b']"),
+    Guard(13, "graphml_onnx/onnxfile/external.py", "        if is_reserved(part):", "        if False:",
+          f"{FAULT}[13: external data at '.g2o-lock']"),
+    Guard(13, "graphml_onnx/onnxfile/external.py", "        if _DEVICE.fullmatch(", "        if False and (",
+          f"{FAULT}[13: external data at 'NUL']"),
     Guard(14, "graphml_onnx/onnxfile/external.py",
           "if any((folder / Path(*parts[: count + 1])).is_symlink() for count in range(len(parts))):", "if False:",
           f"{FAULT}[14: a link within the folder]"),
@@ -151,6 +157,16 @@ GUARDS = (
           f"{FAULT}[31: payloads that overlap]"),
     Guard(31, "graphml_onnx/parameters/chunks.py", "    size = limits.LIMITS.chunk\n", "    size = 1 << 40\n",
           f"{SURVIVAL}_31_no_payload_is_allocated"),
+    Guard(31, "graphml_onnx/codec/residue.py", "        if self.size > (limit :=", "        if 0 > (limit :=",
+          f"{RESIDUE}_a_patch_that_claims_too_much_is_refused"),
+    Guard(31, "graphml_onnx/codec/residue.py", "if _has_too_many_messages(original, canonical, self.patch):",
+          "if False:", f"{RESIDUE}_a_patch_that_gives_more_messages_than_it_says_is_refused"),
+    Guard(31, "graphml_onnx/codec/residue.py", "if too_long or _has_too", "if _has_too",
+          f"{RESIDUE}_what_compresses_too_well_is_stored"),
+    Guard(31, "graphml_onnx/codec/residue.py", "or _has_too_many_messages(original, canonical, patch)", "",
+          f"{RESIDUE}_a_patch_that_gives_more_messages_than_it_says_is_refused"),
+    Guard(31, "graphml_onnx/decoding/records.py", "if applies and _canonical(original) != canonical:", "if False:",
+          "tests/faults/test_hostile_graphs.py::test_a_residue_that_gives_another_graph_is_refused"),
     Guard(32, "graphml_onnx/codec/externals.py", "check_location(", "str(",
           f"{HOSTILE}[a location that leads out]"),
     Guard(33, "graphml_onnx/support/strictjson.py", "    if len(members) != len(pairs):", "    if False:",
@@ -188,6 +204,8 @@ GUARDS = (
     Guard(37, "graphml_onnx/files/moves.py", "                self._give_free_name(source, file.path)",
           "                source.replace(file.path)",
           f"{PUBLICATION}_file_that_appears_during_publication_is_not_replaced"),
+    Guard(37, "graphml_onnx/decoding/output.py", "if os.path.lexists(path) and not self._is_replaced(path):",
+          "if False:", f"{DATA}_with_overwrite_only_data_files_of_the_replaced_model_are_replaced"),
     Guard(38, "graphml_onnx/files/publication.py", "if (status.st_dev, status.st_ino) in self._inputs:", "if False:",
           f"{FAULT}[38: the model as output]"),
     Guard(38, "graphml_onnx/files/publication.py", "        if stat.S_ISLNK(status.st_mode):", "        if False:",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.payloads import payload_json, read_payload
+from graphml_onnx.onnxfile.messages import count_messages
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
 from graphml_onnx.support.strictjson import JsonError, parse
 
@@ -32,8 +33,10 @@ else:
 
 _MAX_SIZE = 1 << 31
 _LEVEL = 9  # the highest ones take a microsecond for each byte, a hundred times as long, for half of the size
-_MAX_GROWTH = 16
+_MAX_GROWTH = 4
 """How many times as long a skeleton may be as the canonical one and the patch together: what is longer is no gain."""
+_MAX_MESSAGES = 2
+"""How many times as many messages it may have; besides, one for every two bytes of the patch, which can say so many."""
 _BLOCK = 1 << 17  # bytes of a block that is stored as it is
 _HEX = re.compile("[0-9a-f]+")
 
@@ -97,7 +100,7 @@ class Residue(NamedTuple):
         """The original skeleton; the inverse of `make_residue`.
 
         Raises:
-            NumberError: the patch is damaged, or claims a skeleton that is out of proportion.
+            NumberError: the patch is damaged, or claims or gives a skeleton that is out of proportion.
         """
         if self.size > (limit := _MAX_GROWTH * (len(canonical) + len(self.patch))):
             raise NumberError(f"claims a skeleton of {self.size} bytes; from this patch, it has at most {limit}")
@@ -112,6 +115,8 @@ class Residue(NamedTuple):
             raise NumberError(f"the patch is damaged: {error}") from None
         if len(original) != self.size:
             raise NumberError(f"the patch gives {len(original)} bytes instead of {self.size}")
+        if _has_too_many_messages(original, canonical, self.patch):
+            raise NumberError("the patch gives more messages than the text of the GraphML and the patch say")
         return original
 
 
@@ -134,10 +139,17 @@ def make_residue(
         zstd.CompressionParameter.enable_long_distance_matching: 1,
     }
     patch = zstd.compress(original, options=options, zstd_dict=_prefix(canonical))
-    if len(original) > _MAX_GROWTH * (len(canonical) + len(patch)):
+    too_long = len(original) > _MAX_GROWTH * (len(canonical) + len(patch))
+    if too_long or _has_too_many_messages(original, canonical, patch):
         patch = _stored(original)
     missing = tuple(payload for payload in payloads if nonce + b"%016x" % payload.offset not in canonical)
     return Residue(nonce, hashlib.sha256(canonical).hexdigest(), len(original), missing, patch)
+
+
+def _has_too_many_messages(original: bytes, canonical: bytes, patch: bytes) -> bool:
+    """Whether reading the original would take memory that neither the canonical skeleton nor the patch accounts for."""
+    most = _MAX_MESSAGES * count_messages(canonical, len(canonical)) + len(patch) // 2
+    return count_messages(original, most) > most
 
 
 def _stored(original: bytes) -> bytes:

@@ -56,4 +56,5 @@ def _is_unlocked(file: Path) -> bool:
     except OSError:
         return False
     finally:
-        os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)

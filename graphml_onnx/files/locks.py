@@ -51,7 +51,8 @@ if sys.platform == "win32":
         try:
             yield descriptor
         finally:
-            os.close(descriptor)
+            with suppress(OSError):  # closed all the same; nothing was written by it
+                os.close(descriptor)
             with suppress(OSError):  # fails while another writer has it open, who removes it then
                 file.unlink()
 
@@ -80,7 +81,8 @@ else:
         try:
             yield descriptor
         finally:
-            os.close(descriptor)
+            with suppress(OSError):  # closed all the same; nothing was written by it
+                os.close(descriptor)
 
     def _sync_folder(descriptor: int) -> None:
         os.fsync(descriptor)

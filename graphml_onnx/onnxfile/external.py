@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 _NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
-# https://learn.microsoft.com/windows/win32/fileio/naming-a-file; with a suffix, other systems have them as names of data
-# files, which exporters have called after parameters: aux.0.weight.
+# https://learn.microsoft.com/windows/win32/fileio/naming-a-file; with a suffix, other systems have them for data files
+# that exporters have called after parameters: aux.0.weight.
 _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *", re.IGNORECASE)
 _MAX_LOCATION = 4096  # what Linux takes as a path
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -223,12 +224,12 @@ def _open_confined(folder: Path, parts: Sequence[str]) -> int:
     current = os.open(folder, _FOLDER_FLAGS)
     try:
         for part in parts[:-1]:
-            inner = os.open(part, _FOLDER_FLAGS | _NOFOLLOW, dir_fd=current)
-            os.close(current)
-            current = inner
+            outer, current = current, os.open(part, _FOLDER_FLAGS | _NOFOLLOW, dir_fd=current)
+            os.close(outer)
         return os.open(parts[-1], OPEN_FLAGS | _NOFOLLOW, dir_fd=current)
     finally:
-        os.close(current)
+        with suppress(OSError):  # closed all the same, and an open file would be lost
+            os.close(current)
 
 
 class DataFile(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from graphml_onnx.errors import Category, GraphmlOnnxError, InputError, ModelError, StorageError, reading_failed
@@ -203,9 +204,10 @@ class FileSource:
 
     def close(self) -> None:
         """Closes the file; it cannot be read after that."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):  # closed all the same, and what was read was read
+                os.close(descriptor)
 
     def __enter__(self) -> FileSource:
         return self

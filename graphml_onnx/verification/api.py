@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from graphml_onnx.results import EncodeResult, Layout, ParameterStrategy, Progress
 
 
+_REMOVALS = 3
+"""How often a temporary folder is removed that cannot be."""
+
+
 def verify(
     model: str | os.PathLike[str],
     *,
@@ -131,10 +135,10 @@ def _temporary_folder() -> Iterator[Path]:
     """A folder that is gone afterwards; what cannot be written there has a remedy of its own."""
     remedy = "free some space there, or set TMPDIR to another folder"
     try:
-        temporary = tempfile.TemporaryDirectory(prefix="g2o-verify-")
+        name = tempfile.mkdtemp(prefix="g2o-verify-")
     except OSError as error:
         raise StorageError(f"no temporary folder: {error.strerror or error}", file="TMPDIR", remedy=remedy) from error
-    with temporary as name:
+    with _removed(name):
         try:
             yield Path(name)
         except (StorageError, OutputError) as error:
@@ -148,6 +152,33 @@ def _temporary_folder() -> Iterator[Path]:
                     failed.remedy = remedy
                     raise failed from error
             raise
+
+
+@contextmanager
+def _removed(folder: str) -> Iterator[None]:
+    """Removes a folder in the end."""
+    try:
+        yield
+    finally:
+        failed = _remove(folder)
+    if failed is not None:
+        message = f"cannot be removed: {failed.strerror or failed}"
+        raise StorageError(message, file=folder, remedy="remove it, or set TMPDIR to another folder")
+
+
+def _remove(folder: str) -> OSError | None:
+    """Removes a folder with all that is in it; `rmtree` ends at any error, and the next time it comes further."""
+    failed: OSError | None = None
+    for _ in range(_REMOVALS):
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            failed = error
+        else:
+            return None
+    return failed
 
 
 def _compare_bytes(

@@ -85,6 +85,19 @@ FAULTS = (
         for location in ("../w.bin", "w/../../w.bin", "..", "/etc/hostname", "", "a\0b", r"..\w.bin", "C:w.bin")
     ),
     *(
+        Fault(13, f"external data at {location!r}", ENCODE, external(location), (r"graph\.initializer\[0\]", told))
+        for location, told in {
+            ".model.onnx.0123456789abcdef.g2o-tmp": "reserved",
+            "a/.x.g2o-tmp/w.bin": "reserved",
+            "graph.onnxdata.0123456789ABCDEF": "reserved",
+            "x.0123456789abcdef.0123456789abcdef": "reserved",
+            ".g2o-lock": "reserved",
+            "NUL": "device",
+            "a/con/w.bin": "device",
+            "com1 ": "device",
+        }.items()
+    ),
+    *(
         Fault(14, name, ENCODE, change, LINKED, file="w.bin")
         for name, change in {
             "a link out of the folder": instead(lambda path: path.symlink_to("/etc/hostname")),

@@ -313,6 +313,15 @@ def test_a_damaged_residue_is_refused(
     assert list(contents(tmp_path)) == ["graph.graphml"]
 
 
+def test_a_residue_that_gives_another_graph_is_refused(tmp_path: Path, not_canonical: tuple[str, str]) -> None:
+    text, residue = not_canonical
+    graph = wire.Field(7, wire.BYTES, (wire.Field(2, wire.BYTES, b"another"),))
+    changed = json.loads(residue) | packed(wire.serialise((graph,)))
+    (tmp_path / "graph.graphml").write_text(text.replace(residue, json.dumps(changed)))
+    with pytest.raises(GraphmlOnnxError, match="another graph"):
+        decode(tmp_path / "graph.graphml")
+
+
 def test_markers_in_a_residue_stand_for_no_payload(tmp_path: Path, not_canonical: tuple[str, str]) -> None:
     text, residue = not_canonical
     nonce = json.loads(residue)["nonce"]

@@ -4,6 +4,7 @@ import pytest
 
 from graphml_onnx.errors import PayloadError
 from graphml_onnx.files import Publication, alias_path, candidates
+from graphml_onnx.files.names import is_reserved, new_token, temporary_path
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -40,3 +41,14 @@ def test_long_names_that_begin_alike_have_different_aliases() -> None:
     first, second = (alias_path(Path("x" * 250 + end), DIGEST) for end in "ab")
     assert first != second
     assert len(first.name) <= 255
+
+
+@pytest.mark.parametrize("name", ["m.graphml", "x" * 250, "Modell ä.onnx"])
+def test_every_name_of_a_publication_is_reserved(name: str) -> None:
+    assert is_reserved(temporary_path(Path(name), new_token()).name)
+    assert is_reserved(alias_path(Path(name).with_suffix(".onnxdata"), DIGEST).name)
+
+
+@pytest.mark.parametrize("name", ["w.bin", "model.onnx.data", "w.0123456789abcdef", "w.g2o-tmp.bin", "aux.0.weight"])
+def test_other_names_are_not_reserved(name: str) -> None:
+    assert not is_reserved(name)

@@ -392,7 +392,7 @@ def test_digest_that_is_none_publishes_nothing(tmp_path: Path) -> None:
         (errno.EDQUOT, StorageError),
         (errno.EROFS, OutputError),
         (errno.EACCES, OutputError),
-        (errno.EMFILE, OutputError),
+        (errno.EMFILE, StorageError),
     ],
 )
 def test_error_of_the_system_becomes_the_error_of_the_library(

@@ -274,8 +274,26 @@ def test_a_different_file_is_refused_without_overwrite(graph: Path, away: Path, 
     assert error.category is Category.CANNOT_CREATE
     assert "b.bin" in str(error)
 
+
+def test_with_overwrite_only_data_files_of_the_replaced_model_are_replaced(graph: Path, away: Path) -> None:
+    """A hostile graph may name any file below the folder."""
+    decode(graph, away / "model.onnx")
+    (away / "w/b.bin").write_bytes(b"changed")
     decode(graph, away / "model.onnx", overwrite=True)
     assert (away / "w/b.bin").read_bytes() == noise(40, 2)
+    (away / "w/b.bin").write_bytes(b"changed")
+    for other in (None, b"no model"):
+        if other is not None:
+            (away / "other.onnx").write_bytes(other)
+        error = fails(lambda: decode(graph, away / "other.onnx", overwrite=True), away)
+        assert isinstance(error, OutputError)
+        assert error.file == str(away / "w/b.bin")
+
+
+def test_a_data_file_with_the_name_of_another_output(graph: Path, away: Path) -> None:
+    error = fails(lambda: decode(graph, away / "a.bin"), away)
+    assert isinstance(error, UsageError)
+    assert "is a data file of the model" in str(error)
 
 
 @posix

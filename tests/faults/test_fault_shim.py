@@ -1,0 +1,105 @@
+"""Commands on a system of which one call fails, whichever it is: a library under Python's own, written in C."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graphml_onnx import encode
+from tests.campaign import scratch
+from tests.campaign.graphs import SMALL
+from tests.common import seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+STEP = 5  # which of the calls fail in a short run; all of them in a long one
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD of Linux"),
+    pytest.mark.skipif(COMPILER is None, reason="there is no C compiler"),
+]
+
+COMMANDS = {
+    "encode": "encode PLACE/in/new.onnx -o PLACE/out/g.graphml --force -q",
+    "encode external data": "encode PLACE/in/external/model.onnx -o PLACE/out/g.graphml --force -q",
+    "decode": "decode PLACE/in/g.graphml -o PLACE/out/m.onnx --meta-out PLACE/out/m.json --force -q",
+    "decode embedded": "decode PLACE/in/e.graphml -o PLACE/out/m.onnx --force -q",
+    "decode external data": "decode PLACE/in/x.graphml -o PLACE/out/m.onnx --force -q",
+    "verify": "verify PLACE/in/new.onnx -q",
+    "verify external data": "verify PLACE/in/external/model.onnx --params embedded -q",
+}
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("shim") / "fault_shim.so"
+    source = Path(__file__).with_name("fault_shim.c")
+    assert COMPILER is not None
+    subprocess.run([COMPILER, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return library
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Inputs, earlier outputs, and a folder for temporary files, in memory: hundreds of runs wait for no disk."""
+    with scratch.folder() as folder:
+        given, out = folder / "start" / "in", folder / "start" / "out"
+        for place in (given, out, folder / "start" / "temporary"):
+            place.mkdir(parents=True)
+        small = seeds.small_models()
+        (given / "new.onnx").write_bytes(small["large"])
+        (given / "m.json").write_text('{"modules": {}, "nodes": {}}')
+        shutil.copytree(SMALL / "external_data", given / "external")
+        encode(given / "new.onnx", given / "g.graphml", metadata=given / "m.json")
+        encode(given / "new.onnx", given / "e.graphml", parameters="embedded")
+        encode(given / "external" / "model.onnx", given / "x.graphml")
+        (given / "old.onnx").write_bytes(small["training"])
+        encode(given / "old.onnx", out / "g.graphml")
+        (out / "m.onnx").write_bytes(small["training"])
+        (out / "m.json").write_bytes(b"before")
+        yield folder
+
+
+@pytest.mark.parametrize("step", [STEP, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EMFILE"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_call_that_fails(shim: Path, folder: Path, name: str, error: str, step: int) -> None:
+    """Either 74, one line and nothing changed, or 0 and everything done; never anything in between, nothing left."""
+    number = getattr(errno, error)
+    first = len(name + error) % step
+    command = [sys.executable, "-m", "tests.faults.failing_commands", folder, str(number), str(first), str(step)]
+    done = subprocess.run(
+        [*command, *COMMANDS[name].split()],
+        cwd=ROOT,
+        env={**os.environ, "LD_PRELOAD": str(shim), "FAULT_FOLDER": f"{folder}/place"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (_, code, _, made), *runs, (_, last, lines, same) = json.loads(done.stdout)
+    assert (code, last, lines, same) == (0, 0, [], made), "without a fault"
+    assert bool(made) == (not name.startswith("verify"))
+    codes: Counter[int] = Counter()
+    for hit, code, err, changed in runs:
+        codes[code] += 1
+        # What cannot be removed is left.
+        left = {file for file in changed if hit in ("unlink", "rmdir") and file.endswith(".g2o-tmp")}
+        if code == 0:
+            assert (err, set(changed) - left) == ([], set(made)), hit
+        else:
+            assert (code, len(err), set(changed) - left) == (74, 1, set()), (hit, code, err, changed)
+            assert err[0].startswith("g2o: "), hit
+    assert codes[74], codes
