@@ -7,6 +7,7 @@ files/test_failing_commands.py; the protocol of publication alone is in files/te
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import random
@@ -237,6 +238,32 @@ def test_34_verify_has_no_room_for_the_data_files_that_onnxruntime_needs(
     assert ran.code == 74
     assert re.search(r"g2o-verify-.*w\.bin: writing failed: .*\(free some space there, or set TMPDIR", ran.err)
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("failures", [1, 99])
+def test_34_a_temporary_folder_that_cannot_be_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """It is removed again where that helps, and named where it does not."""
+    honest = shutil.rmtree
+    calls = itertools.count()
+    names = []
+
+    def remove(name: str) -> None:
+        names.append(name)
+        if next(calls) < failures:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        honest(name)
+
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    ran = in_process(folder, "verify", "model.onnx", "-q")
+    if failures == 1:
+        assert (ran.code, ran.err) == (0, "")
+        assert not Path(names[0]).exists()
+        return
+    honest(names[0])
+    assert ran.code == 74
+    assert re.fullmatch(r"g2o: .*g2o-verify-.*: cannot be removed: .* \(remove it, or set TMPDIR.*\)\n", ran.err)
 
 
 @linux
