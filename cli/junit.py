@@ -62,6 +62,7 @@ def document(outcomes: Sequence[Outcome]) -> bytes:
         tests=str(len(cases)),
         failures=str(sum(case.find("failure") is not None for case in cases)),
         errors=str(sum(case.find("error") is not None for case in cases)),
+        skipped=str(sum(case.find("skipped") is not None for case in cases)),
         time=f"{sum(outcome.seconds for outcome in outcomes):.3f}",
     )
     suite.extend(cases)
@@ -80,5 +81,6 @@ def _cases(outcome: Outcome) -> Iterator[ElementTree.Element]:
     for check in outcome.report.checks if outcome.report else ():
         case = ElementTree.Element("testcase", classname=model, name=check.name)
         if not check.passed:
-            ElementTree.SubElement(case, "failure", message=one_line(check.detail))
+            kind = "skipped" if check.skipped else "failure"
+            ElementTree.SubElement(case, kind, message=one_line(check.detail))
         yield case

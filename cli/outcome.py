@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from graphml_onnx.results import VerifyReport
 
 from . import show
+from .wording import as_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,11 +42,13 @@ class Outcome(NamedTuple):
         """The outcome, for a human reader."""
         if self.report is None:
             return f"FAILED  {self.model}: could not be checked"
-        faults = [f"{check.name}: {check.detail}" for check in self.report.checks if not check.passed]
-        if faults:
+        details = {check: f"{check.name}: {as_options(check.detail)}" for check in self.report.checks}
+        if not self.passed:
+            faults = (detail for check, detail in details.items() if check.failed)
             return f"FAILED  {self.model}: {'; '.join(faults)}"
-        checks = ", ".join(check.name for check in self.report.checks)
-        return f"ok      {self.model}: {checks} ({show.counted(self.report.operators, 'operator')})"
+        checks = ", ".join(check.name for check in self.report.checks if check.passed)
+        skipped = "".join(f"; skipped {detail}" for check, detail in details.items() if check.skipped)
+        return f"ok      {self.model}: {checks} ({show.counted(self.report.operators, 'operator')}){skipped}"
 
     def document(self) -> dict[str, Json]:
         """The outcome as ``--json`` shows it: the same keys, whether there is a report or not."""

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -16,6 +16,7 @@ EXAMPLES = """\b
 Examples:
   g2o verify model.onnx
   g2o verify model.onnx --metadata model_htp_metadata.json --numeric
+  g2o verify model.onnx --numeric --input-specs specs.json
   g2o verify models/*.onnx --junit report.xml
 """
 
@@ -30,6 +31,15 @@ def verify(
     numeric: Annotated[
         bool, typer.Option("--numeric", help="Also run both models on the same inputs (needs onnxruntime).")
     ] = False,
+    input_specs: Annotated[
+        Path | None,
+        typer.Option(
+            "--input-specs",
+            readable=False,
+            metavar="FILE",
+            help="Inputs for --numeric (JSON): shape, dtype, range, by name; those that the model declares without it.",
+        ),
+    ] = None,
     junit_file: Annotated[
         Path | None,
         typer.Option("--junit", readable=False, metavar="FILE", help="Write the result as JUnit XML; replaces FILE."),
@@ -46,10 +56,15 @@ def verify(
     """
     if metadata is not None and len(models) > 1:
         raise UsageError("--metadata belongs to one model", remedy="verify models with metadata one by one")
+    if input_specs is not None and not numeric:
+        raise UsageError("--input-specs is for --numeric", remedy="give both")
+    if input_specs is not None and len(models) > 1:
+        raise UsageError("--input-specs belongs to one model", remedy="verify models with such inputs one by one")
+    settings = Settings(metadata, parameters, layout, numeric, input_specs)
     outcomes = []
     with junit.reporting(junit_file, models) as report:
         for model in models:
-            outcome = _outcome(model, metadata, parameters, layout, numeric=numeric, quiet=quiet or json)
+            outcome = _outcome(model, settings, quiet=quiet or json)
             outcomes.append(outcome)
             _show_outcome(outcome, json=json, quiet=quiet)
         report(outcomes)
@@ -62,18 +77,24 @@ def verify(
     return _exit_code(outcomes)
 
 
-def _outcome(
-    model: Path, metadata: Path | None, parameters: ParameterStrategy, layout: Layout, *, numeric: bool, quiet: bool
-) -> Outcome:
+class Settings(NamedTuple):
+    """How each model is verified: the arguments of `graphml_onnx.verify` by their names."""
+
+    metadata: Path | None
+    parameters: ParameterStrategy
+    layout: Layout
+    numeric: bool
+    input_specs: Path | None
+
+
+def _outcome(model: Path, settings: Settings, *, quiet: bool) -> Outcome:
     import graphml_onnx
 
     start = time.perf_counter()
     report, problem = None, None
     try:
         with progress.shown(quiet=quiet, title=f"{show.one_line(model.name)}: ") as bars:
-            report = graphml_onnx.verify(
-                model, metadata=metadata, parameters=parameters, layout=layout, numeric=numeric, progress=bars
-            )
+            report = graphml_onnx.verify(model, **settings._asdict(), progress=bars)
     except GraphmlOnnxError as error:
         problem = failure.of(error)
     return Outcome(model, report, problem, time.perf_counter() - start)

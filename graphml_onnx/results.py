@@ -113,11 +113,24 @@ class DecodeResult:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of a round trip: ``bytes``, ``structure``, ``hierarchy`` or ``numeric``."""
+    """One check of a round trip: ``bytes``, ``structure``, ``hierarchy`` or ``numeric``.
+
+    Attributes:
+        name: which one.
+        passed: whether it was made, and found nothing.
+        detail: what was found, or why it was skipped.
+        skipped: whether it could not be made: it neither passed nor failed.
+    """
 
     name: str
     passed: bool
     detail: str
+    skipped: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was made, and found something."""
+        return not (self.passed or self.skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +171,8 @@ class VerifyReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(check.passed for check in self.checks)
+        """Whether no check failed."""
+        return not any(check.failed for check in self.checks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from graphml_onnx.exporting.options import JsonSource, TorchModules
+    from graphml_onnx.exporting.options import TorchModules
     from graphml_onnx.exporting.record import ExporterName, ExportResult
     from graphml_onnx.exporting.sources import Exportable
     from graphml_onnx.hierarchy.tree import Module
+    from graphml_onnx.inputs.forms import JsonSource
     from graphml_onnx.results import ParameterStrategy, Progress
 
 

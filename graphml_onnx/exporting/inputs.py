@@ -21,7 +21,8 @@ import torch
 from torch.utils import _pytree
 
 from graphml_onnx.errors import UsageError
-from graphml_onnx.exporting.options import DTYPES, InputSpec
+from graphml_onnx.exporting.options import DTYPES
+from graphml_onnx.inputs.specs import InputSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator

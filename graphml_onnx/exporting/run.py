@@ -40,7 +40,6 @@ from graphml_onnx.exporting.options import (
     checked_torch_modules,
     make_settings,
     read_dynamic_shapes,
-    read_input_specs,
 )
 from graphml_onnx.exporting.outputs import Outputs, stage_data, workspace, write_staged
 from graphml_onnx.exporting.placement import operator_records, place
@@ -48,6 +47,7 @@ from graphml_onnx.exporting.record import ExporterRecord, ExportRecord, ExportRe
 from graphml_onnx.exporting.report import report_markdown
 from graphml_onnx.exporting.sources import LoadedModel, load_model, model_name, model_record
 from graphml_onnx.files import Publication
+from graphml_onnx.inputs.specs import read_input_specs
 from graphml_onnx.parameters.store import STRATEGIES
 from graphml_onnx.support.progress import Stage
 
@@ -55,9 +55,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
 
-    from graphml_onnx.exporting.options import ExportOptions, InputSpec, TorchModules
+    from graphml_onnx.exporting.options import ExportOptions, TorchModules
     from graphml_onnx.exporting.sources import Exportable
     from graphml_onnx.hierarchy.tree import Module
+    from graphml_onnx.inputs.specs import InputSpec
     from graphml_onnx.results import EncodeResult, Progress
 
 _PACKAGES: Final = ("graphml-onnx", "onnx", "onnxscript", "torch", "transformers")

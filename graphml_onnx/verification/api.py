@@ -17,9 +17,10 @@ from graphml_onnx.decoding.api import decode
 from graphml_onnx.decoding.records import read_records
 from graphml_onnx.encoding.api import encode_prepared
 from graphml_onnx.encoding.prepare import Options, PreparedModel, open_inputs, prepare
-from graphml_onnx.errors import GraphMLError, OutputError, RoundTripError, StorageError, writing_failed
+from graphml_onnx.errors import GraphMLError, OutputError, RoundTripError, StorageError, UsageError, writing_failed
 from graphml_onnx.graphml.elements import NodeRecord, Wanted
 from graphml_onnx.graphml.text import unescape
+from graphml_onnx.inputs.specs import read_input_specs
 from graphml_onnx.onnxfile.locate import locate
 from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.onnxfile.source import FileSource
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.graphml.elements import Record
     from graphml_onnx.hierarchy import HtpMetadata
+    from graphml_onnx.inputs.forms import JsonSource
     from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.results import EncodeResult, Layout, ParameterStrategy, Progress
 
@@ -51,6 +53,7 @@ def verify(
     parameters: ParameterStrategy = "sidecar",
     layout: Layout = "nested",
     numeric: bool = False,
+    input_specs: JsonSource | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Encodes a model, decodes the graph, and compares; everything is written to a temporary folder.
@@ -60,7 +63,10 @@ def verify(
         metadata: HTP metadata, as for `encode`.
         parameters: where payloads go, as for `encode`.
         layout: of the GraphML, as for `encode`.
-        numeric: whether to run both models on the same random inputs too; needs onnxruntime.
+        numeric: whether to run both models on the same random inputs too; needs onnxruntime. A model that it cannot
+            run is not compared: that check is skipped, with the reason.
+        input_specs: descriptions of inputs for ``numeric``, by name, as for `export`; a JSON file or its content.
+            Other inputs follow what WinML's exporter recorded in the model, or the shapes that the model declares.
         progress: called as the work goes on.
 
     Returns:
@@ -69,13 +75,17 @@ def verify(
     Raises:
         ModelError: the model is no ONNX model, or its data files are not there.
         MetadataError: the metadata are not HTP metadata.
-        UsageError: ``numeric``, and onnxruntime is not installed.
+        UsageError: ``numeric``, and onnxruntime is not installed; or ``input_specs`` are not of their form, name an
+            input that there is not, or are given without ``numeric``.
         InputError: a file is missing or may not be read.
         StorageError: the temporary folder is full, or there is none.
     """
     path = Path(model)
     options = Options(parameters, layout)
     options.check()
+    specs = None if input_specs is None else read_input_specs(input_specs)
+    if specs is not None and not numeric:
+        raise UsageError("input_specs are for `numeric=True`", remedy="give both")
     with ExitStack() as stack:
         inputs = open_inputs(path, metadata, stack)
         with Stage(progress, "read model", 1, "steps"):
@@ -98,7 +108,8 @@ def verify(
         if numeric:
             from graphml_onnx.verification.numeric import compare_outputs
 
-            checks.append(compare_outputs(path, back if not prepared.externals else _beside_data(back, path, prepared)))
+            copy = back if not prepared.externals else _beside_data(back, path, prepared)
+            checks.append(compare_outputs(path, copy, specs))
     return VerifyReport(
         model=path,
         parameters=parameters,

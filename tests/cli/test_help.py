@@ -33,7 +33,7 @@ OPTIONS = {
     "replace": "--module --output --metadata --overwrite --json --quiet --debug",
     "textconv": "--debug",
     "validate": "--parameter-folder --schema --json --quiet --debug",
-    "verify": "--metadata --parameters --layout --numeric --json --junit --quiet --debug",
+    "verify": "--metadata --parameters --layout --numeric --input-specs --json --junit --quiet --debug",
 }
 
 

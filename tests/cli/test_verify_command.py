@@ -122,7 +122,7 @@ def test_json_document(g2o: Command, model: Path, notes: Path) -> None:
     assert good["passed"]
     assert good["error"] is None
     assert good["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
-    assert all(check.keys() == {"name", "passed", "detail"} for check in good["checks"])
+    assert all(check.keys() == {"name", "passed", "detail", "skipped"} for check in good["checks"])
     assert not bad["passed"]
     assert bad["error"]["category"] == "bad_data"
     assert bad["error"]["exit_code"] == 65
@@ -149,6 +149,31 @@ def test_numeric_check(g2o: Command) -> None:
     document = json.loads(g2o("verify", sample, "--numeric", "--json").out)
 
     assert {check["name"]: check["passed"] for check in document["models"][0]["checks"]}["numeric"]
+
+
+def test_a_model_that_onnxruntime_cannot_run_is_skipped(g2o: Command, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    sample = Path(__file__).parents[2] / "fixtures" / "real" / "silero_vad.onnx"
+    report = tmp_path / "report.xml"
+    ran = g2o("verify", sample, "--numeric", "--junit", report)
+    (suite,) = ElementTree.parse(report).getroot()
+
+    assert ran.code == 0
+    assert "; skipped numeric: onnxruntime cannot run the model itself" in ran.out
+    assert (suite.get("failures"), suite.get("skipped")) == ("0", "1")
+
+
+def test_input_specs(g2o: Command, model: Path, tmp_path: Path) -> None:
+    specs = tmp_path / "specs.json"
+    specs.write_text('{"x": {"shape": [1], "dtype": "complex"}}')
+    without = g2o("verify", model, "--input-specs", specs)
+    wrong = g2o("verify", model, "--numeric", "--input-specs", specs)
+    several = g2o("verify", model, model, "--numeric", "--input-specs", specs)
+
+    assert (without.code, wrong.code, several.code) == (2, 2, 2)
+    assert "--numeric" in without.err
+    assert "x.dtype" in wrong.err
+    assert "one model" in several.err
 
 
 @pytest.mark.parametrize("strategy", ["sidecar", "embedded", "reference"])

@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("torch")
 
 from graphml_onnx.exporting import placement
-from graphml_onnx.exporting.options import EXPORTERS, make_settings, read_dynamic_shapes, read_input_specs
+from graphml_onnx.exporting.options import EXPORTERS, make_settings, read_dynamic_shapes
 from graphml_onnx.exporting.record import PlacementRule
+from graphml_onnx.inputs.specs import read_input_specs
 
 TEXT = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
 COMMAND = Path(__file__).parents[2] / "cli" / "export.py"
