@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from graphml_onnx.codec.fields import CATCH_ALL, FIELDS, Form
 from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
-from graphml_onnx.graphml.elements import Key, RowKeys
+from graphml_onnx.graphml.elements import Key, Nesting, RowKeys
 
 FORMAT_VERSION = "2.0.0"
 
@@ -117,6 +117,12 @@ OPERATOR_ROWS = RowKeys(
     ("label", "hierarchy_tag", *(row.key for row in FIELDS if row.message == "NodeProto"), CATCH_ALL["NodeProto"]),
 )
 """How the values of an operator follow each other where `GraphEncoder` has written them."""
+
+EMBEDDED_KEY = "parameter_data"
+"""The store of payloads in the GraphML: too long for memory, so it is read and written in pieces."""
+
+NESTING = Nesting("node_id", "parent")
+"""What the nesting of nodes says in a document that declares no keys."""
 
 TRUTH_KEYS = frozenset(name for name, info in KEYS.items() if info.truth)
 

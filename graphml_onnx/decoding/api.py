@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx.decoding.edited_model import findings_of_edited
+from graphml_onnx.decoding.formats import load_graphml
 from graphml_onnx.decoding.output import DataFiles, Folders, check_not_store, write_pieces
 from graphml_onnx.decoding.payloads import naming, open_payloads
-from graphml_onnx.decoding.records import LoadedModel, check_head, load_graphml
+from graphml_onnx.decoding.records import LoadedModel, check_head
 from graphml_onnx.errors import GraphMLError, InputError, NotExactError, PayloadError, StorageError, writing_failed
 from graphml_onnx.files import Publication, StagedFile, Watch, with_suffix
 from graphml_onnx.onnxfile.schema import parse_model

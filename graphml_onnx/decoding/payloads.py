@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from graphml_onnx.decoding.records import EMBEDDED_KEY
+from graphml_onnx.codec.keys import EMBEDDED_KEY
 from graphml_onnx.errors import GraphMLError, PayloadError
 from graphml_onnx.onnxfile.skeleton import MarkerError
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source

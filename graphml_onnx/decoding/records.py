@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
 from graphml_onnx.codec.externals import ExternalFile, read_externals
-from graphml_onnx.codec.graph_location import GraphLocation
-from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS, WIRING_KEYS
+from graphml_onnx.codec.keys import EMBEDDED_KEY
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.residue import Residue
 from graphml_onnx.codec.stores import read_store_info
 from graphml_onnx.codec.unknown import canonical_form
 from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
-from graphml_onnx.graphml.elements import Nesting, Wanted, one_by_one
-from graphml_onnx.graphml.reader import Read, read_graphml
+from graphml_onnx.graphml.elements import Wanted, one_by_one
+from graphml_onnx.graphml.reader import read_graphml
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import FilePiece, join
@@ -29,21 +27,16 @@ from graphml_onnx.support.sniff import HEAD, unlike_graphml
 from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import ExitStack
     from pathlib import Path
 
+    from graphml_onnx.codec.graph_location import GraphLocation
     from graphml_onnx.graphml.elements import Batch, Readable, Record
     from graphml_onnx.parameters.transfer import Report
     from graphml_onnx.results import Trust
 
-EMBEDDED_KEY = "parameter_data"
-NESTING = Nesting("node_id", "parent")
-
 Result = TypeVar("Result")
-
-_DECLARATIONS = 1 << 16  # bytes in which keys are declared; where they are not, more is read
-_KIND = re.compile(rb"""\sattr\.name\s*=\s*["']kind["']""")
 
 
 class LoadedModel(NamedTuple):
@@ -128,65 +121,6 @@ class _FromStart:
         self._position += len(data)
         self._reached(self._position)
         return data
-
-
-def load_graphml(
-    source: Source,
-    path: Path,
-    stack: ExitStack,
-    report: Report,
-    *,
-    trust: Trust | None,
-    spool_folder: Path,
-    parameter_folder: Path | None = None,
-    derived_keys: Set[str] = frozenset(),
-    derived: Callable[[Iterable[Batch]], Iterable[Batch]] = iter,
-) -> LoadedModel:
-    """Reads a GraphML file.
-
-    Args:
-        source: the file.
-        path: its name, for messages.
-        stack: closes the temporary file of an embedded store.
-        report: progress in bytes.
-        trust: which side to believe where edges and nodes disagree; see `decode_graph`.
-        spool_folder: where an embedded store is unpacked.
-        parameter_folder: where the weights of a file of an earlier format lie; by default beside it.
-        derived_keys: derived keys of nodes to read too.
-        derived: takes them out of the nodes as they pass by; called again where the file is read again.
-
-    Raises:
-        GraphMLError: the file is not well-formed, not of this format, incomplete, or contradicts itself.
-        PayloadError: an embedded store is not base64, or references lie outside their store.
-    """
-    edge_keys = WIRING_KEYS if trust == "edges" else frozenset[str]()
-    wanted = Wanted(TRUTH_KEYS - {EMBEDDED_KEY} | derived_keys, edge_keys, NESTING, OPERATOR_ROWS)
-
-    def attempt(read: Read) -> LoadedModel:
-        spool = _Spool(spool_folder, path, stack)
-        return load_records(derived(read({EMBEDDED_KEY: spool.feed})), GraphLocation(path), trust, spool.close)
-
-    try:
-        check_head(source, path)
-        return read_graphml(GraphmlFile(source, report), path, wanted, attempt)
-    except (GraphMLError, PayloadError) as error:
-        remedy = "correct the text there, or encode the model again"
-        if _declares_kind(source):  # no earlier format had it: a second reading would tell nothing
-            raise error.at(file=path, remedy=remedy) from None
-
-        from graphml_onnx.decoding.legacy.reading import load_older  # which reads through this module
-
-        try:
-            older = load_older(source, path, parameter_folder)
-        except (GraphMLError, PayloadError) as problem:
-            raise problem.at(file=path, remedy=remedy) from None
-        if older is not None:
-            return older
-        raise error.at(file=path, remedy=remedy) from None
-
-
-def _declares_kind(source: Source) -> bool:
-    return _KIND.search(source.read(0, min(_DECLARATIONS, source.size))) is not None
 
 
 def read_records(source: Source, path: Path, wanted: Wanted, attempt: Callable[[Iterator[Record]], Result]) -> Result:
@@ -318,7 +252,7 @@ def _metadata(texts: Mapping[str, str]) -> bytes | None:
         raise NumberError("htp_metadata: holds a surrogate, which is no text") from None
 
 
-class _Spool:
+class Spool:
     """Unpacks an embedded store to a temporary file, which is only made when there is one."""
 
     def __init__(self, folder: Path, graphml: Path, stack: ExitStack) -> None:
@@ -326,6 +260,7 @@ class _Spool:
         self._decoder: Base64Decoder | None = None
 
     def feed(self, text: bytes) -> None:
+        """Takes the next piece of the store in base64."""
         if self._decoder is None:
             try:
                 # The stack closes it.

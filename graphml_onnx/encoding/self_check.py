@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from graphml_onnx.decoding.records import LoadedModel, load_graphml
+from graphml_onnx.decoding.formats import load_graphml
 from graphml_onnx.errors import GraphmlOnnxError, RoundTripError, StorageError
 from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.onnxfile.source import FileSource
@@ -15,6 +15,7 @@ from graphml_onnx.support.progress import Stage
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from graphml_onnx.decoding.records import LoadedModel
     from graphml_onnx.encoding.prepare import PreparedModel
     from graphml_onnx.files import StagedFile
     from graphml_onnx.onnxfile.source import Source

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.encoder import Counts, GraphEncoder
 from graphml_onnx.codec.externals import ExternalFile, externals_text
+from graphml_onnx.codec.keys import EMBEDDED_KEY
 from graphml_onnx.codec.residue import Residue, make_residue
 from graphml_onnx.codec.scalars import PayloadTable
-from graphml_onnx.decoding.records import EMBEDDED_KEY
 from graphml_onnx.encoding.payloads import store_chunks
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.graphml.writer import GraphMLWriter, TextSink

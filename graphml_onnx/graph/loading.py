@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import onnx
 
 from graphml_onnx.codec.encoder import operators
+from graphml_onnx.decoding.formats import load_graphml
 from graphml_onnx.decoding.payloads import open_payloads
-from graphml_onnx.decoding.records import LoadedModel, load_graphml
 from graphml_onnx.encoding.prepare import Options, open_inputs, read_skeleton
 from graphml_onnx.errors import GraphMLError, UsageError
 from graphml_onnx.graph.model_graph import ModelGraph
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    from graphml_onnx.decoding.records import LoadedModel
     from graphml_onnx.onnxfile.source import Source
 
 _HEAD = 64  # bytes

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import networkx as nx
 import onnx
 
-from graphml_onnx.codec.keys import KEYS
+from graphml_onnx.codec.keys import EMBEDDED_KEY, KEYS, NESTING
 from graphml_onnx.decoding.legacy.reading import load_older
-from graphml_onnx.decoding.records import EMBEDDED_KEY, NESTING, GraphmlFile, check_head
+from graphml_onnx.decoding.records import GraphmlFile, check_head
 from graphml_onnx.encoding.payloads import move_payloads
 from graphml_onnx.encoding.prepare import DEFAULT_INLINE_LIMIT, Inputs, Options, open_inputs, prepare
 from graphml_onnx.encoding.write import graph_encoder

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from graphml_onnx.codec.keys import KEYS, TRUTH_KEYS, WIRING_KEYS
+from graphml_onnx.codec.keys import EMBEDDED_KEY, KEYS, TRUTH_KEYS, WIRING_KEYS
 from graphml_onnx.codec.node_names import set_apart
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.values import is_absent, text_of
-from graphml_onnx.decoding.records import EMBEDDED_KEY
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.graph_location import GraphLocation
+from graphml_onnx.codec.keys import EMBEDDED_KEY
 from graphml_onnx.codec.values import values_of
-from graphml_onnx.decoding.records import EMBEDDED_KEY, load_records
+from graphml_onnx.decoding.records import load_records
 from graphml_onnx.errors import GraphMLError, UsageError
 from graphml_onnx.interop.assembling import proto_of
 from graphml_onnx.interop.reading import FOLDER_ATTRIBUTE

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.model_check import check_skeleton
-from graphml_onnx.decoding.records import LoadedModel, load_graphml
+from graphml_onnx.decoding.formats import load_graphml
 from graphml_onnx.errors import GraphmlOnnxError
 from graphml_onnx.onnxfile.skeleton import MarkerError
 from graphml_onnx.onnxfile.wire import WireError
@@ -27,6 +27,7 @@ from graphml_onnx.validation.store import (
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from graphml_onnx.decoding.records import LoadedModel
     from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.validation.content import Content
     from graphml_onnx.validation.findings import Findings

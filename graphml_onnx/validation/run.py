@@ -6,15 +6,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.keys import TRUTH_KEYS
+from graphml_onnx.codec.keys import EMBEDDED_KEY, NESTING, TRUTH_KEYS
 from graphml_onnx.decoding.legacy.reading import load_older
 from graphml_onnx.decoding.legacy.recognition import recognise
-from graphml_onnx.decoding.records import EMBEDDED_KEY, NESTING, read_records
+from graphml_onnx.decoding.records import read_records
+from graphml_onnx.documents.document import check_document
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import Wanted
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.support.sniff import HEAD, UTF_16, looks_like, unlike_graphml
-from graphml_onnx.validation.document import check_document
 from graphml_onnx.validation.findings import Findings
 from graphml_onnx.validation.flow import EDGE_KEYS, check_flow, dataflow_of
 from graphml_onnx.validation.names import check_names
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
+    from graphml_onnx.documents.document import Document
     from graphml_onnx.graphml.elements import Record
     from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.results import Finding
     from graphml_onnx.validation.content import Content
-    from graphml_onnx.validation.document import Document
 
 
 def validate(
@@ -71,7 +71,7 @@ def validate(
             findings.add("not-graphml", None, error.message)
             return findings.result()
         if _has_graphml_head(source, findings):
-            document = check_document(source, findings)
+            document = check_document(source, findings.add)
             if document.is_readable and schema:
                 check_schema(source, path, findings)
             if document.is_readable:

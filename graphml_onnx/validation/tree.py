@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphml_onnx.documents.document import NO_NODE
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.hierarchy.findings import quoted
 from graphml_onnx.support.strictjson import JsonError
-from graphml_onnx.validation.document import NO_NODE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from graphml_onnx.documents.document import Document
     from graphml_onnx.validation.content import Content, Node
-    from graphml_onnx.validation.document import Document
     from graphml_onnx.validation.findings import Findings
 
 

@@ -6,8 +6,7 @@ import random
 import zlib
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS, WIRING_KEYS
-from graphml_onnx.decoding.records import EMBEDDED_KEY, NESTING
+from graphml_onnx.codec.keys import EMBEDDED_KEY, NESTING, OPERATOR_ROWS, TRUTH_KEYS, WIRING_KEYS
 from graphml_onnx.graphml.elements import Wanted
 from tests.campaign.graphml_files import GraphmlFiles
 from tests.common.two_readings import reading, reading_by_expat

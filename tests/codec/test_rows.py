@@ -17,10 +17,9 @@ from graphml_onnx.codec.decoder import decode_graph
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.graph_index import GraphIndex
 from graphml_onnx.codec.graph_location import GraphLocation
-from graphml_onnx.codec.keys import OPERATOR_ROWS, TRUTH_KEYS
+from graphml_onnx.codec.keys import EMBEDDED_KEY, NESTING, OPERATOR_ROWS, TRUTH_KEYS
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable
-from graphml_onnx.decoding.records import EMBEDDED_KEY, NESTING
 from graphml_onnx.graphml.elements import NodeRows, Wanted
 from graphml_onnx.graphml.lines import read_lines
 from graphml_onnx.graphml.reader import Read, read_graphml

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx import decode, encode
-from graphml_onnx.decoding.records import load_graphml
+from graphml_onnx.decoding.formats import load_graphml
 from graphml_onnx.encoding.prepare import Inputs, Options, prepare
 from graphml_onnx.encoding.write import write_graph
 from graphml_onnx.onnxfile.source import BytesSource

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphml_onnx.validation.document import Document
+    from graphml_onnx.documents.document import Document
 
 OPERATOR_KEYS = frozenset(
     {"op_type", "name", "domain", "hierarchy_tag", "node_attributes", "onnx_attributes", "input_names", "output_names"}

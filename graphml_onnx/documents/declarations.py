@@ -5,15 +5,16 @@ Source: docs/format.md, sections "Documents" and "Keys".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from graphml_onnx.codec.keys import KEYS
 from graphml_onnx.hierarchy.findings import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from graphml_onnx.validation.findings import Findings
+Report: TypeAlias = "Callable[[str, int | None, str], None]"
+"""Takes what is found: a code of `graphml_onnx.validation.codes`, the line, and a message."""
 
 _SHOWN = 8  # names of keys in a message
 
@@ -27,8 +28,8 @@ class Declarations:
         is_bare: whether there are none: then the ids in the values are the names.
     """
 
-    def __init__(self, findings: Findings) -> None:
-        self._findings = findings
+    def __init__(self, report: Report) -> None:
+        self._report = report
         self.names: dict[str, set[str]] = {}
         self.last: str | None = None
         self.is_bare = False
@@ -42,7 +43,7 @@ class Declarations:
         key, scope, name = attributes["id"], attributes.get("for", "all"), attributes.get("attr.name")
         scopes = self._scopes.setdefault(key, {})
         if scopes and (scope in (*scopes, "all") or "all" in scopes):
-            self._findings.add("key-twice", line, f"the key {quoted(key)} is declared twice")
+            self._report("key-twice", line, f"the key {quoted(key)} is declared twice")
             return False
         scopes[scope] = name
         if name is not None:
@@ -81,17 +82,17 @@ class Declarations:
             line: where the value stands.
         """
         if key not in self._scopes and not self.is_bare:
-            self._findings.add("key-undeclared", line, f"the key {quoted(key)} is not declared")
+            self._report("key-undeclared", line, f"the key {quoted(key)} is not declared")
             return False
         name = self.name(key, element)
         if name is None:
             scopes = self._scopes.get(key, {})
             others = [other for other in scopes.values() if other in KEYS]
             if others and element not in scopes:
-                self._findings.add("key-scope", line, f"the key {others[0]!r} has no meaning on a {element} element")
+                self._report("key-scope", line, f"the key {others[0]!r} has no meaning on a {element} element")
             return True
         if name in values:
-            self._findings.add("value-twice", line, f"a second value of {name!r}")
+            self._report("value-twice", line, f"a second value of {name!r}")
             return False
         values.add(name)
         return True
@@ -103,17 +104,17 @@ class Declarations:
     def report(self) -> None:
         """Says what can only be said of all keys together."""
         if self.is_bare:
-            self._findings.add("keys-gone", None, "no key is declared; the keys of values are taken for their names")
+            self._report("keys-gone", None, "no key is declared; the keys of values are taken for their names")
         if self.is_bare or not self.has("kind", "node"):
             return  # not of this format: its keys are its own
         for name, line in self._lines.items():
             scope = KEYS[name].key.scope
             if not self.has(name, scope):
-                self._findings.add("key-scope", line, f"the key {name!r} is not declared for {scope} elements")
+                self._report("key-scope", line, f"the key {name!r} is not declared for {scope} elements")
         if self._renumbered:
-            self._findings.add("keys-renumbered", None, f"ids of other tools: {_listed(self._renumbered)}")
+            self._report("keys-renumbered", None, f"ids of other tools: {_listed(self._renumbered)}")
         if self._foreign:
-            self._findings.add("keys-of-other-tools", None, f"not of this format: {_listed(self._foreign)}")
+            self._report("keys-of-other-tools", None, f"not of this format: {_listed(self._foreign)}")
 
 
 _ALL = {"all": ("node", "edge")}

@@ -12,17 +12,17 @@ from array import array
 from typing import TYPE_CHECKING, Never
 from xml.parsers import expat
 
+from graphml_onnx.documents.content_model import CHILDREN, ELEMENTS, NOT_SUPPORTED, OPAQUE, REQUIRED, local
+from graphml_onnx.documents.declarations import Declarations
 from graphml_onnx.graphml.xml import MAX_DEPTH, MAX_MARKUP
-from graphml_onnx.validation.content_model import CHILDREN, ELEMENTS, NOT_SUPPORTED, OPAQUE, REQUIRED, local
-from graphml_onnx.validation.declarations import Declarations
 
 if TYPE_CHECKING:
+    from graphml_onnx.documents.declarations import Report
     from graphml_onnx.onnxfile.source import Source
-    from graphml_onnx.validation.findings import Findings
 
 _CHUNK = 1 << 18
 _MAX_VALUES = 1 << 16  # characters of values of the graph
-_MAX_FAULTY = 100_000  # elements that are noted; a document with more of them is not worth more
+_MAX_FAULTY = 100_000  # faulty elements; stop after this many
 
 NO_NODE = -1
 
@@ -54,14 +54,14 @@ class _FatalError(Exception):
     """There is no going on."""
 
 
-def check_document(source: Source, findings: Findings) -> Document:
+def check_document(source: Source, report: Report) -> Document:
     """Checks a document from start to end, or to the first fault after which there is no going on.
 
     Args:
         source: the document.
-        findings: takes what is found.
+        report: takes what is found: a code of `graphml_onnx.validation.codes`, the line, and a message.
     """
-    checker = _Checker(findings)
+    checker = _Checker(report)
     try:
         for start in range(0, source.size, _CHUNK):
             checker.feed(source.read(start, min(_CHUNK, source.size - start)))
@@ -97,9 +97,10 @@ class _Owner:
 
 
 class _Checker:
-    def __init__(self, findings: Findings) -> None:
-        self._findings = findings
-        self.document = Document(Declarations(findings))
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._lacks_edgedefault = False
+        self.document = Document(Declarations(report))
         self._keys = self.document.keys
         self._stack: list[_Element] = []
         self._owners: list[_Owner] = []
@@ -122,14 +123,14 @@ class _Checker:
             self._parser.Parse(chunk, not chunk)
         except expat.ExpatError as error:
             reason = expat.ErrorString(error.code) or "syntax error"
-            self._findings.add("not-well-formed", error.lineno, f"not well-formed XML: {reason}")
+            self._report("not-well-formed", error.lineno, f"not well-formed XML: {reason}")
             raise _FatalError from None
         self._fed += len(chunk)
         if self._fed - self._parser.CurrentByteIndex > MAX_MARKUP:
             self._stop("limit", f"a tag, comment or processing instruction is longer than {MAX_MARKUP:,} bytes")
 
     def _add(self, code: str, message: str) -> None:
-        self._findings.add(code, self._parser.CurrentLineNumber, message)
+        self._report(code, self._parser.CurrentLineNumber, message)
 
     def _stop(self, code: str, message: str) -> Never:
         self._add(code, message)
@@ -163,7 +164,7 @@ class _Checker:
         for attribute in missing:
             self._add("missing-attribute", f"a <{kind}> element has no {attribute}")
         if kind == "node" and missing:
-            raise _FatalError  # nothing can refer to it, and what stands in it hangs in the air
+            raise _FatalError  # nothing can refer to it, and its children have no owner
         self._start(element, kind, values, is_complete=not missing)
         if kind in OPAQUE:
             self._opaque = len(self._stack)
@@ -193,8 +194,9 @@ class _Checker:
         elif kind == "graph":
             if self._owners and self._owners[-1].kind == "node":
                 self.document.groups.add(self._owners[-1].number)
-            if "edgedefault" not in values and not self._findings.count("edgedefault-missing"):
-                self._add("edgedefault-missing", "a <graph> element has no edgedefault")  # cytoscape.js writes none
+            if "edgedefault" not in values and not self._lacks_edgedefault:  # cytoscape.js writes none
+                self._lacks_edgedefault = True
+                self._add("edgedefault-missing", "a <graph> element has no edgedefault")
             if len(self._stack) == 2:
                 self._keys.start_graph()
         elif kind == "key":
