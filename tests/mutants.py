@@ -1,8 +1,11 @@
 """Changes the code that moves bytes in small ways, one at a time, and expects a test to fail for each.
 
 ``python -m tests.mutants graphml_onnx/parameters/chunks.py`` prints the changes that no test noticed. Comparisons,
-arithmetic, numbers, conditions and statements are changed, in a copy of the repository. Survivors that change nothing
-anyone can see are listed in `EQUIVALENT`, each with its reason.
+arithmetic, numbers, conditions and statements are changed. Survivors that change nothing anyone can see are listed in
+`EQUIVALENT`, each with its reason.
+
+pytest collects the tests once; each change is made in a fork of that process, in the functions that are loaded, so
+that no file is touched and nothing is imported again. Tests that start a process of their own do not see the change.
 """
 
 from __future__ import annotations
@@ -10,21 +13,30 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import importlib
+import inspect
 import os
 import random
+import resource
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 ROOT = Path(__file__).parent.parent
-_LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "results")
-_SECONDS = 120
+_CPU_SECONDS = 60  # of a fork: a change may make a loop that never ends
+_SECONDS = 600
+_MEMORY = 8 << 30
 _TESTS = ("tests/parameters", "tests/onnxfile", "tests/codec/test_residue.py", "tests/roundtrip/test_external_data.py")
 
 _COMPARE: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -110,28 +122,84 @@ def _put(parent: ast.AST, name: str, index: int | None, child: ast.AST) -> None:
         getattr(parent, name)[index] = child
 
 
-def survives(copied: Path, tests: tuple[str, ...]) -> bool:
-    """Whether all tests pass."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-n",
-        "0",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "not slow",
-        *tests,
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(copied), "CI": "true", "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(command, cwd=copied, env=environment, capture_output=True, timeout=_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+def functions(owner: ModuleType | type) -> Iterator[FunctionType]:
+    """The functions and methods that a module defines."""
+    name = owner.__name__ if inspect.ismodule(owner) else owner.__module__
+    for value in vars(owner).values():
+        for inner in (value, getattr(value, "fget", None), getattr(value, "__func__", None)):
+            function = inspect.unwrap(inner) if callable(inner) else inner
+            if isinstance(function, FunctionType) and function.__module__ == name:
+                yield function
+        if isinstance(value, type) and value.__module__ == name:
+            yield from functions(value)
+
+
+def put_in_place(module: ModuleType, source: str) -> None:
+    """Gives each function of a module the code that it has in another source of it."""
+    codes: dict[str, CodeType] = {}
+    pending = [compile(source, str(module.__file__), "exec")]
+    while pending:
+        inner = [constant for constant in pending.pop().co_consts if isinstance(constant, CodeType)]
+        codes.update((code.co_qualname, code) for code in inner)
+        pending += inner
+    for function in functions(module):
+        function.__code__ = codes[function.__qualname__]
+
+
+class _Loop:
+    """In the place of pytest's loop over the tests: runs them once for each change."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self.alive = 0
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if self._forked(session, None, ""):
+            sys.exit("the tests fail without a change")
+        for file in self._options.file:
+            module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
+            found = list(mutants((ROOT / file).read_text("utf-8")))
+            if self._options.sample is not None and self._options.sample < len(found):
+                found = random.Random(self._options.seed).sample(found, self._options.sample)
+            alive = 0
+            for told, source in found:
+                if not self._forked(session, module, source):
+                    alive += 1
+                    print(f"  survives: {told}", flush=True)
+            self.alive += alive
+            print(f"{file}: {len(found)} changes, {alive} unnoticed", flush=True)
+        return True
+
+    def _forked(self, session: pytest.Session, module: ModuleType | None, source: str) -> bool:
+        """Whether a test fails in a fork with this code, or the fork does not end."""
+        temporary = tempfile.mkdtemp(prefix="g2o-mutant-")
+        process = os.fork()
+        if process == 0:
+            try:
+                os._exit(self._run(session, module, source, temporary))
+            finally:
+                os._exit(2)
+        deadline = time.monotonic() + _SECONDS
+        while (ended := os.waitpid(process, os.WNOHANG)) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(process, signal.SIGKILL)
+            time.sleep(0.01)
+        shutil.rmtree(temporary, ignore_errors=True)
+        return ended[1] != 0
+
+    def _run(self, session: pytest.Session, module: ModuleType | None, source: str, temporary: str) -> int:
+        for stream in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        if module is not None:
+            resource.setrlimit(resource.RLIMIT_CPU, (self._options.cpu, self._options.cpu))
+            put_in_place(module, source)
+        session.config.option.basetemp = temporary
+        for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.testsfailed:
+                return 1
+        return 0
 
 
 def main() -> None:
@@ -139,29 +207,13 @@ def main() -> None:
     parser.add_argument("file", nargs="+", help="from the root of the repository")
     parser.add_argument("--sample", type=int, help="this many changes of each file, chosen by --seed")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cpu", type=int, default=_CPU_SECONDS, help="seconds that the tests may take with a change")
     parser.add_argument("--tests", nargs="+", default=_TESTS)
     options = parser.parse_args()
-    survivors = 0
-    with tempfile.TemporaryDirectory(prefix="g2o-mutants-") as name:
-        copied = Path(name) / "copy"
-        shutil.copytree(ROOT, copied, ignore=_LEFT_OUT)
-        if not survives(copied, tuple(options.tests)):
-            sys.exit("the tests fail without a change")
-        for file in options.file:
-            original = (copied / file).read_text("utf-8")
-            found = list(mutants(original))
-            if options.sample is not None and options.sample < len(found):
-                found = random.Random(options.seed).sample(found, options.sample)
-            alive = []
-            for told, source in found:
-                (copied / file).write_text(source, "utf-8")
-                if survives(copied, tuple(options.tests)):
-                    alive.append(told)
-                    print(f"  survives: {told}", flush=True)
-            (copied / file).write_text(original, "utf-8")
-            survivors += len(alive)
-            print(f"{file}: {len(found)} changes, {len(alive)} unnoticed", flush=True)
-    sys.exit(bool(survivors))
+    os.chdir(ROOT)
+    loop = _Loop(options)
+    pytest.main(["-q", "-n", "0", "-p", "no:cacheprovider", "-s", "-m", "not slow", *options.tests], [loop])
+    sys.exit(bool(loop.alive))
 
 
 if __name__ == "__main__":
