@@ -5,6 +5,10 @@ from __future__ import annotations
 import errno
 import os
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graphml_onnx.results import Difference
 
 
 class Category(Enum):
@@ -108,7 +112,13 @@ class MetadataError(GraphmlOnnxError):
 
 
 class RoundTripError(GraphmlOnnxError):
-    """The self-check found that the GraphML would not give the file back; nothing was published."""
+    """The self-check found that the GraphML would not give the file back; nothing was published.
+
+    Attributes:
+        difference: where the file that would come back differs first, if it was compared.
+    """
+
+    difference: Difference | None = None
 
 
 class NotExactError(GraphmlOnnxError):

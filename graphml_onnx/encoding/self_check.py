@@ -10,6 +10,7 @@ from graphml_onnx.errors import GraphmlOnnxError, RoundTripError, StorageError
 from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.parameters.transfer import first_difference
+from graphml_onnx.results import Difference
 from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def check_written(
             if difference is not None:
                 from graphml_onnx.onnxfile.locate import locate
 
-                place = f"byte {difference}"
-                raise _failed(prepared, f"differs in {locate(prepared.inputs.source, difference) or 'its end'}", place)
+                path = locate(prepared.inputs.source, difference)
+                raise _failed(prepared, f"differs in {path or 'its end'}", Difference(difference, path))
             if model.store.strategy != "reference":  # there, data files stay where they are
                 _check_data_files(prepared, model, store, stage)
             expected = None if prepared.inputs.metadata is None else prepared.inputs.metadata.text.encode()
@@ -59,7 +60,8 @@ def _check_data_files(prepared: PreparedModel, model: LoadedModel, store: Source
         with external.file.open() as original:
             difference = first_difference(pieces, references, store, original, stage.advance)
             if difference is not None:  # within the context, which tells where the file has changed instead
-                raise _failed(prepared, f"the data file {external.file.location} differs", f"byte {difference}")
+                reason = f"the data file {external.file.location} differs"
+                raise _failed(prepared, reason, Difference(difference, ""))
 
 
 def _written_store(prepared: PreparedModel, model: LoadedModel, sidecar: StagedFile | None, stack: ExitStack) -> Source:
@@ -70,10 +72,12 @@ def _written_store(prepared: PreparedModel, model: LoadedModel, sidecar: StagedF
     return prepared.inputs.source
 
 
-def _failed(prepared: PreparedModel, reason: str, place: str | None = None) -> RoundTripError:
-    return RoundTripError(
+def _failed(prepared: PreparedModel, reason: str, difference: Difference | None = None) -> RoundTripError:
+    error = RoundTripError(
         f"the self-check failed, and nothing was published: {reason}",
         file=prepared.inputs.path,
-        place=place,
+        place=None if difference is None else f"byte {difference.offset}",
         remedy="please report this, with the model if you can",
     )
+    error.difference = difference
+    return error

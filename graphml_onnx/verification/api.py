@@ -132,7 +132,7 @@ def _refused(path: Path, prepared: PreparedModel, error: RoundTripError) -> Veri
         parameters=prepared.options.parameters,
         sha256=sha256_of(prepared.inputs.source),
         checks=(Check("bytes", passed=False, detail=f"{error.message}{place}"),),
-        difference=None,
+        difference=error.difference,
         residue_bytes=0,
         operators=len(prepared.model.graph.node),
         modules=0,

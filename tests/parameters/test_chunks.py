@@ -12,6 +12,7 @@ import random
 import sys
 import threading
 import time
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -269,8 +270,11 @@ def test_a_small_file_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: py
 
 def test_a_file_that_takes_little_at_a_time() -> None:
     class Slow(io.BytesIO):
-        def write(self, data: bytes | memoryview, /) -> int:  # type: ignore[override]
-            return super().write(bytes(data[:3]))
+        taken: bool = False
+
+        def write(self, data: bytes | memoryview, /) -> int | None:  # type: ignore[override]
+            self.taken = not self.taken
+            return super().write(bytes(data[:3])) if self.taken else None
 
     file = Slow()
     Output(file, "slow").write_at(4, noise(10))
@@ -442,3 +446,56 @@ def test_base64_is_what_the_standard_library_reads_strictly(text: str, cuts: lis
 def test_other_white_space_is_no_base64(text: str) -> None:
     with pytest.raises(PayloadError, match="not base64"):
         Base64Decoder(io.BytesIO()).feed((text + "AAAA").encode(errors="surrogateescape"))
+
+
+def test_what_is_written_goes_on_after_what_was_written_last(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb", buffering=0) as file, Output(file, tmp_path / "file") as output:
+        output.write_at(4, b"abc")
+        output.write(b"d")
+        output.write_at(1, b"x")
+        output.write(b"y")
+    assert (tmp_path / "file").read_bytes() == b"\0xy\0abcd"
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    class Full(io.BytesIO):
+        def write(self, _data: object, /) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with Output(Full(), tmp_path / "file") as output, pytest.raises(StorageError, match="No space"):
+        output.write(b"abc")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_thread_is_left(tmp_path: Path, fails: bool) -> None:
+    before = threading.active_count()
+    with suppress(ZeroDivisionError), (tmp_path / "file").open("wb", buffering=0) as file:
+        with Output(file, tmp_path / "file", file.fileno()) as output:
+            output.write(b"abc")
+            if fails:
+                raise ZeroDivisionError
+        drive([b"abc"], lambda _: None, lambda _: None, threaded=True)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("external", [False, True])
+def test_verify_tells_where_the_self_check_failed(model: Path, monkeypatch: pytest.MonkeyPatch, external: bool) -> None:
+    """A payload, whose first byte is not what it was when it lies in the store."""
+    if external:
+        onnx.save(onnx.load(model), model, save_as_external_data=True, location="data", size_threshold=0)
+    original = Output.write_at
+
+    def write_at(self: Output, offset: int, data: bytes | memoryview) -> None:
+        if isinstance(data, memoryview):  # payloads are
+            data = bytes([data[0] ^ 1]) + bytes(data[1:])
+        original(self, offset, data)
+
+    monkeypatch.setattr(Output, "write_at", write_at)
+    report = verify(model)
+    assert not report.passed
+    assert report.difference is not None
+    if external:
+        assert (report.difference.offset, report.difference.path) == (0, "")
+    else:
+        assert report.difference.path == "graph.initializer[0].raw_data"
+        assert f"differs in graph.initializer[0].raw_data at byte {report.difference.offset}" in report.checks[0].detail
