@@ -120,7 +120,7 @@ def _check_all(models: list[_Model], jobs: int) -> list[Row]:
 def _counts(rows: list[Row]) -> dict[str, int]:
     return {
         "models": len(rows),
-        "producers": len({row.producer for row in rows}),
+        "producers": len({row.producer for row in rows} - {"(unnamed)"}),
         "over 1 MiB": sum(row.size > _MIB for row in rows),
         "over 20 MiB": sum(row.size > 20 * _MIB for row in rows),
     }

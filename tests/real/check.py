@@ -29,7 +29,7 @@ class Row:
         origin: the package, or the folder, that it is from.
         model: its name there.
         size: of the model file, in bytes.
-        producer: the program that wrote it; major versions, and PyTorch's two exporters, count as different ones.
+        producer: the program that wrote it, by the name that it gives itself.
         version: of the producer.
         encoded: what ``encode`` counted; None if it failed.
         seconds: for everything.
@@ -50,7 +50,7 @@ class Row:
         if self.encoded is not None:
             result = self.encoded
             facts = f"{result.operators:9,} {result.modules:7,} {result.hierarchy_source:10}"
-        producer = f"{self.producer}, {self.version}"[:30]
+        producer = " ".join(f"{self.producer}, {self.version}".split())[:30]
         result_text = "; ".join(self.problems) or "exact"
         return (
             f"{producer:30} {self.origin[-36:]:36} {self.model[-42:]:42} {self.size:11,} {facts} {self.seconds:6.1f}  "
@@ -78,7 +78,7 @@ def check_model(origin: str, name: str, path: Path) -> Row:
     producer = version = ""
     try:
         model = onnx.load(path, load_external_data=False)
-        producer, version = _producer(model), model.producer_version
+        producer, version = model.producer_name or "(unnamed)", model.producer_version
         with tempfile.TemporaryDirectory(prefix="g2o-real-") as folder:
             staged = _stage(path, Path(folder))
             for parameters, layout in WAYS:
@@ -91,14 +91,6 @@ def check_model(origin: str, name: str, path: Path) -> Row:
         problems.append(traceback.format_exc().strip().replace("\n", " | "))
     seconds = time.perf_counter() - start
     return Row(origin, name, path.stat().st_size, producer, version, encoded, seconds, tuple(problems))
-
-
-def _producer(model: onnx.ModelProto) -> str:
-    name = model.producer_name or "(unnamed)"
-    major = model.producer_version.partition(".")[0]
-    if any(entry.key.startswith("pkg.torch") for node in model.graph.node for entry in node.metadata_props):
-        return f"{name} dynamo"
-    return f"{name} {major}" if major.isdecimal() else name
 
 
 def _there_and_back(model: Path, parameters: ParameterStrategy, layout: Layout, problems: list[str]) -> EncodeResult:
