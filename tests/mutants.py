@@ -60,7 +60,9 @@ EQUIVALENT = {
     ("_thread", "pool.shutdown(wait=False, cancel_futures=True)"): "a pool without a thread has nothing to wait for",
     ("_thread", "False"): "a pool without a thread has nothing to wait for",
     ("_thread", "True"): "the one call in it is `int`, which nobody waits for",
-    ("__init__", "descriptor is not None and sys.platform == 'linux'"): "a thread too many, which `sync` never uses",
+    ("collect", "source.size > limits.LIMITS.threads"): "threads change how long it takes, and nothing else",
+    ("collect", "True"): "as many digests as payloads: each payload has a last part",
+    ("_cut", "payloads[current].offset < end"): "a part of no bytes more, where a payload starts with the next chunk",
 }
 """Function and code whose changes nobody can notice, and why."""
 

@@ -190,7 +190,7 @@ def first_difference(
             position += references[position].length  # it is where it belongs: both are the same bytes
             continue
         for chunk in packed(_parts(piece, references, store)):
-            found = original.read(position, max(0, min(len(chunk), original.size - position)))
+            found = original.read(position, min(len(chunk), original.size - position))
             if chunk != found:
                 return position + _common_prefix(chunk, found)
             position += len(chunk)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from graphml_onnx import PayloadError, StorageError, decode, encode, preview, verify
 from graphml_onnx.onnxfile.skeleton import Payload, Stored
-from graphml_onnx.onnxfile.source import BytesSource
+from graphml_onnx.onnxfile.source import BytesSource, FileSource
 from graphml_onnx.parameters import store
 from graphml_onnx.parameters.chunks import Output, chunks, drive, packed
 from graphml_onnx.parameters.embedded import Base64Decoder
@@ -367,6 +367,17 @@ def test_the_first_difference_is_found(position: int) -> None:
     assert found == min(position, 5004)
 
 
+@pytest.mark.parametrize("size", [0, 3, 7, 8, 5006, 5007, 5010])
+def test_a_file_that_ends_too_early_differs_at_its_end(size: int, tmp_path: Path) -> None:
+    payload = noise(5000)
+    whole = b"0123456" + payload + b"tail"
+    (tmp_path / "short").write_bytes(whole[:size])
+    references = {0: PayloadReference(0, len(payload), "")}
+    with FileSource.open(tmp_path / "short") as original:
+        found = first_difference([whole[:7], Stored(0), b"tail"], references, BytesSource(payload), original, print)
+    assert found == size
+
+
 def test_base64_that_goes_on_after_its_end() -> None:
     decoder = Base64Decoder(io.BytesIO())
     decoder.feed(b"AA==")
@@ -385,6 +396,10 @@ def test_a_store_that_is_the_file_is_compared_where_it_is_not_in_its_place(posit
     original = BytesSource(bytes(file))
     assert first_difference(pieces, references, original, original, lambda _: None) is None
     assert first_difference(moved, references, original, original, lambda _: None) == 18
+    elsewhere = [b"0123456", Stored(18), b"-", Stored(18), b"end"]
+    assert first_difference(elsewhere, references, original, original, lambda _: None) == 7
+    other = BytesSource(bytes(file[:9]) + b"?" + bytes(file[10:]))  # a store of its own, with the same addresses
+    assert first_difference(pieces, references, other, original, lambda _: None) == 9
     if position is not None:
         file[position] ^= 1
         found = first_difference(
