@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from graphml_onnx import ParameterStrategy, verify
+from tests.common.limited import limited
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 MODELS = sorted(path.relative_to(FIXTURES).as_posix() for path in FIXTURES.rglob("*.onnx"))
@@ -22,6 +23,20 @@ def test_it_comes_back(model: str, strategy: ParameterStrategy) -> None:
     report = verify(FIXTURES / model, parameters=strategy)
     assert report.passed, report
     assert report.residue_bytes == 0
+
+
+@pytest.mark.parametrize("strategy", ["sidecar", "embedded", "reference"])
+@pytest.mark.parametrize("model", [model for model in MODELS if (FIXTURES / model).stat().st_size < 1 << 15])
+def test_it_comes_back_in_few_bytes_at_a_time(model: str, strategy: ParameterStrategy) -> None:
+    for chunk in (7, 64):
+        with limited(chunk):
+            assert verify(FIXTURES / model, parameters=strategy).passed
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if (FIXTURES / model).stat().st_size < 1 << 12])
+def test_it_comes_back_byte_by_byte(model: str) -> None:
+    with limited(1):
+        assert verify(FIXTURES / model).passed
 
 
 def test_the_readme_tells_the_digest_of_every_file() -> None:
