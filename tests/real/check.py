@@ -117,18 +117,15 @@ def _there_and_back(model: Path, parameters: ParameterStrategy, layout: Layout, 
 
 
 def _stage(path: Path, folder: Path) -> Path:
-    """Links a model, and the files that may be its data, into a folder of their own, where graphs may lie beside it."""
+    """Copies a model, and the files that may be its data, into a folder of their own, where graphs may lie beside it.
+
+    Links would change the file that they lead to, as who reads it sees: it has a name more.
+    """
     staged = folder / "model.onnx"
-    _link(path, staged)
+    shutil.copyfile(path, staged)
     for data in path.parent.rglob("*"):
         if data.is_file() and not data.name.endswith((".onnx", ".gz")):
-            _link(data, folder / data.relative_to(path.parent))
+            target = folder / data.relative_to(path.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(data, target)
     return staged
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        target.hardlink_to(source.resolve())
-    except OSError:  # another file system
-        shutil.copyfile(source, target)
