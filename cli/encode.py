@@ -13,6 +13,11 @@ from graphml_onnx.support.strictjson import Json
 from . import exits, failure, options, progress, show
 from .profile import Profile, members
 
+NO_HIERARCHY = (
+    "neither tags nor names nor repeated blocks tell of modules; HTP metadata do (--metadata), "
+    "and exports by g2o export or torch.onnx.export"
+)
+
 EXAMPLES = """\b
 Examples:
   g2o encode model.onnx
@@ -48,6 +53,13 @@ def encode(
         int,
         typer.Option("--inline-limit", metavar="BYTES", min=0, help="Write tensors up to this size as text."),
     ] = 1024,
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine/--no-refine",
+            help="Let names place operators below the modules that metadata, tags or the exporter tell of.",
+        ),
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written; write nothing.")] = False,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
@@ -78,6 +90,7 @@ def encode(
                 layout=layout,
                 show_parameters=show_parameters,
                 inline_limit=inline_limit,
+                refine=refine,
             )
             shown, facts = _preview_text(preview), show.plain(preview)
             findings = preview.findings
@@ -96,6 +109,7 @@ def encode(
                     progress=measured or bars,
                     show_parameters=show_parameters,
                     inline_limit=inline_limit,
+                    refine=refine,
                 )
             shown, facts = _result_text(result), _result_facts(result)
             findings = result.findings
@@ -192,9 +206,17 @@ def _preview_text(preview: EncodePreview) -> str:
 
 
 def _graph_rows(result: EncodeResult | EncodePreview) -> list[tuple[str, str]]:
-    placed = f"from {result.hierarchy_source}, which places {result.coverage:.1f} % of the operators"
     return [
         ("operators", f"{result.operators:,}"),
         ("modules", f"{result.modules:,}"),
-        ("hierarchy", "none" if result.hierarchy_source == "flat" else placed),
+        ("hierarchy", _hierarchy_text(result)),
     ]
+
+
+def _hierarchy_text(result: EncodeResult | EncodePreview) -> str:
+    if result.hierarchy_source == "none":
+        return f"none: {NO_HIERARCHY}"
+    text = f"from {result.hierarchy_source}; {result.coverage:.1f} % of the operators stand in a module below the root"
+    if len(result.coverages) > 1:
+        text += f" ({', '.join(f'{kind} {share:.1f} %' for kind, share in result.coverages.items())})"
+    return text

@@ -34,9 +34,11 @@ class EncodeResult:
         residue_bytes: size of the patch that a non-canonical file needs; 0 for every ordinary model.
         operators: operators of the main graph and of all its subgraphs and functions.
         modules: modules of the hierarchy.
-        coverage: percentage (0 to 100) of the main graph's operators that the hierarchy's source places itself,
-            without a fallback; 0 for a model without a hierarchy.
-        hierarchy_source: where the hierarchy comes from: metadata, tags, exporter, names or flat.
+        coverage: percentage (0 to 100) of all operators that stand in a module below the root, those of bodies and
+            functions included.
+        coverages: the same by kind of graph: ``main``, ``bodies``, ``functions``.
+        hierarchy_source: where the hierarchy comes from first: metadata, tags, exporter, names, parameters or
+            repetition; none for a model without modules.
         placements: operators by the rule that placed them.
         findings: what a reader should know (an unknown tag, metadata of another model), one line each.
     """
@@ -48,6 +50,7 @@ class EncodeResult:
     operators: int
     modules: int
     coverage: float
+    coverages: Mapping[str, float]
     hierarchy_source: str
     placements: Mapping[str, int]
     findings: tuple[str, ...]
@@ -61,6 +64,7 @@ class EncodePreview:
         operators: see `EncodeResult`.
         modules: see `EncodeResult`.
         coverage: see `EncodeResult`.
+        coverages: see `EncodeResult`.
         hierarchy_source: see `EncodeResult`.
         placements: see `EncodeResult`.
         findings: see `EncodeResult`.
@@ -76,6 +80,7 @@ class EncodePreview:
     operators: int
     modules: int
     coverage: float
+    coverages: Mapping[str, float]
     hierarchy_source: str
     placements: Mapping[str, int]
     findings: tuple[str, ...]

@@ -17,6 +17,7 @@ from graphml_onnx.codec.appearance import appearance_of
 from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.keys import FORMAT_VERSION, declared
+from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.node_names import set_apart
 from graphml_onnx.codec.protojson import MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable, String
@@ -25,7 +26,7 @@ from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
 from graphml_onnx.codec.weight_inputs import weight_inputs_of, weight_inputs_text
 from graphml_onnx.graphml.text import escape
-from graphml_onnx.hierarchy import Hierarchy, Module, Operator
+from graphml_onnx.hierarchy import NOWHERE, Hierarchy, Module, Placed
 from graphml_onnx.onnxfile import schema
 
 if TYPE_CHECKING:
@@ -36,39 +37,8 @@ if TYPE_CHECKING:
 
     from graphml_onnx.graphml.elements import Appearance, Data, GraphSink, Key
 
-_TAG_KEY = b"winml.hierarchy.tag"
-_TAG_ATTRIBUTE = b"hierarchy_tag"
 _MERGED = 64  # operators
 _REPORTED = 256  # operators between two reports of progress
-_HIERARCHY_KEYS = {
-    _TAG_KEY: "tag",
-    b"pkg.torch.onnx.name_scopes": "name_scopes",
-    b"pkg.torch.onnx.class_hierarchy": "class_hierarchy",
-    b"namespace": "namespace",
-}
-
-
-def operators(model: onnx.ModelProto, skeleton: bytes) -> Iterator[Operator]:
-    """What the hierarchy may know of each operator of the main graph.
-
-    Args:
-        model: the exact message.
-        skeleton: what it was parsed from; where it holds no tag, operators are not searched for one.
-    """
-    has_properties = any(key in skeleton for key in _HIERARCHY_KEYS)
-    has_attribute = _TAG_ATTRIBUTE in skeleton
-    for node in model.graph.node:
-        facts: dict[str, str] = {}
-        if has_properties:
-            for entry in node.metadata_props:
-                fact = _HIERARCHY_KEYS.get(cast("bytes", entry.key))
-                if fact is not None:
-                    facts.setdefault(fact, String.text(entry.value))
-        if has_attribute and "tag" not in facts:
-            for attribute in node.attribute:
-                if cast("bytes", attribute.name) == _TAG_ATTRIBUTE:
-                    facts["tag"] = String.text(attribute.s)
-        yield Operator(String.text(node.name), **facts)
 
 
 @dataclass(slots=True)
@@ -99,7 +69,7 @@ class GraphEncoder:
 
     Args:
         model: the exact message of the skeleton; not changed.
-        hierarchy: modules and the place of each operator of the main graph.
+        hierarchy: modules and the place of each operator.
         book: the payloads.
         about: texts of the model's node that do not come from the message (digests, the store, metadata).
         show_parameters: whether initializers are nodes.
@@ -128,6 +98,7 @@ class GraphEncoder:
         self._op_keys = MessageKeys("NodeProto", with_graphs)
         self._function_keys = MessageKeys("FunctionProto", self._json)
         self._value_keys = MessageKeys("ValueInfoProto", self._json)
+        self._functions = {_called(function): _title(function) for function in model.functions}
         self._flow: Dataflow[bytes] = Dataflow(b"")
         self._outer: dict[int, int] = {}
         self._types: dict[int, dict[bytes, tuple[str, str]]] = {}
@@ -143,14 +114,9 @@ class GraphEncoder:
         for function in self._model.functions:
             used |= self._function_keys.present(function) | {"parent", "index"}
             self._add_used_by_operators(function.node, used, in_body=False)
-        if self._hierarchy.modules:
-            used |= {"parent", "index", "class_name", "scope", "traced_tag"}
-            used |= (
-                {"execution_order"} if any(m.execution_order is not None for m in self._hierarchy.modules) else set()
-            )
-            used |= {"module_type"} if any(m.module_type for m in self._hierarchy.modules) else set()
-        if any(module.tag for module in self._hierarchy.modules) or any(self._hierarchy.tags):
-            used.add("hierarchy_tag")
+        for graph in (self._hierarchy.main, *self._hierarchy.functions):
+            for placed in graph.walk():
+                used |= _keys_of_places(placed)
         return declared(used)
 
     def _add_used(self, graph: onnx.GraphProto, used: set[str], *, in_body: bool = False) -> None:
@@ -201,9 +167,9 @@ class GraphEncoder:
         data |= self._about
         data["hierarchy_source"] = self._hierarchy.source
         sink.open_group(model_id, data, look)
-        self._emit_main_graph(body)
-        for index, function in enumerate(self._model.functions):
-            self._emit_function(function, index, model_id)
+        self._emit_operators(graph.node, self._hierarchy.main, body, model_id, self._owned_parameters())
+        for index, (function, placed) in enumerate(zip(self._model.functions, self._hierarchy.functions, strict=True)):
+            self._emit_function(function, index, model_id, placed)
         sink.close_group()
         self._report(self.counts.operators % _REPORTED)
         self._emit_outputs(graph, body, None)
@@ -260,39 +226,38 @@ class GraphEncoder:
         self._sink.node(f"n{number}", data, look)
         return number
 
-    def _emit_main_graph(self, body: int) -> None:
-        """Operators and modules in the order in which they first run."""
-        plan = _Plan(self._hierarchy, len(self._model.graph.node))
-        parameters = self._owned_parameters()
-        ids: dict[int, str] = {}
-        nodes = self._model.graph.node
-        tags, modules = self._hierarchy.tags, self._hierarchy.modules
-        for step, number in plan.steps():
+    def _emit_operators(
+        self,
+        nodes: Sequence[onnx.NodeProto],
+        placed: Placed,
+        body: int,
+        compound: str,
+        parameters: Mapping[int, Sequence[int]],
+    ) -> None:
+        """The operators and modules of a graph, in the order in which they first run."""
+        ids: dict[int, str] = {NOWHERE: compound}
+        for step, number in ModuleOrder(placed, len(nodes)).steps():
             if step == _OPERATOR:
-                module = self._hierarchy.placement[number]
-                parent = ids[module] if module >= 0 else f"n{body}"
-                tag = (tags[number] if tags else None) or (modules[module].tag if module >= 0 else None)
-                self._emit_operator(nodes[number], number, body, parent, tag)
+                self._emit_operator(nodes[number], number, body, ids[placed.placement[number]], placed)
             elif step == _CLOSE:
                 self._sink.close_group()
             else:
-                if number >= 0:
-                    outer = modules[number].parent
-                    ids[number] = self._open_module(
-                        modules[number], number, f"n{body}" if outer is None else ids[outer]
-                    )
+                if number != NOWHERE:
+                    outer = placed.modules[number].parent
+                    parent = ids[NOWHERE if outer is None else outer]
+                    ids[number] = self._open_module(placed.modules[number], number, parent)
                 for index in parameters.get(number, ()):
-                    parent = ids[number] if number >= 0 else f"n{body}"
-                    self._emit_tensor(self._model.graph.initializer[index], index, body, parent)
+                    self._emit_tensor(self._model.graph.initializer[index], index, body, ids[number])
 
     def _open_module(self, module: Module, index: int, parent: str) -> str:
         node_id = f"n{self._new()}"
-        name, class_name = module.name, module.class_name
-        look = appearance_of("module", class_name if name == class_name else f"{name}: {class_name}")
+        look = appearance_of("module", module.label)
         data = _identity("module", node_id, parent, index, look)
         data["hierarchy_tag"] = data["traced_tag"] = escape(module.tag)
-        data["class_name"] = escape(module.class_name)
+        if module.class_name:
+            data["class_name"] = escape(module.class_name)
         data["scope"] = escape(module.scope)
+        data["module_source"] = module.told_by
         if module.module_type:
             data["module_type"] = escape(module.module_type)
         if module.execution_order is not None:
@@ -340,13 +305,20 @@ class GraphEncoder:
         self._sink.node(f"n{number}", data, look)
         self._flow.define(body, name, number, INITIALIZER_RANK + index)
 
-    def _emit_operator(self, node: onnx.NodeProto, index: int, body: int, parent: str, tag: str | None) -> None:
+    def _emit_operator(self, node: onnx.NodeProto, index: int, body: int, parent: str, placed: Placed) -> None:
         number = self._new()
         node_id = f"n{number}"
         look = appearance_of("op", String.text(node.op_type))
-        data = _identity("op", node_id, parent, index, look)
+        called = self._functions.get((node.domain, node.op_type, node.overload)) if self._functions else None
+        data = _identity("op", node_id, parent, index, look if called is None else look._replace(label=called))
+        module = placed.placement[index]
+        tag = placed.tags[index] or (placed.modules[module].tag if module != NOWHERE else None)
         if tag:
             data["hierarchy_tag"] = _escaped(tag)
+        if placed.modules:
+            data["placed_by"] = placed.rules[index]
+            if index in placed.calls:
+                data["call"] = escape(placed.calls[index])
         self._op_keys.write(node, data)
         set_apart(data)
         inputs, outputs = cast("Sequence[bytes]", node.input), cast("Sequence[bytes]", node.output)
@@ -364,10 +336,10 @@ class GraphEncoder:
         self._sink.open_group(frame, frame_data, appearance_of("frame", look.label))
         self._sink.node(node_id, data, look)
         for position, graph in enumerate(graphs):
-            self._emit_subgraph(graph, position, node_id, body)
+            self._emit_subgraph(graph, position, node_id, body, placed.bodies[index][position])
         self._sink.close_group()
 
-    def _emit_subgraph(self, graph: onnx.GraphProto, index: int, operator: str, outer: int) -> None:
+    def _emit_subgraph(self, graph: onnx.GraphProto, index: int, operator: str, outer: int, placed: Placed) -> None:
         body = self._new()
         node_id = f"n{body}"
         self._outer[body] = outer
@@ -381,15 +353,14 @@ class GraphEncoder:
             for position, tensor in enumerate(graph.initializer):
                 self._emit_tensor(tensor, position, body, node_id)
         self._emit_inputs(graph, body, node_id)
-        for position, node in enumerate(graph.node):
-            self._emit_operator(node, position, body, node_id, None)
+        self._emit_operators(graph.node, placed, body, node_id, {})
         self._emit_outputs(graph, body, node_id)
         self._sink.close_group()
 
-    def _emit_function(self, function: onnx.FunctionProto, index: int, model_id: str) -> None:
+    def _emit_function(self, function: onnx.FunctionProto, index: int, model_id: str, placed: Placed) -> None:
         body = self._new()
         node_id = f"n{body}"
-        look = appearance_of("function", String.text(function.name))
+        look = appearance_of("function", self._functions[_called(function)])
         data = _identity("function", node_id, model_id, index, look)
         self._function_keys.write(function, data)
         set_apart(data)
@@ -397,8 +368,7 @@ class GraphEncoder:
         for position, name in enumerate(function.input):
             self._flow.define(body, cast("bytes", name), OUTSIDE, INPUT_RANK + position)
         self._sink.open_group(node_id, data, look)
-        for position, node in enumerate(function.node):
-            self._emit_operator(node, position, body, node_id, None)
+        self._emit_operators(function.node, placed, body, node_id, {})
         self._sink.close_group()
 
     def _emit_edges(self) -> None:
@@ -409,6 +379,31 @@ class GraphEncoder:
                 data["tensor_type"], data["tensor_shape"] = facts
             data["input_index"] = str(use.input_index)
             self._sink.edge(f"n{use.source}", f"n{use.target}", data)
+
+
+def _called(function: onnx.FunctionProto) -> tuple[str, str, str]:
+    """What an operator says that calls a function."""
+    return function.domain, function.name, function.overload
+
+
+def _title(function: onnx.FunctionProto) -> str:
+    """A function by all that tells it from others: ``domain::name:overload``."""
+    domain, name, overload = (String.text(text) for text in _called(function))
+    return f"{domain}::{name}:{overload}" if overload else f"{domain}::{name}" if domain else name
+
+
+def _keys_of_places(placed: Placed) -> set[str]:
+    """The keys with which the modules of a graph and the places of its operators are written."""
+    used: set[str] = set()
+    if placed.modules:
+        used |= {"parent", "index", "hierarchy_tag", "scope", "traced_tag", "module_source"}
+        used |= {"placed_by"} if placed.placement else set()
+        used |= {"class_name"} if any(module.class_name for module in placed.modules) else set()
+        used |= {"execution_order"} if any(module.execution_order is not None for module in placed.modules) else set()
+        used |= {"module_type"} if any(module.module_type for module in placed.modules) else set()
+    if placed.calls:
+        used.add("call")
+    return used | ({"hierarchy_tag"} if any(placed.tags) else set())
 
 
 def _identity(kind: str, node_id: str, parent: str | None, index: int, look: Appearance) -> dict[str, str]:
@@ -435,14 +430,6 @@ def _merged(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
         yield merged
 
 
-def graphs_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs in an operator's attributes."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
 def _consumed(node: onnx.NodeProto, tensors: frozenset[bytes]) -> Iterator[bytes]:
     """Which of the tensors an operator consumes, with all that its bodies take from the graph around it."""
     yield from tensors.intersection(cast("Iterable[bytes]", node.input))
@@ -464,14 +451,14 @@ def _consumed(node: onnx.NodeProto, tensors: frozenset[bytes]) -> Iterator[bytes
 _OPEN, _OPERATOR, _CLOSE = range(3)
 
 
-class _Plan:
-    """The order of the main graph's operators and modules: each compound when its first operator comes."""
+class ModuleOrder:
+    """The order of a graph's operators and modules: each compound when its first operator comes."""
 
-    def __init__(self, hierarchy: Hierarchy, count: int) -> None:
-        modules = hierarchy.modules
+    def __init__(self, placed: Placed, count: int) -> None:
+        modules = placed.modules
         first = array("q", [count] * len(modules))
-        self._operators: list[array[int]] = [array("i") for _ in range(len(modules) + 1)]  # the last is the model
-        for index, module in enumerate(hierarchy.placement):
+        self._operators: list[array[int]] = [array("i") for _ in range(len(modules) + 1)]  # the last is the graph
+        for index, module in enumerate(placed.placement):
             self._operators[module].append(index)
             if module >= 0 and first[module] == count:
                 first[module] = index
@@ -486,7 +473,7 @@ class _Plan:
         self._first = first
 
     def steps(self) -> Iterator[tuple[int, int]]:
-        """Opening and closing of modules, and operators; the model's own opening comes first, as module -1."""
+        """Opening and closing of modules, and operators; the graph's own opening comes first, as module -1."""
         yield _OPEN, -1
         todo = [self._within(-1)]
         while todo:

@@ -75,6 +75,9 @@ _TABLE = (
     _truth("parameter_data", Form.BASE64, "the store of payloads in base64"),
     _derived("hierarchy_source", Form.TEXT, "where the hierarchy comes from"),
     _derived("class_name", Form.TEXT, "class of the module"),
+    _derived("module_source", Form.TEXT, "what told of the module"),
+    _derived("placed_by", Form.TEXT, "rule that placed the operator in its module"),
+    _derived("call", Form.TEXT, "number of the call, in a module that runs more than once"),
     _derived("module_type", Form.TEXT, "type of the module, as the metadata gives it"),
     _derived("scope", Form.TEXT, "path of the module from the root"),
     _derived("traced_tag", Form.TEXT, "tag of the module, as traced"),
@@ -114,7 +117,11 @@ KEYS_OF_KIND = {
 OPERATOR_ROWS = RowKeys(
     ("kind", "op"),
     ("node_id", "parent", "index"),
-    ("label", "hierarchy_tag", *(row.key for row in FIELDS if row.message == "NodeProto"), CATCH_ALL["NodeProto"]),
+    (
+        *("label", "hierarchy_tag", "placed_by", "call"),
+        *(row.key for row in FIELDS if row.message == "NodeProto"),
+        CATCH_ALL["NodeProto"],
+    ),
 )
 """How the values of an operator follow each other where `GraphEncoder` has written them."""
 
@@ -137,7 +144,7 @@ WIRING_KEYS = frozenset({"tensor_name", "input_index"})
 
 PARENTS_OF_KIND = {
     "model": (),
-    "module": ("model", "module"),
+    "module": ("model", "module", "subgraph", "function"),
     "op": ("model", "module", "subgraph", "function"),
     "input": ("subgraph",),
     "output": ("subgraph",),

@@ -40,6 +40,7 @@ def encode(
     progress: Progress | None = None,
     show_parameters: bool = False,
     inline_limit: int = DEFAULT_INLINE_LIMIT,
+    refine: bool = True,
     self_check: bool = True,
 ) -> EncodeResult:
     """Writes an ONNX model as a GraphML graph from which `decode` gives it back byte for byte.
@@ -58,6 +59,8 @@ def encode(
         progress: called as the work goes on.
         show_parameters: whether initializers are nodes, in the module that owns them.
         inline_limit: in bytes; at least the 32 bytes that a payload's marker has are always inline.
+        refine: whether names of operators and of parameters may add modules below those that metadata, tags or the
+            exporter tell of.
         self_check: whether to decode what was written, and compare every byte, before anything is published.
 
     Raises:
@@ -69,7 +72,7 @@ def encode(
         OutputError: an output exists already, or cannot be created.
         StorageError: no space, or a broken disk.
     """
-    options = Options(parameters, layout, show_parameters, inline_limit)
+    options = Options(parameters, layout, show_parameters, inline_limit, refine)
     with ExitStack() as stack:
         prepared, target = _prepare(model, output, metadata, options, stack, progress)
         return encode_prepared(prepared, target, stack, overwrite=overwrite, progress=progress, self_check=self_check)
@@ -84,13 +87,14 @@ def preview(
     layout: Layout = "nested",
     show_parameters: bool = False,
     inline_limit: int = DEFAULT_INLINE_LIMIT,
+    refine: bool = True,
 ) -> EncodePreview:
     """Says what `encode` would do with the same arguments, and writes nothing.
 
     Raises:
         ModelError, MetadataError, UsageError, InputError: as `encode` would.
     """
-    options = Options(parameters, layout, show_parameters, inline_limit)
+    options = Options(parameters, layout, show_parameters, inline_limit, refine)
     with ExitStack() as stack:
         prepared, target = _prepare(model, output, metadata, options, stack, None)
         sidecar = with_suffix(target, ".onnxdata") if prepared.has_sidecar else None
@@ -105,6 +109,7 @@ def preview(
             operators=counts.operators,
             modules=counts.modules,
             coverage=prepared.hierarchy.coverage,
+            coverages=dict(prepared.hierarchy.coverages),
             hierarchy_source=prepared.hierarchy.source,
             placements=dict(prepared.hierarchy.rules),
             findings=prepared.hierarchy.findings,
@@ -212,6 +217,7 @@ def encode_prepared(
         operators=counts.operators,
         modules=counts.modules,
         coverage=prepared.hierarchy.coverage,
+        coverages=dict(prepared.hierarchy.coverages),
         hierarchy_source=prepared.hierarchy.source,
         placements=dict(prepared.hierarchy.rules),
         findings=prepared.hierarchy.findings,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import onnx
 from google.protobuf.message import EncodeError
 
-from graphml_onnx.codec.encoder import operators
+from graphml_onnx.codec.module_facts import hierarchy_of
 from graphml_onnx.codec.unknown import canonical_form
 from graphml_onnx.errors import (
     ExternalDataError,
@@ -20,7 +20,7 @@ from graphml_onnx.errors import (
     UsageError,
     reading_failed,
 )
-from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, build_hierarchy, read_metadata
+from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, read_metadata
 from graphml_onnx.onnxfile.external import DataFile, check_range, external_tensors
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import Skeleton, merged_payloads, split
@@ -49,6 +49,7 @@ class Options(NamedTuple):
     layout: Layout = "nested"
     show_parameters: bool = False
     inline_limit: int = DEFAULT_INLINE_LIMIT
+    refine: bool = True
 
     def check(self) -> None:
         """Raises UsageError for a value that is none."""
@@ -186,7 +187,7 @@ def prepare(inputs: Inputs, options: Options) -> PreparedModel:
         externals = _find_externals(read.model, read.skeleton.data, inputs.path, read.placement)
     except ExternalDataError as error:
         raise error.at(file=inputs.path, remedy="export the model again") from None
-    hierarchy = build_hierarchy(operators(read.model, read.skeleton.data), inputs.metadata)
+    hierarchy = hierarchy_of(read.model, read.skeleton.data, inputs.metadata, refine=options.refine)
     return PreparedModel(
         inputs,
         options,

@@ -169,7 +169,7 @@ def _fill_modules(graph: ModelGraph, hierarchy: Hierarchy) -> None:
         parent = graph.root if module.parent is None else made[module.parent]
         if index == itself:
             made.append(graph.root)
-            graph.root.name = graph.root.class_name = module.class_name
+            graph.root.name = graph.root.class_name = module.class_name or graph.root.name
         else:
             made.append(Module(graph, parent, module.scope, module.name, module.class_name))
         made[index].tag = module.tag

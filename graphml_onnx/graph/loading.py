@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import onnx
 
-from graphml_onnx.codec.encoder import operators
+from graphml_onnx.codec.module_facts import hierarchy_of
 from graphml_onnx.decoding.formats import load_graphml
 from graphml_onnx.decoding.payloads import open_payloads
 from graphml_onnx.encoding.prepare import Options, open_inputs, read_skeleton
@@ -19,7 +19,6 @@ from graphml_onnx.graph.model_graph import ModelGraph
 from graphml_onnx.graph.module_records import HIERARCHY_KEYS, ModuleRecords
 from graphml_onnx.graph.shapes import inferred_model
 from graphml_onnx.graph.weights import Storage
-from graphml_onnx.hierarchy import Hierarchy, build_hierarchy
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.parameters.store import PayloadReference
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphml_onnx.decoding.records import LoadedModel
+    from graphml_onnx.hierarchy import Hierarchy
     from graphml_onnx.onnxfile.source import Source
 
 _HEAD = 64  # bytes
@@ -111,7 +111,7 @@ def _of_model(
     read = read_skeleton(inputs, Options("reference"))
     references = {p.address: PayloadReference(p.offset, p.length, "") for p in read.skeleton.payloads}
     storage = Storage(inputs.path, read.skeleton.nonce, references, lambda: inputs.source, {}, stack)
-    hierarchy = build_hierarchy(operators(read.model, read.skeleton.data), inputs.metadata)
+    hierarchy = hierarchy_of(read.model, read.skeleton.data, inputs.metadata)
     return LoadedGraph(read.model, read.skeleton.data, storage, hierarchy, ())
 
 
@@ -135,7 +135,7 @@ def _of_graphml(path: Path, stack: ExitStack) -> LoadedGraph:
     if loaded.older is None:
         hierarchy = modules.hierarchy(len(model.graph.node))
     else:
-        hierarchy = build_hierarchy(operators(model, loaded.skeleton), None)
+        hierarchy = hierarchy_of(model, loaded.skeleton, None)
     stored = {} if loaded.store.strategy == "reference" else {f.location: f.content for f in loaded.externals}
     store = partial(_open_store, loaded, path, stack)
     storage = Storage(path, loaded.nonce, loaded.references, store, stored, stack)

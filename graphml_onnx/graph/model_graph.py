@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
-from graphml_onnx.codec.encoder import graphs_of
+from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.errors import UsageError
 from graphml_onnx.graph.attributes import AttributeValue, SparseTensor, read_attributes, text_of
 from graphml_onnx.graph.types import TensorType, TypeReader
@@ -530,7 +530,7 @@ class ModelGraph:
         main: the main graph.
         functions: the model's functions, by domain, name and overload.
         root: the outermost module, which stands for the model.
-        hierarchy_source: where the modules come from: metadata, tags, exporter, names or flat.
+        hierarchy_source: where the modules come from: metadata, tags, exporter, names or none.
         findings: what a reader should know about the modules, one line each.
     """
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from graphml_onnx.graphml.elements import Batch, NodeRecord, NodeRows
 from graphml_onnx.graphml.text import unescape
-from graphml_onnx.hierarchy import Hierarchy, Module
+from graphml_onnx.hierarchy import Hierarchy, Module, Placed, SourceName
 from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ModuleRecords:
         self._modules: dict[str, _Record] = {}
         self._operators: list[tuple[int, str]] = []  # index and parent
         self._model = ""
-        self._source = "flat"
+        self._source: str = "none"
 
     def without(self, records: Iterable[Batch]) -> Iterator[Batch]:
         """The same nodes and edges without the keys of `HIERARCHY_KEYS`, which it takes down anew."""
@@ -63,7 +63,7 @@ class ModuleRecords:
             self._modules[node_id] = _Record(parent, _number(data.get("index")), texts)
         elif kind == "model":
             self._model = node_id
-            self._source = data.get("hierarchy_source", "flat")
+            self._source = data.get("hierarchy_source", "none")
 
     def hierarchy(self, count: int) -> Hierarchy:
         """The modules, once all nodes have passed.
@@ -88,12 +88,13 @@ class ModuleRecords:
         placement = [places[parent] for _, parent in sorted(self._operators) if parent in places]
         if len(placement) != count:  # the reader has found fault with it already, or the file lacks its modules
             placement, modules = [_NOWHERE] * count, []
-        return Hierarchy(self._source, tuple(modules), placement, [], {}, (), 100.0)
+        main = Placed(tuple(modules), placement, [], [], {}, {})
+        return Hierarchy(cast("SourceName", self._source), main, (), (), 100.0, {})
 
     def _module(self, record: _Record, places: Mapping[str, int], outer: str) -> Module:
         texts = {key: _text(text) for key, text in record.texts.items()}
         scope = texts.get("scope", outer)
-        class_name = texts.get("class_name") or scope.rpartition(".")[2] or "Module"
+        class_name = texts.get("class_name", "")
         place = places[record.parent]
         return Module(
             parent=None if place == _NOWHERE else place,

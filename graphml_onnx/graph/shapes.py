@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import onnx
 
-from graphml_onnx.codec.encoder import graphs_of
+from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.graph.attributes import text_of
 from graphml_onnx.onnxfile import schema
 

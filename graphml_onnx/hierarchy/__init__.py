@@ -1,4 +1,4 @@
-"""The module tree of an ONNX model, from HTP metadata or from what the model itself tells, and each operator in it.
+"""The module trees of an ONNX model, from HTP metadata and from what the model itself tells, and each operator in them.
 
 Rules that place an operator (`Hierarchy.rules`):
 
@@ -7,20 +7,30 @@ Rules that place an operator (`Hierarchy.rules`):
 - ``first of tag``: several modules have the tag, and nothing tells which.
 - ``nearest tag``: no module has the tag; the nearest one above it by whole segments.
 - ``own tag``: the metadata does not name the operator; the tag in the model does.
-- ``scope``: the scope that PyTorch's exporter wrote.
+- ``scope``: the scope that an exporter wrote.
 - ``name``: the scope in the operator's name.
-- ``root``: nothing tells; the root module, or directly in the model.
+- ``parameter``: the name of a parameter that it takes.
+- ``neighbours``: the modules of those that make its inputs and use its outputs.
+- ``repetition``: it is part of a block that occurs again and again.
+- ``root``: nothing tells; the root module, or directly in the graph.
+
+What told of a module (`Module.told_by`, `Hierarchy.source`): ``metadata``, ``tags``, ``exporter``, ``names``,
+``parameters``, ``repetition``; ``none`` where a model has no modules.
 """
 
 from graphml_onnx.hierarchy.build import build_hierarchy
 from graphml_onnx.hierarchy.metadata import HtpMetadata, check_metadata, read_metadata
-from graphml_onnx.hierarchy.tree import Hierarchy, Module, Operator
+from graphml_onnx.hierarchy.tree import NOWHERE, Graph, Hierarchy, Module, Operator, Placed, SourceName
 
 __all__ = [
+    "NOWHERE",
+    "Graph",
     "Hierarchy",
     "HtpMetadata",
     "Module",
     "Operator",
+    "Placed",
+    "SourceName",
     "build_hierarchy",
     "check_metadata",
     "read_metadata",

@@ -1,48 +1,245 @@
-"""Builds the hierarchy of a model from the best source that there is."""
+"""Builds the hierarchy of a model: each source refines what the ones before it told.
+
+For each graph (the main graph, each body, each function), in this order:
+
+1. the tree that somebody wrote down: HTP metadata, else tags in the model, else the metadata of its exporter;
+2. scopes in names, where these are modules;
+3. names of parameters: what takes a parameter belongs to the module that owns it;
+4. neighbours: everything else goes between those that make its inputs and those that use its outputs;
+5. repeated structure, only where nothing before has told of any module.
+
+A later source places what has no place yet, and places further below what has one; it never moves an operator out of
+a module.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphml_onnx.hierarchy.draft import Draft
 from graphml_onnx.hierarchy.exporter import ExporterSource
-from graphml_onnx.hierarchy.growth import from_source
-from graphml_onnx.hierarchy.names import NameSource
-from graphml_onnx.hierarchy.nodes import from_metadata
-from graphml_onnx.hierarchy.place import Record
+from graphml_onnx.hierarchy.findings import Tally
+from graphml_onnx.hierarchy.growth import grow_from
+from graphml_onnx.hierarchy.names import Calls, scopes_of
+from graphml_onnx.hierarchy.neighbours import place_by_neighbours
+from graphml_onnx.hierarchy.nodes import about_the_model, place_by_metadata
+from graphml_onnx.hierarchy.parameter_names import owner_path
+from graphml_onnx.hierarchy.parameters import aligned, owners_of, place_by_parameters
+from graphml_onnx.hierarchy.repetition import place_by_repetition
 from graphml_onnx.hierarchy.tags import TagSource
-from graphml_onnx.hierarchy.tree import NOWHERE
+from graphml_onnx.hierarchy.tree import NOWHERE, Graph, Hierarchy
+from graphml_onnx.hierarchy.wiring import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graphml_onnx.hierarchy.metadata import HtpMetadata
-    from graphml_onnx.hierarchy.tree import Hierarchy, Operator
+    from graphml_onnx.hierarchy.parameters import Path
+    from graphml_onnx.hierarchy.tree import Operator, Placed, SourceName
+
+_WORTH_TELLING = 4  # operators with parameters
 
 
-def build_hierarchy(operators: Iterable[Operator], metadata: HtpMetadata | None) -> Hierarchy:
-    """Builds the module tree of a model and places each operator of the main graph in it.
-
-    The source is the first of these that the model has: HTP metadata; tags of operators; what PyTorch's exporter
-    writes into their metadata_props; scopes in their names. A model that has none is flat. An operator of which the
-    source tells nothing is placed by what else it tells of itself, or in the root module; the findings say how many.
+def build_hierarchy(
+    graph: Graph, metadata: HtpMetadata | None, functions: Sequence[Graph] = (), *, refine: bool = True
+) -> Hierarchy:
+    """Builds the module trees of a model and places each operator in them.
 
     Args:
-        operators: the operators of the main graph, in their order.
+        graph: the main graph.
         metadata: the model's HTP metadata, if there is any.
+        functions: the model's functions.
+        refine: whether names and parameters may place operators below the modules that the metadata, the tags or
+            the exporter tell of.
     """
-    operators = tuple(operators)
-    if metadata is not None:
-        return from_metadata(operators, metadata)
-    return (
-        from_source(operators, TagSource(operators))
-        or from_source(operators, ExporterSource())
-        or from_source(operators, NameSource())
-        or _flat(operators)
+    builder = _Builder(metadata, refine=refine)
+    main = builder.place(graph, within=None, outer={}, is_main=True)
+    placed = tuple(builder.place(function, within=None, outer={}, is_main=False) for function in functions)
+    shares = _Shares()
+    shares.add("main", main, inside=False)
+    for function in placed:
+        shares.add("functions", function, inside=False)
+    return Hierarchy(
+        source=builder.source,
+        main=main,
+        functions=placed,
+        findings=tuple(builder.findings),
+        coverage=shares.total,
+        coverages=shares.each,
     )
 
 
-def _flat(operators: Sequence[Operator]) -> Hierarchy:
-    record = Record(len(operators))
-    for position in range(len(operators)):
-        record.put(position, (NOWHERE, "root"), exact=False)
-    return record.hierarchy("flat", (), ())
+class _Builder:
+    """Places graphs one after the other, and takes down what is worth telling."""
+
+    def __init__(self, metadata: HtpMetadata | None, *, refine: bool) -> None:
+        self._metadata = metadata
+        self._refine = refine
+        self.source: SourceName = "none"
+        self.findings: list[str] = []
+
+    def place(
+        self, graph: Graph, within: Sequence[str] | None, outer: Mapping[str, tuple[int, ...]], *, is_main: bool
+    ) -> Placed:
+        """Places the operators of a graph, and of the bodies in it.
+
+        Args:
+            graph: the graph.
+            within: of a body, the scope of the module that its operator is in.
+            outer: the weights of the graphs around it.
+            is_main: whether it is the main graph.
+        """
+        operators = graph.operators
+        draft = Draft(len(operators), within or ())
+        source: SourceName = "none"
+        if is_main and self._metadata is not None:
+            source = self._by_metadata(draft, operators, self._metadata)
+        if source == "none":
+            source = self._by_model(draft, operators, within, is_main=is_main)
+        wiring = wire(graph)
+        lacking = [position for position in draft.unplaced() if draft.modules and not draft.tags[position]]
+        if self._refine or source == "none":
+            owners = owners_of(graph, wiring, outer)
+            known = {path for name in (*graph.weights, *outer) if (path := owner_path(name))}
+            _refine_by_names(draft, operators, known, _takes_weights(graph, owners, outer))
+            told, contrary = place_by_parameters(draft, aligned(owners, draft), wiring)
+            if source != "none" and told >= _WORTH_TELLING and 2 * contrary > told:
+                self.findings.append(
+                    f"{contrary} of {told} operators that take parameters are not in the module that the parameters' "
+                    f"names tell: what tells of the modules ({source}) may be of another model, or read wrongly"
+                )
+        place_by_neighbours(draft, wiring)
+        if not draft.modules and all(rule is None for rule in draft.rules):
+            place_by_repetition(draft, graph, wiring)
+            place_by_neighbours(draft, wiring, constants_only=True)
+        if is_main and source != "none":
+            self._tell_lacking(draft, operators, lacking)
+        self.findings += draft.findings
+        source = draft.modules[0].told_by if source == "none" and draft.modules else source
+        if self.source == "none":
+            self.source = source
+        bodies = {
+            position: tuple(self._body(body, graph, draft, position, outer) for body in operator.bodies)
+            for position, operator in enumerate(operators)
+            if operator.bodies
+        }
+        return draft.placed(bodies)
+
+    def _body(
+        self, body: Graph, graph: Graph, draft: Draft, position: int, outer: Mapping[str, tuple[int, ...]]
+    ) -> Placed:
+        scope = draft.scope_of(draft.places[position] if draft.rules[position] else draft.root)
+        return self.place(body, scope, {**outer, **graph.weights}, is_main=False)
+
+    def _by_metadata(self, draft: Draft, operators: Sequence[Operator], metadata: HtpMetadata) -> SourceName:
+        if metadata.modules:
+            self.findings += place_by_metadata(draft, operators, metadata)
+            return "metadata"
+        self.findings += [*metadata.findings, *about_the_model(operators, metadata)]
+        tagged = [operator._replace(tag=metadata.nodes.get(operator.name) or operator.tag) for operator in operators]
+        if _has_tags(tagged) and (findings := grow_from(draft, tagged, TagSource(tagged))) is not None:
+            self.findings += findings
+            return "metadata"
+        self.findings.append("the metadata tell of no modules: what the model itself tells of them counts")
+        return "none"
+
+    def _by_model(
+        self, draft: Draft, operators: Sequence[Operator], within: Sequence[str] | None, *, is_main: bool
+    ) -> SourceName:
+        if is_main and _has_tags(operators):
+            findings = grow_from(draft, operators, TagSource(operators))
+            if findings is not None:
+                self.findings += findings
+                return "tags"
+        findings = grow_from(draft, operators, ExporterSource(within))
+        if findings is not None:
+            self.findings += findings
+            return "exporter"
+        return "none"
+
+    def _tell_lacking(self, draft: Draft, operators: Sequence[Operator], lacking: Sequence[int]) -> None:
+        """Where the operators went that the source itself does not place."""
+        went: dict[str, Tally] = {}
+        for position in lacking:
+            rule = draft.rules[position]
+            if rule is None or draft.places[position] == draft.root:
+                text = "left in the root"
+            else:
+                text = {"neighbours": "placed by their neighbours"}.get(rule, f"placed by their {rule}")
+            tally = went.setdefault(text, Tally(f"operators of which nothing else tells, {text}"))
+            tally.add(operators[position].name or operators[position].op_type)
+        for tally in went.values():
+            self.findings += tally.lines
+
+
+def _has_tags(operators: Sequence[Operator]) -> bool:
+    """Whether tags tell of modules: one that all operators have says nothing, such as winml's ``/UnknownModel``."""
+    tags = {operator.tag for operator in operators if operator.tag}
+    return len(tags) > 1 or any(tag.strip("/").count("/") for tag in tags)
+
+
+def _refine_by_names(
+    draft: Draft, operators: Sequence[Operator], parameters: Iterable[Path], takes_weight: Sequence[bool]
+) -> None:
+    found = scopes_of(operators, takes_weight)
+    calls = Calls(parameters, found)
+    for position, steps in enumerate(found):
+        if steps is None:
+            continue
+        has_place = draft.rules[position] is not None
+        if not steps:
+            if not has_place:
+                draft.put(position, draft.root, "name")
+            continue
+        modules, call = calls.of(steps)
+        parts = [part for step in modules for part in step.parts]
+        scope = draft.scope_of(draft.places[position]) if has_place else []
+        if not has_place or (len(parts) > len(scope) and parts[: len(scope)] == scope):
+            module = draft.reach(modules, "names")
+            if not has_place or module != draft.places[position]:
+                draft.put(position, module, "name")
+        if call:
+            draft.calls[position] = call
+
+
+def _takes_weights(graph: Graph, owners: Sequence[Path | None], outer: Mapping[str, tuple[int, ...]]) -> list[bool]:
+    """For each operator whether it takes what a layer learns: a matrix, or something that has an owner."""
+    return [
+        bool(owner) or any(len(graph.weights.get(name) or outer.get(name) or ()) > 1 for name in operator.inputs)
+        for operator, owner in zip(graph.operators, owners, strict=True)
+    ]
+
+
+def _is_below_root(placed: Placed, module: int) -> bool:
+    return module != NOWHERE and (placed.modules[module].parent is not None or bool(placed.modules[module].scope))
+
+
+class _Shares:
+    """Counts the operators that stand in a module below the root."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, list[int]] = {}
+
+    def add(self, kind: str, placed: Placed, *, inside: bool) -> None:
+        """Takes one graph, and the bodies in it; ``inside`` says whether all of it is in a module."""
+        counts = self._counts.setdefault(kind, [0, 0])
+        below = [inside or _is_below_root(placed, module) for module in placed.placement]
+        counts[0] += sum(below)
+        counts[1] += len(below)
+        for position, bodies in placed.bodies.items():
+            for body in bodies:
+                self.add("bodies", body, inside=below[position])
+
+    @property
+    def total(self) -> float:
+        """The percentage of all."""
+        return _percentage([sum(column) for column in zip(*self._counts.values(), strict=True)])
+
+    @property
+    def each(self) -> dict[str, float]:
+        """The percentage for each kind of graph that has operators."""
+        return {kind: _percentage(counts) for kind, counts in self._counts.items() if counts[1]}
+
+
+def _percentage(counts: Sequence[int]) -> float:
+    return 100.0 * counts[0] / counts[1] if counts[1] else 0.0

@@ -1,30 +1,43 @@
-"""The module tree as PyTorch's exporter (torch.onnx, dynamo) writes it into each operator's metadata_props.
+"""The module tree as exporters write it into each operator's metadata_props.
 
-``pkg.torch.onnx.name_scopes`` and ``pkg.torch.onnx.class_hierarchy`` are Python lists of strings, of the same length:
-the modules around the operator from the root inwards, and at last the operator itself. ``namespace`` holds the same
-as ``scope: class/scope: class/…``.
+- PyTorch (torch.onnx, dynamo): ``pkg.torch.onnx.name_scopes`` and ``pkg.torch.onnx.class_hierarchy`` are Python lists
+  of strings, of the same length: the modules around the operator from the root inwards, and at last the operator
+  itself. Scopes are those from the root. ``namespace`` holds the same as ``scope: class/scope: class/…``.
+- onnxscript.nn: ``pkg.onnxscript.name_scopes`` and ``pkg.onnxscript.class_hierarchy`` have no entry for the operator,
+  and each scope is that within the module around it. ``namespace`` holds the same.
+- Others: ``namespace`` is a plain path of modules, ``encoder/layer0``.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphml_onnx.hierarchy.paths import last_part
+from graphml_onnx.hierarchy.paths import joined, last_part
 from graphml_onnx.hierarchy.source import Description, Source
+from graphml_onnx.hierarchy.tree import MAX_LEVELS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphml_onnx.hierarchy.tree import Module, Operator
 
 _ITEM: Final = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*+)'|"((?:[^"\\]|\\.)*+)")\s*([,\]])""", re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.DOTALL)
 _CONTROLS: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _LAST_CODE_POINT: Final = 0x10FFFF
-_NO_MODULE: Final = "_empty_nn_module_stack"
-"""How the placeholder begins that PyTorch writes as scope and class of an operator that no module ran."""
+_PLACEHOLDER: Final = "_empty_nn_module_stack"
+"""Stands in PyTorch's metadata where an operator has no module."""
 
-Texts: TypeAlias = "tuple[str | None, str | None, str | None]"
-"""name_scopes, class_hierarchy and namespace of an operator."""
+
+class Texts(NamedTuple):
+    """What an operator holds of these; see `Operator`."""
+
+    name_scopes: str | None
+    class_hierarchy: str | None
+    namespace: str | None
+    relative_scopes: str | None = None
+    relative_classes: str | None = None
 
 
 class ScopeStep(NamedTuple):
@@ -40,7 +53,10 @@ class ExporterSource(Source[Texts, ScopeStep]):
     name = "exporter"
     rule = "scope"
     has_root = True
-    lacking = "operators without readable metadata of the exporter, placed by their name"
+
+    def __init__(self, within: Sequence[str] | None = None) -> None:
+        """Reads a graph; of a body, only what is below the module that its operator is in (``within``)."""
+        self._around = None if within is None else frozenset(".".join(within[:end]) for end in range(len(within) + 1))
 
     def key_of(self, operator: Operator) -> Texts | None:
         """Its three texts."""
@@ -48,7 +64,10 @@ class ExporterSource(Source[Texts, ScopeStep]):
 
     def steps_of(self, key: Texts) -> list[ScopeStep] | None:
         """The modules around the operator."""
-        return scope_steps(key)
+        steps = scope_steps(key)
+        if steps is None or self._around is None:
+            return steps
+        return [step for step in steps if step.scope not in self._around]
 
     def tag_of(self, operator: Operator) -> None:
         """The exporter writes no tags."""
@@ -56,38 +75,78 @@ class ExporterSource(Source[Texts, ScopeStep]):
     def describe(self, step: ScopeStep, outer: Module | None) -> Description:
         """Takes the scope as it is, and the class without its package."""
         name = last_part(step.scope)
-        class_name = last_part(step.path) or name or "Module"
-        return Description(class_name, f"{class_name}.{name}" if name else class_name, step.scope)
+        class_name = last_part(step.path)
+        segment = ".".join(part for part in (class_name, name) if part)
+        return Description(class_name, segment or "Module", step.scope)
 
 
 def texts_of(operator: Operator) -> Texts | None:
     """What an operator holds of the exporter's metadata, or None."""
-    texts = (operator.name_scopes, operator.class_hierarchy, operator.namespace)
-    return None if texts == (None, None, None) else texts
+    texts = Texts(
+        operator.name_scopes,
+        operator.class_hierarchy,
+        operator.namespace,
+        operator.relative_scopes,
+        operator.relative_classes,
+    )
+    return None if texts == (None,) * len(texts) else texts
 
 
-def scope_steps(texts: Texts) -> list[ScopeStep] | None:
+def scope_steps(texts: Texts | tuple[str | None, str | None, str | None]) -> list[ScopeStep] | None:
     """The modules around an operator, from the root inwards; None if no text tells one."""
-    name_scopes, class_hierarchy, namespace = texts
-    steps = None
-    if name_scopes is not None and class_hierarchy is not None:
-        scopes, classes = _string_list(name_scopes), _string_list(class_hierarchy)
-        if scopes and classes and len(scopes) == len(classes):
-            steps = [ScopeStep(*step) for step in zip(scopes, classes, strict=True)]
+    name_scopes, class_hierarchy, namespace, relative_scopes, relative_classes = Texts(*texts)
+    steps = _relative(_pairs(relative_scopes, relative_classes))
+    if steps is None and (pairs := _pairs(name_scopes, class_hierarchy)):
+        steps = pairs[:-1]
     if steps is None and namespace is not None:
-        steps = _namespace_steps(namespace)
-    modules = [step for step in steps[:-1] if not step.scope.startswith(_NO_MODULE)] if steps else None
-    return modules or None
+        steps = _namespace_steps(namespace, is_relative=relative_scopes is not None or relative_classes is not None)
+    return [step for step in steps if not _is_placeholder(step)] or None if steps else None
 
 
-def _namespace_steps(namespace: str) -> list[ScopeStep] | None:
+def _is_placeholder(step: ScopeStep) -> bool:
+    return step.scope.startswith(_PLACEHOLDER) or step.path.startswith(_PLACEHOLDER)
+
+
+def _pairs(scopes_text: str | None, classes_text: str | None) -> list[ScopeStep] | None:
+    """The steps in two lists of the same length; None if they are none."""
+    if scopes_text is None or classes_text is None:
+        return None
+    scopes, classes = _string_list(scopes_text), _string_list(classes_text)
+    if not scopes or not classes or len(scopes) != len(classes):
+        return None
+    return [ScopeStep(*step) for step in zip(scopes, classes, strict=True)]
+
+
+def _relative(steps: list[ScopeStep] | None) -> list[ScopeStep] | None:
+    """The scopes from the root, for scopes within the module around each."""
+    if steps is None:
+        return None
+    found: list[ScopeStep] = []
+    for scope, path in steps[:MAX_LEVELS]:
+        outer = found[-1].scope if found else ""
+        found.append(ScopeStep(joined(outer, scope) if scope else outer, path))
+    return found
+
+
+def _namespace_steps(namespace: str, *, is_relative: bool) -> list[ScopeStep] | None:
+    segments = namespace.split("/")
+    if ": " not in namespace:
+        names = [segment for segment in segments if segment]
+        return _relative([ScopeStep(name, "") for name in names]) if names else None
     steps = []
-    for text in namespace.split("/"):
+    for text in segments:
         scope, separator, path = text.partition(": ")
         if not separator:
             return None
         steps.append(ScopeStep(scope, path))
-    return steps
+    if is_relative or _names_class(steps[-1].path):
+        return _relative(steps)
+    return steps[:-1]
+
+
+def _names_class(path: str) -> bool:
+    """Whether the last entry of a namespace is a module: operators are called ``aten.linear.default``."""
+    return "." not in path and path[:1].isupper()
 
 
 def _string_list(text: str) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""Grows a module tree along the paths of the operators, and places them at their ends."""
+"""Grows a module tree along the paths that a source gives to operators, and places them at their ends."""
 
 from __future__ import annotations
 
@@ -6,41 +6,45 @@ from typing import TYPE_CHECKING, Generic
 
 from graphml_onnx.hierarchy.findings import Tally
 from graphml_onnx.hierarchy.paths import last_part
-from graphml_onnx.hierarchy.place import Placer, Record, root_of
+from graphml_onnx.hierarchy.place import Placer
 from graphml_onnx.hierarchy.source import Key, Source, Step
 from graphml_onnx.hierarchy.tree import MAX_LEVELS, NOWHERE, Module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphml_onnx.hierarchy.tree import Hierarchy, Operator
+    from graphml_onnx.hierarchy.draft import Draft
+    from graphml_onnx.hierarchy.tree import Operator
 
 
-def from_source(operators: Sequence[Operator], source: Source[Key, Step]) -> Hierarchy | None:
-    """Builds the hierarchy from one source; None if it gives no operator a module."""
+def grow_from(draft: Draft, operators: Sequence[Operator], source: Source[Key, Step]) -> tuple[str, ...] | None:
+    """Fills an empty draft from one source.
+
+    Returns:
+        The findings; None if the source gives no operator a module, and the draft is as before.
+    """
     tree = _GrowingTree(source)
     ends: dict[Key, int | None] = {}
-    record = Record(len(operators))
-    left: list[int] = []
-    for position, operator in enumerate(operators):
+    found: list[int | None] = []
+    for operator in operators:
         key = source.key_of(operator)
         if key is not None and key not in ends:
             steps = source.steps_of(key)
             ends[key] = None if steps is None else tree.follow(steps)
-        end = None if key is None else ends[key]
-        if end is None:
-            left.append(position)
-        else:
-            record.put(position, (end, source.rule), exact=True, tag=source.tag_of(operator))
+        found.append(None if key is None else ends[key])
     modules = tree.modules
     if not modules:
         return None
-    placer = Placer(modules, root=root_of(modules) if source.has_root else NOWHERE)
-    lacking = Tally(source.lacking)
-    for position in left:
-        lacking.add(operators[position].name)
-        record.put(position, placer.by_scope(operators[position]), exact=False)
-    return record.hierarchy(source.name, modules, (*tree.findings, *lacking.lines))
+    draft.take_tree(modules, has_root=source.has_root)
+    placer = Placer(modules, root=NOWHERE)
+    for position, end in enumerate(found):
+        operator = operators[position]
+        if end is not None:
+            draft.put(position, end, source.rule)
+            draft.tags[position] = source.tag_of(operator)
+        elif (place := placer.by_scope(operator))[0] != NOWHERE:
+            draft.put(position, *place)
+    return tree.findings
 
 
 class _GrowingTree(Generic[Key, Step]):
@@ -89,6 +93,7 @@ class _GrowingTree(Generic[Key, Step]):
                 tag=f"{outer.tag if outer else ''}/{segment}",
                 scope=scope,
                 name=last_part(scope) or class_name,
+                told_by=self._source.name,
             )
         )
         return index

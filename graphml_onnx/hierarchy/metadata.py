@@ -27,7 +27,7 @@ class HtpMetadata(NamedTuple):
         text: the exact text of the file, a byte order mark included; encoded as UTF-8 it is the file.
         file: the file, if the caller named it.
         model: name or class of the model that it describes, if it tells.
-        modules: its modules; parents before their children.
+        modules: its modules; parents before their children; none where the file has no such section.
         folded: modules below the deepest level that a tree may have; ``parent`` of each is its ancestor there.
         nodes: names of operators with their tags.
         findings: where the other sections are not as the schema has them, one line.
@@ -45,8 +45,9 @@ class HtpMetadata(NamedTuple):
 def read_metadata(data: bytes, file: str | os.PathLike[str] | None) -> HtpMetadata:
     """Reads HTP metadata of either dialect and of either form of ``modules``.
 
-    The sections ``modules`` and ``nodes`` are needed, and have to be as the schema's definitions ``hierarchy`` and
-    ``module_facts`` say. All others may be missing; where they deviate from the schema, a finding says so.
+    The section ``nodes`` is needed. ``modules``, which some exporters leave out, has to be as the schema's definitions
+    ``hierarchy`` and ``module_facts`` say. All others may be missing; where they deviate from the schema, a finding
+    says so.
 
     Args:
         data: content of the file: UTF-8, with or without a byte order mark.
@@ -54,7 +55,7 @@ def read_metadata(data: bytes, file: str | os.PathLike[str] | None) -> HtpMetada
 
     Raises:
         MetadataError: it is not UTF-8, not strict JSON (the message tells the line or the key), not an object,
-            has no ``modules`` or ``nodes``, or a value there has the wrong type (the place is its path of keys).
+            has no ``nodes``, or a value there has the wrong type (the place is its path of keys).
     """
     text, document = _parsed(data, file)
     try:

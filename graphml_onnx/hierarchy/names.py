@@ -1,35 +1,175 @@
-"""The module tree as the names of the operators tell it: ``/encoder/layer.0/attention/self/query/MatMul``."""
+"""The modules that the names of operators tell: ``/encoder/layer.0/attention/self/query/MatMul``.
+
+Not every scope in a name is a module. Names are read in these steps, each of which takes something away that is none:
+
+1. of the names of fused TensorFlow Lite operators (``a/Add;b/Mul``), only the first counts;
+2. prefixes that inlining made: ``If_0_then_branch__Inline_0__``, ``F0::``, ``StatefulPartitionedCall/``;
+3. suffixes that an optimisation made: ``query/MatMul/MatMulAddFusion`` tells what ``query/MatMul`` told;
+4. the operator's own segments: ``node_MatMul_66`` in ``node_MatMul_66/MatMulAddFusion``, the ``ReadVariableOp`` of
+   TensorFlow;
+5. where names do not start with a slash, as PyTorch's do: a scope of one operator that takes no parameter
+   (``flatten_1/Reshape``). If more than half as many scopes are left as there are operators, scopes are operators.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 
-from graphml_onnx.hierarchy.paths import NameStep, around, joined, name_steps
-from graphml_onnx.hierarchy.source import Description, Source
+from graphml_onnx.hierarchy.paths import UNKNOWN, NameStep, PrefixIndex, around, name_steps
 
 if TYPE_CHECKING:
-    from graphml_onnx.hierarchy.tree import Module, Operator
+    from collections.abc import Iterable, Sequence
+
+    from graphml_onnx.hierarchy.tree import Operator
+
+_INLINED: Final = re.compile(r"^(?:.*__Inline_\d+__|(?:[A-Za-z]\w*::)+|_inlfunc_\w*?/)+")
+_CALLS: Final = re.compile(r"^(?:/?(?:Stateful)?PartitionedCall(?:_\d+)?(?::\d+)?(?=/|$))+")
+_GENERATED: Final = re.compile(
+    r"/+(?:\w*Fusion\w*|\w*_token_\d+|fused\b[^/]*|\w*(?:ReadVariableOp|/resource)(?:_\d+)?(?::\d+)?)/*$"
+)
+_OPERATOR: Final = re.compile(r"(?:node_)?([A-Z][A-Za-z0-9]*?)(?:_\d+)*")
+_NODE: Final = re.compile(r"node_\w+")
+_LAST_DOT: Final = re.compile(r"^([A-Za-z_][\w.\-]*)\.([A-Z][A-Za-z0-9]*)(?:_\d+)?$")
+_FURTHER_CALL: Final = re.compile(r"(.*[^_])_([1-9]\d*)")
+_MOST_SCOPES: Final = 2  # operators for each scope, at least
 
 
-class NameSource(Source[str, NameStep]):
-    """Reads names that contain a slash; a name tells no class, so its segment stands for that."""
+def scopes_of(operators: Sequence[Operator], takes_parameter: Sequence[bool]) -> list[list[NameStep] | None]:
+    """The modules around each operator of a graph, as its name tells them.
 
-    name = "names"
-    rule = "name"
-    has_root = False
-    lacking = "operators without a scope in their name, placed directly in the model"
+    Args:
+        operators: the operators of a graph.
+        takes_parameter: for each of them whether it uses a weight.
 
-    def key_of(self, operator: Operator) -> str | None:
-        """Its name without the last segment; of the names of fused TensorFlow Lite operators, the first."""
-        return around(operator.name.partition(";")[0])
+    Returns:
+        For each operator the path, from the outermost module inwards; empty where the name says that no module is
+        around it (``/Relu``); None where it says nothing.
+    """
+    names = [plain_name(operator) for operator in operators]
+    slashed = [name for name in names if "/" in name]
+    of_torch = 2 * sum(name.startswith("/") for name in slashed) > len(slashed)
+    known: dict[str | None, list[NameStep] | None] = {None: None}
+    found: list[list[NameStep] | None] = []
+    for name in names:
+        modules = around(name)
+        if modules not in known:
+            known[modules] = _without_own(name_steps(modules or ""))
+        steps = known[modules]
+        found.append(None if steps is not None and not steps and not of_torch else steps)
+    return found if of_torch else _judged(operators, found, takes_parameter)
 
-    def steps_of(self, key: str) -> list[NameStep]:
-        """The modules in the name."""
-        return name_steps(key)
 
-    def tag_of(self, operator: Operator) -> None:
-        """Names are no tags."""
+def plain_name(operator: Operator) -> str:
+    """The name of an operator without what inlining, fusing and optimising added to it."""
+    name = operator.name.partition(";")[0]
+    if "Inline_" in name or "::" in name or name.startswith("_inl"):
+        name = _INLINED.sub("", name)
+    if "PartitionedCall" in name:
+        name = _CALLS.sub("", name)
+    while "/" in name and (shorter := _GENERATED.sub("", name)) != name:
+        name = shorter
+    if "/" not in name and (dotted := _LAST_DOT.match(name)) and dotted[2] == operator.op_type:
+        return f"{dotted[1].replace('.', '/')}/{dotted[2]}"
+    return name
 
-    def describe(self, step: NameStep, outer: Module | None) -> Description:
-        """Takes the segment for class and tag."""
-        return Description(step.segment, step.segment, joined(outer.scope if outer else "", ".".join(step.parts)))
+
+def _without_own(steps: list[NameStep]) -> list[NameStep]:
+    """Drops segments at the end that an exporter gives to operators: ``node_linear_1``."""
+    end = len(steps)
+    while end and _NODE.fullmatch(steps[end - 1].segment):
+        end -= 1
+    return steps[:end]
+
+
+def _judged(
+    operators: Sequence[Operator], found: list[list[NameStep] | None], takes_parameter: Sequence[bool]
+) -> list[list[NameStep] | None]:
+    """Drops scopes of single operators, and all of them if what is left are as good as operators themselves."""
+    inside: Counter[tuple[str, ...]] = Counter()
+    with_parameter: set[tuple[str, ...]] = set()
+    paths = [None if steps is None else tuple(step.segment for step in steps) for steps in found]
+    for position, path in enumerate(paths):
+        if path and operators[position].op_type != "Constant":
+            for length in range(len(path), 0, -1):
+                inside[path[:length]] += 1
+                if takes_parameter[position]:
+                    with_parameter.add(path[:length])
+    known: dict[tuple[str, ...], int] = {}
+    for path in paths:
+        if path and path not in known:
+            end = len(path)
+            while end and _is_single(path[:end], inside, with_parameter):
+                end -= 1
+            known[path] = end
+    scopes = {path[:length] for path, end in known.items() for length in range(1, end + 1)}
+    placed = sum(bool(path and known[path]) for path in paths)
+    if _MOST_SCOPES * len(scopes) > placed:
+        return [None] * len(found)
+    return [steps[: known[path]] if path and steps else steps for path, steps in zip(paths, found, strict=True)]
+
+
+def _is_single(path: tuple[str, ...], inside: Counter[tuple[str, ...]], with_parameter: set[tuple[str, ...]]) -> bool:
+    """Whether a scope holds one operator, and is called as an operator is, or takes no parameter."""
+    return inside[path] <= 1 and (path not in with_parameter or _OPERATOR.fullmatch(path[-1]) is not None)
+
+
+class Calls:
+    """Tells further calls of one module from modules: ``self_attn_7``, where parameters know only ``self_attn``.
+
+    PyTorch's TorchScript exporter numbers the calls of a module in the names of operators, but not in those of
+    parameters. A module without parameters is counted as called again where its siblings are, and its first call is
+    there as well.
+
+    Args:
+        paths: the modules that own parameters.
+        scopes: the modules around all operators of the graph.
+    """
+
+    def __init__(self, paths: Iterable[Sequence[str]], scopes: Iterable[Sequence[NameStep] | None]) -> None:
+        self._known = PrefixIndex()
+        for path in paths:
+            self._known.add(path, 0)
+        self._scopes = PrefixIndex()
+        self._called_again: set[int] = set()
+        distinct = {id(steps): steps for steps in scopes if steps}.values()
+        for steps in distinct:
+            self._scopes.add((step.parts[-1] for step in steps), 0)
+        for steps in distinct:
+            place = node = 0
+            for step in steps:
+                first = _FURTHER_CALL.fullmatch(step.parts[-1])
+                parts = step.parts
+                if first and self._known.step(node, parts) is None:
+                    parts = (*parts[:-1], first[1])
+                    if self._known.step(node, parts) is not None:
+                        self._called_again.add(place)
+                node = self._known.step(node, parts) or UNKNOWN
+                place = self._scopes.step(place, step.parts[-1:]) or UNKNOWN
+        self._answers: dict[int, tuple[list[NameStep], str]] = {}
+
+    def of(self, steps: list[NameStep]) -> tuple[list[NameStep], str]:
+        """The modules themselves, and the numbers of their calls; the latter empty for the first of each."""
+        if not self._called_again:
+            return steps, ""
+        if id(steps) not in self._answers:
+            self._answers[id(steps)] = self._of(steps)
+        return self._answers[id(steps)]
+
+    def _of(self, steps: list[NameStep]) -> tuple[list[NameStep], str]:
+        place = node = 0
+        modules: list[NameStep] = []
+        numbers: list[str] = []
+        for step in steps:
+            first = _FURTHER_CALL.fullmatch(step.parts[-1])
+            own = step
+            if first and place in self._called_again and self._known.step(node, step.parts) is None:
+                parts = (*step.parts[:-1], first[1])
+                if self._known.step(node, parts) is not None or self._scopes.step(place, (first[1],)) is not None:
+                    own = NameStep(first[1], parts)
+                    numbers.append(f"{first[1]} {first[2]}")
+            modules.append(own)
+            node = self._known.step(node, own.parts) or UNKNOWN
+            place = self._scopes.step(place, step.parts[-1:]) or UNKNOWN
+        return modules, ", ".join(numbers)

@@ -5,37 +5,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphml_onnx.hierarchy.findings import Tally, quoted
-from graphml_onnx.hierarchy.place import Placer, Record, root_of
+from graphml_onnx.hierarchy.place import Placer
 from graphml_onnx.hierarchy.tree import MAX_LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphml_onnx.hierarchy.draft import Draft
     from graphml_onnx.hierarchy.metadata import HtpMetadata
     from graphml_onnx.hierarchy.place import Place
-    from graphml_onnx.hierarchy.tree import Hierarchy, Operator, Rule
+    from graphml_onnx.hierarchy.tree import Operator, Rule
 
 
-def from_metadata(operators: Sequence[Operator], metadata: HtpMetadata) -> Hierarchy:
-    """Builds the hierarchy; an operator that the metadata does not name is placed by what it tells of itself."""
-    placer = Placer(metadata.modules, metadata.folded, root=root_of(metadata.modules))
-    record = Record(len(operators))
-    unnamed = Tally("operators that the metadata does not name, placed by their own tag, scope or name")
+def place_by_metadata(draft: Draft, operators: Sequence[Operator], metadata: HtpMetadata) -> tuple[str, ...]:
+    """Fills an empty draft; an operator that the metadata does not name is placed by what it tells of itself.
+
+    Returns:
+        The findings.
+    """
+    draft.take_tree(metadata.modules, has_root=True)
+    placer = Placer(metadata.modules, metadata.folded, root=draft.root)
+    contrary = Tally("operators whose tag in the model is not that of the metadata, which counts")
     tags = _TagTallies()
     for position, operator in enumerate(operators):
         given = metadata.nodes.get(operator.name) if operator.name else None
-        if given:
-            place = placer.by_tag(given, operator)
-        else:
-            place = _by_itself(placer, operator)
-            unnamed.add(operator.name)
-        rule = place[1]
+        place = placer.by_tag(given, operator) if given else _by_itself(placer, operator)
+        index, rule = place
         tag = given or operator.tag or None
         if tag:
             tags.add(rule, tag, is_given=bool(given))
-        record.put(position, place, exact=bool(given) and rule in ("tag", "tag and name"), tag=tag)
-    findings = (*_about_the_file(metadata), *_about_the_model(operators, metadata), *tags.lines, *unnamed.lines)
-    return record.hierarchy("metadata", metadata.modules, findings)
+        if given and operator.tag and operator.tag != given:
+            contrary.add(operator.name)
+        draft.tags[position] = tag
+        if rule != "root":
+            draft.put(position, index, rule)
+    return (*_about_the_file(metadata), *about_the_model(operators, metadata), *tags.lines, *contrary.lines)
 
 
 def _by_itself(placer: Placer, operator: Operator) -> Place:
@@ -69,23 +73,17 @@ class _TagTallies:
 
 
 def _about_the_file(metadata: HtpMetadata) -> tuple[str, ...]:
-    if not metadata.modules:
-        return (*metadata.findings, "the metadata has no modules: all operators stand directly in the model")
     deep = Tally(f"modules deeper than {MAX_LEVELS} levels, folded into their ancestor at that level")
     for module in metadata.folded:
         deep.add(module.tag)
     return (*metadata.findings, *deep.lines)
 
 
-def _about_the_model(operators: Sequence[Operator], metadata: HtpMetadata) -> tuple[str, ...]:
-    names = {operator.name for operator in operators}
-    absent = Tally("nodes of the metadata that are no operators of the model's main graph")
-    for name in metadata.nodes:
-        if name not in names:
-            absent.add(name)
-    total = len(metadata.nodes)
-    if 2 * absent.count > total:
-        of = f" ({quoted(metadata.model)})" if metadata.model else ""
-        present = total - absent.count
-        return (f"the metadata seems to be that of another model{of}: of its {total} nodes, {present} are in this one",)
-    return absent.lines
+def about_the_model(operators: Sequence[Operator], metadata: HtpMetadata) -> tuple[str, ...]:
+    """Whether the metadata are those of this model: it has operators that they do not name, where a tool changed it."""
+    named = sum(operator.name in metadata.nodes for operator in operators)
+    if not metadata.nodes or 2 * named >= len(operators):
+        return ()
+    of = f" ({quoted(metadata.model)})" if metadata.model else ""
+    shares = f"they name {named} of the {len(operators)} operators of the main graph"
+    return (f"the metadata seem to be those of another model{of}: {shares}",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,6 +80,10 @@ def _item_of(container: str, segment: str) -> str:
     return index if index.replace(".", "").isdigit() else ""
 
 
+UNKNOWN: Final = -1
+"""A node from which no path goes on."""
+
+
 class PrefixIndex:
     """Finds the longest known prefix of a path in one walk along it.
 
@@ -124,6 +128,15 @@ class PrefixIndex:
             node = following
             nodes.append(node)
         return nodes
+
+    def step(self, node: int, parts: Iterable[str]) -> int | None:
+        """The node of a path that goes on from another; None if it is not known."""
+        for part in parts:
+            following = self._next.get((node, part))
+            if following is None:
+                return None
+            node = following
+        return node
 
     def value(self, node: int) -> int:
         """The value of the path of a node, or -1."""

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphml_onnx.hierarchy.exporter import scope_steps, texts_of
 from graphml_onnx.hierarchy.paths import PrefixIndex, around, name_scope, parts_of, segments_of
-from graphml_onnx.hierarchy.tree import NOWHERE, Hierarchy, Module, Operator, Rule
+from graphml_onnx.hierarchy.tree import NOWHERE, Module, Operator, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 Place: TypeAlias = "tuple[int, Rule]"
-
-
-def root_of(modules: Sequence[Module]) -> int:
-    """The module that everything of the model is in: the one at the empty scope, or the only outermost one; or -1."""
-    outermost = [index for index, module in enumerate(modules) if module.parent is None]
-    at_root = [index for index in outermost if not modules[index].scope]
-    if at_root:
-        return at_root[0]
-    return outermost[0] if len(outermost) == 1 else NOWHERE
 
 
 class Placer:
@@ -108,41 +98,3 @@ class Placer:
             if modules not in self._walks:
                 self._walks[modules] = self._scopes.walk(name_scope(modules))
             yield self._walks[modules], "name"
-
-
-class Record:
-    """Takes down the place of each operator, in their order or out of it."""
-
-    def __init__(self, operators: int) -> None:
-        self._placement = array("i", [NOWHERE]) * operators
-        self._tags: list[str | None] = [None] * operators
-        self._rules: dict[str, int] = {}
-        self._exact = 0
-
-    def put(self, operator: int, place: Place, *, exact: bool, tag: str | None = None) -> None:
-        """Takes down one operator.
-
-        Args:
-            operator: its position.
-            place: its module, and the rule that found it.
-            exact: whether the source itself says so.
-            tag: the tag that the source gives it.
-        """
-        index, rule = place
-        self._placement[operator] = index
-        self._tags[operator] = tag
-        self._rules[rule] = self._rules.get(rule, 0) + 1
-        self._exact += exact
-
-    def hierarchy(self, source: str, modules: tuple[Module, ...], findings: tuple[str, ...]) -> Hierarchy:
-        """The outcome."""
-        total = len(self._placement)
-        return Hierarchy(
-            source=source,
-            modules=modules,
-            placement=self._placement,
-            tags=self._tags,
-            rules=self._rules,
-            findings=findings,
-            coverage=100.0 * self._exact / total if total else 0.0,
-        )

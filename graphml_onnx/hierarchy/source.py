@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from graphml_onnx.hierarchy.tree import Module, Operator, Rule
+    from graphml_onnx.hierarchy.tree import Module, Operator, Rule, SourceName
 
 Key = TypeVar("Key", bound="Hashable")
 Step = TypeVar("Step", bound="Hashable")
@@ -29,13 +29,11 @@ class Source(ABC, Generic[Key, Step]):
         name: what `Hierarchy.source` calls it.
         rule: what `Hierarchy.rules` calls it.
         has_root: whether an operator without a path belongs in the outermost module, if there is only one.
-        lacking: what the findings call operators without a path.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[SourceName]
     rule: ClassVar[Rule]
     has_root: ClassVar[bool]
-    lacking: ClassVar[str]
 
     @abstractmethod
     def key_of(self, operator: Operator) -> Key | None:

@@ -30,7 +30,6 @@ class TagSource(Source[str, str]):
     name = "tags"
     rule = "tag"
     has_root = True
-    lacking = "operators without a tag, placed by their scope or name"
 
     def __init__(self, operators: Sequence[Operator]) -> None:
         bearers = {operator.tag: operator for operator in operators if operator.tag}

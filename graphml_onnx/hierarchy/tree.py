@@ -8,28 +8,60 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 from graphml_onnx.hierarchy.paths import PrefixIndex, around, name_scope, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 MAX_LEVELS: Final = 100
 """Levels of modules that a tree may have; whatever lies deeper is folded into its ancestor at this level."""
 
 NOWHERE: Final = -1
-"""Stands for a module's index where an operator or a parameter lies directly in the model."""
+"""Stands for a module's index where an operator or a parameter lies directly in its graph."""
 
-
-Rule: TypeAlias = Literal["tag", "tag and name", "first of tag", "nearest tag", "own tag", "scope", "name", "root"]
+Rule: TypeAlias = Literal[
+    "tag",
+    "tag and name",
+    "first of tag",
+    "nearest tag",
+    "own tag",
+    "scope",
+    "name",
+    "parameter",
+    "neighbours",
+    "repetition",
+    "root",
+]
 """What placed an operator; see `graphml_onnx.hierarchy`."""
+
+SourceName: TypeAlias = Literal["metadata", "tags", "exporter", "names", "parameters", "repetition", "none"]
+"""What tells of modules; see `graphml_onnx.hierarchy`."""
+
+
+class Graph(NamedTuple):
+    """What the hierarchy may know of the main graph, a body or a function.
+
+    Attributes:
+        operators: its operators, in their order.
+        weights: its initializers by name, with their dimensions.
+    """
+
+    operators: Sequence[Operator]
+    weights: Mapping[str, tuple[int, ...]] = {}
 
 
 class Operator(NamedTuple):
-    """What the hierarchy may know of one operator of the main graph.
+    """What the hierarchy may know of one operator.
 
     Attributes:
         name: name of the operator; may be empty, may repeat.
-        tag: ``metadata_props["winml.hierarchy.tag"]``, or the string attribute ``hierarchy_tag``.
+        tag: ``winml.hierarchy.tag`` of its metadata_props or attributes, or the attribute ``hierarchy_tag``.
         name_scopes: text of ``metadata_props["pkg.torch.onnx.name_scopes"]``, a Python list of strings.
         class_hierarchy: text of ``metadata_props["pkg.torch.onnx.class_hierarchy"]``, another one.
         namespace: text of ``metadata_props["namespace"]``.
+        relative_scopes: text of ``metadata_props["pkg.onnxscript.name_scopes"]``, which onnxscript.nn writes.
+        relative_classes: text of ``metadata_props["pkg.onnxscript.class_hierarchy"]``.
+        op_type: its type.
+        inputs: names of its inputs.
+        outputs: names of its outputs.
+        bodies: the graphs in its attributes, in their order.
     """
 
     name: str
@@ -37,20 +69,27 @@ class Operator(NamedTuple):
     name_scopes: str | None = None
     class_hierarchy: str | None = None
     namespace: str | None = None
+    relative_scopes: str | None = None
+    relative_classes: str | None = None
+    op_type: str = ""
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    bodies: tuple[Graph, ...] = ()
 
 
 class Module(NamedTuple):
     """One module of the tree.
 
     Attributes:
-        parent: index of the module around it in `Hierarchy.modules`; None directly in the model.
-        class_name: name of its class, without the package.
+        parent: index of the module around it in `Placed.modules`; None directly in the graph.
+        class_name: name of its class, without the package; empty where nothing tells it.
         tag: its ``traced_tag``, a path of classes; built from its place where the source has none; never empty.
         scope: dotted path of attribute names from the root module; empty for the root module itself.
         name: last part of ``scope``; the class name for the root module.
         execution_order: place in the order of execution, if the metadata gives it.
         source: as the metadata gives it, if it does.
         module_type: as the metadata gives it, if it does.
+        told_by: what told of it.
     """
 
     parent: int | None
@@ -61,36 +100,99 @@ class Module(NamedTuple):
     execution_order: int | None = None
     source: str | None = None
     module_type: str | None = None
+    told_by: SourceName = "metadata"
+
+    @property
+    def label(self) -> str:
+        """What a person reads on it: name and class, or whatever of these there is."""
+        if not self.class_name:
+            return self.tag.rpartition("/")[2] or self.name
+        return self.class_name if self.name in ("", self.class_name) else f"{self.name}: {self.class_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The modules of one graph, and the place of each of its operators.
+
+    Attributes:
+        modules: parents before their children, siblings in the order of the source.
+        placement: for each operator the index of its module, or -1 for an operator directly in the graph.
+        rules: for each operator the rule that placed it; see `graphml_onnx.hierarchy`.
+        tags: for each operator the tag that its source gives it, or None.
+        calls: number of the call for operators of modules that are called more than once, by position.
+        bodies: the same of the bodies of an operator, by its position.
+    """
+
+    modules: tuple[Module, ...]
+    placement: Sequence[int]
+    rules: Sequence[Rule]
+    tags: Sequence[str | None]
+    calls: Mapping[int, str]
+    bodies: Mapping[int, tuple[Placed, ...]]
+
+    def walk(self) -> Iterator[Placed]:
+        """This graph and all bodies in it."""
+        todo = [self]
+        while todo:
+            placed = todo.pop()
+            yield placed
+            todo += [body for bodies in placed.bodies.values() for body in bodies]
 
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """The module tree of a model, and the place of each operator of the main graph in it.
+    """The module trees of a model, and the place of each operator in them.
 
     Attributes:
-        source: what the tree was built from: ``metadata``, ``tags``, ``exporter``, ``names`` or ``flat``.
-        modules: parents before their children, siblings in the order of the source.
-        placement: for each operator the index of its module, or -1 for an operator directly in the model.
-        tags: for each operator the tag that its source gives it, or None.
-        rules: number of operators by the rule that placed them; see `graphml_onnx.hierarchy`.
+        source: what the tree of the main graph was built from first; of a model whose main graph has no modules,
+            that of its bodies and functions; ``none`` where nothing tells of any.
+        main: the main graph.
+        functions: the functions, in their order.
         findings: what a reader should know, one line each.
-        coverage: percentage (0 to 100) of the operators that the source places itself, without a fallback.
+        coverage: percentage (0 to 100) of all operators, bodies and functions included, that stand in a module below
+            the root, themselves or with the operator whose body they are in.
+        coverages: the same for the operators of the ``main`` graph, of ``bodies`` and of ``functions``, where there
+            are such operators.
     """
 
-    source: str
-    modules: tuple[Module, ...]
-    placement: Sequence[int]
-    tags: Sequence[str | None]
-    rules: Mapping[str, int]
+    source: SourceName
+    main: Placed
+    functions: tuple[Placed, ...]
     findings: tuple[str, ...]
     coverage: float
+    coverages: Mapping[str, float]
     _scopes: PrefixIndex = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         scopes = PrefixIndex()
-        for index, module in enumerate(self.modules):
+        for index, module in enumerate(self.main.modules):
             scopes.add(parts_of(module.scope), index)
         object.__setattr__(self, "_scopes", scopes)
+
+    @property
+    def modules(self) -> tuple[Module, ...]:
+        """The modules of the main graph."""
+        return self.main.modules
+
+    @property
+    def placement(self) -> Sequence[int]:
+        """The places of the main graph's operators."""
+        return self.main.placement
+
+    @property
+    def tags(self) -> Sequence[str | None]:
+        """The tags of the main graph's operators."""
+        return self.main.tags
+
+    @property
+    def rules(self) -> Mapping[str, int]:
+        """Number of operators by the rule that placed them, bodies and functions included."""
+        counts: dict[str, int] = {}
+        for graph in (self.main, *self.functions):
+            for placed in graph.walk():
+                for rule in placed.rules:
+                    counts[rule] = counts.get(rule, 0) + 1
+        return counts
 
     def owner(self, parameter_name: str) -> int:
         """Finds the module that a parameter belongs to.
@@ -100,8 +202,8 @@ class Hierarchy:
                 exporter folded: ``/encoder/layer.0/Constant_output_0``.
 
         Returns:
-            Index of the module whose scope is the longest dotted prefix of the name; -1 if there is none. That a
-            name tells of no module, as ``onnx::Conv_59`` does, does not make it one of the root module.
+            Index of the module of the main graph whose scope is the longest dotted prefix of the name; -1 if there is
+            none. That a name tells of no module, as ``onnx::Conv_59`` does, does not make it one of the root module.
         """
         modules = around(parameter_name)
         owner = self._scopes.deepest(parts_of(parameter_name) if modules is None else name_scope(modules))

@@ -45,7 +45,7 @@ def check_tree(content: Content, findings: Findings) -> None:
 def _check_operator(node: Node, module: Node, tags: set[str], findings: Findings) -> None:
     """An operator can have a tag that no module has; one that another module has tells of a move."""
     tag, place = _derived(node, "hierarchy_tag"), _derived(module, "hierarchy_tag")
-    if tag is not None and place is not None and tag != place and tag in tags:
+    if tag is not None and place is not None and tag in tags and not f"{place}/".startswith(f"{tag}/"):
         message = f"{node.title} has the tag {quoted(tag)}, but stands in the module with the tag {quoted(place)}"
         findings.add("stale-tag", node.line, message)
 

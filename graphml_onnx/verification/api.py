@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.encoder import graphs_of
+from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scopes import has_weight_inputs
 from graphml_onnx.codec.weight_inputs import weight_inputs_of
 from graphml_onnx.decoding.api import decode
@@ -103,7 +103,7 @@ def verify(
         checks, difference = _compare_bytes(prepared, path, back, progress)
         content = _read_content(graph)
         checks.append(_check_structure(prepared.model, content))
-        if encoded.hierarchy_source != "flat":
+        if encoded.hierarchy_source != "none":
             checks.append(_check_hierarchy(inputs.metadata, content, encoded))
         if numeric:
             from graphml_onnx.verification.numeric import compare_outputs

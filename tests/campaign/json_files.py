@@ -13,7 +13,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from graphml_onnx import MetadataError, decode, encode
-from graphml_onnx.hierarchy import Operator, build_hierarchy, read_metadata
+from graphml_onnx.hierarchy import Graph, Operator, build_hierarchy, read_metadata
 from tests.campaign import hostile_json, scratch
 from tests.campaign.complete import check_complete
 from tests.campaign.graphs import METADATA, Decoding
@@ -79,7 +79,7 @@ class JsonFiles:
             metadata = read_metadata(content, "m.json")
         except MetadataError as error:
             return self._refused(error)
-        hierarchy = build_hierarchy(_OPERATORS, metadata)
+        hierarchy = build_hierarchy(Graph(_OPERATORS), metadata)
         assert sum(hierarchy.rules.values()) == len(_OPERATORS)
         if zlib.crc32(content) % 16 == 0:
             self._check_whole(content)

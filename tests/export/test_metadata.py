@@ -16,7 +16,7 @@ import pytest
 from graphml_onnx.errors import MetadataError, UsageError
 from graphml_onnx.exporting.metadata import metadata_json
 from graphml_onnx.exporting.record import ExportRecord, OperatorRecord, StepRecord
-from graphml_onnx.hierarchy import Module, Operator, build_hierarchy, check_metadata, read_metadata
+from graphml_onnx.hierarchy import Graph, Module, Operator, build_hierarchy, check_metadata, read_metadata
 from tests.export.export_records import (
     DIRECT,
     FILES,
@@ -44,7 +44,9 @@ def placed(export: ExportRecord) -> list[int]:
     """Where the operators of the record are placed by the metadata that is written for it."""
     data = metadata_json(export, STARTED)
     check_metadata(data, None)
-    hierarchy = build_hierarchy([Operator(operator.name) for operator in export.operators], read_metadata(data, None))
+    hierarchy = build_hierarchy(
+        Graph([Operator(operator.name) for operator in export.operators]), read_metadata(data, None)
+    )
     assert hierarchy.modules == export.modules
     assert hierarchy.findings == ()
     assert hierarchy.coverage == 100.0

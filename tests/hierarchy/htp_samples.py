@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 
-from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, Operator, read_metadata
+from graphml_onnx import hierarchy as package
+from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,11 @@ FOLDER = Path(__file__).parents[2] / "fixtures" / "htp"
 NAMES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
 DYNAMO = [name for name in NAMES if name.endswith("-dynamo")]
 TORCHSCRIPT = [name for name in NAMES if name not in DYNAMO]
+
+
+def build_hierarchy(operators: Iterable[Operator], metadata: HtpMetadata | None, *, refine: bool = True) -> Hierarchy:
+    """The hierarchy of operators of which only the names are known, and what exporters wrote into them."""
+    return package.build_hierarchy(Graph(tuple(operators)), metadata, refine=refine)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graphml_onnx.errors import MetadataError
-from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, Operator, build_hierarchy, read_metadata
-from tests.hierarchy.htp_samples import NAMES, module, sample
+from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, Operator, read_metadata
+from tests.hierarchy.htp_samples import NAMES, build_hierarchy, module, sample
 
 PARTS = st.sampled_from(["", "A", "B.0", "0", "1", "a", "a.0", "a.b", "A.a", ".", "é", "\n", "\ud800", "it's"])
 PATHS = st.builds(lambda separator, parts: separator.join(parts), st.sampled_from("/."), st.lists(PARTS, max_size=6))

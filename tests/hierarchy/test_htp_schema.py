@@ -12,8 +12,8 @@ import jsonschema
 import pytest
 
 from graphml_onnx.errors import MetadataError
-from graphml_onnx.hierarchy import build_hierarchy, check_metadata, read_metadata
-from tests.hierarchy.htp_samples import NAMES, metadata, module, sample
+from graphml_onnx.hierarchy import check_metadata, read_metadata
+from tests.hierarchy.htp_samples import NAMES, build_hierarchy, metadata, module, sample
 
 Path = tuple[str | int, ...]
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from graphml_onnx.hierarchy import Hierarchy, Operator, build_hierarchy
-from tests.hierarchy.htp_samples import DYNAMO, NAMES, TORCHSCRIPT, sample, scopes, shape, tags, without
+from graphml_onnx.hierarchy import Hierarchy, Operator
+from tests.hierarchy.htp_samples import (
+    DYNAMO,
+    NAMES,
+    TORCHSCRIPT,
+    build_hierarchy,
+    sample,
+    scopes,
+    shape,
+    tags,
+    without,
+)
 
 EXPORTER = ("name_scopes", "class_hierarchy", "namespace")
 
 
 def from_metadata(name: str) -> Hierarchy:
-    return build_hierarchy(sample(name).operators, sample(name).metadata)
+    return build_hierarchy(sample(name).operators, sample(name).metadata, refine=False)
 
 
 def tagged(*given: str | None) -> Hierarchy:
@@ -25,17 +35,16 @@ def named(*given: str) -> Hierarchy:
 class TestTags:
     @pytest.mark.parametrize("name", NAMES)
     def test_a_tree_from_tags_places_operators_as_the_metadata_does(self, name: str) -> None:
-        hierarchy = build_hierarchy(sample(name).operators, None)
+        hierarchy = build_hierarchy(sample(name).operators, None, refine=False)
         assert hierarchy.source == "tags"
         assert tags(hierarchy) == tags(from_metadata(name))
         assert list(hierarchy.tags) == tags(hierarchy)
         assert {m.tag for m in hierarchy.modules} <= {m.tag for m in sample(name).metadata.modules}
-        assert hierarchy.coverage == 100.0
         assert hierarchy.findings == ()
 
     @pytest.mark.parametrize("name", DYNAMO)
     def test_the_exporter_tells_the_scopes_that_tags_leave_out(self, name: str) -> None:
-        hierarchy = build_hierarchy(sample(name).operators, None)
+        hierarchy = build_hierarchy(sample(name).operators, None, refine=False)
         assert shape(hierarchy) == shape(from_metadata(name))
 
     def test_an_exporter_that_tells_of_other_modules_is_not_asked(self) -> None:
@@ -71,12 +80,12 @@ class TestTags:
             Operator("", tag="//"),
         ]
         hierarchy = build_hierarchy(operators, None)
-        assert scopes(hierarchy) == ["encoder", "encoder", "encoder", "", "", ""]
+        assert scopes(hierarchy) == ["encoder", "encoder.dropout", "encoder", "", "", ""]
         assert hierarchy.rules == {"tag": 1, "name": 1, "scope": 1, "root": 3}
-        assert hierarchy.coverage == pytest.approx(100 / 6)
-        (finding,) = hierarchy.findings
-        assert finding.startswith("operators without a tag, placed by their scope or name: 5,")
-        assert finding.endswith('for example "/encoder/dropout/Add", "traced", "Constant_1"')
+        assert hierarchy.coverage == 50.0
+        assert hierarchy.findings == (
+            'operators of which nothing else tells, left in the root: 3, for example "Constant_1", ""',
+        )
 
     def test_a_tag_may_go_deeper_than_the_tree(self) -> None:
         hierarchy = tagged("/M" * 150, "/M" * 100)
@@ -88,12 +97,11 @@ class TestTags:
 class TestExporter:
     @pytest.mark.parametrize("name", DYNAMO)
     def test_the_exporters_metadata_gives_the_tree_of_the_htp_metadata(self, name: str) -> None:
-        hierarchy = build_hierarchy(without(sample(name).operators, "tag"), None)
+        hierarchy = build_hierarchy(without(sample(name).operators, "tag"), None, refine=False)
         assert hierarchy.source == "exporter"
         assert shape(hierarchy) == shape(from_metadata(name))
         assert tags(hierarchy) == tags(from_metadata(name))
         assert hierarchy.rules == {"scope": len(sample(name).operators)}
-        assert hierarchy.coverage == 100.0
 
     @pytest.mark.parametrize("name", DYNAMO)
     @pytest.mark.parametrize("lost", [("name_scopes", "class_hierarchy"), ("name_scopes",), ("class_hierarchy",)])
@@ -129,15 +137,15 @@ class TestExporter:
     )
     def test_a_text_that_is_no_list_of_strings_tells_nothing(self, scopes_text: str) -> None:
         operator = Operator("x", name_scopes=scopes_text, class_hierarchy="['m.M', 'm.A', 'aten.add']")
-        assert build_hierarchy([operator], None).source == "flat"
+        assert build_hierarchy([operator], None).source == "none"
 
     def test_lists_of_different_length_tell_nothing(self) -> None:
         operator = Operator("x", name_scopes="['', 'a', 'op']", class_hierarchy="['m.M', 'op']")
-        assert build_hierarchy([operator], None).source == "flat"
+        assert build_hierarchy([operator], None).source == "none"
 
-    @pytest.mark.parametrize("namespace", ["", "a/b/c", ": m.M", "/", ": m.M/encoder/add: aten.add"])
+    @pytest.mark.parametrize("namespace", ["", "/", "x/: m.M", ": m.M/encoder/add: aten.add"])
     def test_a_namespace_of_another_kind_tells_nothing(self, namespace: str) -> None:
-        assert build_hierarchy([Operator("x", namespace=namespace)], None).source == "flat"
+        assert build_hierarchy([Operator("x", namespace=namespace)], None).source == "none"
 
     @pytest.mark.parametrize(
         "scope",
@@ -156,21 +164,22 @@ class TestExporter:
         operators = [
             Operator("x", namespace=": m.M/encoder: m.E/op: op"),
             Operator("/encoder/dropout/Add"),
-            Operator("Constant", namespace="unreadable"),
+            Operator("Constant", namespace="x/: unreadable"),
         ]
         hierarchy = build_hierarchy(operators, None)
-        assert scopes(hierarchy) == ["encoder", "encoder", ""]
+        assert scopes(hierarchy) == ["encoder", "encoder.dropout", ""]
         assert hierarchy.rules == {"scope": 1, "name": 1, "root": 1}
-        (finding,) = hierarchy.findings
-        assert finding.startswith("operators without readable metadata of the exporter, placed by their name: 2,")
-        assert finding.endswith('for example "/encoder/dropout/Add", "Constant"')
+        assert hierarchy.findings == (
+            'operators of which nothing else tells, left in the root: 1, for example "Constant"',
+        )
 
 
 class TestNames:
     def test_of_the_names_of_fused_operators_the_first_tells_the_scope(self) -> None:
-        hierarchy = named("model/conv/BiasAdd;model/conv/Conv2D;other/conv/BiasAdd", "model/conv/Relu")
+        fused = "model/conv/BiasAdd;model/conv/Conv2D;other/conv/BiasAdd"
+        hierarchy = named(fused, "model/conv/Relu", "model/conv/Relu_1", "model/conv/Relu_2")
         assert [module.scope for module in hierarchy.modules] == ["model", "model.conv"]
-        assert list(hierarchy.placement) == [1, 1]
+        assert list(hierarchy.placement) == [1, 1, 1, 1]
 
     @pytest.mark.parametrize("name", TORCHSCRIPT)
     def test_names_lead_into_the_module_of_the_htp_metadata(self, name: str) -> None:
@@ -189,9 +198,9 @@ class TestNames:
     def test_segments_are_modules(self) -> None:
         hierarchy = named("/encoder/layer.0/attention/MatMul")
         assert [(m.parent, m.class_name, m.name, m.scope, m.tag) for m in hierarchy.modules] == [
-            (None, "encoder", "encoder", "encoder", "/encoder"),
-            (0, "layer.0", "0", "encoder.layer.0", "/encoder/layer.0"),
-            (1, "attention", "attention", "encoder.layer.0.attention", "/encoder/layer.0/attention"),
+            (None, "", "encoder", "encoder", "/encoder"),
+            (0, "", "0", "encoder.layer.0", "/encoder/layer.0"),
+            (1, "", "attention", "encoder.layer.0.attention", "/encoder/layer.0/attention"),
         ]
         assert hierarchy.rules == {"name": 1}
         assert list(hierarchy.tags) == [None]
@@ -199,9 +208,7 @@ class TestNames:
     @pytest.mark.parametrize(
         ("name", "scope"),
         [
-            ("bert/encoder/layer_0/MatMul", "bert.encoder.layer_0"),
             ("//a///b/Add", "a.b"),
-            ("a/", "a"),
             ("/layer1/layer1.0/conv1/Conv", "layer1.0.conv1"),
             ("/model.22/cv2.0/cv2.0.0/conv/Conv", "model.22.cv2.0.0.conv"),
             ("/0/0.1/Conv", "0.1"),
@@ -216,7 +223,23 @@ class TestNames:
         hierarchy = named("/encoder/Add", "/Constant", "Identity_0", "")
         assert scopes(hierarchy) == ["encoder", None, None, None]
         assert hierarchy.rules == {"name": 2, "root": 2}
-        assert hierarchy.coverage == 50.0
+        assert hierarchy.coverage == 25.0
+
+    def test_scopes_of_single_operators_are_no_modules(self) -> None:
+        for pattern in ("node_MatMul_{}/MatMulAddFusion", "flatten_{}/Reshape", "StatefulPartitionedCall/op_{}"):
+            assert named(*(pattern.format(number) for number in range(8))).modules == ()
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "If_0_else_branch__Inline_0__/stft/Pow",
+            "F0::If_0_then_branch__Inline_0__/stft/Pow",
+            "/stft/Pow/MatMulAddFusion",
+            "/stft/node_linear_1/Pow",
+        ],
+    )
+    def test_what_inlining_and_fusing_made_is_no_module(self, name: str) -> None:
+        assert [module.scope for module in named(name, "/stft/Add").modules] == ["stft"]
 
     def test_a_name_may_go_deeper_than_the_tree(self) -> None:
         hierarchy = named("/m" * 150 + "/Add")
@@ -228,7 +251,7 @@ class TestFlat:
     @pytest.mark.parametrize("names", [(), ("Add", "Mul", ""), ("/Add", "/Mul")])
     def test_a_model_that_tells_nothing_is_flat(self, names: tuple[str, ...]) -> None:
         hierarchy = named(*names)
-        assert (hierarchy.source, hierarchy.modules, hierarchy.coverage) == ("flat", (), 0.0)
+        assert (hierarchy.source, hierarchy.modules, hierarchy.coverage) == ("none", (), 0.0)
         assert scopes(hierarchy) == [None] * len(names)
         assert sum(hierarchy.rules.values()) == len(names)
 

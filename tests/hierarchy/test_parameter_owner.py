@@ -6,8 +6,8 @@ import pytest
 from onnx import GraphProto, NodeProto, TensorProto, helper
 
 from graphml_onnx import to_networkx
-from graphml_onnx.hierarchy import Operator, build_hierarchy
-from tests.hierarchy.htp_samples import FOLDER, metadata, module, sample
+from graphml_onnx.hierarchy import Operator
+from tests.hierarchy.htp_samples import FOLDER, build_hierarchy, metadata, module, sample
 
 TREE = metadata(
     module("/M", "", module("/M/Layer.1", "layer.1"), module("/M/Layer.10", "layer.10", module("/M/X", "layer.10.x"))),

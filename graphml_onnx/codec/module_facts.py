@@ -1,0 +1,97 @@
+"""What the hierarchy may know of a model's graphs, read from the message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from graphml_onnx.codec.scalars import String
+from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, build_hierarchy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import onnx
+
+_TAG_KEY = b"winml.hierarchy.tag"
+_TAG_ATTRIBUTES = (_TAG_KEY, b"hierarchy_tag")
+_KEYS = {
+    _TAG_KEY: "tag",
+    b"pkg.torch.onnx.name_scopes": "name_scopes",
+    b"pkg.torch.onnx.class_hierarchy": "class_hierarchy",
+    b"pkg.onnxscript.name_scopes": "relative_scopes",
+    b"pkg.onnxscript.class_hierarchy": "relative_classes",
+    b"namespace": "namespace",
+}
+
+
+def hierarchy_of(
+    model: onnx.ModelProto, skeleton: bytes, metadata: HtpMetadata | None, *, refine: bool = True
+) -> Hierarchy:
+    """The hierarchy of a model.
+
+    Args:
+        model: the exact message.
+        skeleton: what it was parsed from.
+        metadata: its HTP metadata, if there is any.
+        refine: see `build_hierarchy`.
+    """
+    facts = ModuleFacts(skeleton)
+    functions = [facts.function(function) for function in model.functions]
+    return build_hierarchy(facts.graph(model.graph), metadata, functions, refine=refine)
+
+
+class ModuleFacts:
+    """Reads graphs and functions.
+
+    Args:
+        skeleton: what the model was parsed from; where it holds none of the keys, operators are not searched for them.
+    """
+
+    def __init__(self, skeleton: bytes) -> None:
+        self._has_properties = any(key in skeleton for key in _KEYS)
+        self._has_attribute = any(key in skeleton for key in _TAG_ATTRIBUTES)
+
+    def graph(self, graph: onnx.GraphProto) -> Graph:
+        """A graph with all bodies in it."""
+        weights = {String.text(tensor.name): tuple(tensor.dims) for tensor in graph.initializer}
+        for sparse in graph.sparse_initializer:
+            weights[String.text(sparse.values.name)] = tuple(sparse.dims)
+        return Graph(self._operators(graph.node), weights)
+
+    def function(self, function: onnx.FunctionProto) -> Graph:
+        """A function with all bodies in it."""
+        return Graph(self._operators(function.node))
+
+    def _operators(self, nodes: Sequence[onnx.NodeProto]) -> tuple[Operator, ...]:
+        text = String.text
+        found = []
+        for node in nodes:
+            facts: dict[str, str] = {}
+            if self._has_properties:
+                for entry in node.metadata_props:
+                    fact = _KEYS.get(cast("bytes", entry.key))
+                    if fact is not None:
+                        facts.setdefault(fact, text(entry.value))
+            if self._has_attribute and "tag" not in facts:
+                for attribute in node.attribute:
+                    if cast("bytes", attribute.name) in _TAG_ATTRIBUTES:
+                        facts["tag"] = text(attribute.s)
+            found.append(
+                Operator(
+                    name=text(node.name),
+                    op_type=text(node.op_type),
+                    inputs=tuple(map(text, node.input)),
+                    outputs=tuple(map(text, node.output)),
+                    bodies=tuple(map(self.graph, graphs_of(node))) if node.attribute else (),
+                    **facts,
+                )
+            )
+        return tuple(found)
+
+
+def graphs_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs in an operator's attributes."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs

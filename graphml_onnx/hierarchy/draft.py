@@ -1,0 +1,145 @@
+"""The places of one graph's operators while they are being found: a tree that grows, and a rule for each operator."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from graphml_onnx.hierarchy.findings import Tally
+from graphml_onnx.hierarchy.paths import PrefixIndex, joined, last_part, parts_of
+from graphml_onnx.hierarchy.tree import MAX_LEVELS, NOWHERE, Module, Placed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from graphml_onnx.hierarchy.paths import NameStep
+    from graphml_onnx.hierarchy.tree import Rule, SourceName
+
+
+def root_of(modules: Sequence[Module]) -> int:
+    """The module that everything of the model is in: the one at the empty scope, or the only outermost one; or -1."""
+    outermost = [index for index, module in enumerate(modules) if module.parent is None]
+    at_root = [index for index in outermost if not modules[index].scope]
+    if at_root:
+        return at_root[0]
+    return outermost[0] if len(outermost) == 1 else NOWHERE
+
+
+class Draft:
+    """Modules and places of one graph.
+
+    Args:
+        operators: how many operators it has.
+        within: scope of the module that its operator is in, for a body.
+    """
+
+    def __init__(self, operators: int, within: Sequence[str] = ()) -> None:
+        self.modules: list[Module] = []
+        self.root = NOWHERE
+        self.places = array("i", [NOWHERE]) * operators
+        self.rules: list[Rule | None] = [None] * operators
+        self.tags: list[str | None] = [None] * operators
+        self.calls: dict[int, str] = {}
+        self.within = tuple(within)
+        self._levels: list[int] = []
+        self._scopes = PrefixIndex()
+        self._has_children: list[bool] = []
+        self._deep = Tally(f"paths of more than {MAX_LEVELS} modules, cut off at that level")
+
+    def take_tree(self, modules: Iterable[Module], *, has_root: bool) -> None:
+        """Starts with modules that a source knows as a tree; parents before their children."""
+        for module in modules:
+            self._add(module)
+        if has_root:
+            self.root = root_of(self.modules)
+
+    def put(self, operator: int, module: int, rule: Rule) -> None:
+        """Places an operator."""
+        self.places[operator] = module
+        self.rules[operator] = rule
+
+    def scope_of(self, module: int) -> list[str]:
+        """The parts of a module's scope; those of the graph itself for -1."""
+        return list(self.within) if module == NOWHERE else parts_of(self.modules[module].scope)
+
+    def reach(self, steps: Sequence[NameStep], source: SourceName) -> int:
+        """Follows a path from the root as far as modules are known, and grows the rest.
+
+        Returns:
+            Index of the module at its end, or of its ancestor at the deepest level that a tree may have.
+        """
+        parts = [part for step in steps for part in step.parts]
+        nodes = self._scopes.walk(parts)
+        index, known = self.root, 0
+        for depth in range(len(nodes) - 1, 0, -1):
+            if (found := self._scopes.value(nodes[depth])) != NOWHERE:
+                index, known = found, depth
+                break
+        if known < len(self.within) and tuple(parts[: len(self.within)]) == self.within:
+            known = len(self.within)
+        end = 0
+        for step in steps:
+            start, end = max(end, known), end + len(step.parts)
+            if end <= known:
+                continue
+            if index != NOWHERE and self._levels[index] == MAX_LEVELS:
+                self._deep.add(self.modules[index].tag)
+                break
+            index = self._grow(index, step.segment, ".".join(parts[start:end]), source)
+        return index
+
+    def is_leaf(self, module: int) -> bool:
+        """Whether no other module is in it; the graph itself is none."""
+        return module != NOWHERE and not self._has_children[module]
+
+    def outer(self, module: int) -> int:
+        """The module around another; -1 for the graph itself."""
+        parent = self.modules[module].parent
+        return NOWHERE if parent is None else parent
+
+    def common(self, left: int, right: int) -> int:
+        """The innermost module that is, or is around, both."""
+        while left != right:  # parents come before their children
+            if left < right:
+                left, right = right, left
+            left = self.outer(left)
+        return left
+
+    def is_within(self, module: int, around: int) -> bool:
+        """Whether a module is another, or in it."""
+        while module > around:
+            module = self.outer(module)
+        return module == around
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """The paths that were too deep, if any."""
+        return self._deep.lines
+
+    def unplaced(self) -> Iterator[int]:
+        """The operators without a place."""
+        return (position for position, rule in enumerate(self.rules) if rule is None)
+
+    def placed(self, bodies: Mapping[int, tuple[Placed, ...]]) -> Placed:
+        """The outcome; what has no place yet is in the root."""
+        for position in self.unplaced():
+            self.places[position] = self.root
+        rules: list[Rule] = [rule or "root" for rule in self.rules]
+        return Placed(tuple(self.modules), self.places, rules, self.tags, self.calls, bodies)
+
+    def _grow(self, parent: int, segment: str, name: str, source: SourceName) -> int:
+        outer = None if parent == NOWHERE else self.modules[parent]
+        scope = joined(outer.scope if outer else ".".join(self.within), name)
+        tag = f"{outer.tag if outer else ''}/{segment}"
+        self._add(Module(None if outer is None else parent, "", tag, scope, last_part(scope), told_by=source))
+        return len(self.modules) - 1
+
+    def _add(self, module: Module) -> None:
+        self._scopes.add(parts_of(module.scope), len(self.modules))
+        self.modules.append(module)
+        self._has_children.append(False)
+        if module.parent is None:
+            self._levels.append(1)
+        else:
+            self._levels.append(self._levels[module.parent] + 1)
+            self._has_children[module.parent] = True

@@ -1,0 +1,129 @@
+"""Places operators of which nothing tells between those that make their inputs and those that use their outputs.
+
+What an optimisation, a quantiser or an exporter adds has no name of its own, but it has neighbours. The rules, in this
+order, for an operator without a place:
+
+- what depends on weights alone, and a Shape, goes to those that use it;
+- an addition or the like that joins a block's output with what the block took in belongs to the block (a residual);
+- an activation belongs with what it activates: into the module around a layer that holds parameters;
+- everything else goes into the innermost module around those before it and those behind it.
+
+Each operator is looked at twice, once from behind and once from the front: the cost is linear in edges, times the
+depth of the tree at most.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from graphml_onnx.hierarchy.tree import NOWHERE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from graphml_onnx.hierarchy.draft import Draft
+    from graphml_onnx.hierarchy.wiring import Wiring
+
+_JOINS: Final = frozenset({"Add", "Sum", "Mul", "Sub", "Concat", "Max"})
+_ACTIVATIONS: Final = frozenset(
+    {
+        "Relu",
+        "LeakyRelu",
+        "PRelu",
+        "Elu",
+        "Selu",
+        "Celu",
+        "ThresholdedRelu",
+        "Gelu",
+        "QuickGelu",
+        "FastGelu",
+        "BiasGelu",
+    }
+    | {"Sigmoid", "HardSigmoid", "HardSwish", "Swish", "Mish", "Tanh", "Softplus", "Clip", "Dropout"}
+)
+_SHAPES: Final = frozenset({"Shape", "Size"})
+
+
+def place_by_neighbours(draft: Draft, wiring: Wiring, *, constants_only: bool = False) -> None:
+    """Gives every operator a place that has none yet, and has a neighbour with one; or only those that use no input."""
+    if all(rule is None for rule in draft.rules):
+        return
+    behind = _from_behind(draft, wiring)
+    waiting = []
+    for position in list(draft.unplaced()):
+        if wiring.is_constant[position] or wiring.operators[position].op_type in _SHAPES:
+            waiting.append(position)
+            continue
+        if constants_only:
+            continue
+        before = [near for near in wiring.producers[position] if not wiring.is_constant[near]]
+        placed = [near for near in before if draft.rules[near] is not None]
+        place = _between(draft, wiring, position, placed, behind[position])
+        if place is not None:
+            draft.put(position, place, "neighbours")
+    behind = _from_behind(draft, wiring)  # by now those who use constants have their places
+    for position in waiting:
+        place = behind[position]
+        if place is not None:
+            draft.put(position, place, "neighbours")
+
+
+def _from_behind(draft: Draft, wiring: Wiring) -> list[int | None]:
+    """For each operator the innermost module around all that use its outputs, as far as these have places."""
+    found: list[int | None] = [None] * len(draft.places)
+    own: list[int | None] = [None] * len(draft.places)
+    for position in range(len(draft.places) - 1, -1, -1):
+        users = (own[user] for user in wiring.consumers[position])
+        found[position] = _common(draft, (place for place in users if place is not None))
+        own[position] = found[position] if draft.rules[position] is None else draft.places[position]
+    return found
+
+
+def _between(draft: Draft, wiring: Wiring, position: int, producers: Sequence[int], behind: int | None) -> int | None:
+    before = _common(draft, (draft.places[near] for near in producers))
+    if before is None:
+        return None if behind is None else _around_layer(draft, behind)
+    if before == behind:
+        return before
+    op_type = wiring.operators[position].op_type
+    limit = before if behind is None else draft.common(before, behind)
+    if op_type in _JOINS and len(producers) > 1:
+        block = _block_of_residual(draft, wiring, position, producers, limit)
+        if block is not None:
+            return block
+    if behind is None or op_type in _ACTIVATIONS:
+        return _around_layer(draft, before)
+    return _around_layer(draft, limit) if limit == before else limit
+
+
+def _block_of_residual(draft: Draft, wiring: Wiring, position: int, producers: Sequence[int], limit: int) -> int | None:
+    """The innermost module around the latest producer that takes in the other inputs itself, or makes them."""
+    latest = max(producers)
+    others = [near for near in producers if near != latest]
+    block = _around_layer(draft, draft.places[latest])
+    while block != limit:
+        if all(_meets(draft, wiring, near, position, block) for near in others):
+            return block
+        block = draft.outer(block)
+    return None
+
+
+def _meets(draft: Draft, wiring: Wiring, producer: int, besides: int, block: int) -> bool:
+    """Whether a block holds an operator, or another that uses its outputs."""
+    near = (producer, *(user for user in wiring.consumers[producer] if user != besides))
+    return any(draft.rules[user] is not None and draft.is_within(draft.places[user], block) for user in near)
+
+
+def _around_layer(draft: Draft, module: int) -> int:
+    """The module around one that has no modules in it: what stands beside a layer of parameters is no part of it."""
+    return draft.outer(module) if draft.is_leaf(module) and module != draft.root else module
+
+
+def _common(draft: Draft, modules: Iterable[int]) -> int | None:
+    rest: Iterator[int] = iter(modules)
+    found = next(rest, None)
+    for module in rest:
+        if found is None or found == NOWHERE:
+            break
+        found = draft.common(found, module)
+    return found

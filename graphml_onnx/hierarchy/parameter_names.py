@@ -1,0 +1,84 @@
+"""The module that the name of a parameter tells: ``features.3`` for ``features.3.weight``."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from graphml_onnx.hierarchy.paths import NameStep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_DOTTED: Final = re.compile(r"[A-Za-z_][\w\-]*(?:\.[\w\-]+)*\.[A-Za-z_][\w\-]*")
+_PARAMETER: Final = re.compile(
+    r"(?:w|b|weights?|bias|biases|kernel|gamma|beta|scale|offset|mean|variance|moving_mean|moving_variance|running_mean"
+    r"|running_var|embeddings?|alpha|recurrent_kernel)(?:_\d+)?"
+)
+_JOINED: Final = re.compile(
+    r"([A-Za-z]\w*?)_(?:weights?|bias|biases|kernel|gamma|beta|scale|offset|mean|variance|moving_mean|moving_variance"
+    r"|running_mean|running_var)(?:_\d+)?"
+)
+_OF_TENSORFLOW: Final = re.compile(r"(?::\d+)$")
+_OPERATION: Final = re.compile(r"(?:ReadVariableOp|[A-Z][A-Za-z0-9]*|resource)(?:_\d+)?")
+_CALL: Final = re.compile(r"(?:Stateful)?PartitionedCall(?:_\d+)?")
+_INLINED: Final = re.compile(r"^(?:.*__Inline_\d+__|(?:[A-Za-z]\w*::)+)")
+_COPIES: Final = re.compile(
+    r"(?:@\w+|_deepcopy_\d+|_(?:quantized|scale|zero_point|quantized_scale|DequantizeLinear\w*|QuantizeLinear\w*|"
+    r"transposed|fp16|Q4|scales?|zero_points?|zp))+$"
+)
+_LONGEST: Final = 4_096  # characters
+
+
+@lru_cache(maxsize=4096)
+def owner_path(name: str) -> tuple[str, ...] | None:
+    """The path of the module that owns a parameter, by its name; None if the name tells none.
+
+    Known are names of PyTorch (``encoder.layers.0.linear1.weight``), of Keras (``conv2d_9/kernel:0``), and of Paddle
+    (``conv2d_1.w_0``, ``conv10_expand_bn_offset``), also of the copies that quantisation makes of them. An empty path
+    says that the model itself owns it, as PyTorch's ``cls_token`` does with a dot in no place: such a name is taken
+    to tell nothing, because any tensor may be called so.
+    """
+    if len(name) > _LONGEST or name.startswith("/"):
+        return None
+    name = _INLINED.sub("", name) if "Inline_" in name or "::" in name else name
+    if name.startswith("/") or not name:
+        return None
+    if "/" in name:
+        return _of_tensorflow(name)
+    if _DOTTED.fullmatch(_COPIES.sub("", name)):
+        parts = name.split(".")[:-1]
+        return tuple(parts[: parts.index("parametrizations")] if "parametrizations" in parts else parts) or None
+    joined = _JOINED.fullmatch(name)
+    return (joined[1],) if joined else None
+
+
+def _of_tensorflow(name: str) -> tuple[str, ...] | None:
+    if not _OF_TENSORFLOW.search(name):
+        return None
+    parts = [part for part in _OF_TENSORFLOW.sub("", name).split("/") if part]
+    while parts and _CALL.fullmatch(parts[0]):
+        del parts[0]
+    last = parts[-1] if parts else ""
+    if not (_PARAMETER.fullmatch(last) or last.startswith("ReadVariableOp")):
+        return None
+    if parts.pop().startswith("ReadVariableOp") and parts:
+        parts.pop()  # the operation that reads it
+    while parts and _OPERATION.fullmatch(parts[-1]):
+        parts.pop()
+    return tuple(parts) or None
+
+
+def is_joined(path: Sequence[str]) -> bool:
+    """Whether a path may come from a name such as ``conv1_weights``, which has no separator."""
+    return len(path) == 1
+
+
+def steps_of(path: Sequence[str]) -> list[NameStep]:
+    """A path as steps; an item of a list is called by its list and its number."""
+    steps: list[NameStep] = []
+    for part in path:
+        of_list = part.isdigit() and steps
+        steps.append(NameStep(f"{steps[-1].segment}.{part}" if of_list else part, (part,)))
+    return steps

@@ -1,0 +1,163 @@
+"""Finds blocks that occur again and again, by the graph alone, for models that tell of no modules.
+
+The algorithm works on the operators in their order, without those that depend on weights alone:
+
+1. Each operator becomes a token: its type, the number of its inputs, and the dimensions of its weights.
+2. For windows of 32, 16, 8 and 4 tokens, each position is linked to the next one where the same window begins. A
+   stretch of neighbouring positions with the same distance, at least as long as that distance, is a block that repeats.
+3. Longer stretches come first; of the positions at which a block may begin, the one counts at which the fewest tensors
+   cross (a person cuts where one arrow goes through).
+4. What lies between two repeated blocks and is about as long as one is a block as well (the first of a ResNet's stage).
+
+Each step is a few dictionary look-ups for each operator and window: linear in operators and edges, but for sorting the
+stretches. A single occurrence is no block, nor is one of fewer than four operators.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphml_onnx.hierarchy.paths import NameStep
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Sequence
+
+    from graphml_onnx.hierarchy.draft import Draft
+    from graphml_onnx.hierarchy.tree import Graph
+    from graphml_onnx.hierarchy.wiring import Wiring
+
+_WINDOWS: Final = (32, 16, 8, 4)  # tokens
+_SMALLEST: Final = 4  # operators of a block
+_BETWEEN: Final = 2  # times the length of its neighbours, for a block that occurs once
+
+
+class _Run(NamedTuple):
+    """A block that repeats: where it begins, its length, and how often."""
+
+    start: int
+    length: int
+    times: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.length * self.times
+
+
+def place_by_repetition(draft: Draft, graph: Graph, wiring: Wiring) -> None:
+    """Makes a module of each repeated block, and places its operators there."""
+    order = [position for position in range(len(graph.operators)) if not wiring.is_constant[position]]
+    tokens = [_token(graph, wiring, position) for position in order]
+    crossing = _crossing(wiring, order)
+    for number, (start, end) in _numbered(_with_gaps(_runs(tokens, crossing))):
+        module = draft.reach([NameStep(f"block.{number}", ("block", str(number)))], "repetition")
+        for place in range(start, end):
+            draft.put(order[place], module, "repetition")
+
+
+def _token(graph: Graph, wiring: Wiring, position: int) -> Hashable:
+    operator = graph.operators[position]
+    dims = tuple(graph.weights[name] for name in operator.inputs if len(graph.weights.get(name, ())) > 1)
+    return (operator.op_type, len(operator.inputs), len(operator.outputs), dims)
+
+
+def _crossing(wiring: Wiring, order: Sequence[int]) -> list[int]:
+    """For each place in the order, how many tensors go from before it to behind it."""
+    place_of = {position: place for place, position in enumerate(order)}
+    change = [0] * (len(order) + 1)
+    for place, position in enumerate(order):
+        last = max((place_of.get(user, place) for user in wiring.consumers[position]), default=place)
+        if last > place:
+            change[place + 1] += 1
+            change[last + 1 if last + 1 <= len(order) else len(order)] -= 1
+    for place in range(1, len(change)):
+        change[place] += change[place - 1]
+    return change
+
+
+def _runs(tokens: Sequence[Hashable], crossing: Sequence[int]) -> list[_Run]:
+    numbers: dict[Hashable, int] = {}
+    text = [numbers.setdefault(token, len(numbers)) for token in tokens]
+    taken = bytearray(len(text))
+    chosen: list[_Run] = []
+    for window in _WINDOWS:
+        stretches = sorted(_stretches(text, window), key=lambda stretch: (stretch[0] - stretch[1], stretch[0]))
+        for start, end, distance in stretches:
+            free = _free(taken, start, end)
+            for run_start, run_end in free:
+                run = _aligned(run_start, run_end, distance, crossing)
+                if run is not None:
+                    chosen.append(run)
+                    taken[run.start : run.end] = b"\1" * (run.end - run.start)
+    return sorted(chosen)
+
+
+def _stretches(text: Sequence[int], window: int) -> Iterator[tuple[int, int, int]]:
+    """Start, end and distance of the parts of the text that repeat themselves after the distance."""
+    if len(text) < 2 * max(window, _SMALLEST) and window > _WINDOWS[-1]:
+        return
+    following: dict[tuple[int, ...], int] = {}
+    distances = [0] * len(text)
+    for start in range(len(text) - window, -1, -1):
+        gram = tuple(text[start : start + window])
+        if gram in following:
+            distances[start] = following[gram] - start
+        following[gram] = start
+    start = 0
+    while start < len(text):
+        end = start + 1
+        while end < len(text) and distances[end] == distances[start]:
+            end += 1
+        distance = distances[start]
+        if distance >= _SMALLEST and end - start + window - 1 >= distance:
+            yield start, end + window - 1 + distance, distance
+        start = end
+
+
+def _free(taken: bytearray, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The parts of a stretch that no block has taken."""
+    place = start
+    while place < end:
+        begin = taken.find(b"\0", place, end)
+        if begin < 0:
+            return
+        stop = taken.find(b"\1", begin, end)
+        stop = end if stop < 0 else stop
+        yield begin, stop
+        place = stop
+
+
+def _aligned(start: int, end: int, length: int, crossing: Sequence[int]) -> _Run | None:
+    """The blocks of a stretch, from the offset at which the fewest tensors cross their borders."""
+    if end - start < 2 * length:
+        return None
+    best: tuple[tuple[int, int], _Run] | None = None
+    for offset in range(min(length, end - start - 2 * length + 1)):
+        times = (end - start - offset) // length
+        borders = [crossing[start + offset + length * number] for number in range(times + 1)]
+        rank = (max(borders), -times)
+        if best is None or rank < best[0]:
+            best = (rank, _Run(start + offset, length, times))
+    return None if best is None else best[1]
+
+
+def _with_gaps(runs: Sequence[_Run]) -> list[_Run]:
+    """The runs, and what lies between two of them where it is as long as a block and as well cut."""
+    found: list[_Run] = []
+    for run in runs:
+        if found:
+            before = found[-1]
+            gap = run.start - before.end
+            if _SMALLEST <= gap <= _BETWEEN * max(run.length, before.length):
+                found.append(_Run(before.end, gap, 1))
+        found.append(run)
+    return found
+
+
+def _numbered(runs: Sequence[_Run]) -> Iterator[tuple[int, tuple[int, int]]]:
+    """A number for each block: counted through, because what a person sees is one row of blocks."""
+    number = 0
+    for run in runs:
+        for time in range(run.times):
+            start = run.start + time * run.length
+            yield number, (start, start + run.length)
+            number += 1
