@@ -26,6 +26,7 @@ RESULT = {
     "operators",
     "modules",
     "coverage",
+    "coverages",
     "hierarchy_source",
     "placements",
     "findings",
@@ -38,6 +39,7 @@ PREVIEW = {
     "operators",
     "modules",
     "coverage",
+    "coverages",
     "hierarchy_source",
     "placements",
     "findings",
@@ -55,6 +57,7 @@ TYPES = {
     "operators": int,
     "modules": int,
     "coverage": float,
+    "coverages": dict,
     "hierarchy_source": str,
     "placements": dict,
     "findings": list,
@@ -83,7 +86,9 @@ def test_summary_names_files_graph_and_digest(g2o: Command, model: Path) -> None
     assert re.fullmatch(r"model_hierarchical_graph\.onnxdata \([\d.]+ kB\)", facts["sidecar"])
     assert int(facts["operators"]) > 0
     assert int(facts["modules"]) > 0
-    assert re.fullmatch(r"from metadata, which places \d+\.\d % of the operators", facts["hierarchy"])
+    assert re.fullmatch(
+        r"from metadata; \d+\.\d % of the operators stand in a module below the root", facts["hierarchy"]
+    )
     assert facts["sha256"].startswith(hashlib.sha256(model.read_bytes()).hexdigest())
     assert "residue" not in facts
 
