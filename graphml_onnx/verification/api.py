@@ -288,11 +288,11 @@ def _check_hierarchy(metadata: HtpMetadata | None, content: _Content, encoded: E
 
 
 def _misplaced(metadata: HtpMetadata, content: _Content) -> Iterator[str]:
-    """Operators that are not in the module that the metadata names, where there is such a module."""
+    """Operators that are neither in the module that the metadata names, nor below it, where there is such a module."""
     known = set(content.tags.values())
     for name, parent in content.operators:
         tag = metadata.nodes.get(name) if name else None
-        if tag in known and content.tags.get(parent) != tag:
+        if tag in known and not f"{content.tags.get(parent, '')}/".startswith(f"{tag}/"):
             yield f"operator {name!r} is not in the module {tag!r}"
 
 

@@ -45,7 +45,7 @@ def placed(export: ExportRecord) -> list[int]:
     data = metadata_json(export, STARTED)
     check_metadata(data, None)
     hierarchy = build_hierarchy(
-        Graph([Operator(operator.name) for operator in export.operators]), read_metadata(data, None)
+        Graph([Operator(operator.name) for operator in export.operators]), read_metadata(data, None), refine=False
     )
     assert hierarchy.modules == export.modules
     assert hierarchy.findings == ()
