@@ -103,7 +103,7 @@ class _Builder:
             known = {path for name in (*graph.weights, *outer) if (path := owner_path(name))}
             _refine_by_names(draft, operators, known, _takes_weights(graph, owners, outer))
             told, contrary = place_by_parameters(draft, aligned(owners, draft), wiring)
-            if source != "none" and told >= _WORTH_TELLING and 2 * contrary > told:
+            if source in ("metadata", "exporter") and told >= _WORTH_TELLING and 2 * contrary > told:
                 self.findings.append(
                     f"{contrary} of {told} operators that take parameters are not in the module that the parameters' "
                     f"names tell: what tells of the modules ({source}) may be of another model, or read wrongly"
