@@ -215,8 +215,8 @@ def _module_names(shares: "Sequence[Share]") -> list[str]:
         name = share.name.removeprefix(f"{outer}.") if outer else share.name or share.class_name
         around.append(share.name)
         indented = "  " * share.depth + name
-        same = share.class_name in (name, share.name.rpartition(".")[2])
-        names.append(indented if same else f"{indented} ({share.class_name})")
+        tells_more = share.class_name not in ("", name, share.name.rpartition(".")[2])
+        names.append(f"{indented} ({share.class_name})" if tells_more else indented)
     return names
 
 

@@ -37,7 +37,7 @@ class Module:
     Attributes:
         path: dotted path of attribute names from the model: ``encoder.layer.0``; empty for the model itself.
         name: last part of the path; for the model, the name of its class or graph.
-        class_name: name of its class, without the package.
+        class_name: name of its class, without the package; empty where nothing tells it.
         tag: path of classes, as traced.
         module_type: its type, where the metadata give it; else None.
         parent: the module around it; None for the model.
@@ -120,7 +120,8 @@ class Module:
 
     def __repr__(self) -> str:
         inner = f", {len(self.children)} modules" if self.children else ""
-        return f"<Module {self.path or '(model)'}: {self.class_name}, {len(self.operators)} operators{inner}>"
+        class_name = f" {self.class_name}," if self.class_name else ""
+        return f"<Module {self.path or '(model)'}:{class_name} {len(self.operators)} operators{inner}>"
 
 
 class Tensor:

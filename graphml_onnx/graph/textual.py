@@ -51,7 +51,8 @@ def _module(module: Module) -> Iterator[str]:
     if not module.operators and not parameters:
         return
     yield ""
-    yield f"module {_word(module.path or '(model)')} ({_word(module.class_name)})"
+    class_name = f" ({_word(module.class_name)})" if module.class_name else ""
+    yield f"module {_word(module.path or '(model)')}{class_name}"
     for parameter in parameters:
         yield f"  parameter {_weight(parameter)}"
     for operator in module.operators:

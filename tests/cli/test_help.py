@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.cli.g2o_process import Command
 
 OPTIONS = {
-    "encode": "--output --metadata --parameters --layout --show-parameters --inline-limit --dry-run --overwrite "
-    "--json --quiet --profile --debug",
+    "encode": "--output --metadata --parameters --refine --layout --show-parameters --inline-limit --dry-run "
+    "--overwrite --json --quiet --profile --debug",
     "decode": "--output --metadata-output --require-exact --trust --infer-shapes --parameter-folder --overwrite "
     "--json --quiet --profile --debug",
     "export": "--output --task --input-specs --seed --exporter --opset --dynamic-shapes --export-config "

@@ -188,7 +188,7 @@ def test_the_graph_has_the_hierarchy_of_the_metadata(tmp_path: Path) -> None:
     export = made(tmp_path, *mixed(), with_graphml=True)
 
     assert export.result.graphml.hierarchy_source == "metadata"
-    assert export.result.graphml.coverage == 100.0
+    assert export.result.graphml.coverage == 81.25  # all but 3 of 16, which the root module calls
     assert export.result.graphml.modules == len(export.modules)
     assert graphml_onnx.verify(export.result.onnx, metadata=export.result.metadata).passed
 

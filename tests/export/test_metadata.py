@@ -16,7 +16,7 @@ import pytest
 from graphml_onnx.errors import MetadataError, UsageError
 from graphml_onnx.exporting.metadata import metadata_json
 from graphml_onnx.exporting.record import ExportRecord, OperatorRecord, StepRecord
-from graphml_onnx.hierarchy import Graph, Module, Operator, build_hierarchy, check_metadata, read_metadata
+from graphml_onnx.hierarchy import Graph, Hierarchy, Module, Operator, build_hierarchy, check_metadata, read_metadata
 from tests.export.export_records import (
     DIRECT,
     FILES,
@@ -40,8 +40,8 @@ def document(export: ExportRecord) -> Any:
     return json.loads(metadata_json(export, STARTED))
 
 
-def placed(export: ExportRecord) -> list[int]:
-    """Where the operators of the record are placed by the metadata that is written for it."""
+def read_back(export: ExportRecord) -> Hierarchy:
+    """The hierarchy of the record's operators by the metadata that is written for it."""
     data = metadata_json(export, STARTED)
     check_metadata(data, None)
     hierarchy = build_hierarchy(
@@ -49,8 +49,26 @@ def placed(export: ExportRecord) -> list[int]:
     )
     assert hierarchy.modules == export.modules
     assert hierarchy.findings == ()
-    assert hierarchy.coverage == 100.0
-    return list(hierarchy.placement)
+    return hierarchy
+
+
+def placed(export: ExportRecord) -> list[int]:
+    """The module of each operator of the record, read back."""
+    return list(read_back(export).placement)
+
+
+@pytest.mark.parametrize(
+    ("name", "below_root"),
+    [
+        ("modelexport-bert-mini", 117 / 156),
+        ("modelexport-resnet-mini", 14 / 19),
+        ("winml-bert-mini-dynamo", 89 / 92),
+        ("winml-resnet-mini-dynamo", 15 / 15),
+        ("winml-resnet-mini-torchscript", 14 / 19),
+    ],
+)
+def test_coverage_is_the_share_of_operators_below_the_root_module(name: str, below_root: float) -> None:
+    assert read_back(sample(name)).coverage == pytest.approx(100 * below_root)
 
 
 @pytest.mark.parametrize("name", NAMES)

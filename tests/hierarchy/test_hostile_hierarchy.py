@@ -10,26 +10,44 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graphml_onnx.errors import MetadataError
-from graphml_onnx.hierarchy import Hierarchy, HtpMetadata, Operator, read_metadata
+from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, read_metadata
 from tests.hierarchy.htp_samples import NAMES, build_hierarchy, module, sample
 
 PARTS = st.sampled_from(["", "A", "B.0", "0", "1", "a", "a.0", "a.b", "A.a", ".", "é", "\n", "\ud800", "it's"])
 PATHS = st.builds(lambda separator, parts: separator.join(parts), st.sampled_from("/."), st.lists(PARTS, max_size=6))
 TEXTS = PATHS | st.text(st.characters(), max_size=8)
 LISTS = st.lists(PATHS, max_size=5).map(repr) | TEXTS
-OPERATORS = st.lists(
-    st.builds(
-        Operator,
-        name=TEXTS,
-        tag=st.none() | TEXTS,
-        name_scopes=st.none() | LISTS,
-        class_hierarchy=st.none() | LISTS,
-        namespace=st.none()
-        | TEXTS
-        | st.lists(PATHS, max_size=4).map(lambda steps: "/".join(f"{s}: {s}" for s in steps)),
-    ),
-    max_size=12,
+VALUES = st.lists(st.sampled_from(["", "x", "y", "a.weight", "A.a.bias"]), max_size=3).map(tuple)
+
+
+def operators_with(bodies: st.SearchStrategy[tuple[Graph, ...]]) -> st.SearchStrategy[list[Operator]]:
+    return st.lists(
+        st.builds(
+            Operator,
+            name=TEXTS,
+            tag=st.none() | TEXTS,
+            name_scopes=st.none() | LISTS,
+            class_hierarchy=st.none() | LISTS,
+            namespace=st.none()
+            | TEXTS
+            | st.lists(PATHS, max_size=4).map(lambda steps: "/".join(f"{s}: {s}" for s in steps)),
+            relative_scopes=st.none() | LISTS,
+            relative_classes=st.none() | LISTS,
+            op_type=st.sampled_from(["", "MatMul", "Constant"]),
+            inputs=VALUES,
+            outputs=VALUES,
+            bodies=bodies,
+        ),
+        max_size=8,
+    )
+
+
+BODIES = st.builds(
+    Graph,
+    operators=operators_with(st.just(())),
+    weights=st.dictionaries(st.sampled_from(["x", "a.weight", "A.a.bias"]), st.just((2, 2)), max_size=2),
 )
+OPERATORS = operators_with(st.just(()) | BODIES.map(lambda body: (body,)))
 
 
 def module_of(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -67,7 +85,9 @@ def is_sound(hierarchy: Hierarchy, operators: list[Operator]) -> bool:
         assert each.tag
         levels.append(1 if each.parent is None else levels[each.parent] + 1)
     assert max(levels, default=0) <= 100
-    assert len(hierarchy.placement) == len(hierarchy.tags) == len(operators) == sum(hierarchy.rules.values())
+    assert len(hierarchy.placement) == len(hierarchy.tags) == len(operators)
+    in_bodies = sum(len(body.operators) for operator in operators for body in operator.bodies)
+    assert sum(hierarchy.rules.values()) == len(operators) + in_bodies
     assert all(-1 <= index < len(modules) for index in hierarchy.placement)
     assert all(-1 <= hierarchy.owner(operator.name) < len(modules) for operator in operators)
     assert 0.0 <= hierarchy.coverage <= 100.0

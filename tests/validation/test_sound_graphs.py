@@ -88,8 +88,8 @@ def test_a_file_that_was_written_otherwise_is_no_error(tmp_path: Path, layout: L
 
 def test_values_of_a_graph_in_a_node_are_not_those_of_the_node(broken: Broken) -> None:
     """Formats 1.1 to 1.3 have them, and so may other tools."""
-    key = '<key id="class_name" for="node"'
-    text = broken.text.once(key, f'<key id="own" for="graph" attr.name="class_name" attr.type="string"/>\n{key}')
+    key = '<key id="scope" for="node"'
+    text = broken.text.once(key, f'<key id="own" for="graph" attr.name="scope" attr.type="string"/>\n{key}')
     text = text.every('(<graph id="[^"]+:" edgedefault="directed">)', r"\1<data key='own'>twice</data>")
     assert codes(broken.found_in(text)) <= SAVED_BY_A_TOOL
 
