@@ -20,7 +20,7 @@ LISTS = st.lists(PATHS, max_size=5).map(repr) | TEXTS
 VALUES = st.lists(st.sampled_from(["", "x", "y", "a.weight", "A.a.bias"]), max_size=3).map(tuple)
 
 
-def operators_with(bodies: st.SearchStrategy[tuple[Graph, ...]]) -> st.SearchStrategy[list[Operator]]:
+def operators_with(bodies: st.SearchStrategy[tuple[Graph, ...]], most: int) -> st.SearchStrategy[list[Operator]]:
     return st.lists(
         st.builds(
             Operator,
@@ -38,16 +38,16 @@ def operators_with(bodies: st.SearchStrategy[tuple[Graph, ...]]) -> st.SearchStr
             outputs=VALUES,
             bodies=bodies,
         ),
-        max_size=8,
+        max_size=most,
     )
 
 
 BODIES = st.builds(
     Graph,
-    operators=operators_with(st.just(())),
+    operators=operators_with(st.just(()), 2),
     weights=st.dictionaries(st.sampled_from(["x", "a.weight", "A.a.bias"]), st.just((2, 2)), max_size=2),
 )
-OPERATORS = operators_with(st.just(()) | BODIES.map(lambda body: (body,)))
+OPERATORS = operators_with(st.just(()) | BODIES.map(lambda body: (body,)), 8)
 
 
 def module_of(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
