@@ -128,10 +128,22 @@ def test_a_tag_that_a_module_has_leads_to_such_a_module(operators: list[Operator
     nodes = {operator.name: data.draw(st.sampled_from(tags)) for operator in operators}
     root = {"class_name": "Root", "traced_tag": tags[0], "scope": "", "children": {}}
     flat_children = {str(n): {"traced_tag": m.tag, "scope": m.scope} for n, m in enumerate(tree[1:])}
-    hierarchy = build_hierarchy(operators, read({"modules": root | {"children": flat_children}, "nodes": nodes}))
-    for operator, index in zip(operators, hierarchy.placement, strict=True):
+    metadata = read({"modules": root | {"children": flat_children}, "nodes": nodes})
+    exact = build_hierarchy(operators, metadata, refine=False)
+    refined = build_hierarchy(operators, metadata)
+    for operator, index, lower in zip(operators, exact.placement, refined.placement, strict=True):
         if operator.name:
-            assert hierarchy.modules[index].tag == nodes[operator.name]
+            assert exact.modules[index].tag == nodes[operator.name]
+            assert nodes[operator.name] in tags_around(refined, lower)
+
+
+def tags_around(hierarchy: Hierarchy, index: int | None) -> list[str]:
+    """The tags of a module and of those around it."""
+    tags = []
+    while index is not None:
+        tags.append(hierarchy.modules[index].tag)
+        index = hierarchy.modules[index].parent
+    return tags
 
 
 @given(ANY_METADATA | ANY_JSON)
