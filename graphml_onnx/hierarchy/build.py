@@ -31,7 +31,7 @@ from graphml_onnx.hierarchy.tree import NOWHERE, Graph, Hierarchy
 from graphml_onnx.hierarchy.wiring import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphml_onnx.hierarchy.metadata import HtpMetadata
     from graphml_onnx.hierarchy.parameters import Path
@@ -100,8 +100,7 @@ class _Builder:
         lacking = [position for position in draft.unplaced() if draft.modules and not draft.tags[position]]
         if self._refine or source == "none":
             owners = owners_of(graph, wiring, outer)
-            known = {path for name in (*graph.weights, *outer) if (path := owner_path(name))}
-            _refine_by_names(draft, operators, known, _takes_weights(graph, owners, outer))
+            _refine_by_names(draft, operators, _paths_used(graph, outer), _takes_weights(graph, owners, outer))
             told, contrary = place_by_parameters(draft, aligned(owners, draft), wiring)
             if source in ("metadata", "exporter") and told >= _WORTH_TELLING and 2 * contrary > told:
                 self.findings.append(
@@ -118,18 +117,17 @@ class _Builder:
         source = draft.modules[0].told_by if source == "none" and draft.modules else source
         if self.source == "none":
             self.source = source
+        visible = {**outer, **graph.weights} if any(operator.bodies for operator in operators) else {}
         bodies = {
-            position: tuple(self._body(body, graph, draft, position, outer) for body in operator.bodies)
+            position: tuple(self._body(body, draft, position, visible) for body in operator.bodies)
             for position, operator in enumerate(operators)
             if operator.bodies
         }
         return draft.placed(bodies)
 
-    def _body(
-        self, body: Graph, graph: Graph, draft: Draft, position: int, outer: Mapping[str, tuple[int, ...]]
-    ) -> Placed:
+    def _body(self, body: Graph, draft: Draft, position: int, outer: Mapping[str, tuple[int, ...]]) -> Placed:
         scope = draft.scope_of(draft.places[position] if draft.rules[position] else draft.root)
-        return self.place(body, scope, {**outer, **graph.weights}, is_main=False)
+        return self.place(body, scope, outer, is_main=False)
 
     def _by_metadata(self, draft: Draft, operators: Sequence[Operator], metadata: HtpMetadata) -> SourceName:
         if metadata.modules:
@@ -202,12 +200,24 @@ def _refine_by_names(
             draft.calls[position] = call
 
 
+def _paths_used(graph: Graph, outer: Mapping[str, tuple[int, ...]]) -> Iterator[Path]:
+    """The modules that own what the operators of a graph take."""
+    for operator in graph.operators:
+        for name in operator.inputs:
+            if (name in graph.weights or name in outer) and (path := owner_path(name)):
+                yield path
+
+
 def _takes_weights(graph: Graph, owners: Sequence[Path | None], outer: Mapping[str, tuple[int, ...]]) -> list[bool]:
     """For each operator whether it takes what a layer learns: a matrix, or something that has an owner."""
-    return [
-        bool(owner) or any(len(graph.weights.get(name) or outer.get(name) or ()) > 1 for name in operator.inputs)
-        for operator, owner in zip(graph.operators, owners, strict=True)
-    ]
+    own = graph.weights
+    found = []
+    for operator, owner in zip(graph.operators, owners, strict=True):
+        takes = bool(owner)
+        for name in operator.inputs:
+            takes = takes or len(own[name] if name in own else outer.get(name, ())) > 1
+        found.append(takes)
+    return found
 
 
 def _is_below_root(placed: Placed, module: int) -> bool:

@@ -129,11 +129,14 @@ class Calls:
 
     def __init__(self, paths: Iterable[Sequence[str]], scopes: Iterable[Sequence[NameStep] | None]) -> None:
         self._known = PrefixIndex()
-        for path in paths:
-            self._known.add(path, 0)
         self._scopes = PrefixIndex()
         self._called_again: set[int] = set()
+        self._answers: dict[int, tuple[list[NameStep], str]] = {}
         distinct = {id(steps): steps for steps in scopes if steps}.values()
+        if not any(_FURTHER_CALL.fullmatch(step.parts[-1]) for steps in distinct for step in steps):
+            return
+        for path in paths:
+            self._known.add(path, 0)
         for steps in distinct:
             self._scopes.add((step.parts[-1] for step in steps), 0)
         for steps in distinct:
@@ -147,7 +150,6 @@ class Calls:
                         self._called_again.add(place)
                 node = self._known.step(node, parts) or UNKNOWN
                 place = self._scopes.step(place, step.parts[-1:]) or UNKNOWN
-        self._answers: dict[int, tuple[list[NameStep], str]] = {}
 
     def of(self, steps: list[NameStep]) -> tuple[list[NameStep], str]:
         """The modules themselves, and the numbers of their calls; the latter empty for the first of each."""

@@ -16,10 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphml_onnx.hierarchy.tree import NOWHERE
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from graphml_onnx.hierarchy.draft import Draft
     from graphml_onnx.hierarchy.wiring import Wiring
@@ -46,11 +44,12 @@ _SHAPES: Final = frozenset({"Shape", "Size"})
 
 def place_by_neighbours(draft: Draft, wiring: Wiring, *, constants_only: bool = False) -> None:
     """Gives every operator a place that has none yet, and has a neighbour with one; or only those that use no input."""
-    if all(rule is None for rule in draft.rules):
+    unplaced = list(draft.unplaced())
+    if len(unplaced) in (0, len(draft.rules)):
         return
     behind = _from_behind(draft, wiring)
     waiting = []
-    for position in list(draft.unplaced()):
+    for position in unplaced:
         if wiring.is_constant[position] or wiring.operators[position].op_type in _SHAPES:
             waiting.append(position)
             continue
@@ -61,7 +60,7 @@ def place_by_neighbours(draft: Draft, wiring: Wiring, *, constants_only: bool = 
         place = _between(draft, wiring, position, placed, behind[position])
         if place is not None:
             draft.put(position, place, "neighbours")
-    behind = _from_behind(draft, wiring)  # by now those who use constants have their places
+    behind = _from_behind(draft, wiring) if waiting else []  # by now those who use constants have their places
     for position in waiting:
         place = behind[position]
         if place is not None:
@@ -73,14 +72,14 @@ def _from_behind(draft: Draft, wiring: Wiring) -> list[int | None]:
     found: list[int | None] = [None] * len(draft.places)
     own: list[int | None] = [None] * len(draft.places)
     for position in range(len(draft.places) - 1, -1, -1):
-        users = (own[user] for user in wiring.consumers[position])
-        found[position] = _common(draft, (place for place in users if place is not None))
+        users = [place for user in wiring.consumers[position] if (place := own[user]) is not None]
+        found[position] = _common(draft, users)
         own[position] = found[position] if draft.rules[position] is None else draft.places[position]
     return found
 
 
 def _between(draft: Draft, wiring: Wiring, position: int, producers: Sequence[int], behind: int | None) -> int | None:
-    before = _common(draft, (draft.places[near] for near in producers))
+    before = _common(draft, [draft.places[near] for near in producers])
     if before is None:
         return None if behind is None else _around_layer(draft, behind)
     if before == behind:
@@ -119,11 +118,11 @@ def _around_layer(draft: Draft, module: int) -> int:
     return draft.outer(module) if draft.is_leaf(module) and module != draft.root else module
 
 
-def _common(draft: Draft, modules: Iterable[int]) -> int | None:
-    rest: Iterator[int] = iter(modules)
-    found = next(rest, None)
-    for module in rest:
-        if found is None or found == NOWHERE:
-            break
-        found = draft.common(found, module)
+def _common(draft: Draft, modules: Sequence[int]) -> int | None:
+    if not modules:
+        return None
+    found = modules[0]
+    for module in modules:
+        if found != module:
+            found = draft.common(found, module)
     return found

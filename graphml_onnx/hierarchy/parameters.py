@@ -42,7 +42,7 @@ def owners_of(graph: Graph, wiring: Wiring, outer: Mapping[str, Sequence[int]]) 
     for position, operator in enumerate(graph.operators):
         own = [owner_path(name) for name in operator.inputs if name in graph.weights or name in outer]
         own += [of_tensor[name] for name in operator.inputs if name in of_tensor]
-        owner = _common(path for path in own if path)
+        owner = _common([path for path in own if path]) if own else None
         if wiring.is_constant[position]:
             for name in operator.outputs:
                 of_tensor[name] = owner_path(name) or owner

@@ -39,7 +39,7 @@ def wire(graph: Graph) -> Wiring:
     for position, operator in enumerate(graph.operators):
         near: dict[int, None] = {}
         constant = not operator.bodies
-        for name in used_names(operator):
+        for name in used_names(operator) if operator.bodies else operator.inputs:
             maker = makers.get(name)
             if maker is not None and maker != position:
                 if maker not in near:
