@@ -6,7 +6,8 @@ The algorithm works on the operators in their order, without those that depend o
 2. For windows of 32, 16, 8 and 4 tokens, each position is linked to the next one where the same window begins. A
    stretch of neighbouring positions with the same distance, at least as long as that distance, is a block that repeats.
 3. Longer stretches come first; of the positions at which a block may begin, the one counts at which the fewest tensors
-   cross (a person cuts where one arrow goes through).
+   cross (a person cuts where one arrow goes through), and of these the one before which the way forks, as it does
+   at the beginning of a residual block.
 4. What lies between two repeated blocks and is about as long as one is a block as well (the first of a ResNet's stage).
 
 Each step is a few dictionary look-ups for each operator and window: linear in operators and edges, but for sorting the
@@ -48,7 +49,8 @@ def place_by_repetition(draft: Draft, graph: Graph, wiring: Wiring) -> None:
     order = [position for position in range(len(graph.operators)) if not wiring.is_constant[position]]
     tokens = [_token(graph, wiring, position) for position in order]
     crossing = _crossing(wiring, order)
-    for number, (start, end) in _numbered(_with_gaps(_runs(tokens, crossing))):
+    forks = [0, *(len(wiring.consumers[position]) for position in order)]
+    for number, (start, end) in _numbered(_with_gaps(_runs(tokens, crossing, forks))):
         module = draft.reach([NameStep(f"block.{number}", ("block", str(number)))], "repetition")
         for place in range(start, end):
             draft.put(order[place], module, "repetition")
@@ -74,7 +76,7 @@ def _crossing(wiring: Wiring, order: Sequence[int]) -> list[int]:
     return change
 
 
-def _runs(tokens: Sequence[Hashable], crossing: Sequence[int]) -> list[_Run]:
+def _runs(tokens: Sequence[Hashable], crossing: Sequence[int], forks: Sequence[int]) -> list[_Run]:
     numbers: dict[Hashable, int] = {}
     text = [numbers.setdefault(token, len(numbers)) for token in tokens]
     taken = bytearray(len(text))
@@ -84,7 +86,7 @@ def _runs(tokens: Sequence[Hashable], crossing: Sequence[int]) -> list[_Run]:
         for start, end, distance in stretches:
             free = _free(taken, start, end)
             for run_start, run_end in free:
-                run = _aligned(run_start, run_end, distance, crossing)
+                run = _aligned(run_start, run_end, distance, crossing, forks)
                 if run is not None:
                     chosen.append(run)
                     taken[run.start : run.end] = b"\1" * (run.end - run.start)
@@ -126,15 +128,15 @@ def _free(taken: bytearray, start: int, end: int) -> Iterator[tuple[int, int]]:
         place = stop
 
 
-def _aligned(start: int, end: int, length: int, crossing: Sequence[int]) -> _Run | None:
-    """The blocks of a stretch, from the offset at which the fewest tensors cross their borders."""
+def _aligned(start: int, end: int, length: int, crossing: Sequence[int], forks: Sequence[int]) -> _Run | None:
+    """The blocks of a stretch, from the offset at which the fewest tensors cross their borders, and the way forks."""
     if end - start < 2 * length:
         return None
-    best: tuple[tuple[int, int], _Run] | None = None
+    best: tuple[tuple[int, int, int], _Run] | None = None
     for offset in range(min(length, end - start - 2 * length + 1)):
         times = (end - start - offset) // length
         borders = [crossing[start + offset + length * number] for number in range(times + 1)]
-        rank = (max(borders), -times)
+        rank = (max(borders), -times, -forks[start + offset])
         if best is None or rank < best[0]:
             best = (rank, _Run(start + offset, length, times))
     return None if best is None else best[1]

@@ -1,0 +1,302 @@
+"""What places an operator of which no tag and no scope tells: parameters, neighbours, repeated blocks; and calls."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graphml_onnx.hierarchy import Graph, Hierarchy, Operator, build_hierarchy
+from graphml_onnx.hierarchy.parameter_names import owner_path
+from tests.hierarchy.htp_samples import scopes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MATRIX = (8, 8)
+
+
+def node(op_type: str, inputs: str, output: str, name: str = "") -> Operator:
+    return Operator(name, op_type=op_type, inputs=tuple(inputs.split()), outputs=(output,))
+
+
+def placed(operators: Sequence[Operator], *weights: str) -> Hierarchy:
+    return build_hierarchy(Graph(operators, dict.fromkeys(weights, MATRIX)), None)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "path"),
+    [
+        ("features.3.weight", "features.3"),
+        ("model.encoder.layers.0.self_attn.in_proj_bias", "model.encoder.layers.0.self_attn"),
+        ("head.parametrizations.weight.original0", "head"),
+        ("conv2d_9/kernel:0", "conv2d_9"),
+        ("StatefulPartitionedCall/encoder/dense/MatMul/ReadVariableOp:0", "encoder.dense"),
+        ("conv2d_1.w_0", "conv2d_1"),
+        ("batch_norm2d_0.b_0", "batch_norm2d_0"),
+        ("conv10_expand_bn_offset", "conv10_expand_bn"),
+        ("layer.0.dense.weight_quantized", "layer.0.dense"),
+        ("If_0_then_branch__Inline_0__layer.0.weight", "layer.0"),
+        ("onnx::Conv_59", None),
+        ("/encoder/Constant_output_0", None),
+        ("encoder/Reshape/shape:0", None),
+        ("cls_token", None),
+        ("", None),
+        ("a." * 5_000 + "weight", None),
+    ],
+)
+def test_names_of_parameters_tell_their_owner(parameter: str, path: str | None) -> None:
+    assert owner_path(parameter) == (None if path is None else tuple(path.split(".")))
+
+
+class TestParameters:
+    def test_what_takes_a_parameter_belongs_to_its_owner(self) -> None:
+        hierarchy = placed(
+            [node("Conv", "x features.0.weight features.0.bias", "a"), node("Gemm", "a head.1.weight", "y")],
+            "features.0.weight",
+            "features.0.bias",
+            "head.1.weight",
+        )
+        assert scopes(hierarchy) == ["features.0", "head.1"]
+        assert (hierarchy.source, hierarchy.rules) == ("parameters", {"parameter": 2})
+
+    def test_what_prepares_a_weight_is_passed_through_and_follows_its_user(self) -> None:
+        hierarchy = placed(
+            [
+                node("DequantizeLinear", "a.fc.weight_quantized scale zero", "w"),
+                node("Transpose", "w", "wt"),
+                node("MatMul", "x wt", "h"),
+                node("MatMul", "h b.fc.weight", "y"),
+            ],
+            "a.fc.weight_quantized",
+            "b.fc.weight",
+            "scale",
+            "zero",
+        )
+        assert scopes(hierarchy) == ["a.fc", "a.fc", "a.fc", "b.fc"]
+        assert hierarchy.rules == {"neighbours": 2, "parameter": 2}
+
+    def test_a_product_stands_with_its_bias(self) -> None:
+        hierarchy = placed(
+            [
+                node("MatMul", "x onnx::MatMul_1", "a"),
+                node("Add", "a m.query.bias", "b"),
+                node("MatMul", "b onnx::MatMul_2", "c"),
+                node("Add", "c m.key.bias", "y"),
+            ],
+            "onnx::MatMul_1",
+            "onnx::MatMul_2",
+            "m.query.bias",
+            "m.key.bias",
+        )
+        assert scopes(hierarchy) == ["m.query", "m.query", "m.key", "m.key"]
+
+    def test_parameters_of_several_modules_lead_to_the_one_around_them(self) -> None:
+        hierarchy = placed(
+            [node("Attention", "x l.0.query.weight l.0.key.weight", "a"), node("MatMul", "a l.1.weight", "y")],
+            "l.0.query.weight",
+            "l.0.key.weight",
+            "l.1.weight",
+        )
+        assert scopes(hierarchy) == ["l.0", "l.1"]
+
+    def test_a_single_owner_tells_nothing(self) -> None:
+        assert placed([node("MatMul", "x model.weight", "y")], "model.weight").source == "none"
+
+    def test_names_lead_and_parameters_go_further_below(self) -> None:
+        hierarchy = placed(
+            [
+                node("MatMul", "x attn.query.weight", "a", "/attn/MatMul"),
+                node("MatMul", "a attn.key.weight", "b", "/attn/MatMul_1"),
+                node("MatMul", "b other.weight", "y", "/attn/MatMul_2"),
+            ],
+            "attn.query.weight",
+            "attn.key.weight",
+            "other.weight",
+        )
+        assert scopes(hierarchy) == ["attn.query", "attn.key", "attn"]  # never out of a module
+
+
+class TestNeighbours:
+    LAYERS = ("a.conv1.weight", "a.conv2.weight", "b.conv1.weight")
+
+    def test_an_activation_stands_beside_the_layer_before_it(self) -> None:
+        hierarchy = placed(
+            [
+                node("Conv", "x a.conv1.weight", "h"),
+                node("Relu", "h", "i"),
+                node("Conv", "i a.conv2.weight", "j"),
+                node("Relu", "j", "k"),
+                node("Conv", "k b.conv1.weight", "y"),
+            ],
+            *self.LAYERS,
+        )
+        assert scopes(hierarchy) == ["a.conv1", "a", "a.conv2", "a", "b.conv1"]
+
+    def test_a_residual_addition_belongs_to_its_block(self) -> None:
+        hierarchy = placed(
+            [
+                node("Conv", "x b.conv1.weight", "w"),
+                node("Conv", "w a.conv1.weight", "h"),
+                node("Conv", "h a.conv2.weight", "i"),
+                node("Add", "i w", "j"),
+                node("Conv", "j c.conv.weight", "y"),
+            ],
+            *self.LAYERS,
+            "c.conv.weight",
+        )
+        assert scopes(hierarchy)[3] == "a"
+
+    def test_shapes_and_constants_go_to_their_users(self) -> None:
+        hierarchy = placed(
+            [
+                node("Constant", "", "two"),
+                node("Conv", "x a.conv1.weight", "h"),
+                node("Shape", "h", "s"),
+                node("Pad", "h two s", "i", "/b/c/Pad"),
+                node("Conv", "i b.conv1.weight", "y"),
+            ],
+            *self.LAYERS,
+        )
+        assert scopes(hierarchy) == ["b.c", "a.conv1", "b.c", "b.c", "b.conv1"]
+
+    def test_what_lies_between_two_modules_is_in_neither(self) -> None:
+        hierarchy = placed(
+            [
+                node("Conv", "x m.a.conv1.weight", "h"),
+                node("Reshape", "h", "i"),
+                node("Conv", "i m.b.conv1.weight", "y"),
+            ],
+            "m.a.conv1.weight",
+            "m.b.conv1.weight",
+        )
+        assert scopes(hierarchy)[1] == "m"
+
+
+class TestCalls:
+    def test_further_calls_of_a_module_are_the_same_module(self) -> None:
+        names = ["self_attn", "self_attn_1", "self_attn_7"]
+        operators = [
+            node("MatMul", f"x{number} layer.self_attn.weight", f"x{number + 1}", f"/layer/{name}/MatMul")
+            for number, name in enumerate(names)
+        ]
+        operators.append(node("MatMul", "x3 layer.fc.weight", "y", "/layer/fc/MatMul"))
+        hierarchy = placed(operators, "layer.self_attn.weight", "layer.fc.weight")
+        assert scopes(hierarchy) == ["layer.self_attn"] * 3 + ["layer.fc"]
+        assert hierarchy.main.calls == {1: "self_attn 1", 2: "self_attn 7"}
+
+    def test_a_number_that_parameters_know_is_part_of_the_name(self) -> None:
+        operators = [node("Conv", f"x conv_{i}.weight", f"y{i}", f"/conv_{i}/Conv") for i in (1, 2)]
+        hierarchy = placed(operators, "conv_1.weight", "conv_2.weight")
+        assert scopes(hierarchy) == ["conv_1", "conv_2"]
+        assert hierarchy.main.calls == {}
+
+
+def residual_network() -> list[Operator]:
+    """The operators of a ResNet-50, without names: 16 blocks in stages of 3, 4, 6 and 3; each stage begins wider."""
+    found = [node("Conv", "x w", "t0"), node("Relu", "t0", "t1"), node("MaxPool", "t1", "h")]
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        for block in range(blocks):
+            key = f"{stage}_{block}"
+            outer = found[-1].outputs[0]
+            found += [
+                node("Conv", f"{outer} s{stage}", f"a{key}"),
+                node("Relu", f"a{key}", f"b{key}"),
+                node("Conv", f"b{key} s{stage}", f"c{key}"),
+                node("Relu", f"c{key}", f"d{key}"),
+                node("Conv", f"d{key} s{stage}", f"e{key}"),
+            ]
+            if not block:
+                found.append(node("Conv", f"{outer} s{stage}", f"f{key}"))
+            found += [
+                node("Add", f"e{key} {outer if block else f'f{key}'}", f"g{key}"),
+                node("Relu", f"g{key}", f"h{key}"),
+            ]
+    return [*found, node("GlobalAveragePool", found[-1].outputs[0], "p"), node("Gemm", "p w", "y")]
+
+
+RESIDUAL_WEIGHTS = {"w": (64, 3), **{f"s{stage}": (64 << stage, 64 << stage) for stage in range(4)}}
+
+
+def transformer(layers: int) -> list[Operator]:
+    """The operators of a BERT, without names."""
+    found = [node("Gather", "table ids", "h")]
+    for layer in range(layers):
+        outer, k = found[-1].outputs[0], layer
+        found += [
+            node("MatMul", f"{outer} w", f"q{k}"),
+            node("MatMul", f"{outer} w", f"k{k}"),
+            node("MatMul", f"{outer} w", f"v{k}"),
+            node("MatMul", f"q{k} k{k}", f"s{k}"),
+            node("Softmax", f"s{k}", f"p{k}"),
+            node("MatMul", f"p{k} v{k}", f"c{k}"),
+            node("MatMul", f"c{k} w", f"o{k}"),
+            node("Add", f"o{k} {outer}", f"r{k}"),
+            node("LayerNormalization", f"r{k} n n", f"l{k}"),
+            node("MatMul", f"l{k} w4", f"i{k}"),
+            node("Gelu", f"i{k}", f"g{k}"),
+            node("MatMul", f"g{k} w1", f"d{k}"),
+            node("Add", f"d{k} l{k}", f"e{k}"),
+            node("LayerNormalization", f"e{k} n n", f"h{k}"),
+        ]
+    return found
+
+
+TRANSFORMER_WEIGHTS = {"w": (64, 64), "w4": (64, 256), "w1": (256, 64), "table": (100, 64), "n": (64,)}
+
+
+def blocks(hierarchy: Hierarchy) -> list[list[int]]:
+    """The positions of the operators in each block, for blocks in their order."""
+    found: dict[int, list[int]] = {}
+    for position, module in enumerate(hierarchy.placement):
+        if module >= 0:
+            found.setdefault(module, []).append(position)
+    return list(found.values())
+
+
+class TestRepetition:
+    def test_the_blocks_of_a_residual_network(self) -> None:
+        operators = residual_network()
+        hierarchy = build_hierarchy(Graph(operators, RESIDUAL_WEIGHTS), None)
+        assert hierarchy.source == "repetition"
+        found = blocks(hierarchy)
+        assert len(found) == 15  # the very first block is like no other, and nothing repeats before it
+        assert all(operators[block[0]].op_type == "Conv" for block in found)
+        assert all(operators[block[-1]].op_type == "Relu" for block in found)
+        assert [len(block) for block in found] == [7, 7, 8, 7, 7, 7, 8, 7, 7, 7, 7, 7, 8, 7, 7]
+
+    def test_the_layers_of_a_transformer(self) -> None:
+        hierarchy = build_hierarchy(Graph(transformer(12), TRANSFORMER_WEIGHTS), None)
+        assert hierarchy.source == "repetition"
+        assert blocks(hierarchy) == [list(range(start, start + 14)) for start in range(1, 169, 14)]
+        assert [module.label for module in hierarchy.modules][:2] == ["block.0", "block.1"]
+
+    def test_it_is_never_asked_where_names_tell(self) -> None:
+        operators = transformer(12)
+        operators[5] = operators[5]._replace(name="/encoder/Softmax")
+        hierarchy = build_hierarchy(Graph(operators, TRANSFORMER_WEIGHTS), None)
+        assert {module.told_by for module in hierarchy.modules} == {"names"}
+
+    def test_what_occurs_once_is_no_block(self) -> None:
+        assert build_hierarchy(Graph(transformer(1), TRANSFORMER_WEIGHTS), None).source == "none"
+
+    def test_the_cost_grows_as_the_graph_does(self) -> None:
+        small, large = [calls(Graph(transformer(layers), TRANSFORMER_WEIGHTS)) for layers in (50, 100)]
+        assert large < 2.1 * small
+
+
+def calls(graph: Graph) -> int:
+    """How often placing calls a function, of Python or not."""
+    count = 0
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        build_hierarchy(graph, None)
+    finally:
+        sys.setprofile(None)
+    return count
