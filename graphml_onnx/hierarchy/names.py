@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 _INLINED: Final = re.compile(r"^(?:.*__Inline_\d+__|(?:[A-Za-z]\w*::)+|_inlfunc_\w*?/)+")
 _CALLS: Final = re.compile(r"^(?:/?(?:Stateful)?PartitionedCall(?:_\d+)?(?::\d+)?(?=/|$))+")
 _GENERATED: Final = re.compile(
-    r"/+(?:\w*Fusion\w*|\w*_token_\d+|fused\b[^/]*|\w*(?:ReadVariableOp|/resource)(?:_\d+)?(?::\d+)?)/*$"
+    r"\w*Fusion\w*|\w*_token_\d+|fused\b.*|(?:\w*ReadVariableOp|resource)(?:_\d+)?(?::\d+)?", re.DOTALL
 )
+_LONGEST: Final = 4_096  # characters of a segment that may be generated
 _OPERATOR: Final = re.compile(r"(?:node_)?([A-Z][A-Za-z0-9]*?)(?:_\d+)*")
 _NODE: Final = re.compile(r"node_\w+")
 _LAST_DOT: Final = re.compile(r"^([A-Za-z_][\w.\-]*)\.([A-Z][A-Za-z0-9]*)(?:_\d+)?$")
@@ -68,11 +69,31 @@ def plain_name(operator: Operator) -> str:
         name = _INLINED.sub("", name)
     if "PartitionedCall" in name:
         name = _CALLS.sub("", name)
-    while "/" in name and (shorter := _GENERATED.sub("", name)) != name:
-        name = shorter
+    last = name.rpartition("/")[2]
+    if last != name and (not last or _is_generated(last)):
+        name = _without_generated(name)
     if "/" not in name and (dotted := _LAST_DOT.match(name)) and dotted[2] == operator.op_type:
         return f"{dotted[1].replace('.', '/')}/{dotted[2]}"
     return name
+
+
+def _is_generated(segment: str) -> bool:
+    return len(segment) <= _LONGEST and _GENERATED.fullmatch(segment) is not None
+
+
+def _without_generated(name: str) -> str:
+    """Drops the segments at the end that no exporter wrote, with the slashes around them."""
+    segments = name.split("/")
+    end = last = len(segments)
+    while last > 1:
+        if segments[last - 1]:
+            if not _is_generated(segments[last - 1]):
+                break
+            end = last - 1
+        last -= 1
+    while 1 < end < len(segments) and not segments[end - 1]:
+        end -= 1
+    return "/".join(segments[:end])
 
 
 def _without_own(steps: list[NameStep]) -> list[NameStep]:

@@ -20,6 +20,7 @@ _JOINED: Final = re.compile(
     r"([A-Za-z]\w*?)_(?:weights?|bias|biases|kernel|gamma|beta|scale|offset|mean|variance|moving_mean|moving_variance"
     r"|running_mean|running_var)(?:_\d+)?"
 )
+_OF_CAFFE2: Final = re.compile(r"([A-Za-z][\w/]*?)_[wb]_\d+")
 _OF_TENSORFLOW: Final = re.compile(r"(?::\d+)$")
 _OPERATION: Final = re.compile(r"(?:ReadVariableOp|[A-Z][A-Za-z0-9]*|resource)(?:_\d+)?")
 _CALL: Final = re.compile(r"(?:Stateful)?PartitionedCall(?:_\d+)?")
@@ -35,16 +36,18 @@ _LONGEST: Final = 4_096  # characters
 def owner_path(name: str) -> tuple[str, ...] | None:
     """The path of the module that owns a parameter, by its name; None if the name tells none.
 
-    Known are names of PyTorch (``encoder.layers.0.linear1.weight``), of Keras (``conv2d_9/kernel:0``), and of Paddle
-    (``conv2d_1.w_0``, ``conv10_expand_bn_offset``), also of the copies that quantisation makes of them. An empty path
-    says that the model itself owns it, as PyTorch's ``cls_token`` does with a dot in no place: such a name is taken
-    to tell nothing, because any tensor may be called so.
+    Known are names of PyTorch (``encoder.layers.0.linear1.weight``), of Keras (``conv2d_9/kernel:0``), of Paddle
+    (``conv2d_1.w_0``, ``conv10_expand_bn_offset``), and of Caffe2 (``fire2/squeeze1x1_w_0``), also of the copies that
+    quantisation makes of them. An empty path says that the model itself owns it, as PyTorch's ``cls_token`` does with
+    a dot in no place: such a name is taken to tell nothing, because any tensor may be called so.
     """
     if len(name) > _LONGEST or name.startswith("/"):
         return None
     name = _INLINED.sub("", name) if "Inline_" in name or "::" in name else name
     if name.startswith("/") or not name:
         return None
+    if caffe2 := _OF_CAFFE2.fullmatch(name):
+        return tuple(part for part in caffe2[1].split("/") if part) or None
     if "/" in name:
         return _of_tensorflow(name)
     if _DOTTED.fullmatch(_COPIES.sub("", name)):

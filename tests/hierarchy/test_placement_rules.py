@@ -36,6 +36,8 @@ def placed(operators: Sequence[Operator], *weights: str) -> Hierarchy:
         ("conv2d_1.w_0", "conv2d_1"),
         ("batch_norm2d_0.b_0", "batch_norm2d_0"),
         ("conv10_expand_bn_offset", "conv10_expand_bn"),
+        ("fire2/squeeze1x1_w_0", "fire2.squeeze1x1"),
+        ("conv1_b_0", "conv1"),
         ("layer.0.dense.weight_quantized", "layer.0.dense"),
         ("If_0_then_branch__Inline_0__layer.0.weight", "layer.0"),
         ("onnx::Conv_59", None),
