@@ -1,4 +1,4 @@
-"""The commands and the options that stand before them."""
+"""The commands, and the options before them."""
 
 from typing import Annotated, cast
 

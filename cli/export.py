@@ -137,7 +137,7 @@ def export(
         raise UsageError("--graphml-parameters without a GraphML", remedy="add --with-graphml")
     source = _one_model(model, model_option)
     if not debug:
-        logging.disable(logging.ERROR)  # torch and transformers tell much of themselves, and raise what matters
+        logging.disable(logging.ERROR)  # torch and transformers log a lot, and raise what matters
         warnings.simplefilter("ignore")  # those that concern the model are findings
     if _CALLABLE.fullmatch(source):
         sys.path.append(str(Path.cwd()))  # package.module:callable may be in this folder; what is installed comes first

@@ -28,7 +28,7 @@ def run() -> int:
     except signals.Stopped as error:  # while a failure was being shown
         return _fail(error, sys.argv[1:])
     finally:
-        signals.ignore()  # what is to be done is done
+        signals.ignore()  # cleanup has finished
 
 
 def _run() -> int:

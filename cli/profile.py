@@ -117,7 +117,7 @@ def _reset_peak() -> None:
 
 
 def _peak_bytes() -> int | None:
-    """Highest resident memory since the last reset; None where the system does not tell."""
+    """Highest resident memory since the last reset; None if the system does not report it."""
     try:
         status = _STATUS.read_text()
     except OSError:

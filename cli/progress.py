@@ -23,7 +23,7 @@ def shown(*, quiet: bool, title: str = "") -> Iterator[Progress | None]:
 
     Args:
         quiet: draws nothing.
-        title: stands before the name of each stage.
+        title: shown before the name of each stage.
     """
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None

@@ -40,7 +40,7 @@ def out(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Writes several lines to standard error; where that fails, nobody is left to tell."""
+    """Writes several lines to standard error; if that fails, there is nobody to report it to."""
     with contextlib.suppress(OSError):
         typer.echo(text, err=True)
 
@@ -81,7 +81,7 @@ def abandon_output() -> None:
 
 
 def one_line(text: str) -> str:
-    """The text as it may stand in a line of the terminal."""
+    """The text as one line for the terminal."""
     return printable(text)
 
 
@@ -104,7 +104,7 @@ def table(rows: list[tuple[str, str]]) -> str:
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A table; the first line and the first column stand out on a terminal.
+    """A table; a terminal shows the first line and column in another style.
 
     Args:
         head: names of the columns.

@@ -171,7 +171,7 @@ def _remedy(error: OSError, usual: str) -> str:
 
 
 def storage_failure(error: BaseException, file: str | os.PathLike[str]) -> GraphmlOnnxError | None:
-    """The library's error where an exception tells of a full or broken disk; None for any other exception."""
+    """The library's error if an exception means a full or broken disk; None for any other exception."""
     if isinstance(error, OSError) and error.errno in _STORAGE_ERRNOS:
         return writing_failed(error, file)
     return None

@@ -187,7 +187,7 @@ class Finding:
     Attributes:
         code: which kind of finding; docs/validation.md lists them all.
         severity: ``error`` where the document is not valid, or does not come back as a valid model; ``warning`` where
-            it does, but hardly as it was meant; ``info`` for what is only good to know.
+            it decodes, but probably not to what was intended; ``info`` for what is only good to know.
         line: where it is in the GraphML, counted from 1; None where it is no place in it.
         message: what was found, in one line.
         remedy: what to do about it.

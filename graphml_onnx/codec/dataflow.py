@@ -84,7 +84,7 @@ class Dataflow(Generic[Name]):
     need not be known before the end.
 
     Args:
-        empty: the empty name, which stands for no tensor.
+        empty: the empty name, which means no tensor.
     """
 
     def __init__(self, empty: Name) -> None:
@@ -96,7 +96,7 @@ class Dataflow(Generic[Name]):
         self._tensors = array("i")  # names of all outputs and inputs of the operators
 
     def define(self, container: int, tensor: Name, node: int, rank: int) -> None:
-        """``node`` defines ``tensor``; `OUTSIDE` where no node stands for what defines it."""
+        """``node`` defines ``tensor``; `OUTSIDE` if it is not defined by a node."""
         if tensor:
             self._definitions.extend((container, self._names.setdefault(tensor, len(self._names)), node, rank))
 

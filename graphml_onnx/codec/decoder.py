@@ -1,7 +1,7 @@
 """Decodes a graph to the canonical skeleton of an ONNX file.
 
-The mirror of `graphml_onnx.codec.encoder`: what a field looks like stands in `graphml_onnx.codec.fields`; here is only
-the structure, which node becomes which message, and where it stands.
+The mirror of `graphml_onnx.codec.encoder`: `graphml_onnx.codec.fields` says what a field looks like. This module has
+only the structure: which node becomes which message, and where it goes.
 
 Source: docs/format.md, section "Nodes".
 """
@@ -65,7 +65,7 @@ class _OfferedBodies:
     def give(self, number: int) -> bytes:
         if number not in self._graphs:
             raise NumberError(f"the operator has no body with index {number}")
-        if number in self._used:  # bodies that stand for two, nested, would grow without bound
+        if number in self._used:  # nested, bodies that are used twice would grow without bound
             raise NumberError(f"the operator's body with index {number} is named twice")
         self._used.add(number)
         return self._graphs[number]
@@ -80,7 +80,7 @@ def decode_graph(records: Iterable[Batch], origin: GraphLocation, trust: Trust |
     Args:
         records: nodes and edges in any order, one by one or as rows.
         origin: where they come from, for messages.
-        trust: ``nodes`` takes the operators' inputs and outputs as they stand, and passes over the edges; ``edges``
+        trust: ``nodes`` believes the operators' inputs and outputs, and ignores the edges; ``edges``
             makes the inputs, and the names of outputs, what the edges say. Without it, both have to agree.
 
     Raises:
@@ -103,7 +103,7 @@ def decode_graph(records: Iterable[Batch], origin: GraphLocation, trust: Trust |
 
 
 def _rewired(records: list[Record], origin: GraphLocation) -> list[Record]:
-    """Nodes and edges in which nodes say what the edges say; looks at all of them once more than usual."""
+    """Nodes and edges in which the nodes agree with the edges; this takes one more pass over all of them."""
     json = MessageCodec(PayloadTable(bytes(NONCE_BYTES), {}))
     index = GraphIndex(origin, json, MessageKeys("NodeProto", json))
     body_of, outer = index.structure(records)
@@ -155,7 +155,7 @@ class _Builder:
         )
         if self._built != len(self._index.operators):
             missing = len(self._index.operators) - self._built
-            self._index.fail(compound.line, f"{missing} operators stand in bodies that contain each other")
+            self._index.fail(compound.line, f"{missing} operators are in bodies that contain each other")
         return serialised(fields)
 
     def _functions(self) -> list[Compound]:

@@ -143,7 +143,7 @@ class Edges:
                 continue
             needed[pair] -= 1
             if needed[pair] < 0:
-                problems.append((line, f"the edge from {names[source]} to {names[target]} stands for no input"))
+                problems.append((line, f"the edge from {names[source]} to {names[target]} matches no input"))
         for use in self._flow.uses(flows):
             if missing[pair := use.source << 32 | use.target] > 0:
                 missing[pair] -= 1

@@ -1,7 +1,7 @@
 """Encodes a parsed skeleton as a graph: the model, its modules, operators, bodies and functions, and the edges.
 
-The mirror of `graphml_onnx.codec.decoder`. What a field looks like stands in `graphml_onnx.codec.fields`; here is only
-the structure: which message becomes which node, and where it stands.
+The mirror of `graphml_onnx.codec.decoder`. `graphml_onnx.codec.fields` says what a field looks like. This module has
+only the structure: which message becomes which node, and where it goes.
 
 Source: docs/format.md, section "Nodes".
 """
@@ -196,7 +196,7 @@ class GraphEncoder:
         return weight_inputs_of(graph) if self._has_weight_inputs else frozenset()
 
     def _write_graph(self, graph: onnx.GraphProto, body: int, data: dict[str, str]) -> None:
-        """Adds the texts of a graph, and takes note of the names that it defines without a node."""
+        """Adds the texts of a graph, and notes the names that it defines without a node."""
         self._graph_keys.write(graph, data)
         if weights := self._weight_inputs(graph):
             data[WEIGHT_INPUTS] = weight_inputs_text([(i, graph.input[i]) for i in sorted(weights)], self._json)

@@ -41,7 +41,7 @@ def read_externals(text: str) -> tuple[ExternalFile, ...]:
     """Reads the text back; the inverse of `externals_text`.
 
     Raises:
-        NumberError: it is malformed, or a location leaves the model's folder or stands twice.
+        NumberError: it is malformed, or a location leaves the model's folder or is there twice.
     """
     try:
         value = parse(text)
@@ -61,6 +61,6 @@ def read_externals(text: str) -> tuple[ExternalFile, ...]:
         except ValueError as error:
             raise NumberError(str(error)) from None
         if location in files:
-            raise NumberError(f"the location {location!r} stands twice")
+            raise NumberError(f"the location {location!r} is there twice")
         files[location] = ExternalFile(location, read_payload(item["content"]))
     return tuple(files.values())

@@ -1,7 +1,7 @@
-"""The one table of fields: where each field of ONNX stands in the GraphML, for both directions.
+"""The one table of fields: which key holds each field of ONNX, for both directions.
 
-A field of a message that becomes a node is one row of `FIELDS`: its key, and the form of the text. Whatever has no
-row, because a newer ONNX has it or because it is unknown to ONNX, stands in the message's catch-all key as JSON.
+A field of a message that becomes a node is one row of `FIELDS`: its key, and the form of the text. A field without
+a row, of a newer ONNX or unknown to ONNX, goes into the message's catch-all key as JSON.
 Everything below these messages is JSON, which needs no table (`graphml_onnx.codec.protojson`).
 
 Source: docs/format.md, section "Keys".
@@ -275,7 +275,7 @@ class MessageKeys:
                 except _UNREADABLE as error:
                     raise _at(name, error) from None
             else:
-                raise FieldError("is not a field that can stand here", name)
+                raise FieldError("is not a field that is allowed here", name)
         return fields
 
 

@@ -1,7 +1,7 @@
 """Collects the nodes and edges of a graph in whatever order they come, and checks that they fit together.
 
-Nothing is taken from XML ids, nesting or document order: a node says itself what it is (``kind``), who it is
-(``node_id``), and where it stands (``parent``, ``index``).
+Nothing is taken from XML ids, nesting or document order: a node says itself what it is (``kind``), its identity
+(``node_id``), and its position (``parent``, ``index``).
 
 Source: docs/format.md, section "Nodes".
 """
@@ -64,7 +64,7 @@ class Compound:
         parent: node_id of its own parent; None for the model.
         index: position among siblings of its kind.
         texts: its texts by key.
-        line: where it stands in the file.
+        line: its line in the file.
         container_id: number that its members share.
         fields: of a graph or function, what its texts say, serialised, by number; known after `GraphIndex.structure`.
     """
@@ -242,7 +242,7 @@ class GraphIndex:
     def _add_identity(self, node_id: str, line: int) -> None:
         if node_id in self._lines:
             remedy = "give a copied node an identity of its own"
-            self.fail(line, f"node_id {node_id!r} stands in {self.origin.place(self._lines[node_id])} already", remedy)
+            self.fail(line, f"node_id {node_id!r} is already used in {self.origin.place(self._lines[node_id])}", remedy)
         self._lines[node_id] = line
 
     def _take_rows(self, rows: NodeRows) -> None:
@@ -324,7 +324,7 @@ class GraphIndex:
 
     def _take_model(self, record: NodeRecord, _: int, node_id: str) -> None:
         if self._model is not None:
-            self.fail(record.line, f"a second model; the first stands in {self.origin.place(self._model.line)}")
+            self.fail(record.line, f"a second model; the first is in {self.origin.place(self._model.line)}")
         self._check_version(record)
         if "parent" in record.data:
             self.fail(record.line, "the model has a parent", "remove it: nothing holds the model")
@@ -402,7 +402,7 @@ class GraphIndex:
             The body of each container, and the body around each body whose names it sees.
 
         Raises:
-            GraphMLError: there is no model, an edge ends at no node, or what stands where makes no sense.
+            GraphMLError: there is no model, an edge ends at no node, or a node has a parent that it cannot have.
         """
         self.take_all(records)
         _ = self.model  # without one, all else that is wrong is of no interest
@@ -480,10 +480,10 @@ class GraphIndex:
         known = self._lines.get(parent)
         if known is not None:
             self.fail(line, f"the parent {parent!r}, in {self.origin.place(known)}, is not a compound")
-        self.fail(line, f"no node has the node_id {parent!r}, which stands as parent")
+        self.fail(line, f"no node has the node_id {parent!r}, which is given as parent")
 
     def _check_parents(self) -> None:
-        """Makes sure that nodes stand in what can hold them; operators can stand in any of them.
+        """Makes sure that nodes have parents that can hold them; operators can be in any compound.
 
         Raises:
             GraphMLError: one does not.
@@ -500,7 +500,7 @@ class GraphIndex:
                 self.fail(line, f"the parent {parent!r} of this {kind} is a {compound.kind}", remedy)
 
     def outer_bodies(self, body_of: Sequence[int]) -> Mapping[int, int]:
-        """The body around each subgraph: the one where its operator stands.
+        """The body around each subgraph: that of its operator.
 
         Raises:
             GraphMLError: a subgraph's parent is no operator with bodies, or bodies contain each other.

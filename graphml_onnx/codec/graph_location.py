@@ -17,7 +17,7 @@ class GraphLocation(NamedTuple):
     Attributes:
         file: the file; None for a graph in memory.
         place: what messages call the node or edge with a line.
-        is_simple: whether one edge stands for all that flows between two nodes.
+        is_simple: whether there is one edge for all tensors that flow between two nodes.
     """
 
     file: Path | None

@@ -85,10 +85,10 @@ def check_model(
 
     Args:
         model: a model, or an ONNX file of any size, with its external data beside it.
-        infer_shapes: whether to infer types and shapes too, and compare them with those that the model tells.
+        infer_shapes: whether to infer types and shapes too, and compare them with those in the model.
 
     Returns:
-        What is wrong; the checker tells no more than the first thing that it finds. A model that cannot be checked,
+        What is wrong; the checker stops at the first problem. A model that cannot be checked,
         because it is too large or damaged, gives a complaint too.
     """
     checked = model if isinstance(model, onnx.ModelProto) else str(Path(model))

@@ -1,4 +1,4 @@
-"""Names of nodes: how they are told from ids, and what messages call a node."""
+"""Names of nodes: how they differ from ids, and how messages name a node."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def called(what: str, name: str, xml_id: str = "") -> str:
     Args:
         what: its kind, or the type of the operator.
         name: its name; may be empty.
-        xml_id: its id in the file, which stands for the name where there is none.
+        xml_id: its id in the file, shown instead of the name where there is none.
     """
     return f"{_cut(what)} {_cut(name)!r}" if name else f"{_cut(what)} (node {_cut(xml_id)})"
 

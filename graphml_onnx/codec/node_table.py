@@ -17,7 +17,7 @@ _Content = TypeVar("_Content")
 
 
 class OrderedNodes(Generic[_Content]):
-    """The nodes of one kind, wherever they stand: columns, because a graph may have millions of them.
+    """The nodes of one kind in all bodies: columns, because a graph may have millions of them.
 
     Args:
         kind: what they are, for messages.
@@ -32,7 +32,7 @@ class OrderedNodes(Generic[_Content]):
         return len(self._content)
 
     def add(self, node: int, container_id: int, index: int, line: int, content: _Content) -> None:
-        """Adds node number ``node``, which stands in line ``line``, at ``index`` of its list."""
+        """Adds node number ``node``, of line ``line``, at ``index`` of its list."""
         self._rows.extend((node, container_id, index, line))
         self._content.append(content)
 
@@ -62,7 +62,7 @@ class OrderedNodes(Generic[_Content]):
             origin: where the nodes come from, for messages.
 
         Raises:
-            GraphMLError: an index stands for a second time.
+            GraphMLError: two nodes of a body have the same index.
         """
         if not self._content:
             return {}

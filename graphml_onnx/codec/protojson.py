@@ -1,7 +1,7 @@
-"""Any ONNX message as JSON and back, losing nothing, driven by ONNX's descriptors.
+"""Any ONNX message as JSON and back, exactly, driven by ONNX's descriptors.
 
 One `MessageCodec` serves both directions; each kind of field has one class, with ``write`` and ``read`` side by side.
-A field stands if, and only if, it is present in the message. Fields that ONNX does not know are kept under
+A field is written if, and only if, it is present in the message. Fields that ONNX does not know are kept under
 ``$unknown``. The reserved names start with ``$``, which no protobuf field can.
 
 Source: docs/format.md, section "JSON".

@@ -1,7 +1,7 @@
 """Rebuilds the inputs of operators, and the tensors of graph outputs, from the edges: for graphs edited in graph tools.
 
 It works on the nodes and edges before anything is decoded: nodes come out with other ``inputs`` (of an output, another
-``name``), and the rest of decoding does not know.
+``name``), and the rest of decoding is the same.
 
 Source: docs/format.md, section "Edges", "Edges as truth".
 """
@@ -33,7 +33,7 @@ class Known:
     """Where names are known.
 
     Attributes:
-        body_of: the body in which the members of a compound stand, by the compound's node_id; "" is the boundary of the
+        body_of: the body of the members of a compound, by the compound's node_id; "" is the boundary of the
             main graph.
         scopes: what names mean there.
         numbers: the numbers that ``scopes`` has for nodes, by XML id.
@@ -98,7 +98,7 @@ class _Rewiring:
         return self._known.scopes.find(tensor, body) == OUTSIDE
 
     def _inputs_along(self, record: EdgeRecord) -> int:
-        """How many inputs of its target an edge stands for, in a graph that has one edge for all of them."""
+        """How many inputs of its target an edge represents, in a graph that has one edge for all of them."""
         target = self._nodes[record.target]
         names = consumed_by(target) if target.data.get("kind") == "op" else []
         return sum(self._producer(name, self._body(target)) == record.source for name in names)
@@ -210,7 +210,7 @@ class _Rewiring:
         Args:
             edge: the edge.
             usual: the tensor that the target takes in this place so far.
-            body: where the target stands.
+            body: the body of the target.
         """
         record = edge.record
         produced = self._produced[record.source]

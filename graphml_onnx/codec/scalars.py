@@ -161,7 +161,7 @@ class String:
         try:
             return value.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
-            raise NumberError("holds a surrogate that stands for no byte") from None
+            raise NumberError("holds a surrogate that encodes no byte") from None
 
 
 class _Bytes:

@@ -24,7 +24,7 @@ SPARSE_RANK = -(1 << 60)
 WEIGHT_INPUT_RANK = -(1 << 59)
 
 OUTSIDE = -1
-"""In place of the number of a node: the name is defined, but no node stands for what defines it."""
+"""In place of the number of a node: the name is defined, but not by a node."""
 
 _INPUTS_WITH_DEFAULTS = 4  # the IR version from which on an initializer need not be an input
 

@@ -137,7 +137,7 @@ def _unknown_bytes(items: Sequence[Json], known: Set[tuple[int, int]], depth: in
         lowest = 1 if depth == 0 else 0  # protobuf lets a 0 pass within a group
         number, kind, data = integer(item[0], lowest, 2**29 - 1), item[1], item[2]
         if isinstance(kind, str) and (number, _WIRE_TYPES.get(kind)) in known:
-            raise NumberError(f"field {number} is known, and cannot stand under {UNKNOWN}")
+            raise NumberError(f"field {number} is known, and not allowed under {UNKNOWN}")
         if isinstance(kind, str) and kind in _KIND_LIMITS:
             wire_type, bits = _KIND_LIMITS[kind]
             parts.append(wire.encode_varint(number << 3 | wire_type))

@@ -1,7 +1,7 @@
 """The value of a key as Python has it: text to value and back, one pair for each form.
 
-A key's form stands in `graphml_onnx.codec.keys.KEYS`; what a graph library shows of a graph is made here of what stands
-in a GraphML file, and the reverse.
+`graphml_onnx.codec.keys.KEYS` gives the form of a key. Here, texts of a GraphML file become the values that a graph
+library shows, and the reverse.
 
 Source: docs/format.md, sections "Keys", "Text" and "JSON".
 """
@@ -127,7 +127,7 @@ def values_of(texts: Mapping[str, str]) -> dict[str, Value]:
     A text that does not fit a derived key stays text: other tools may have written it, and nothing depends on it.
 
     Args:
-        texts: keys of this format with what stands in a GraphML file.
+        texts: texts of a GraphML file by key.
 
     Raises:
         NumberError: a text does not fit a key of the truth, which the message names.
@@ -156,7 +156,7 @@ def text_of(key: str, value: object, *, as_text: bool) -> str | None:
     Args:
         key: a key of this format.
         value: its value.
-        as_text: whether every string is text already, as it stands in a GraphML file.
+        as_text: whether every string is text already, as in a GraphML file.
 
     Raises:
         NumberError: the value does not fit the key, which the message names.

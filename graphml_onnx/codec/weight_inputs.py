@@ -30,7 +30,7 @@ class WeightInput(NamedTuple):
     """A weight that a graph lists among its inputs.
 
     Attributes:
-        position: its place among the inputs.
+        position: its index among the inputs.
         name: the tensor.
         content: the serialised ValueInfoProto.
     """

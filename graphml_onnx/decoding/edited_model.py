@@ -36,7 +36,7 @@ def findings_of_edited(model: Path, graphml: Source, path: Path, *, infer_shapes
 
 
 def _lines(records: Iterable[Record], wanted: Set[tuple[str | None, str]]) -> dict[tuple[str | None, str], list[int]]:
-    """Where operators of some types and names stand."""
+    """Lines of operators by type and name."""
     lines: dict[tuple[str | None, str], list[int]] = {}
     for record in records:
         operator = named_by_texts(record.data)

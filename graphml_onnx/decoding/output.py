@@ -225,7 +225,7 @@ def _same_folder(left: Path, right: Path) -> bool:
 
 
 def _holds(path: Path, file: ExternalFile) -> bool:
-    """Whether the very file is there already, as it is where a model is decoded in its own folder."""
+    """Whether exactly this file is there already: a model may be decoded in its own folder."""
     try:
         if path.is_symlink() or not path.is_file():
             return False

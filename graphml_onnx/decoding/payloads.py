@@ -28,7 +28,7 @@ def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack, watch: Wat
         model: the model.
         folder: where its payloads lie.
         stack: closes the store.
-        watch: is told which files the payloads may be in.
+        watch: learns which files may hold the payloads.
 
     Raises:
         PayloadError: it is missing, or cannot be the one that the GraphML means.

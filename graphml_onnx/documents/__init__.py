@@ -1,1 +1,1 @@
-"""A document as XML and GraphML, fault by fault: what validation and the recognition of older formats stand on."""
+"""A document as XML and GraphML, fault by fault: used by validation and to recognise older formats."""

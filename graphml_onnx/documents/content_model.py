@@ -1,4 +1,4 @@
-"""What may stand where in GraphML: the elements, what each of them can contain, and the attributes it needs.
+"""The content model of GraphML: the elements, what each can contain, and the attributes that it needs.
 
 Source: the GraphML 1.1 schema (structure and attributes).
 """
@@ -21,7 +21,7 @@ CHILDREN = {
     "endpoint": frozenset({"desc"}),
     "locator": frozenset[str](),
 }
-"""By element, the elements that can stand directly in it."""
+"""By element, its possible children."""
 
 REQUIRED = {
     "key": ("id",),

@@ -58,17 +58,17 @@ class Declarations:
         return True
 
     def start_graph(self) -> None:
-        """Takes note that the declarations are over."""
+        """Notes that the declarations have ended."""
         self.is_bare = not self._scopes
 
     def name(self, key: str, element: str) -> str | None:
-        """The attr.name of a key of the format, as it stands on an element; None for other keys."""
+        """The attr.name of a key of the format that is used on an element; None for other keys."""
         scopes: dict[str, str | None] = {element: key} if self.is_bare else self._scopes.get(key, {})
         name = scopes.get(element, scopes.get("all"))
         return name if name in KEYS and KEYS[name].key.scope == element else None
 
     def of_graph(self, key: str) -> str | None:
-        """The attr.name of a key, as it stands on the graph."""
+        """The attr.name of a key that is used on the graph."""
         scopes = self._scopes.get(key, {})
         return scopes.get("graph", scopes.get("all"))
 
@@ -77,9 +77,9 @@ class Declarations:
 
         Args:
             key: the id of the key.
-            element: on what the value stands: node or edge.
+            element: what has the value: node or edge.
             values: keys of the format that the element has values of so far; this one is added.
-            line: where the value stands.
+            line: that of the value.
         """
         if key not in self._scopes and not self.is_bare:
             self._report("key-undeclared", line, f"the key {quoted(key)} is not declared")
@@ -102,7 +102,7 @@ class Declarations:
         return self.is_bare or name in self.names.get(element, ()) or name in self.names.get("all", ())
 
     def report(self) -> None:
-        """Says what can only be said of all keys together."""
+        """Reports what concerns all keys together."""
         if self.is_bare:
             self._report("keys-gone", None, "no key is declared; the keys of values are taken for their names")
         if self.is_bare or not self.has("kind", "node"):

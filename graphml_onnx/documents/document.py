@@ -1,6 +1,6 @@
 """Checks a document as XML and as GraphML: elements, attributes and keys; not what the values say.
 
-It goes on after most faults, and notes where the faulty elements stand, so that the reader, which refuses them, can be
+It goes on after most faults, and notes the ranges of faulty elements, so that the reader, which refuses them, can be
 given the document without them (`graphml_onnx.validation.repair`).
 
 Source: the GraphML 1.1 schema; docs/format.md, section "Documents".
@@ -32,7 +32,7 @@ class Document:
 
     Attributes:
         keys: its keys.
-        faulty: where elements stand that a reader refuses, as ranges of bytes, in the order of the document.
+        faulty: ranges of bytes of elements that a reader refuses, in the order of the document.
         is_readable: whether a reader can go on without them.
         order: for each node, in the order in which nodes end, its number in the order in which they start.
         around: for each node, in the same order, the number of the node around it, or `NO_NODE`.
@@ -170,7 +170,7 @@ class _Checker:
             self._opaque = len(self._stack)
 
     def _check_place(self, element: _Element, name: str) -> bool:
-        """Whether to look closer at an element, given where it stands."""
+        """Whether to look closer at an element, given the element around it."""
         if len(self._stack) == 1:
             if element.kind != "graphml":
                 self._stop("not-graphml", f"is not GraphML: the root element is <{local(name)}>")
@@ -180,7 +180,7 @@ class _Checker:
             return False
         outer = self._stack[-2].kind
         if outer is not None and element.kind not in CHILDREN[outer]:
-            self._add("misplaced-element", f"a <{element.kind}> element stands in a <{outer}> element")
+            self._add("misplaced-element", f"a <{element.kind}> element is not allowed in a <{outer}> element")
         if element.kind in NOT_SUPPORTED:
             self._add("not-supported", f"a <{element.kind}> element")
         return True
@@ -252,7 +252,7 @@ class _Checker:
             self._keys.last = None
         if element.is_faulty and not any(outer.is_faulty for outer in self._stack):
             self._ended = element
-            # Whatever comes next tells where the end tag ends.
+            # The next event shows where the end tag ends.
             self._parser.CharacterDataHandler = self._on_next
             self._parser.CommentHandler = self._parser.ProcessingInstructionHandler = self._on_next
             self._parser.StartCdataSectionHandler = self._on_next

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from graphml_onnx.results import Layout, ParameterStrategy
 
 DEFAULT_INLINE_LIMIT = 1024
-"""Tensors of up to this many bytes stand in the GraphML as numbers."""
+"""Tensors of up to this many bytes are written into the GraphML as numbers."""
 
 _LAYOUTS: tuple[Layout, ...] = ("nested", "flat", "plain")
 _HEAD = 512

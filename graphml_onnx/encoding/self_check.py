@@ -59,7 +59,7 @@ def _check_data_files(prepared: PreparedModel, model: LoadedModel, store: Source
         references = {file.content.offset: file.content}
         with external.file.open() as original:
             difference = first_difference(pieces, references, store, original, stage.advance)
-            if difference is not None:  # within the context, which tells where the file has changed instead
+            if difference is not None:  # within the context, which reports a file that changed meanwhile
                 reason = f"the data file {external.file.location} differs"
                 raise _failed(prepared, reason, Difference(difference, ""))
 

@@ -155,8 +155,8 @@ def _require_torch() -> None:
     Raises:
         UsageError: it is not installed, or too old.
     """
-    require("torch", "torch")
-    require("onnxscript", "torch")
+    require("torch")
+    require("onnxscript")
     from importlib.metadata import version
 
     installed = version("torch")

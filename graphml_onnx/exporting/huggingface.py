@@ -32,7 +32,7 @@ def load_pretrained(name: str, task: str | None) -> torch.nn.Module:
         ModelError: it cannot be loaded, or is pickled.
         UsageError: transformers is not installed, or the task is not known.
     """
-    require("transformers", "transformers")
+    require("transformers")
     if Path(name).is_dir():
         _check_folder(Path(name))
     import transformers

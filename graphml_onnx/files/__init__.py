@@ -20,7 +20,7 @@ The folder is synchronised after (2), (3) and (4), so that the order also holds 
 a lock between writers. An exception within them takes the renames back in reverse order, with a synchronisation
 between those that depend on each other: from S1 G1 through S0 G1 S1-alias to S0 G0. For this, a hard link (a
 "backup") keeps each file that is replaced; where the file system has no hard links, a failure after the first
-replacement leaves the files as they stand, which for a pair is one that decodes.
+replacement leaves the files as they are, which for a pair is one that decodes.
 
 A reader that has opened G0 may find S1 by then: it notes the files before it opens them (`Watch`), and begins again
 where its error comes with a change of them.
@@ -30,7 +30,7 @@ only after its own commit point, because until then the GraphML in place may nee
 ``<output>.<16 hexadecimal digits>`` and ``.<output>.<16 hexadecimal digits>.g2o-tmp`` are reserved.
 
 Limits: the lock does not reach other machines on most network file systems; where the file system has no hard links,
-a file that another program creates in the very moment of publication is replaced even without ``overwrite``; owner,
+a file that another program creates at the moment of publication is replaced even without ``overwrite``; owner,
 access control lists and extended attributes of a replaced file are not carried over.
 """
 

@@ -21,7 +21,7 @@ _HEX = "[0-9a-f]{16}"
 _ALIAS_ADDS = 1 + 16
 _TEMPORARY_ENDS = ".g2o-tmp"
 _TEMPORARY_ADDS = 1 + 1 + 16 + len(_TEMPORARY_ENDS)
-# A file system may not tell capitals apart; the name of a sidecar may have been shortened.
+# A file system may ignore case; the name of a sidecar may have been shortened.
 _RESERVED = re.compile(
     rf"{re.escape(LOCK_NAME)}|.*{re.escape(_TEMPORARY_ENDS)}|.*(?:\.onnxdata|\.{_HEX})\.{_HEX}",
     re.DOTALL | re.IGNORECASE,
@@ -34,7 +34,7 @@ def with_suffix(path: Path, suffix: str) -> Path:
 
 
 def alias_path(path: Path, digest: str) -> Path:
-    """The name beside ``path`` under which its new content stands until the rest is published.
+    """The name beside ``path`` that holds its new content until the rest is published.
 
     Args:
         path: the final name.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Identity = tuple[int, ...] | None
-"""What tells a file from another at the same path, or None where there is none.
+"""What distinguishes a file from another at the same path, or None if there is none.
 
 Device and inode do not suffice: a new file often gets the inode of the one that it replaced.
 """

@@ -1,4 +1,4 @@
-"""The vocabulary between the codec and GraphML as XML: keys, nodes and edges, and who takes them.
+"""The vocabulary between the codec and GraphML as XML: keys, records and the sink protocol.
 
 Nothing here, or elsewhere in this package, knows ONNX.
 """
@@ -57,7 +57,7 @@ class GraphSink(Protocol):
 
 
 class NodeRecord(NamedTuple):
-    """A node as it stands in a file.
+    """A node of a file.
 
     Attributes:
         node_id: its XML id.
@@ -71,7 +71,7 @@ class NodeRecord(NamedTuple):
 
 
 class EdgeRecord(NamedTuple):
-    """An edge as it stands in a file: XML ids of its ends, values, and the line where it starts."""
+    """An edge of a file: XML ids of its ends, values, and the line where it starts."""
 
     source: str
     target: str

@@ -25,7 +25,7 @@ CHUNK = 1 << 18  # bytes; a piece of the document is about as long
 _MAX_DEPTH = 900  # groups within groups; each is two elements
 _STARTS = (b"\n<node ", b"\n<edge ", b"\n</graph>")  # of what `_body` matches
 _KEY = pattern_of(layout.KEY, {"name": r"([\w.-]++)", "scope": "(node|edge)", "type": "[a-z]++"})
-# The name stands twice, and is the same.
+# The name occurs twice, and is the same.
 _KEY = _KEY.replace('attr\\.name="([\\w.-]++)"', 'attr\\.name="\\1"')
 
 
@@ -173,7 +173,7 @@ class _Lines:
         if start < 0:
             yield from self._read_nodes(text)
             return
-        # All edges stand together, after all nodes.
+        # All edges follow each other, after all nodes.
         end = text.rfind(layout.EDGE_END) + len(layout.EDGE_END)
         yield from self._read_nodes(text[:start])
         yield from self._read_edges(text[start:end])
@@ -315,6 +315,6 @@ def _edge(source: str, target: str, values: str, *, is_drawn: bool) -> str:
 def _edges(*, is_drawn: bool) -> re.Pattern[str]:
     """Finds source and target of each edge that starts at the start of a line.
 
-    As many as the text has line ends, they are all that stands in it.
+    If there are as many as line ends, the text consists of edges only.
     """
     return re.compile(f"^{_edge('(', '(', '(?:', is_drawn=is_drawn)}", re.MULTILINE)

@@ -67,7 +67,7 @@ def _is_quoted(text: str) -> bool:
 
 
 def json_text(text: str) -> str:
-    """JSON in which nothing is fragile, given JSON: outside string literals, no such character can stand."""
+    """JSON in which nothing is fragile, given JSON: outside string literals, no such character is allowed."""
     if _has_fragile(text):
         return _fragile.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return text
@@ -112,7 +112,7 @@ def from_xml(text: str) -> str:
 
 _NO_MARKUP = r"[^<>&\x00-\x08\x0b-\x1f]*+"
 TEXT_IN_XML = f"{_NO_MARKUP}(?:&(?:lt|gt|amp);{_NO_MARKUP})*+"
-"""Matches whatever `in_xml` gives, given no control characters: no markup, but the references that stand for it."""
+"""Matches whatever `in_xml` gives, given no control characters: references instead of markup."""
 
 
 def has_markup(text: str) -> bool:

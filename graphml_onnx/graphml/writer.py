@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FLUSH_BYTES = 1 << 18
 
-# What stands between the fields of a line: for every node and edge, `str.format` would take them apart again.
+# The text between the fields of a line; `str.format` would parse the template again for every node and edge.
 _NODE_START, _NODE_MIDDLE, _NODE_END = re.split(r"{\w+}", lines.NODE)
 _EDGE_START, _EDGE_MIDDLE, _EDGE_END = re.split(r"{\w+}", lines.EDGE)
 
@@ -85,7 +85,7 @@ class GraphMLWriter:
             self._drawing.close_group()
 
     def edge(self, source: str, target: str, data: Data) -> None:
-        """An edge; it stands in the root graph."""
+        """An edge, in the root graph."""
         prefixes = self._edge_data
         values = "".join([f"{prefixes[key]}{text}</data>" for key, text in _in_xml(data).items()])
         self._put(f"{_EDGE_START}{source}{_EDGE_MIDDLE}{target}{_EDGE_END}{values}{self._edge_end}")
@@ -124,7 +124,7 @@ class GraphMLWriter:
 
 
 def _start(template: str, key: Key) -> str:
-    """What stands before the text of a value."""
+    """The markup before the text of a value."""
     return template.partition("{text}")[0].format(key=key.name)
 
 

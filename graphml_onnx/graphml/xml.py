@@ -140,7 +140,7 @@ class _Parser:
             start(attributes)
         elif not (self._open and self._open[-1][1] == self._passing_over + 1):
             self._fail(f"a value contains the element <{_local(name)}>")
-        elif start == self._start_edge:  # what else stands in an edge is derived
+        elif start == self._start_edge:  # everything else in an edge is derived
             self._fail("an <edge> within an <edge>")
 
     def _on_end(self, name: str) -> None:
@@ -196,7 +196,7 @@ class _Parser:
 
     def _start_graph(self, attributes: list[str]) -> None:
         if not self._declared and not self._is_bare:
-            # cytoscape.js saves no keys: ids of keys are names, and nesting stands for the value that says it.
+            # cytoscape.js saves no keys: ids of keys are names, and nesting replaces the value for it.
             self._is_bare = True
             self._names = {element: {name: name for name in wanted} for element, wanted in self._wanted.items()}
 

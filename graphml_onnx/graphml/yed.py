@@ -1,4 +1,4 @@
-"""How nodes and edges look in yEd, and where they stand when a graph is opened for the first time.
+"""How nodes and edges look in yEd, and where they are placed when a graph is opened for the first time.
 
 Nodes stand below each other in the order of the file, in which operators run; what lies in a group stands further to
 the right. So each place is known when its node is written. Only the upper left corner of a group is given: yEd fits an
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 NAMESPACE = "http://www.yworks.com/xml/graphml"
 NODES, EDGES = "graphics", "arrow"
-"""Ids of the keys under which drawings of nodes and edges stand."""
+"""Ids of the keys for drawings of nodes and edges."""
 
-_MOST_KEPT = 1024  # few appearances stand for most nodes
+_MOST_KEPT = 1024  # most nodes share a few appearances
 
 DECLARATION = f' xmlns:y="{NAMESPACE}"'
 """The attribute of the root element that drawings need."""
@@ -28,7 +28,7 @@ KEYS = (
     f'<key id="{NODES}" for="node" yfiles.type="nodegraphics"/>\n'
     f'<key id="{EDGES}" for="edge" yfiles.type="edgegraphics"/>\n'
 )
-"""Declarations of the keys under which drawings stand."""
+"""Declarations of the keys for drawings."""
 
 EDGE = f'<data key="{EDGES}"><y:PolyLineEdge><y:Arrows source="none" target="standard"/></y:PolyLineEdge></data>'
 """The drawing of every edge: a line with an arrow."""

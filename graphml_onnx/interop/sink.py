@@ -73,7 +73,7 @@ def fill(graph: nx.MultiDiGraph[str], records: Iterable[Record], path: Path) -> 
             if record.data.get("kind") == FRAME:
                 continue
             if node_id in graph:
-                raise _error(f"node_id {node_id!r} stands on another node already", record, path)
+                raise _error(f"node_id {node_id!r} is already used by another node", record, path)
             ids[record.node_id] = node_id
             drop_given_name(record.data)
             graph.add_nodes_from([(node_id, _read(record.data, record, path))])

@@ -35,16 +35,16 @@ def from_networkx(
 ) -> onnx.ModelProto:
     """Makes a model of a graph that `to_networkx` made, or that networkx read from a GraphML file of this format.
 
-    Every value may be a Python value, as `to_networkx` gives it, or text, as it stands in GraphML: a string where an
+    Every value may be a Python value, as `to_networkx` gives it, or text, as in GraphML: a string where an
     integer or JSON belongs is text, and where the model's node has nothing but strings, as
     ``networkx.read_graphml`` gives it, all strings are text. Attributes that the format does not have are passed over,
-    and ``None`` is no value, nor is the NaN that tables have where nothing stands. A node without ``node_id`` has
+    and ``None`` is no value, nor is the NaN that tables have for missing values. A node without ``node_id`` has
     its key as such.
 
     External data of the model stay where they are: load them with ``onnx.load_external_data_for_model``.
 
     Args:
-        graph: a ``MultiDiGraph``, or a ``DiGraph``, in which one edge stands for all tensors that flow from one node to
+        graph: a ``MultiDiGraph``, or a ``DiGraph``, in which one edge represents all tensors that flow from one node to
             another; not changed.
         trust: which side to believe where edges and the operators' ``inputs`` disagree: ``nodes`` or ``edges``.
             Without it, a graph in which they disagree is refused.

@@ -1,4 +1,4 @@
-"""Packages that only an extra of this distribution brings: the error that says what to install."""
+"""Packages that only some commands need: the error that says what to install."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from importlib.util import find_spec
 from graphml_onnx.errors import UsageError
 
 
-def require(package: str, extra: str) -> None:
-    """Makes sure that a package of an extra is there, without importing it.
+def require(package: str) -> None:
+    """Makes sure that an optional package is installed, without importing it.
 
     Args:
         package: name of the package, as it is imported.
-        extra: name of the extra of this distribution that brings it.
 
     Raises:
         UsageError: it is not installed.
@@ -22,4 +21,4 @@ def require(package: str, extra: str) -> None:
     except ValueError:  # a module that was put into sys.modules by hand, without a specification
         missing = False
     if missing:
-        raise UsageError(f"export needs {package}", remedy=f"pip install 'graphml-onnx[{extra}]'")
+        raise UsageError(f"export needs {package}", remedy=f"pip install {package}")

@@ -31,7 +31,7 @@ _ONNX_TEXT = re.compile(rb"""(?:<\s*|\{\s*")?ir_?[vV]ersion"?\s*:""")
 
 
 def looks_like(head: bytes) -> str | None:
-    """What the first bytes of a file tell, or None where they tell nothing."""
+    """The kind of file that the first bytes show, or None."""
     for magic, name in _MAGIC:
         if head.startswith((magic, b"\xef\xbb\xbf" + magic)):
             return name

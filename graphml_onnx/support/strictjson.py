@@ -125,7 +125,7 @@ _COLON: Final = re.compile(r"[ \t\r\n]*+:")
 
 
 def _located(message: str, text: str, kind: str, key: str = "") -> JsonError:
-    """An error with the place that the standard reader does not tell; takes a second look at the text."""
+    """An error with its position, which the standard reader does not give; reads the text again."""
     offset = _offset(text, kind, key)
     return JsonError(message, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
 

@@ -22,7 +22,7 @@ class Code:
         name: the code itself, which stays the same from release to release.
         layer: which part of the validation reports it.
         severity: ``error`` where the document is not valid, or does not come back as a valid model; ``warning`` where
-            it does, but hardly as it was meant; ``info`` for what is only good to know.
+            it decodes, but probably not to what was intended; ``info`` for what is only good to know.
         meaning: when it is reported.
         remedy: what to do about it.
     """
@@ -95,7 +95,7 @@ _TABLE = (
         ("node-twice", "error", "two nodes have one `node_id`", "give a copied node an identity of its own"),
         ("index-twice", "error", "two nodes claim one place of a list",
          "give one of them another index; gaps are allowed"),
-        ("parent-missing", "error", "no node has the `node_id` that stands as `parent`", "correct the parent"),
+        ("parent-missing", "error", "no node has the `node_id` that is given as `parent`", "correct the parent"),
         ("parent-kind", "error", "the parent is of a kind that cannot hold this node", "correct the parent"),
         ("parent-cycle", "error", "modules or bodies contain each other", "correct the parents"),
         ("body-missing", "error", "an attribute names a body that the operator does not have",

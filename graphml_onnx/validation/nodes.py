@@ -127,7 +127,7 @@ class _NodeReader:
         if node.node_id:
             first = content.by_id.setdefault(node.node_id, node)
             if first is not node:
-                message = f"node_id {quoted(node.node_id)} stands in line {first.line} already"
+                message = f"node_id {quoted(node.node_id)} is already used in line {first.line}"
                 self._findings.add("node-twice", line, message)
         if kind == "model":
             self._take_model(node, record.data)
@@ -158,7 +158,7 @@ class _NodeReader:
     def _take_model(self, node: Node, data: Mapping[str, str]) -> None:
         if self.content.model is not None:
             first = self.content.model.line
-            self._findings.add("model-twice", node.line, f"a second model; the first stands in line {first}")
+            self._findings.add("model-twice", node.line, f"a second model; the first is in line {first}")
             return
         self.content.model, self.content.texts = node, data
         version = data.get("format_version")

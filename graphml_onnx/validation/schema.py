@@ -37,7 +37,7 @@ def check_schema(source: Source, path: Path, findings: Findings) -> None:
     try:
         import xmlschema
     except ImportError:
-        remedy = "pip install 'graphml-onnx[schema]'"
+        remedy = "pip install xmlschema"
         raise UsageError("checking the schema needs the package xmlschema", remedy=remedy) from None
     if source.size > _MAX_SIZE:
         remedy = "validate without the schema"

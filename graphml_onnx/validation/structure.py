@@ -53,7 +53,7 @@ def _check_parents(content: Content, findings: Findings) -> None:
             continue
         parent = content.by_id.get(node.parent)
         if parent is None:
-            message = f"no node has the node_id {quoted(node.parent)}, which stands as parent of {node.title}"
+            message = f"no node has the node_id {quoted(node.parent)}, which is given as parent of {node.title}"
             findings.add("parent-missing", node.line, message)
         elif parent.kind not in PARENTS_OF_KIND[node.kind]:
             message = f"the parent of {node.title} is {parent.title}, in line {parent.line}"

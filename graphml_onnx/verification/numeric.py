@@ -73,7 +73,7 @@ def compare_outputs(original: Path, copy: Path, specs: Mapping[str, InputSpec] |
     try:
         import onnxruntime
     except ImportError:
-        raise UsageError("`numeric=True` needs onnxruntime", remedy="pip install 'graphml-onnx[numeric]'") from None
+        raise UsageError("`numeric=True` needs onnxruntime", remedy="pip install onnxruntime") from None
 
     def opened(path: Path) -> _Session:
         options = onnxruntime.SessionOptions()

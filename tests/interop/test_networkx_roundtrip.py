@@ -400,7 +400,7 @@ def test_a_part_without_the_model_says_what_to_keep(bert: nx.MultiDiGraph[str]) 
 
 
 def test_two_models_in_one_graph_are_refused(bert: nx.MultiDiGraph[str]) -> None:
-    with pytest.raises(GraphMLError, match="stands"):
+    with pytest.raises(GraphMLError, match="already used"):
         from_networkx(nx.disjoint_union(bert, bert))
 
 

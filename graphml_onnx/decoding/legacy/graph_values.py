@@ -1,4 +1,4 @@
-"""Reads what a document of an earlier format says of its graph as a whole: values that stand in the ``<graph>`` itself.
+"""Reads what a document of an earlier format says of its graph as a whole: values in the ``<graph>`` itself.
 
 They can be long (embedded weights), and those of nested graphs have the same names.
 

@@ -23,7 +23,7 @@ def operator_sets(values: Mapping[str, str], miss: Callable[[str], None]) -> dic
 
     Args:
         values: what the graph says of itself.
-        miss: is told what is missing.
+        miss: called with what is missing.
     """
     text = values.get("opset_imports")
     try:
@@ -47,7 +47,7 @@ def border(values: Mapping[str, str], miss: Callable[[str], None]) -> list[NodeR
 
     Args:
         values: what the graph says of itself.
-        miss: is told what is missing.
+        miss: called with what is missing.
     """
     lists = {kind: _tensors(values.get(f"graph_{kind}s")) for kind in ("input", "output")}
     if not lists["output"]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _MODEL = "model"
 _SHOWN = 8  # lacks that an error message names
 _MAX_LACKS = 100  # that are gathered
-_BORDER = ("Input", "Output")  # op_type of nodes that stand for inputs and outputs of the graph
+_BORDER = ("Input", "Output")  # op_type of nodes that represent inputs and outputs of the graph
 _MODEL_KEYS = ("producer_name", "producer_version", "model_version", "doc_string")  # as in this format
 _IR_OF_INITIALIZERS = 4  # from which on initializers need not be inputs of the graph
 _TAG_PROPERTY = "winml.hierarchy.tag"

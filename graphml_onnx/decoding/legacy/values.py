@@ -79,7 +79,7 @@ def _dimension(size: Json) -> Json:
 
 
 def tensor_of(name: str, value: Json, *, dtype: str, shape: str, data: str) -> tuple[dict[str, Json], bytes] | None:
-    """A tensor that stands as base64 of its elements, in little-endian order; None where it cannot be read.
+    """A tensor written as base64 of its elements, in little-endian order; None where it cannot be read.
 
     Args:
         name: what it is called.

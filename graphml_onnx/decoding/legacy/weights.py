@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_TEXT = 1 << 30
 """Bytes of the unpacked JSON: what is longer is refused, since it is held in memory."""
 
-_INLINE = 1024  # bytes of a tensor that stand in the graph
+_INLINE = 1024  # bytes of a tensor within the graph
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ def read_weights(values: Mapping[str, str], folder: Path, miss: Callable[[str], 
     Args:
         values: what the graph says of itself.
         folder: where the file with the weights lies.
-        miss: is told what is missing or cannot be read.
+        miss: called with what is missing or cannot be read.
     """
     weights = Weights()
     try:
