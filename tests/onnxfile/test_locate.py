@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphml_onnx.onnxfile.locate import locate
-from graphml_onnx.onnxfile.source import BytesSource
+from graphml_onnx.onnxfile.source import BytesSource, FileSource
 from tests.common import seeds
 from tests.strategies import wire
 from tests.strategies.models import model_bytes
@@ -57,6 +57,23 @@ def test_numbers_of_any_width():
     )
     assert at(data, 4) == "ir_version"
     assert at(data, len(data) - 1) == "field 99"
+
+
+def test_what_follows_a_number_of_eight_bytes():
+    data = serialise((Field(99, FIXED64, 1), Field(2, BYTES, b"someone")))
+    assert at(data, len(data) - 1) == "producer_name"
+
+
+def test_the_first_byte_of_a_message_is_in_its_first_field():
+    data = onnx.ModelProto(graph=onnx.GraphProto(name="n")).SerializeToString()
+    assert [at(data, offset) for offset in range(len(data))] == ["graph", "graph", *["graph.name"] * 3]
+
+
+def test_a_file_is_read_to_its_end_and_no_further(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(_model())
+    with FileSource.open(tmp_path / "model.onnx") as source:
+        for offset in range(source.size):
+            assert locate(source, offset) == at(_model(), offset) != ""
 
 
 def test_nothing_is_said_of_what_is_not_there():
