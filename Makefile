@@ -2,16 +2,23 @@
 
 PYTHON ?= python3
 VENV := .venv
+SHELL := bash
 BIN := $(VENV)/bin
 DEMO := fixtures/htp/winml-bert-mini-dynamo
 WORKERS ?= 2
+EXTRAS := .[numeric,schema,transformers]
+LOWEST := .venv-lowest
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo test test-all coverage guards lint docs format tools real bench fuzz clean
+.PHONY: help demo test test-all test-random test-lowest coverage guards lint docs format tools real bench fuzz upgrade \
+	dist-check clean
 
 help:
 	@echo "make demo      encode and decode a real model, and compare the digests"
 	@echo "make test      lint, types and the tests (under 10 minutes on 2 cores)"
 	@echo "make test-all  the slow tests too"
+	@echo "make test-random  the tests in another order each time (SEED=N repeats one)"
+	@echo "make test-lowest  the tests with the lowest versions that pyproject.toml allows"
 	@echo "make coverage  lines and branches of the wire, path and publication code; fails under 100 %"
 	@echo "make guards    takes each guard against hostile input and faults away, and expects red"
 	@echo "make tools     cytoscape.js and graphology for tests/tools (needs Node.js)"
@@ -19,6 +26,8 @@ help:
 	@echo "make bench     speed and memory beside peers"
 	@echo "make docs      the API reference as HTML in build/api"
 	@echo "make format    apply the formatter"
+	@echo "make upgrade   raises the versions in constraints.txt and tests/lowest.txt"
+	@echo "make dist-check  builds wheel and sdist, and tries them without this folder (PYTHONS=...)"
 
 # The package as a user gets it; what development adds comes on top, so that one environment serves both.
 $(VENV)/installed: pyproject.toml
@@ -27,8 +36,15 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install -qq --editable .
 	@touch $@
 
-$(VENV)/developed: $(VENV)/installed
-	$(BIN)/python -m pip install -qq --constraint constraints.txt --group test --group lint --group tools --group docs
+$(VENV)/developed: $(VENV)/installed constraints.txt
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --editable "$(EXTRAS)" --group test --group lint --group tools --group docs
+	@touch $@
+
+# The lowest versions that pyproject.toml allows, in an environment of their own.
+$(LOWEST)/developed: pyproject.toml tests/lowest.txt
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install -qq --upgrade pip
+	$(LOWEST)/bin/python -m pip install -qq --constraint tests/lowest.txt --editable "$(EXTRAS)" --group test --group tools
 	@touch $@
 
 demo: $(VENV)/installed
@@ -47,10 +63,16 @@ lint: $(VENV)/developed
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+	$(BIN)/python $(PYTEST) -m "not slow"
 
 test-all: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python $(PYTEST)
+
+test-random: $(VENV)/developed
+	$(BIN)/python $(PYTEST) -m "not slow" -p randomly $(if $(SEED),--randomly-seed=$(SEED))
+
+test-lowest: $(LOWEST)/developed
+	$(LOWEST)/bin/python $(PYTEST) -m "not slow"
 
 # The tests that concern that code; each also runs in `make test`.
 coverage: $(VENV)/developed
@@ -80,5 +102,25 @@ bench: $(VENV)/developed
 fuzz: $(VENV)/developed
 	for target in wire graphml lines json bitflips; do $(BIN)/python -m tests.campaign $$target --count 10000 --jobs $(WORKERS) || exit 1; done
 
+# CUDA's libraries are left out: torch itself says which it needs, where it has any.
+COMPILE = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate --no-header --all-extras pyproject.toml
+WITHOUT_CUDA = sed -E '/^(nvidia|cuda|triton)/d'
+
+upgrade: $(VENV)/installed
+	$(BIN)/python -m pip install -qq --upgrade --group upgrade
+	set -o pipefail; (echo '# Exact versions for development, written by `make upgrade`.'; \
+	$(COMPILE) --group test --group lint --group tools --group docs --group dist | $(WITHOUT_CUDA)) > $(VENV)/constraints.txt
+	$(COMPILE) --resolution lowest-direct > $(VENV)/lowest-direct.txt
+	set -o pipefail; (echo '# The lowest versions that pyproject.toml allows, written by `make upgrade` for `make test-lowest`.'; \
+	$(COMPILE) --constraint $(VENV)/lowest-direct.txt --group test --group tools | $(WITHOUT_CUDA)) > $(VENV)/lowest.txt
+	mv $(VENV)/constraints.txt constraints.txt
+	mv $(VENV)/lowest.txt tests/lowest.txt
+
+PYTHONS ?= python3.11 python3.12 python3.13
+
+dist-check: $(VENV)/installed
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --group dist
+	$(BIN)/python -m tests.distributions $(PYTHONS)
+
 clean:
-	rm -rf $(VENV) .demo .real build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) dist .demo .real build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from packaging.requirements import Requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,14 @@ settings.load_profile("fast")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chunk", type=int, help="bytes at a time, in this process; without it as users have them")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what needs another release of a package than the one that is installed."""
+    for mark in item.iter_markers("needs"):
+        requirement = Requirement(mark.args[0])
+        if not requirement.specifier.contains(found := version(requirement.name), prereleases=True):
+            pytest.skip(f"needs {requirement}; {found} is installed")
 
 
 @pytest.fixture(scope="session", autouse=True)

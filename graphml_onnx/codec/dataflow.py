@@ -155,7 +155,7 @@ class Dataflow(Generic[Name]):
             outer: the body around a body whose names it sees.
         """
         bodies = np.fromiter(body_of, np.int64, len(body_of))
-        around = np.full(int(bodies.max(initial=0)) + 1, -1)
+        around = np.full(max(body_of, default=0) + 1, -1)
         for inner, body in outer.items():
             around[inner] = body
         keys, producers = self._producers(bodies)

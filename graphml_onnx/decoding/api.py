@@ -15,7 +15,7 @@ from graphml_onnx.decoding.records import LoadedModel, check_head
 from graphml_onnx.errors import GraphMLError, InputError, NotExactError, PayloadError, StorageError, writing_failed
 from graphml_onnx.files import Publication, StagedFile, Watch, with_suffix
 from graphml_onnx.onnxfile.schema import parse_model
-from graphml_onnx.onnxfile.source import FileSource
+from graphml_onnx.onnxfile.source import FileSource, changed
 from graphml_onnx.parameters.transfer import check_payloads
 from graphml_onnx.results import DecodeResult, Progress, Trust
 from graphml_onnx.support.progress import Stage
@@ -79,14 +79,14 @@ def decode(
         trust=trust,
         infer_shapes=infer_shapes,
     )
-    for _ in range(_ATTEMPTS - 1):
+    for _ in range(_ATTEMPTS):
         watch = Watch()
         try:
             return read(watch)
-        except (PayloadError, InputError, StorageError):
+        except (PayloadError, InputError, StorageError):  # the halves of two pairs look like a damaged one
             if not watch.has_changed():
                 raise
-    return read(Watch())
+    raise changed(path)
 
 
 def _decode(

@@ -146,7 +146,7 @@ def trace(
     return run_trace(model, options)
 
 
-_LOWEST_TORCH = (2, 8)
+_LOWEST_TORCH = (2, 13)
 
 
 def _require_torch() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile.unreadable import MAX_DEPTH
 from graphml_onnx.onnxfile.wire import (
     END_GROUP,
     FIXED32,
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
     from graphml_onnx.onnxfile.source import Source
-
-MAX_DEPTH = 100
-"""Messages within messages that protobuf reads back (its default recursion limit)."""
 
 _RUN = 16  # fields of one tag after which more are expected, which numpy skips
 _NO_PAYLOAD = 32  # bytes; what is shorter is no payload: a marker has as many

@@ -16,6 +16,8 @@ import onnx
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, EncodeError
 
+from graphml_onnx.onnxfile import unreadable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -78,12 +80,17 @@ def parse_model(data: bytes) -> onnx.ModelProto:
         # The exact class has the same fields; only strings, floats and enums have other Python types.
         return cast("onnx.ModelProto", message_class("ModelProto").FromString(data))
     except DecodeError as error:
-        reason = str(error).removeprefix("Error parsing message").split(": ")[-1]
+        _, told, reason = str(error).partition(": ")
         if "alloc" in reason.lower():
             raise MemoryError(reason) from None
         if "MaxDepth" in reason or "recursion" in reason.lower():
-            reason = "messages are nested more than 100 deep (33 subgraphs), which protobuf cannot read"
-        raise ValueError(reason or "wrong wire format") from None
+            reason = unreadable.TOO_DEEP
+        elif not told:
+            found = unreadable.reason(data, descriptor_of(message_class("ModelProto")()))
+            if found is None:  # nothing is wrong with them
+                raise MemoryError(str(error)) from None
+            reason = found
+        raise ValueError(reason) from None
 
 
 def serialise(message: Message) -> bytes:

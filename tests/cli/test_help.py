@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from tests.cli.g2o_process import COMMAND, environment
+from tests.common.command import PATIENCE
 
 if TYPE_CHECKING:
     from tests.cli.g2o_process import Command
@@ -79,7 +80,9 @@ def test_version(g2o: Command) -> None:
 
 def test_help_imports_none_of_the_heavy_libraries() -> None:
     command = [sys.executable, "-X", "importtime", *COMMAND[1:], "encode", "--help"]
-    done = subprocess.run(command, env=environment(), capture_output=True, encoding="utf-8", timeout=60, check=True)
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, encoding="utf-8", timeout=PATIENCE, check=True
+    )
     imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if "|" in line}
 
     assert "typer" in imported

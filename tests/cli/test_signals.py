@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.g2o_process import changed, environment, run
+from tests.common.command import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,7 @@ import graphml_onnx
 def encode(*_, **__):
     import time
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(900)
 graphml_onnx.encode = encode
 """)
     with subprocess.Popen(
@@ -81,6 +82,6 @@ graphml_onnx.encode = encode
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE)
 
     assert (process.returncode, err) == (143, b"g2o: terminated\n")

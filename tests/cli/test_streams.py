@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.g2o_process import COMMAND, Command, environment
+from tests.common.command import PATIENCE
 
 FULL = Path("/dev/full")
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals and signals of POSIX")
@@ -84,7 +85,7 @@ def on_a_terminal(folder: Path, *arguments: str) -> str:
         while chunk := _read(controlling):
             written += chunk
         os.close(controlling)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     return written.decode()
 
 

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from unittest import mock
 
+import pytest
 from graphml_onnx.cli.main import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+PATIENCE = 900
+"""Seconds after which a process counts as hanging: many times what it takes on a busy machine."""
 
 _RESHAPING = ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS", "TERMINAL_WIDTH", "TERM")
 
@@ -68,10 +72,27 @@ def as_process(folder: Path, *arguments: str, prologue: str = "") -> Ran:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+tells_memory = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory that can be written")
+
+
+def memory_limit(megabytes: int) -> str:
+    """A prologue for `as_process`: the process can get this much memory more than it has once all is imported.
+
+    Memory that can be written is limited (RLIMIT_DATA), not the address space: of that, each thread's heap reserves
+    64 MB in glibc, and other allocators much more, which they never use.
+    """
+    return f"""
+import resource, graphml_onnx.encoding.api, graphml_onnx.decoding.api, graphml_onnx.cli.app
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+limit = int(status["VmData"].split()[0]) * 1024 + {megabytes * 1_000_000}
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+"""
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:

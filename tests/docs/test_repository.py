@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from check_jsonschema.builtin_schemas import get_builtin_schema
 from jsonschema.validators import validator_for
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
 from tests.tools import javascript
@@ -74,4 +76,23 @@ def test_each_make_target_and_each_file_that_is_named_exists() -> None:
         named |= set(re.findall(r"(?:^|`|run: )make ([a-z][a-z-]+)", text, re.MULTILINE))
         for path in re.findall(r"\b(?:tests|fixtures|docs|codec)/[\w/.-]+\w", text):
             assert (ROOT / path).exists() or (ROOT / "graphml_onnx" / path).exists(), path
-    assert named <= targets | {"dist-check", "test-lowest", "upgrade"}  # these come with the tests of dependencies
+    assert named <= targets
+
+
+def test_the_lowest_versions_are_those_that_make_test_lowest_installs() -> None:
+    """`make upgrade` writes them after a change of pyproject.toml."""
+    lines = (ROOT / "tests/lowest.txt").read_text("utf-8").splitlines()[1:]
+    pinned = [
+        requirement
+        for line in lines
+        if (requirement := Requirement(line)).marker is None or requirement.marker.evaluate()
+    ]
+    lowest = {canonicalize_name(requirement.name): str(requirement.specifier)[2:] for requirement in pinned}
+    extras = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+    for line in [*PROJECT["dependencies"], *extras]:
+        requirement = Requirement(line)
+        name = canonicalize_name(requirement.name)
+        if name != PROJECT["name"] and name in lowest:
+            bound = next(part.version for part in requirement.specifier if part.operator == ">=")
+            assert f"{lowest[name]}.".startswith(f"{bound}."), line
+    assert {"onnx", "numpy", "torch", "onnxruntime", "xmlschema"} <= lowest.keys()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.common.command import Ran, as_process, contents, in_process
+from tests.common.command import PATIENCE, Ran, as_process, contents, in_process
 
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -245,7 +245,7 @@ def test_no_command_imports_from_the_current_folder(tmp_path: Path, line: tuple[
     (tmp_path / "model.safetensors").touch()
 
     command = [Path(sys.executable).with_name("g2o"), *line]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False)
 
     assert list(tmp_path.glob("*.ran")) == []
 

@@ -196,7 +196,7 @@ def test_a_killed_export_is_tidied_up_by_the_next(tmp_path: Path) -> None:
         "with workspace(pathlib.Path('model.onnx')) as folder:\n"
         "    (folder / 'model.onnx').write_bytes(b'half')\n"
         "    pathlib.Path('ready').touch()\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(900)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
     while not ready.exists():

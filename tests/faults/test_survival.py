@@ -21,7 +21,7 @@ from graphml_onnx.graphml import xml
 from graphml_onnx.onnxfile import skeleton
 from tests.campaign.wire_models import is_model
 from tests.common import external_models, seeds
-from tests.common.command import Ran, as_process, contents, in_process
+from tests.common.command import Ran, as_process, contents, in_process, memory_limit, tells_memory
 from tests.editing import rewriting
 from tests.faults import graph_text
 from tests.faults.making_faults import (
@@ -284,17 +284,12 @@ def test_18_a_bare_relative_model_path(folder: Path) -> None:
     comes_back(folder, data, run=as_process)
 
 
-LITTLE_MEMORY = """
-import resource, graphml_onnx.decoding.api, graphml_onnx.cli.app
-virtual = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (virtual + 100_000_000,) * 2)
-"""
+LITTLE_MEMORY = memory_limit(100)
 
 
+@tells_memory
 @pytest.mark.parametrize("name", ENTITIES)
 def test_19_a_bomb_takes_no_memory(folder: Path, name: str) -> None:
-    if not Path("/proc/self/statm").exists():
-        pytest.skip("the system does not tell the memory in use")
     graph(ENTITIES[name])(folder)
     assert as_process(folder, *DECODE.split(), prologue=LITTLE_MEMORY).code == 65
 
@@ -397,6 +392,7 @@ def test_30_any_byte_changed_in_the_sidecar(folder: Path) -> None:
     assert told, "both digests are shown where a payload is changed"
 
 
+@tells_memory
 @pytest.mark.parametrize(
     ("size", "length", "told"),
     [
@@ -406,8 +402,6 @@ def test_30_any_byte_changed_in_the_sidecar(folder: Path) -> None:
 )
 def test_31_no_payload_is_allocated(folder: Path, size: int, length: int, told: str) -> None:
     """In a store that is as large as it says, a sparse file: one payload of all of it, in little memory."""
-    if not Path("/proc/self/statm").exists():
-        pytest.skip("the system does not tell the memory in use")
     with (folder / "graph.onnxdata").open("wb") as file:
         file.truncate(size)
     whole = graph_text.payload(0, length)

@@ -27,7 +27,7 @@ from graphml_onnx import decode
 from tests.campaign.kills import KilledDecode, KilledEncode
 from tests.campaign.running import run
 from tests.common import seeds
-from tests.common.command import as_process, contents, in_process
+from tests.common.command import PATIENCE, as_process, contents, in_process, memory_limit, tells_memory
 from tests.faults import graph_text
 from tests.faults.making_faults import DECODE, ENCODE, RELU, external, graph, model, ordinary_user
 
@@ -158,7 +158,7 @@ def less_and_less(folder: Path, system: str, rooms: Iterable[int], run: str) -> 
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     if done.returncode == 77:
@@ -276,7 +276,7 @@ def test_35_a_full_device_as_standard_output(folder: Path, line: str) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode == 74
@@ -343,7 +343,7 @@ def test_39_a_signal_while_files_are_written(folder: Path, name: str, code: int,
                 time.sleep(0.001)
             time.sleep(rng.choice((0, rng.uniform(0, 0.05))))
             process.send_signal(signal.Signals[name])
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=PATIENCE)
         codes.append(process.returncode)
         word = {143: "terminated", 130: "interrupted"}[code]
         assert (process.returncode, err) in [(0, ""), (code, f"g2o: {word}\n")]
@@ -429,14 +429,8 @@ def test_41_of_eight_commands_without_force_one_succeeds(folder: Path) -> None:
 
 # --- row 42: too little memory ----------------------------------------------------------------------------------------
 
-_MEMORY = """
-import resource, graphml_onnx.encoding.api, graphml_onnx.decoding.api, graphml_onnx.cli.app
-virtual = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (virtual + {},) * 2)
-"""
 
-
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell the memory in use")
+@tells_memory
 @pytest.mark.parametrize("megabytes", [16, 100, 400])
 @pytest.mark.parametrize("verb", ["encode", "decode"])
 def test_42_a_memory_limit(folder: Path, verb: str, megabytes: int) -> None:
@@ -447,7 +441,7 @@ def test_42_a_memory_limit(folder: Path, verb: str, megabytes: int) -> None:
         graph(graph_text.graph(doc_string="x" * 2**28))(folder)
     before = contents(folder)
     line = ENCODE if verb == "encode" else DECODE
-    ran = as_process(folder, *line.split(), prologue=_MEMORY.format(megabytes * 1_000_000))
+    ran = as_process(folder, *line.split(), prologue=memory_limit(megabytes))
 
     assert (ran.code, ran.out) == (74, "")
     assert re.fullmatch(r"g2o: not enough memory \(.*\)\n", ran.err)

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import random
+
 import onnx
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile import schema, unreadable
+from tests.common import seeds
 from tests.strategies.models import model_bytes, paths_to_messages
+from tests.strategies.wire import spoil
 
 
 @given(data=model_bytes())
@@ -58,3 +63,79 @@ def test_what_is_nested_too_deep_for_protobuf_says_so():
     schema.parse_model(nested(33))
     with pytest.raises(ValueError, match=r"more than 100 deep \(33 subgraphs\)"):
         schema.parse_model(nested(34))
+
+
+# protobuf before 7.35 refuses without a reason; each test runs with every release.
+
+
+@pytest.fixture
+def without_reasons(monkeypatch):
+    exact = schema.message_class("ModelProto")
+
+    class Silent:
+        DESCRIPTOR = exact.DESCRIPTOR
+
+        @staticmethod
+        def FromString(data):
+            try:
+                return exact.FromString(data)
+            except schema.DecodeError:
+                raise schema.DecodeError("Error parsing message with type 'onnx.ModelProto'") from None
+
+    monkeypatch.setattr(schema, "message_class", lambda _: Silent)
+
+
+@pytest.mark.usefixtures("without_reasons")
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (nested(34), r"more than 100 deep \(33 subgraphs\)"),
+        (b"\x3b" * 101 + b"\x3c" * 101, "more than 100 deep"),
+        (b"\x3b\x08\x01", "a group is not closed"),
+        (b"\x3c", "wire type 4"),
+        (b"\x3b\x44", "wire type 4"),
+        (b"\x0f\x00", "wire type 7"),
+        (b"\x00\x00", "number 0"),
+        (b"\x08", "ends within a number"),
+        (b"\x09\x00", "runs past the end"),
+        (b"\x0d\x00", "runs past the end"),
+        (b"\x3a\x05\x0a", "runs past the end"),
+        (b"\x88\x80\x80\x80\x80\x00\x01", "too large"),
+        (b"\x3a\xff\xff\xff\xff\x0f", "too large"),
+        (b"\x3a\x08\x2a\x04\x0a\x02\x01\x80\x52\x00", "packed numbers end within a number"),
+        (b"\x3a\x06\x2a\x04\x22\x02\x01\x02", "packed numbers end within a number"),
+    ],
+)
+def test_a_reason_is_found_where_protobuf_gives_none(data, told):
+    with pytest.raises(ValueError, match=told):
+        schema.parse_model(data)
+
+
+def test_where_nothing_is_wrong_with_a_model_memory_is(monkeypatch):
+    exact = schema.message_class("ModelProto")
+
+    class Starved:
+        DESCRIPTOR = exact.DESCRIPTOR
+
+        @staticmethod
+        def FromString(_):
+            raise schema.DecodeError("Error parsing message with type 'onnx.ModelProto'")
+
+    data = nested(33)
+    monkeypatch.setattr(schema, "message_class", lambda _: Starved)
+    with pytest.raises(MemoryError):
+        schema.parse_model(data)
+
+
+@given(st.sampled_from([*seeds.small_models().values()]), st.integers(0, 1 << 32))
+def test_a_reason_is_found_for_what_protobuf_refuses_and_for_nothing_else(data, seed):
+    exact = schema.message_class("ModelProto")
+    rng = random.Random(seed)
+    noise = bytes(rng.choices(b"\x3a\x0a\x2a\x02\x01\x00\x08\x0d\xbb\x3e\xbc\x3e\x80\xff", k=rng.randrange(40)))
+    for bad in (spoil(data, rng), noise):
+        try:
+            exact.FromString(bad)
+            refused = False
+        except schema.DecodeError:
+            refused = True
+        assert (unreadable.reason(bad, schema.descriptor_of(exact())) is not None) == refused

@@ -30,6 +30,7 @@ from graphml_onnx.parameters.embedded import Base64Decoder
 from graphml_onnx.parameters.store import PayloadReference, StoreInfo, store_checksum
 from graphml_onnx.parameters.transfer import assemble, collect, first_difference
 from graphml_onnx.support import limits
+from tests.common.command import PATIENCE
 from tests.common.limited import limited
 
 if TYPE_CHECKING:
@@ -215,13 +216,13 @@ def test_the_disk_is_waited_for_once_at_a_time(tmp_path: Path, monkeypatch: pyte
 
     def wait(_: int) -> None:
         begun.release()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
 
     monkeypatch.setattr(os, "fdatasync", wait)
     path = tmp_path / "file"
     with path.open("wb", buffering=0) as file, Output(file, path, file.fileno()) as output:
         output.write(b"a")
-        assert begun.acquire(timeout=10)
+        assert begun.acquire(timeout=PATIENCE)
         output.write(b"b")
         go_on.set()
         output.settle()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.common.command import PATIENCE
+
 _FOLDER = Path(__file__).parent / "java"
 
 
@@ -22,4 +24,4 @@ def run(program: str, *arguments: Path, classes: tuple[Path, ...] = ()) -> subpr
             pytest.skip(f"{library} is not installed")
     path = ["-cp", os.pathsep.join(map(str, classes))] if classes else []
     command = [java, *path, *map(str, (_FOLDER / program, *arguments))]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False)

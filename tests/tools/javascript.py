@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.common.command import PATIENCE
+
 FOLDER = Path(__file__).parent / "js"
 
 
@@ -21,7 +23,7 @@ def run(script: str, *arguments: Path) -> dict[str, Any]:
     if not (FOLDER / "node_modules").is_dir():
         pytest.skip("the packages are not installed: run `make tools`")
     done = subprocess.run(
-        [node, FOLDER / script, *arguments], capture_output=True, encoding="utf-8", timeout=120, check=False
+        [node, FOLDER / script, *arguments], capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.common.command import PATIENCE
 from tests.tools.written import write
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def test_ogdf_reads_all_nodes_edges_and_groups(name: str, tmp_path: Path) -> Non
         (tmp_path / layout).mkdir()
     flat, plain = (write(name, layout, tmp_path / layout) for layout in ("flat", "plain"))
     command = [sys.executable, "-c", SCRIPT, str(flat.graph), str(plain.graph)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
 
     groups = len(set(plain.around.values()) - {None})
