@@ -16,6 +16,7 @@ EXAMPLES = """\b
 Examples:
   g2o diff old.onnx new.onnx
   g2o diff old.onnx new.graphml --module encoder.layer.0
+  g2o diff base.onnx finetuned.onnx --stats
   g2o diff exported.onnx optimised.onnx --ignore types --ignore names --json
 """
 
@@ -33,6 +34,9 @@ def diff(
         list[str] | None,
         typer.Option("--ignore", metavar="ASPECT", help="doc_string, metadata, types, names, producer; repeatable."),
     ] = None,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Read the weights that changed, and say how far the values are apart.")
+    ] = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
@@ -52,7 +56,7 @@ def diff(
         if aspect is None:
             raise UsageError(f"--ignore {text!r} is not one of {', '.join(ASPECTS)}")
         aspects.append(aspect)
-    found = graphml_onnx.diff(old, new, module=module, ignore=aspects)
+    found = graphml_onnx.diff(old, new, module=module, ignore=aspects, stats=stats)
     if json:
         show.document(found.to_dict() | {"old": str(old), "new": str(new), "error": None})
     elif not quiet:
@@ -89,6 +93,8 @@ def _line(change: "Change") -> str:
             )
         else:
             parts.append(f"{name} {_cut(old)} => {_cut(new)}")
+    if change.values is not None:
+        parts.append(str(change.values))
     text = show.one_line(f"{mark} {what} {change.name!r}{place}: {'; '.join(parts)}")
     return "  " + typer.style(text, fg=colour)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from graphml_onnx.graph.attributes import SparseTensor, text_of
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.matching import Matching
 from graphml_onnx.graph.model_graph import Body, ModelGraph, Operator, Parameter, Tensor, attribute_json
+from graphml_onnx.graph.statistics import ValueChange, value_change
 from graphml_onnx.graph.weights import TensorData, same_content
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Change:
         details: what was what: name of the attribute or field, old value, new value; None where there is none.
         op_type: type of the operator; empty for others.
         body: path of the body that it is in; empty for the main graph.
+        values: how far the values of a weight are from the old ones; None without `stats`, and for other changes.
     """
 
     kind: ChangeKind
@@ -48,6 +50,7 @@ class Change:
     details: tuple[tuple[str, str | None, str | None], ...] = ()
     op_type: str = ""
     body: str = ""
+    values: ValueChange | None = None
 
     def to_dict(self) -> dict[str, Json]:
         """The change as JSON values."""
@@ -59,6 +62,7 @@ class Change:
             "op_type": self.op_type,
             "name": self.name,
             "details": [{"what": what, "old": old, "new": new} for what, old, new in self.details],
+            "values": None if self.values is None else asdict(self.values),
         }
 
 
@@ -99,6 +103,7 @@ def diff(
     *,
     module: str | None = None,
     ignore: Iterable[Aspect] = (),
+    stats: bool = False,
 ) -> ModelDiff:
     """Compares two models, in ONNX or GraphML, operator by operator and weight by weight.
 
@@ -111,13 +116,14 @@ def diff(
         new: the other.
         module: path of a module; other changes are left out.
         ignore: aspects of `ASPECTS` to leave out.
+        stats: whether to read both values of each weight that changed, and to say how far they are apart.
 
     Raises:
         UsageError: neither model has the module.
         GraphmlOnnxError: a model cannot be read, or its weights.
     """
     left, right = (model if isinstance(model, ModelGraph) else open_graph(model) for model in (old, new))
-    changes = tuple(_Comparison(left, right, frozenset(ignore)).changes())
+    changes = tuple(_Comparison(left, right, frozenset(ignore), stats).changes())
     if module is not None:
         path = next((m.path for m in right.root.walk() if module == m.path), None)
         path = left.module(module).path if path is None else path
@@ -130,6 +136,7 @@ class _Comparison:
     old: ModelGraph
     new: ModelGraph
     ignore: frozenset[Aspect]
+    stats: bool
     pairs: dict[Tensor, Tensor] = field(default_factory=dict)
 
     def changes(self) -> Iterator[Change]:
@@ -220,27 +227,26 @@ class _Comparison:
                     yield Change("changed", "output", "", right.name, tuple(details), body=new.path)
 
     def _parameters(self, old: Body, new: Body, matching: Matching) -> Iterator[Change]:
-        matched: set[Parameter] = set()
-        for parameter in _weights(old):
-            twin = matching.new_tensor.get(parameter.tensor)
-            other = None if twin is None else twin.parameter
-            if other is None or other.operator is not None:
+        twins, added = _twins(old, new, matching)
+        for parameter, other in twins:
+            if other is None:
                 yield _parameter_change("removed", parameter)
                 continue
-            matched.add(other)
             details: list[tuple[str, str | None, str | None]] = []
             _compare(details, "type", str(parameter.type), str(other.type))
+            values = None
             if not details and not parameter.has_same_content(other):
                 details.append(("content", parameter.digest[:16], other.digest[:16]))
+                values = value_change(parameter.data, other.data) if self.stats and other.indices is None else None
             if parameter.name != other.name and "names" not in self.ignore:
                 yield Change(
                     "renamed", "parameter", other.module.path, other.name, (("name", parameter.name, other.name),)
                 )
             if details:
-                yield Change("changed", "parameter", other.module.path, other.name, tuple(details), body=new.path)
-        for parameter in _weights(new):
-            if parameter not in matched:
-                yield _parameter_change("added", parameter)
+                path = other.module.path
+                yield Change("changed", "parameter", path, other.name, tuple(details), body=new.path, values=values)
+        for parameter in added:
+            yield _parameter_change("added", parameter)
 
     # Operators
 
@@ -349,6 +355,32 @@ def _behind(tensor: Tensor, matched: Mapping[Operator, Operator]) -> Iterator[Te
 def _weights(body: Body) -> Iterator[Parameter]:
     """Initializers; a constant is compared with its operator."""
     return (parameter for parameter in body.parameters if parameter.operator is None)
+
+
+def _twins(
+    old: Body, new: Body, matching: Matching
+) -> tuple[list[tuple[Parameter, Parameter | None]], list[Parameter]]:
+    """Each weight of the old body with that of the new one, or None; and the weights that only the new one has.
+
+    Weights whose operators were matched are twins; of the others, those that have the same content are.
+    """
+    twins: dict[Parameter, Parameter | None] = {}
+    for parameter in _weights(old):
+        twin = matching.new_tensor.get(parameter.tensor)
+        other = None if twin is None else twin.parameter
+        twins[parameter] = None if other is None or other.operator is not None else other
+    taken = set(twins.values())
+    added = [parameter for parameter in _weights(new) if parameter not in taken]
+    if added and None in taken:
+        by_content: dict[tuple[str, str], list[Parameter]] = {}
+        for parameter in reversed(added):
+            by_content.setdefault((str(parameter.type), parameter.digest), []).append(parameter)
+        for parameter in (parameter for parameter, other in twins.items() if other is None):
+            if same := by_content.get((str(parameter.type), parameter.digest)):
+                twins[parameter] = same.pop()
+        taken = set(twins.values())
+        added = [parameter for parameter in added if parameter not in taken]
+    return list(twins.items()), added
 
 
 def _parameter_change(kind: ChangeKind, parameter: Parameter) -> Change:

@@ -63,6 +63,64 @@ def statistics_of(tensors: Iterable[TensorData]) -> Statistics:
     return total.result()
 
 
+@dataclass(frozen=True, slots=True)
+class ValueChange:
+    """How far the elements of a tensor are from those of another one of the same type and shape.
+
+    Attributes:
+        count: how many elements there are.
+        changed: how many of them differ; NaN is the same as NaN.
+        largest: the largest absolute difference between finite elements.
+        relative: the norm of the difference, as a share of the norm of the old tensor; None where that is 0.
+    """
+
+    count: int = 0
+    changed: int = 0
+    largest: float = 0.0
+    relative: float | None = None
+
+    def __str__(self) -> str:
+        share = "" if self.relative is None else f", {self.relative:.2%} of the norm"
+        return f"{self.changed:,} of {self.count:,} values, by up to {self.largest:.3g}{share}"
+
+
+def value_change(old: TensorData, new: TensorData) -> ValueChange | None:
+    """Reads two tensors of one type and shape from their places, and compares them element by element.
+
+    Returns:
+        How far they are apart; None for strings and complex numbers.
+
+    Raises:
+        GraphmlOnnxError: their bytes are missing, or cannot be read.
+    """
+    if element_bits(old.dtype) is None or old.dtype.startswith("COMPLEX"):
+        return None
+    count = changed = 0
+    largest = squares = norm = 0.0
+    for one, other in _in_step(_numbers(old), _numbers(new)):
+        left, right = one.astype(np.float64), other.astype(np.float64)
+        count += left.size
+        changed += int(np.count_nonzero((left != right) & ~(np.isnan(left) & np.isnan(right))))
+        finite = np.isfinite(left) & np.isfinite(right)
+        apart = (right - left)[finite]
+        if apart.size:
+            largest = max(largest, float(np.abs(apart).max()))
+            squares += float(np.dot(apart, apart))
+            norm += float(np.dot(left[finite], left[finite]))
+    return ValueChange(count, changed, largest, math.sqrt(squares / norm) if norm else None)
+
+
+def _in_step(
+    old: Iterator[npt.NDArray[np.generic]], new: Iterator[npt.NDArray[np.generic]]
+) -> Iterator[tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]]:
+    """Two streams of elements in pieces of one size: each comes in chunks of its own store."""
+    left = right = np.empty(0, np.generic)
+    while (left.size or (left := next(old, left)).size) and (right.size or (right := next(new, right)).size):
+        size = min(left.size, right.size)
+        yield left[:size], right[:size]
+        left, right = left[size:], right[size:]
+
+
 def _numbers(tensor: TensorData) -> Iterator[npt.NDArray[np.generic]]:
     bits = element_bits(tensor.dtype)
     if bits is None or tensor.dtype.startswith("COMPLEX"):

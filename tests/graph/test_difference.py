@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 import graphml_onnx
+from graphml_onnx.graph.statistics import _in_step
 from tests.cli.g2o_process import run
 from tests.graph.models import with_body
 
@@ -192,3 +193,47 @@ def test_the_command_groups_by_module_and_says_by_its_code_whether_there_is_a_di
     assert run(tmp_path, "diff", "a.onnx", "b.onnx", "--module", "enc.layer.9").code == 2
     assert run(tmp_path, "diff", "a.onnx", "none.onnx").code == 66
     assert run(tmp_path, "diff", "a.onnx", "b.onnx", "--ignore", "all").code == 2
+
+
+def test_stats_say_how_far_weights_are_apart() -> None:
+    old, new = layers(3), layers(3)
+    values = numpy_helper.to_array(new.graph.initializer[2]).copy()
+    values[1, 1] += 0.5
+    values[2, 2] = np.nan
+    new.graph.initializer[2].CopyFrom(numpy_helper.from_array(values, new.graph.initializer[2].name))
+    with_stats = graphml_onnx.diff(graphml_onnx.open(old), graphml_onnx.open(new), stats=True).changes
+    without = graphml_onnx.diff(graphml_onnx.open(old), graphml_onnx.open(new)).changes
+
+    (change,) = with_stats
+    assert change.values is not None
+    assert (change.values.count, change.values.changed, change.values.largest) == (16, 2, 0.5)
+    assert change.values.relative == pytest.approx(0.5 / np.sqrt(15 * 4))
+    assert str(change.values) == "2 of 16 values, by up to 0.5, 6.45% of the norm"
+    assert [c.values for c in without] == [None]
+
+
+@given(st.lists(st.integers(0, 5)), st.lists(st.integers(0, 5)))
+def test_streams_of_elements_go_in_step(one: list[int], other: list[int]) -> None:
+    least = min(sum(one), sum(other))
+    pairs = list(_in_step(iter(pieces(one)), iter(pieces(other))))
+
+    assert all(left.size == right.size for left, right in pairs)
+    for side in zip(*pairs, strict=True):
+        assert np.concatenate(side).tolist() == [*range(least)]
+
+
+def pieces(sizes: list[int]) -> list[np.ndarray]:
+    """The numbers from 0 on, in arrays of these sizes."""
+    numbers = np.arange(sum(sizes))
+    return [piece for piece in np.split(numbers, np.cumsum(sizes)[:-1]) if piece.size]
+
+
+def test_a_weight_under_another_name_in_another_place_is_renamed() -> None:
+    """Neither its name nor its operators lead to it, only its content."""
+    old, new = layers(2), layers(2)
+    new.graph.initializer[1].name = "renamed"
+    new.graph.node[3].input[1] = "renamed"
+    new.graph.node[3].op_type = "Gemm"
+    found = graphml_onnx.diff(graphml_onnx.open(old), graphml_onnx.open(new)).changes
+
+    assert [(c.kind, c.name) for c in found if c.subject == "parameter"] == [("renamed", "renamed")]
