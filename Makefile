@@ -78,7 +78,7 @@ bench: $(VENV)/developed
 	$(BIN)/python -m benchmarks.bench
 
 fuzz: $(VENV)/developed
-	for target in wire graphml lines json bitflips; do $(BIN)/python -m tests.campaign $$target --count 10000 --jobs $(WORKERS) || exit 1; done
+	for target in wire graphml lines json edges metadata external bitflips; do $(BIN)/python -m tests.campaign $$target --count 10000 --jobs $(WORKERS) || exit 1; done
 
 clean:
 	rm -rf $(VENV) .demo .real build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Memory is within what SECURITY.md says; time is measured by ``python -m benchmarks.growth``, not by a test."""
+"""Memory is within what SECURITY.md says; time is measured by ``python -m tests.campaign.growth``, not by a test."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaign.growth import Cost, exponent, measure, multiple
 from tests.campaign.shapes import MODEL_MEMORY, SHAPES, TEXT_MEMORY
 
 ROOT = Path(__file__).parents[2]
@@ -20,8 +21,6 @@ FEW = ("empty nodes", "bodies", "foreign nodes", "modules of one tag", "lists th
     "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in SHAPES]
 )
 def test_memory_is_a_multiple_of_the_input(name: str) -> None:
-    from benchmarks.growth import measure, multiple
-
     costs = [measure(SHAPES[name], factor, repetitions=1) for factor in (1, 4)]
     assert multiple(costs) <= SHAPES[name].memory, costs
 
@@ -32,8 +31,6 @@ def test_the_multiples_are_those_of_the_page() -> None:
 
 
 def test_growth_would_be_found() -> None:
-    from benchmarks.growth import Cost, exponent, multiple
-
     costs = [Cost(100, 1.0, 5000), Cost(400, 16.0, 35_000)]
     assert exponent(costs) == 2
     assert multiple(costs) == 100

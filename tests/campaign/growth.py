@@ -1,4 +1,4 @@
-"""How time and memory grow with hostile input: ``python -m benchmarks.growth`` prints a table, in Markdown.
+"""How time and memory grow with hostile input: ``python -m tests.campaign.growth`` prints a table, in Markdown.
 
 Each shape of `tests.campaign.shapes` is read at n, 2n and 4n, each in a process of its own: processor time, the least
 of several, and peak memory (VmHWM) above what was there before. The exponent is that of a power of the size in bytes,
@@ -90,7 +90,7 @@ def multiple(costs: list[Cost]) -> float:
 
 def main() -> int:
     """Runs from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign.growth", description=__doc__)
     parser.add_argument("--only", help="shapes with this in their name")
     parser.add_argument("--repetitions", type=int, default=3, help="of each input")
     parser.add_argument("--factor", type=int, default=1, help="larger inputs, by this factor")
