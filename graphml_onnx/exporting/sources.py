@@ -18,7 +18,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from graphml_onnx.errors import GraphmlOnnxError, InputError, ModelError, UsageError
-from graphml_onnx.exporting.backends.process import users_code, without_unpickling
+from graphml_onnx.exporting.backends.process import without_unpickling
 from graphml_onnx.exporting.record import ModelRecord
 
 if TYPE_CHECKING:
@@ -94,15 +94,12 @@ def load_model(model: str | os.PathLike[str], task: str | None, pretrained: Pret
 
 def _call(module_name: str, name: str, source: str) -> LoadedModel:
     try:
-        with users_code():
-            member: object = import_module(module_name)
+        member: object = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise _own_failure(error, source) from error  # an import within the module
         raise InputError(f"no module {error.name!r} to import", file=source, remedy="check the name") from error
-    except BaseException as error:
-        if _is_told_to_stop(error):
-            raise
+    except Exception as error:
         raise _own_failure(error, source) from error
     try:
         for part in name.split("."):
@@ -114,13 +111,10 @@ def _call(module_name: str, name: str, source: str) -> LoadedModel:
     if not callable(member):
         raise UsageError(f"{name!r} cannot be called", file=source, remedy="name a function that returns a module")
     try:
-        with users_code():
-            returned: object = member()
+        returned: object = member()
     except GraphmlOnnxError:
         raise
-    except BaseException as error:
-        if _is_told_to_stop(error):
-            raise
+    except Exception as error:
         raise _own_failure(error, source) from error
     match returned:
         case torch.nn.Module() | torch.export.ExportedProgram():
@@ -135,13 +129,7 @@ def _call(module_name: str, name: str, source: str) -> LoadedModel:
             )
 
 
-def _is_told_to_stop(error: BaseException) -> bool:
-    """Whether the process is told to, rather than the user's code asking to: whatever else that raises has failed."""
-    ours = type(error).__module__.partition(".")[0] == "graphml_onnx"
-    return isinstance(error, KeyboardInterrupt) or (ours and not isinstance(error, Exception))
-
-
-def _own_failure(error: BaseException, source: str) -> ModelError:
+def _own_failure(error: Exception, source: str) -> ModelError:
     """The error for what the user's own code raised, with its place in that code."""
     last = next(reversed(traceback.extract_tb(error.__traceback__)), None)
     place = f" ({Path(last.filename).name}, line {last.lineno})" if last else ""

@@ -17,10 +17,6 @@ from tests.common.command import contents
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from graphml_onnx.cli.signals import Stopped  # noqa: E402
-
-from graphml_onnx.exporting.sources import load_model  # noqa: E402
-from tests.export import tiny_models  # noqa: E402
 from tests.export.tiny_models import heavy, mixed  # noqa: E402
 
 
@@ -44,60 +40,6 @@ def test_a_function_gives_a_module_and_specs_the_inputs(output: Path) -> None:
     graphml_onnx.export("tests.export.tiny_models:heavy", output, input_specs=specs)
 
     assert [value.name for value in onnx.load(output).graph.input] == ["features", "scale"]
-
-
-FAILS = {
-    "exits": "raise SystemExit(3)",
-    "exits by sys.exit": "import sys; sys.exit()",
-    "raises what is no Exception": "class Mine(BaseException): ...\nraise Mine",
-    "raises GeneratorExit": "raise GeneratorExit",
-    "raises ImportError": "raise ImportError('x')",
-    "has bad syntax": "def",
-    "recurses": "def again(): again()\nagain()",
-}
-
-
-@pytest.mark.parametrize("where", ["module", "function"])
-@pytest.mark.parametrize("name", FAILS)
-def test_code_of_the_user_that_fails(
-    tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, name: str, where: str
-) -> None:
-    """Whatever it raises, that is a failure of this code, and not the end of the command."""
-    module = f"users_{list(FAILS).index(name)}_{where}"
-    indented = "".join(f"    {line}\n" for line in FAILS[name].splitlines())
-    code = FAILS[name] if where == "module" else f"def build():\n{indented}"
-    (tmp_path / f"{module}.py").write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(graphml_onnx.ModelError, match="it failed: "):
-        graphml_onnx.export(f"{module}:build", output)
-
-
-def test_code_of_the_user_prints_and_changes_the_folder_for_itself_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "users_own.py").write_text(
-        "import os\nfrom tests.export.tiny_models import heavy\nprint('imported')\nos.chdir('/')\n"
-        "def build():\n    print('called')\n    os.chdir('/')\n    return heavy()\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    loaded = load_model("users_own:build", None, lambda *_: heavy())
-    assert isinstance(loaded.model, torch.nn.Module)
-    assert Path.cwd() == tmp_path
-    out, err = capfd.readouterr()
-    assert (out, err) == ("", "imported\ncalled\n")
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), Stopped("SIGTERM")])
-def test_a_signal_while_code_of_the_user_runs_ends_the_command(
-    monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
-    def interrupted() -> None:
-        raise error
-
-    monkeypatch.setattr(tiny_models, "heavy", interrupted)
-    with pytest.raises(type(error)):
-        load_model("tests.export.tiny_models:heavy", None, lambda *_: heavy())
 
 
 def test_a_program_has_its_inputs_and_tells_its_modules(tmp_path: Path, output: Path) -> None:

@@ -1,19 +1,17 @@
 """State of the whole process that an export changes while PyTorch works, and restores: the only place that does.
 
-Standard output and error (of Python, and the descriptor that PyTorch's C++ code writes to), the working folder, the
-filters of warnings, an environment variable of `torch.load`, and random numbers.
+Standard output and error (of Python, and the descriptor that PyTorch's C++ code writes to), the filters of warnings,
+an environment variable of `torch.load`, and random numbers.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import sys
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -83,17 +81,6 @@ def _silent_descriptor() -> Iterator[None]:
         os.dup2(kept, _STDOUT)
         os.close(kept)
         os.close(null)
-
-
-@contextmanager
-def users_code() -> Iterator[None]:
-    """The user's own code may print, which goes to standard error, and change the working folder, for itself alone."""
-    here = Path.cwd()
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        os.chdir(here)
 
 
 @contextmanager
