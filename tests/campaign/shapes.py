@@ -26,7 +26,7 @@ Field = wire.Field
 BYTES, VARINT = wire.BYTES, wire.VARINT
 
 
-MODEL_MEMORY = 600
+MODEL_MEMORY = 1000
 """Bytes of memory for each byte of a model without its weights, at most: an empty operator has two bytes there."""
 TEXT_MEMORY = 40
 """The same for a graph, or metadata. SECURITY.md says both."""
