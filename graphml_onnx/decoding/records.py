@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 
 from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
 from graphml_onnx.codec.externals import ExternalFile, read_externals
@@ -252,6 +252,12 @@ def _metadata(texts: Mapping[str, str]) -> bytes | None:
         raise NumberError("htp_metadata: holds a surrogate, which is no text") from None
 
 
+def _close(file: IO[bytes]) -> None:
+    """Closes a temporary file: what it held has been used by then, and an error there changes nothing."""
+    with suppress(OSError):
+        file.close()
+
+
 class Spool:
     """Unpacks an embedded store to a temporary file, which is only made when there is one."""
 
@@ -263,10 +269,10 @@ class Spool:
         """Takes the next piece of the store in base64."""
         if self._decoder is None:
             try:
-                # The stack closes it.
-                self._file = self._stack.enter_context(tempfile.TemporaryFile(dir=self._folder, buffering=0))  # noqa: SIM115
+                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
             except OSError as error:
                 raise writing_failed(error, self._folder) from error
+            self._stack.callback(_close, self._file)
             self._decoder = Base64Decoder(self._file)
         try:
             self._decoder.feed(text)
