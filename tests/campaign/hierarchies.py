@@ -10,7 +10,7 @@ import random
 from typing import TYPE_CHECKING
 
 from graphml_onnx import MetadataError
-from graphml_onnx.hierarchy import Operator, build_hierarchy, read_metadata
+from graphml_onnx.hierarchy import Graph, Operator, build_hierarchy, read_metadata
 from tests.campaign import hostile_json
 from tests.campaign.complete import check_complete
 from tests.campaign.graphs import METADATA
@@ -66,7 +66,7 @@ class Hierarchies:
                 metadata = read_metadata(content, "m.json")
             except MetadataError as error:
                 return f"refused ({check_complete(error, (MetadataError,))})"
-        hierarchy = build_hierarchy(operators, metadata)
+        hierarchy = build_hierarchy(Graph(operators), metadata)
         _check(hierarchy, len(operators))
         return f"from {hierarchy.source}"
 

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from graphml_onnx import GraphmlOnnxError, decode, encode, validate
-from graphml_onnx.hierarchy import Operator, build_hierarchy, read_metadata
+from graphml_onnx.hierarchy import Graph, Operator, build_hierarchy, read_metadata
 from tests.campaign import scratch
 from tests.common.external_models import external, model_with
 from tests.common.roundtrip import through_memory
@@ -85,11 +85,11 @@ def _encode(data: bytes, folder: Path) -> None:
 def _metadata(data: bytes, _: Path) -> None:
     with contextlib.suppress(GraphmlOnnxError):
         metadata = read_metadata(data, "m.json")
-        build_hierarchy([Operator(name) for name in metadata.nodes], metadata)
+        build_hierarchy(Graph([Operator(name) for name in metadata.nodes]), metadata)
 
 
 def _hierarchy(data: bytes, _: Path) -> None:
-    build_hierarchy([Operator(*fields) for fields in json.loads(data)], None)
+    build_hierarchy(Graph([Operator(*fields) for fields in json.loads(data)]), None)
 
 
 _by_edges = functools.partial(_decode, trust="edges")
