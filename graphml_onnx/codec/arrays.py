@@ -1,7 +1,8 @@
 """Long lists of numbers and strings as JSON, as arrays instead of item by item.
 
 A list goes this way if each of its items has its usual form; which of them has not is found by one look at the array.
-Everything else goes item by item, which also names the error.
+Everything else goes item by item, which also names the error. A list is an array either of Python's values, or of
+the fields that its items are in an ONNX file: then no item of it ever becomes an object.
 
 Source: docs/format.md, section "JSON".
 """
@@ -11,18 +12,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
-from graphml_onnx.codec.numbers import FloatFormat, float_json
+from graphml_onnx.codec.numbers import FLOAT32, FloatFormat, NumberError, float_bits, float_json
 from graphml_onnx.graphml.text import is_plain_json
+from graphml_onnx.onnxfile.lists import (
+    Items,
+    delimited_fields,
+    fixed_fields,
+    fixed_values,
+    varint_fields,
+    varint_values,
+)
+from graphml_onnx.support.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from graphml_onnx.onnxfile.lists import ListShape
     from graphml_onnx.support.strictjson import Json
 
-LONG = 256
-"""Items from which on a list is an array; with fewer, the array costs more than it saves."""
+    Bits = npt.NDArray[np.generic]
+
+_TWICE_ROUNDED = 0x15AE43FD
+"""7.038531e-26, the only float32 (with its negative) that another one comes of when its shortest decimal is read as a
+float64 first; found by trying all of them."""
+
+_SIGN32 = 0x80000000
+_COMMA, _MINUS, _ZERO, _QUOTE = b',-0"'
+_DIGITS = 18  # of an integer that surely has 64 bits
+_INTEGERS = b"0123456789-,"
+_FLOATS = b"0123456789+-.eE,"
 
 
 class ListCodec(Protocol):
@@ -33,6 +54,12 @@ class ListCodec(Protocol):
 
     def read(self, items: Sequence[Json], /) -> Iterable[object] | None:
         """The values; None where an item is not of the usual form, or wrong."""
+
+    def text_of(self, fields: bytes, items: Items, shape: ListShape, /) -> str:
+        """JSON text of items, with commas between them, given the fields that they are."""
+
+    def fields_of(self, text: bytes, shape: ListShape, /) -> bytes | None:
+        """The inverse of `text_of`; None where an item is wrong."""
 
 
 class Floats:
@@ -47,33 +74,57 @@ class Floats:
 
     def write(self, values: Sequence[object]) -> str:
         """JSON text: shortest decimals that give the same bits."""
-        bits = np.array(values, self._form.bits)
-        numbers = bits.view(self._form.dtype)
-        text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-        # What is not finite is null there; a few decimals become another float32 on their way through a float64.
-        back = np.array(orjson.loads(text), np.float64).astype(self._form.dtype)
-        wrong = np.flatnonzero(back.view(self._form.bits) != bits)
-        wrong = np.union1d(wrong, np.flatnonzero(~np.isfinite(bits.view(f"f{bits.itemsize}"))))
-        if len(wrong):
-            parts = text[1:-1].split(",")
-            for index in wrong.tolist():
-                parts[index] = float_json(self._form, int(bits[index]))
-            text = f"[{','.join(parts)}]"
-        return text
+        return f"[{self._text(np.array(values, self._form.bits))}]"
 
     def read(self, items: Sequence[Json]) -> Iterable[object] | None:
         """The bits; None where an item is no finite number of this format."""
         if not set(map(type, items)) <= {int, float}:
             return None
+        bits = self._bits(cast("Sequence[float]", items))
+        return None if bits is None else cast("list[object]", bits.tolist())
+
+    def text_of(self, fields: bytes, items: Items, shape: ListShape) -> str:
+        """JSON text of items; see `ListCodec.text_of`."""
+        return self._text(fixed_values(fields, shape))
+
+    def fields_of(self, text: bytes, shape: ListShape) -> bytes | None:
+        """The inverse of `text_of`; see `ListCodec.fields_of`."""
+        bits = None
+        if not text.translate(None, _FLOATS):
+            try:
+                bits = self._bits(orjson.loads(b"[%b]" % text))
+            except orjson.JSONDecodeError:
+                return None
+        if bits is None:
+            values = _read_each(text, lambda item: float_bits(self._form, item))
+            if values is None:
+                return None
+            bits = np.array(values, self._form.bits)
+        return fixed_fields(shape.tag, bits)
+
+    def _text(self, bits: Bits) -> str:
+        numbers = bits.view(self._form.dtype)
+        text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode()
+        # What is not finite is null there.
+        odd = ~np.isfinite(numbers.view(f"f{bits.itemsize}"))
+        if self._form is FLOAT32:
+            odd |= (bits.view(np.uint32) | _SIGN32) == _TWICE_ROUNDED | _SIGN32
+        if odd.any():
+            parts = text.split(",")
+            for index in np.flatnonzero(odd).tolist():
+                parts[index] = float_json(self._form, int(bits[index]))
+            text = ",".join(parts)
+        return text
+
+    def _bits(self, numbers: Sequence[float]) -> Bits | None:
         try:
-            exact = np.array(items, np.float64)
+            exact = np.array(numbers, np.float64)
         except OverflowError:
             return None
         with np.errstate(over="ignore"):
-            numbers = exact.astype(self._form.dtype)
-        if not np.isfinite(numbers.astype(np.float64)).all():
-            return None
-        return cast("list[object]", numbers.view(self._form.bits).tolist())
+            found = exact.astype(self._form.dtype)
+        # Compared as the wider type: NumPy has no isfinite of some narrow ones.
+        return found.view(self._form.bits) if np.isfinite(found.astype(np.float64)).all() else None
 
 
 class Integers:
@@ -86,6 +137,7 @@ class Integers:
 
     def __init__(self, low: int, high: int) -> None:
         self._low, self._high = low, high
+        self._dtype = np.dtype(np.int64 if low else np.uint64)
 
     def write(self, values: Sequence[object]) -> str:
         """JSON text."""
@@ -98,15 +150,72 @@ class Integers:
         integers = cast("Sequence[int]", items)
         return integers if min(integers) >= self._low and max(integers) <= self._high else None
 
+    def text_of(self, fields: bytes, items: Items, shape: ListShape) -> str:
+        """JSON text of items; see `ListCodec.text_of`."""
+        values = varint_values(fields, items).view(self._dtype)
+        return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode()
+
+    def fields_of(self, text: bytes, shape: ListShape) -> bytes | None:
+        """The inverse of `text_of`; see `ListCodec.fields_of`."""
+        values = _integers(text)
+        if values is None or (self._low == 0 and bool((values < 0).any())):
+            each = _read_each(text, lambda item: item)
+            read = None if each is None else self.read(cast("list[Json]", each))
+            if read is None:
+                return None
+            values = np.array(read, self._dtype)
+        return varint_fields(shape.tag, values.view(np.uint64))
+
+
+def _integers(text: bytes) -> npt.NDArray[np.int64] | None:
+    """Integers of at most 18 digits, with commas between them; None where there is anything else."""
+    if text.translate(None, _INTEGERS):
+        return None
+    characters = np.frombuffer(text, np.uint8)
+    commas = np.flatnonzero(characters == _COMMA)
+    starts = np.concatenate(([0], commas + 1))
+    ends = np.append(commas, len(text))
+    if starts[-1] == len(text) or ends[0] == 0:
+        return None
+    minus = text.count(b"-")
+    if minus:
+        negative = characters[starts] == _MINUS
+        if np.count_nonzero(negative) != minus:
+            return None
+        starts += negative
+    lengths = ends - starts
+    longest = int(lengths.max())
+    if lengths.min() < 1 or longest > _DIGITS:
+        return None
+    first = characters[starts] == _ZERO
+    if (first & (lengths > 1)).any() or (minus and (first & negative).any()):
+        return None  # no JSON, or the negative zero
+    digits = characters - np.uint8(_ZERO)
+    values: npt.NDArray[np.int64] = digits[ends - 1].astype(np.int64)
+    rest = np.flatnonzero(lengths > 1)
+    place = 1
+    while len(rest):
+        values[rest] += digits[ends[rest] - 1 - place].astype(np.int64) * 10**place
+        place += 1
+        rest = rest[lengths[rest] > place]
+    if minus:
+        np.negative(values, out=values, where=negative)
+    return values
+
 
 class Strings:
     """Strings, or bytes that are text.
 
     Args:
+        write: JSON text of one.
+        read: one, given a JSON value; raises NumberError.
         reserved: what none of the values may contain: the start of a marker.
     """
 
-    def __init__(self, reserved: bytes | None) -> None:
+    def __init__(
+        self, write: Callable[[bytes], str], read: Callable[[Json], bytes], reserved: bytes | None = None
+    ) -> None:
+        self._write, self._read = write, read
         self._reserved = reserved
 
     def write(self, values: Sequence[object]) -> str | None:
@@ -128,3 +237,68 @@ class Strings:
             return [text.encode() for text in cast("Sequence[str]", items)]
         except UnicodeEncodeError:
             return None
+
+    def text_of(self, fields: bytes, items: Items, shape: ListShape) -> str:
+        """JSON text of items; see `ListCodec.text_of`."""
+        starts, ends = items.starts, items.starts + items.lengths
+        # The two last bytes of what stands before each become a comma and a quotation mark, and after it one is added.
+        if len(shape.tag) == 1 and items.lengths.max() < 0x80:
+            text = np.empty(len(fields) + len(starts), np.uint8)
+            added = np.ones(len(text), np.bool_)
+            added[ends + np.arange(len(ends))] = False
+            text[added] = np.frombuffer(fields, np.uint8)
+            text[~added] = _QUOTE
+            before = starts + np.arange(len(starts))
+            text[before - 2], text[before - 1] = _COMMA, _QUOTE
+            try:
+                joined = text[1:].tobytes().decode()
+            except UnicodeDecodeError:
+                joined = ""
+            if is_plain_json(joined[1:-1], len(starts)):
+                return joined
+        each = zip(starts.tolist(), ends.tolist(), strict=True)
+        return ",".join([self._write(fields[start:end]) for start, end in each])
+
+    def fields_of(self, text: bytes, shape: ListShape) -> bytes | None:
+        """The inverse of `text_of`; see `ListCodec.fields_of`."""
+        if len(shape.tag) == 1 and (fields := _short_strings(text, shape.tag)) is not None:
+            return fields
+        values = _read_each(text, self._read)
+        return None if values is None else delimited_fields(shape.tag, cast("list[bytes]", values))
+
+
+def _short_strings(text: bytes, tag: bytes) -> bytes | None:
+    """The fields of strings of less than 128 bytes in which nothing is escaped; None where there is anything else."""
+    try:
+        if b"\\" in text or not text.decode().isprintable():
+            return None
+    except UnicodeDecodeError:
+        return None
+    characters = np.frombuffer(b",%b" % text, np.uint8).copy()
+    quotes = np.flatnonzero(characters == _QUOTE)
+    if not len(quotes) or len(quotes) % 2:
+        return None
+    opening, closing = quotes.reshape(-1, 2).T
+    lengths = closing - opening - 1
+    if (
+        opening[0] != 1
+        or closing[-1] != len(text)
+        or (opening[1:] != closing[:-1] + 2).any()
+        or (characters[opening - 1] != _COMMA).any()
+        or lengths.max() >= 0x80
+    ):
+        return None
+    characters[opening - 1] = tag[0]
+    characters[opening] = lengths
+    kept = np.ones(len(characters), np.bool_)
+    kept[closing] = False
+    return characters[kept].tobytes()
+
+
+def _read_each(text: bytes, read: Callable[[Json], object]) -> list[object] | None:
+    """The values of a list, given JSON without the brackets, one by one; None where one is wrong."""
+    try:
+        items = parse(f"[{text.decode()}]")
+        return [read(item) for item in cast("list[Json]", items)]
+    except (JsonError, NumberError, UnicodeDecodeError):
+        return None

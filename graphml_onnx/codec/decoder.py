@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from graphml_onnx.codec.graph_location import GraphLocation
+    from graphml_onnx.codec.lists import ListsOfDocument
     from graphml_onnx.graphml.elements import Batch, Record
     from graphml_onnx.parameters.store import PayloadReference
     from graphml_onnx.results import Trust
@@ -74,7 +75,9 @@ class _OfferedBodies:
         return self._graphs.keys() - self._used
 
 
-def decode_graph(records: Iterable[Batch], origin: GraphLocation, trust: Trust | None) -> DecodedGraph:
+def decode_graph(
+    records: Iterable[Batch], origin: GraphLocation, trust: Trust | None, lists: ListsOfDocument | None = None
+) -> DecodedGraph:
     """Builds the canonical skeleton that a graph describes.
 
     Args:
@@ -82,15 +85,16 @@ def decode_graph(records: Iterable[Batch], origin: GraphLocation, trust: Trust |
         origin: where they come from, for messages.
         trust: ``nodes`` believes the operators' inputs and outputs, and ignores the edges; ``edges``
             makes the inputs, and the names of outputs, what the edges say. Without it, both have to agree.
+        lists: long lists for which tokens stand in the records; markers stand for them in the skeleton.
 
     Raises:
         GraphMLError: the graph is incomplete, contradicts itself, or is not of this format.
     """
     if trust == "edges":
-        records = _rewired(list(one_by_one(records)), origin)
+        records = _rewired(list(one_by_one(records)), origin, lists)
     nonce = os.urandom(NONCE_BYTES // 2).hex().encode()
     references: dict[int, PayloadReference] = {}
-    book = PayloadTable(nonce, references)
+    book = PayloadTable(nonce, references, lists)
     json, bodies = MessageCodec(book), _OfferedBodies()
     operator_keys = MessageKeys("NodeProto", MessageCodec(book, give_graph=bodies.give))
     index = GraphIndex(origin, json, operator_keys)
@@ -102,9 +106,9 @@ def decode_graph(records: Iterable[Batch], origin: GraphLocation, trust: Trust |
     return DecodedGraph(skeleton, nonce, references, model.texts, model.line, index.passed_over)
 
 
-def _rewired(records: list[Record], origin: GraphLocation) -> list[Record]:
+def _rewired(records: list[Record], origin: GraphLocation, lists: ListsOfDocument | None) -> list[Record]:
     """Nodes and edges in which the nodes agree with the edges; this takes one more pass over all of them."""
-    json = MessageCodec(PayloadTable(bytes(NONCE_BYTES), {}))
+    json = MessageCodec(PayloadTable(bytes(NONCE_BYTES), {}, lists))
     index = GraphIndex(origin, json, MessageKeys("NodeProto", json))
     body_of, outer = index.structure(records)
     blank = {record.node_id for record in records if isinstance(record, NodeRecord) and holds_nothing(record)}

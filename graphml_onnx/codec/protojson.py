@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 import onnx
 from google.protobuf.message import DecodeError
 
-from graphml_onnx.codec.arrays import LONG
 from graphml_onnx.codec.memo import remembered_messages
 from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.scalars import PayloadTable, Scalar, base64_json, list_codec_of, list_of, read_base64, scalar_of
 from graphml_onnx.codec.tensors import has_numbers, raw_bytes, raw_json
 from graphml_onnx.codec.unknown import UNKNOWN, read_unknown, unknown_json
 from graphml_onnx.onnxfile import schema
-from graphml_onnx.onnxfile.skeleton import MARKER_BYTES
+from graphml_onnx.onnxfile.lists import MARKER_BYTES, list_shape
+from graphml_onnx.onnxfile.skeleton import LONG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableSequence, Sequence
@@ -64,23 +64,57 @@ class _ScalarField:
         setattr(message, self._name, self._read(value))
 
 
+class _MarkerItems:
+    """A marker as the items of a list: ASCII characters are one-byte varints as well."""
+
+    def __init__(self, field: FieldDescriptor) -> None:
+        form = {field.TYPE_FIXED32: "I", field.TYPE_FIXED64: "Q", field.TYPE_BYTES: f"{MARKER_BYTES}s"}
+        letter = form.get(field.type, "B")
+        self.count = MARKER_BYTES // struct.calcsize(letter)
+        self._struct = struct.Struct(f"<{self.count if len(letter) == 1 else ''}{letter}")
+
+    def content(self, values: Sequence[object]) -> bytes | None:
+        """The marker that as many items as it has are, if they are one."""
+        try:
+            return self._struct.pack(*values)
+        except struct.error:  # a number that no byte of a marker could be
+            return None
+
+    def items(self, content: bytes) -> Sequence[object]:
+        """The items that a marker is."""
+        return self._struct.unpack(content)
+
+
 class _RepeatedScalarField:
     def __init__(self, field: FieldDescriptor, book: PayloadTable) -> None:
         self._name = field.name
+        self._book = book
         scalar = cast("Scalar[object]", scalar_of(field, book))
         self._write, self._read = scalar.write, scalar.read
         self._list = list_codec_of(field, book)
+        self._shape = list_shape(field)
+        self._marker = _MarkerItems(field)
 
     def write(self, values: Sequence[object]) -> str:
-        if self._list is not None and len(values) >= LONG and (text := self._list.write(values)) is not None:
-            return text
+        if self._list is not None:
+            if self._shape is not None and len(values) == self._marker.count:
+                content = self._marker.content(values)
+                if content is not None and (token := self._book.list_json(content, self._list)) is not None:
+                    return token
+            if len(values) >= LONG and (text := self._list.write(values)) is not None:
+                return text
         write = self._write
         return "[" + ",".join([write(value) for value in values]) + "]"
 
     def read(self, message: Message, value: Json) -> None:
         into: MutableSequence[object] = getattr(message, self._name)
         read = self._read
-        items = list_of(value)
+        if self._list is not None and self._shape is not None and isinstance(value, dict):
+            content = self._book.list_marker(value, self._list, self._shape)
+            if content is not None:
+                into.extend(self._marker.items(content))
+                return
+        items = list_of(self._book.items(value))
         if self._list is not None and len(items) >= LONG and (array := self._list.read(items)) is not None:
             into.extend(array)
             return
@@ -93,21 +127,10 @@ class _RepeatedScalarField:
 class _PackedField(_RepeatedScalarField):
     """A tensor's typed numbers, which can be a payload."""
 
-    def __init__(self, field: FieldDescriptor, book: PayloadTable) -> None:
-        super().__init__(field, book)
-        self._book = book
-        kind = field.type
-        width = {field.TYPE_FIXED32: 4, field.TYPE_FIXED64: 8}.get(kind, 1)
-        # A marker read as numbers of this field: ASCII characters are one-byte varints.
-        self._as_numbers = struct.Struct(f"<{MARKER_BYTES // width}{ {4: 'I', 8: 'Q', 1: 'B'}[width] }")
-        self._count = MARKER_BYTES // width
-
     def write(self, values: Sequence[object]) -> str:
-        if len(values) == self._count:
-            try:
-                payload = self._book.json(self._as_numbers.pack(*values))
-            except struct.error:  # a number that no byte of a marker could be
-                payload = None
+        if len(values) == self._marker.count:
+            content = self._marker.content(values)
+            payload = None if content is None else self._book.json(content)
             if payload is not None:
                 return payload
         return super().write(values)
@@ -117,7 +140,7 @@ class _PackedField(_RepeatedScalarField):
         if content is None:
             super().read(message, value)
         else:
-            getattr(message, self._name).extend(self._as_numbers.unpack(content))
+            getattr(message, self._name).extend(self._marker.items(content))
 
 
 class _MessageField:
@@ -167,6 +190,7 @@ class _RawDataField:
 
     def read(self, message: Message, value: Json) -> None:
         tensor = cast("onnx.TensorProto", message)
+        value = self._book.items(value)
         if not isinstance(value, list):
             content = self._book.marker(value)
             tensor.raw_data = read_base64(value) if content is None else content

@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 import onnx
 
 from graphml_onnx.codec.arrays import Floats, Integers, ListCodec, Strings
+from graphml_onnx.codec.lists import ListsOfDocument, ListsToWrite
 from graphml_onnx.codec.numbers import FLOAT32, FLOAT64, FloatFormat, NumberError, float_bits, float_json, integer
 from graphml_onnx.codec.payloads import PAYLOAD, payload_json, read_payload
 from graphml_onnx.graphml.text import json_string
 from graphml_onnx.onnxfile import schema
-from graphml_onnx.onnxfile.skeleton import marker, read_marker
+from graphml_onnx.onnxfile.skeleton import LIST_ADDRESS, marker, read_marker
+from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
     from google.protobuf.descriptor import FieldDescriptor
 
+    from graphml_onnx.onnxfile.lists import ListShape
     from graphml_onnx.parameters.store import PayloadReference
     from graphml_onnx.support.strictjson import Json
 
@@ -47,11 +50,19 @@ class PayloadTable:
     Args:
         nonce: first half of the skeleton's markers.
         references: the payloads by address; decoding adds to it what it reads.
+        lists: the long lists, where some were cut out.
     """
 
-    def __init__(self, nonce: bytes, references: MutableMapping[int, PayloadReference]) -> None:
+    def __init__(
+        self,
+        nonce: bytes,
+        references: MutableMapping[int, PayloadReference],
+        lists: ListsToWrite | ListsOfDocument | None = None,
+    ) -> None:
         self._nonce = nonce
         self._references = references
+        self._to_write = lists if isinstance(lists, ListsToWrite) else None
+        self._document = lists if isinstance(lists, ListsOfDocument) else None
 
     @property
     def nonce(self) -> bytes:
@@ -75,6 +86,33 @@ class PayloadTable:
         if self._references.setdefault(reference.offset, reference) != reference:
             raise NumberError(f"two payloads at offset {reference.offset} have different lengths or digests")
         return marker(self._nonce, reference.offset)
+
+    def list_json(self, content: bytes, codec: ListCodec) -> str | None:
+        """What stands for the long list that ``content`` marks, or None where it is not such a marker."""
+        if self._to_write is None:
+            return None
+        address = read_marker(self._nonce, content)
+        return None if address is None or address < LIST_ADDRESS else self._to_write.token(address, codec)
+
+    def list_marker(self, value: Json, codec: ListCodec, shape: ListShape) -> bytes | None:
+        """The marker of the long list that a JSON value stands for; None where it is to be read item by item."""
+        if self._document is None or (number := self._document.number(value)) is None:
+            return None
+        address = self._document.address(number, codec, shape)
+        return None if address is None else marker(self._nonce, address)
+
+    def items(self, value: Json) -> Json:
+        """The value itself, or the items of the list that it stands for.
+
+        Raises:
+            NumberError: these items are no list.
+        """
+        if self._document is None or (number := self._document.number(value)) is None:
+            return value
+        try:
+            return self._document.items(number)
+        except (JsonError, UnicodeDecodeError) as error:
+            raise NumberError(str(error)) from None
 
 
 Value = TypeVar("Value")
@@ -233,8 +271,8 @@ def list_codec_of(field: FieldDescriptor, book: PayloadTable) -> ListCodec | Non
     if isinstance(scalar, _Integer):
         return Integers(scalar.low, scalar.high)
     if isinstance(scalar, String):
-        return Strings(None)
-    return Strings(book.nonce) if isinstance(scalar, _Bytes) else None
+        return Strings(scalar.write, scalar.read)
+    return Strings(scalar.write, scalar.read, book.nonce) if isinstance(scalar, _Bytes) else None
 
 
 def list_of(value: Json) -> list[Json]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.graph_location import GraphLocation
 from graphml_onnx.codec.keys import EMBEDDED_KEY, NESTING, OPERATOR_ROWS, TRUTH_KEYS, WIRING_KEYS
+from graphml_onnx.codec.lists import ListsOfDocument
 from graphml_onnx.decoding.records import GraphmlFile, LoadedModel, Spool, check_head, load_records
 from graphml_onnx.errors import GraphMLError, PayloadError
 from graphml_onnx.graphml.elements import Wanted
@@ -37,6 +38,7 @@ def load_graphml(
     parameter_folder: Path | None = None,
     derived_keys: Set[str] = frozenset(),
     derived: Callable[[Iterable[Batch]], Iterable[Batch]] = iter,
+    lists: ListsOfDocument | None = None,
 ) -> LoadedModel:
     """Reads a GraphML file of this format, or of an earlier one.
 
@@ -50,6 +52,7 @@ def load_graphml(
         parameter_folder: where the weights of a file of an earlier format lie; by default beside it.
         derived_keys: derived keys of nodes to read too.
         derived: takes them out of the nodes as they pass by; called again where the file is read again.
+        lists: long lists of the file, where it was read before.
 
     Raises:
         GraphMLError: the file is not well-formed, not of this format, incomplete, or contradicts itself.
@@ -58,9 +61,12 @@ def load_graphml(
     edge_keys = WIRING_KEYS if trust == "edges" else frozenset[str]()
     wanted = Wanted(TRUTH_KEYS - {EMBEDDED_KEY} | derived_keys, edge_keys, NESTING, OPERATOR_ROWS)
 
+    lists = ListsOfDocument(source) if lists is None else lists
+
     def attempt(read: Read) -> LoadedModel:
         spool = Spool(spool_folder, path, stack)
-        return load_records(derived(read({EMBEDDED_KEY: spool.feed})), GraphLocation(path), trust, spool.close)
+        records = derived(read({EMBEDDED_KEY: spool.feed}, lists))
+        return load_records(records, GraphLocation(path), trust, spool.close, lists)
 
     try:
         check_head(source, path)

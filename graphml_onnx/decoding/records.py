@@ -10,16 +10,18 @@ from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
 from graphml_onnx.codec.externals import ExternalFile, read_externals
 from graphml_onnx.codec.keys import EMBEDDED_KEY
+from graphml_onnx.codec.lists import ListsOfDocument
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.residue import Residue
 from graphml_onnx.codec.stores import read_store_info
 from graphml_onnx.codec.unknown import canonical_form
 from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
 from graphml_onnx.graphml.elements import Wanted, one_by_one
+from graphml_onnx.graphml.lists import NotAsWrittenError
 from graphml_onnx.graphml.reader import read_graphml
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.schema import parse_model
-from graphml_onnx.onnxfile.skeleton import FilePiece, join
+from graphml_onnx.onnxfile.skeleton import FilePiece, LongList, join, with_lists
 from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.embedded import Base64Decoder
 from graphml_onnx.parameters.store import PayloadReference, StoreInfo, range_problems
@@ -36,14 +38,19 @@ if TYPE_CHECKING:
     from graphml_onnx.parameters.transfer import Report
     from graphml_onnx.results import Trust
 
+_READ_HERE = frozenset({"external_files", "htp_metadata", "residue"})  # the codec passes over these texts
+
 Result = TypeVar("Result")
+
+
+_NO_LISTS: Mapping[int, LongList] = {}
 
 
 class LoadedModel(NamedTuple):
     """A model as a GraphML file holds it, before its payloads are put in.
 
     Attributes:
-        skeleton: the skeleton, with its residue applied.
+        skeleton: the skeleton, with its residue applied, and markers in place of its long lists.
         nonce: first half of its markers.
         references: its payloads by address.
         store: where they are.
@@ -53,6 +60,7 @@ class LoadedModel(NamedTuple):
         sha256: digest of the file that was encoded, if the GraphML says it.
         findings: what a reader should know, one line each.
         older: what messages call the earlier format that it was read from; None for this one.
+        lists: its long lists by address.
     """
 
     skeleton: bytes
@@ -65,6 +73,12 @@ class LoadedModel(NamedTuple):
     sha256: str | None
     findings: tuple[str, ...]
     older: str | None = None
+    lists: Mapping[int, LongList] = _NO_LISTS
+
+    def with_lists(self) -> LoadedModel:
+        """The same with its long lists in the skeleton, where others look for them."""
+        skeleton = with_lists(self.skeleton, self.nonce, self.lists)
+        return self._replace(skeleton=skeleton, lists=_NO_LISTS)
 
     def pieces(self) -> Iterator[FilePiece]:
         """What the ONNX file consists of.
@@ -74,7 +88,7 @@ class LoadedModel(NamedTuple):
             WireError: a residue was made to give something that is no ONNX file.
         """
         lengths = {address: reference.length for address, reference in self.references.items()}
-        return join(self.skeleton, self.nonce, lengths)
+        return join(self.skeleton, self.nonce, lengths, self.lists)
 
     @property
     def stored(self) -> tuple[PayloadReference, ...]:
@@ -85,7 +99,8 @@ class LoadedModel(NamedTuple):
     @property
     def size(self) -> int:
         """About how many bytes the ONNX file has; for progress."""
-        return len(self.skeleton) + sum(reference.length for reference in self.references.values())
+        lists = sum(len(found.content) for found in self.lists.values())
+        return len(self.skeleton) + lists + sum(reference.length for reference in self.references.values())
 
 
 class GraphmlFile:
@@ -123,7 +138,13 @@ class _FromStart:
         return data
 
 
-def read_records(source: Source, path: Path, wanted: Wanted, attempt: Callable[[Iterator[Record]], Result]) -> Result:
+def read_records(
+    source: Source,
+    path: Path,
+    wanted: Wanted,
+    attempt: Callable[[Iterator[Record]], Result],
+    lists: ListsOfDocument | None = None,
+) -> Result:
     """Reads the nodes and edges of a GraphML file one by one, and passes over an embedded store.
 
     Args:
@@ -131,13 +152,14 @@ def read_records(source: Source, path: Path, wanted: Wanted, attempt: Callable[[
         path: its name, for messages.
         wanted: what is kept of them.
         attempt: makes a result of them; see `read_graphml`.
+        lists: long lists, for which tokens then stand in the values.
 
     Raises:
         GraphMLError: the file is not well-formed or not GraphML.
     """
     check_head(source, path)
     file = GraphmlFile(source, _ignore)
-    return read_graphml(file, path, wanted, lambda read: attempt(one_by_one(read({EMBEDDED_KEY: _ignore}))))
+    return read_graphml(file, path, wanted, lambda read: attempt(one_by_one(read({EMBEDDED_KEY: _ignore}, lists))))
 
 
 def _ignore(_: object) -> None:
@@ -145,7 +167,11 @@ def _ignore(_: object) -> None:
 
 
 def load_records(
-    records: Iterable[Batch], origin: GraphLocation, trust: Trust | None, embedded: Callable[[], Source | None]
+    records: Iterable[Batch],
+    origin: GraphLocation,
+    trust: Trust | None,
+    embedded: Callable[[], Source | None],
+    lists: ListsOfDocument | None = None,
 ) -> LoadedModel:
     """Builds a model from the nodes and edges of its graph.
 
@@ -154,16 +180,23 @@ def load_records(
         origin: where they come from, for messages.
         trust: which side to believe where edges and nodes disagree; see `decode_graph`.
         embedded: gives the store that was in the graph, if there is one, once all records were taken.
+        lists: long lists for which tokens stand in the records.
 
     Raises:
         GraphMLError: the graph is not of this format, incomplete, or contradicts itself.
         PayloadError: references lie outside their store.
     """
-    graph = decode_graph(records, origin, trust)
+    graph = decode_graph(records, origin, trust, lists)
     try:
-        return _load(graph, origin, embedded())
+        if lists is None:
+            return _load(graph, origin, embedded(), _NO_LISTS)
+        texts = {key: lists.restored(text) if key in _READ_HERE else text for key, text in graph.texts.items()}
+        model = _load(graph._replace(texts=texts), origin, embedded(), lists.contents())
     except NumberError as error:
         raise GraphMLError(str(error), file=origin.file, place=origin.place(graph.line)) from None
+    if not lists.are_all_used:
+        raise NotAsWrittenError
+    return model
 
 
 def check_head(source: Source, path: Path) -> None:
@@ -178,7 +211,9 @@ def check_head(source: Source, path: Path) -> None:
         raise GraphMLError(message, file=path, remedy=remedy)
 
 
-def _load(graph: DecodedGraph, origin: GraphLocation, embedded: Source | None) -> LoadedModel:
+def _load(
+    graph: DecodedGraph, origin: GraphLocation, embedded: Source | None, lists: Mapping[int, LongList]
+) -> LoadedModel:
     texts = graph.texts
     store, problems = read_store_info(texts)
     if problems:
@@ -194,6 +229,7 @@ def _load(graph: DecodedGraph, origin: GraphLocation, embedded: Source | None) -
     if "residue" in texts:
         with _within("residue"):
             residue = Residue.from_text(texts["residue"])
+            skeleton, lists = with_lists(skeleton, nonce, lists), _NO_LISTS
             canonical = skeleton.replace(nonce, residue.nonce)
             applies = residue.applies_to(canonical)
             original = residue.apply(canonical) if applies else b""
@@ -214,6 +250,7 @@ def _load(graph: DecodedGraph, origin: GraphLocation, embedded: Source | None) -
         _metadata(texts),
         _text(texts, "source_sha256"),
         tuple(findings),
+        lists=lists,
     )
     # Before anything of them is read or allocated.
     problem = next(range_problems(model.stored, store.size if embedded is None else embedded.size), None)

@@ -137,7 +137,7 @@ def _prepare(
     target = _output_path(inputs.path, output)
     _check_reference(inputs.path, target, options.parameters)
     with Stage(progress, "read model", 1, "steps"):
-        return prepare(inputs, options), target
+        return prepare(inputs, options, cut_lists=True), target
 
 
 def _output_path(model: Path | None, output: str | os.PathLike[str] | None) -> Path:

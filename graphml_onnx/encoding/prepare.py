@@ -171,18 +171,19 @@ def _metadata_content(metadata: Mapping[str, object]) -> bytes:
         raise MetadataError(f"the metadata cannot be written as JSON: {error}") from None
 
 
-def prepare(inputs: Inputs, options: Options) -> PreparedModel:
+def prepare(inputs: Inputs, options: Options, *, cut_lists: bool = False) -> PreparedModel:
     """Reads and understands a model.
 
     Args:
         inputs: the model and its metadata.
         options: how it is to be encoded.
+        cut_lists: whether long lists are cut out where that goes; the GraphML then has to be written to a file.
 
     Raises:
         ModelError: it is no ONNX model, or beyond what protobuf reads back.
         ExternalDataError: its data files are not what it says.
     """
-    read = read_skeleton(inputs, options)
+    read = read_skeleton(inputs, options, cut_lists=cut_lists)
     try:
         externals = _find_externals(read.model, read.skeleton.data, inputs.path, read.placement)
     except ExternalDataError as error:
@@ -211,23 +212,27 @@ class ParsedSkeleton(NamedTuple):
     has_unknown: bool
 
 
-def read_skeleton(inputs: Inputs, options: Options) -> ParsedSkeleton:
-    """Cuts and parses a model, and looks at nothing else.
+def read_skeleton(inputs: Inputs, options: Options, *, cut_lists: bool = False) -> ParsedSkeleton:
+    """Cuts and parses a model, and looks at nothing else; see `prepare`.
 
     Raises:
         ModelError: it is no ONNX model, or beyond what protobuf reads back.
     """
-    read = _read_skeleton(inputs, options, frozenset())
+    read = _read_skeleton(inputs, options, frozenset(), cut_lists=cut_lists)
+    if read.canonical is not None and read.skeleton.lists:
+        read = _read_skeleton(inputs, options, frozenset())  # a residue is for the file with its lists
     if read.canonical is not None and (merged := merged_payloads(read.skeleton, read.canonical)):
         read = _read_skeleton(inputs, options, merged)
     return read
 
 
-def _read_skeleton(inputs: Inputs, options: Options, keep: frozenset[int]) -> ParsedSkeleton:
+def _read_skeleton(
+    inputs: Inputs, options: Options, keep: frozenset[int], *, cut_lists: bool = False
+) -> ParsedSkeleton:
     """Cuts and parses a model; ``keep`` names payloads that stay."""
     placement = Placement(options.parameters)
     try:
-        skeleton = split(inputs.source, options.inline_limit, placement.place, keep)
+        skeleton = split(inputs.source, options.inline_limit, placement.place, keep, cut_lists=cut_lists)
         model = parse_model(skeleton.data)
     except WireError as error:
         raise _not_onnx(inputs, error.message, f"byte {error.offset}") from None

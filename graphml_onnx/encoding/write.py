@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from graphml_onnx.codec.encoder import Counts, GraphEncoder
 from graphml_onnx.codec.externals import ExternalFile, externals_text
 from graphml_onnx.codec.keys import EMBEDDED_KEY
+from graphml_onnx.codec.lists import ListsToWrite
 from graphml_onnx.codec.residue import Residue, make_residue
 from graphml_onnx.codec.scalars import PayloadTable
 from graphml_onnx.encoding.payloads import store_chunks
@@ -49,8 +50,9 @@ def write_graph(
     Returns:
         What the graph consists of, and the size of the residue in bytes.
     """
-    encoder, residue_bytes = graph_encoder(prepared, info, sha256, references, externals, embed=embed)
-    writer = GraphMLWriter(file, encoder.keys(), prepared.options.layout)
+    lists = ListsToWrite(prepared.inputs.source, prepared.skeleton.lists) if prepared.skeleton.lists else None
+    encoder, residue_bytes = graph_encoder(prepared, info, sha256, references, externals, lists, embed=embed)
+    writer = GraphMLWriter(file if lists is None else lists.sink(file), encoder.keys(), prepared.options.layout)
     encoder.emit(writer, stage.advance if stage is not None else lambda _: None)
     writer.close()
     return encoder.counts, residue_bytes
@@ -62,13 +64,17 @@ def graph_encoder(
     sha256: str,
     references: Sequence[PayloadReference],
     externals: Sequence[ExternalFile],
+    lists: ListsToWrite | None = None,
     *,
     embed: bool,
 ) -> tuple[GraphEncoder, int]:
-    """What emits the graph of a model, and the size of the residue in bytes; see `write_graph` for the arguments."""
+    """What emits the graph of a model, and the size of the residue in bytes; see `write_graph` for the arguments.
+
+    Where ``lists`` were cut out of the model, tokens stand for them in the graph.
+    """
     residue = _residue(prepared, references)
     about = _about(prepared, info, sha256, residue, externals, embed=embed)
-    book = PayloadTable(prepared.skeleton.nonce, {reference.offset: reference for reference in references})
+    book = PayloadTable(prepared.skeleton.nonce, {reference.offset: reference for reference in references}, lists)
     encoder = GraphEncoder(
         prepared.model,
         prepared.hierarchy,

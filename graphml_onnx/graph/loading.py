@@ -127,7 +127,7 @@ def _of_graphml(path: Path, stack: ExitStack) -> LoadedGraph:
         spool_folder=Path(tempfile.gettempdir()),
         derived_keys=HIERARCHY_KEYS,
         derived=modules.without,
-    )
+    ).with_lists()
     try:
         model = parse_model(loaded.skeleton)
     except ValueError as error:

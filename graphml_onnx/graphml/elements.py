@@ -152,6 +152,16 @@ It raises PayloadError for what is neither base64 nor XML's white space.
 """
 
 
+class CutLists(Protocol):
+    """Takes note of long JSON lists, which a reader may replace by a token each."""
+
+    def restart(self) -> None:
+        """Forgets them: the document is read again."""
+
+    def add(self, start: int, end: int) -> bytes:
+        """Notes where a list stands, in bytes of the document; returns the token that is to stand for it."""
+
+
 class Readable(Protocol):
     """Bytes from start to end."""
 

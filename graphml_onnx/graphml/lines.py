@@ -8,18 +8,19 @@ does not match, `graphml_onnx.graphml.xml` reads from the start of the document.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from graphml_onnx.graphml import layout, yed
 from graphml_onnx.graphml.elements import EdgeRecord, EdgeRows, NodeRecord, NodeRows
 from graphml_onnx.graphml.layout import ID, VALUE, captured, pattern_of
+from graphml_onnx.graphml.lists import NotAsWrittenError, without_lists
 from graphml_onnx.graphml.text import from_xml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from graphml_onnx.graphml.elements import Batch, Readable, RowKeys, Streams, Wanted
+    from graphml_onnx.graphml.elements import Batch, CutLists, Readable, RowKeys, Streams, Wanted
 
 CHUNK = 1 << 18  # bytes; a piece of the document is about as long
 _MAX_DEPTH = 900  # groups within groups; each is two elements
@@ -29,17 +30,14 @@ _KEY = pattern_of(layout.KEY, {"name": r"([\w.-]++)", "scope": "(node|edge)", "t
 _KEY = _KEY.replace('attr\\.name="([\\w.-]++)"', 'attr\\.name="\\1"')
 
 
-class NotAsWrittenError(Exception):
-    """The document deviates from what the writer writes, or holds something unusual."""
-
-
-def read_lines(file: Readable, wanted: Wanted, streams: Streams) -> Iterator[Batch]:
+def read_lines(file: Readable, wanted: Wanted, streams: Streams, lists: CutLists | None = None) -> Iterator[Batch]:
     """Reads the nodes and edges of a document.
 
     Args:
         file: the file, open for reading.
         wanted: what is kept of them.
         streams: take values of nodes in pieces, by attr.name.
+        lists: takes note of long lists, for each of which a token stands in its value.
 
     Yields:
         Nodes and edges, piece by piece of the document: where rows are wanted, first all rows of a piece.
@@ -47,23 +45,25 @@ def read_lines(file: Readable, wanted: Wanted, streams: Streams) -> Iterator[Bat
     Raises:
         NotAsWrittenError: the document is not as the writer wrote it. What came before is as it is in the document.
     """
-    pieces = _decoded(_pieces(_without_streams(_whole_lines(file), streams)))
+    chunks = iter(partial(file.read, CHUNK), b"")
+    lines = _whole_lines(chunks if lists is None else without_lists(chunks, lists))
+    pieces = _decoded(_pieces(_without_streams(lines, streams)))
     head = next(pieces)
-    lines = _Lines(wanted, frozenset(streams), head)
-    yield from lines.read(head[lines.start :])
+    reading = _Lines(wanted, frozenset(streams), head)
+    yield from reading.read(head[reading.start :])
     for piece in pieces:
-        yield from lines.read(piece)
-    if not lines.is_complete:
+        yield from reading.read(piece)
+    if not reading.is_complete:
         raise NotAsWrittenError
 
 
 # Bytes: cut where a node or edge starts, so that memory stays bounded.
 
 
-def _whole_lines(file: Readable) -> Iterator[bytes]:
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The document, cut at line ends; each part has about the size of a chunk, or is one long line."""
     rest: list[bytes] = []
-    while chunk := file.read(CHUNK):
+    for chunk in chunks:
         lines, end, last = chunk.rpartition(b"\n")
         if end:
             yield b"".join((*rest, lines, end))

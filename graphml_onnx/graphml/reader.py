@@ -6,23 +6,29 @@ Nothing is taken from XML ids, nesting, or the order of the document, except whe
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from graphml_onnx.errors import GraphMLError, PayloadError
-from graphml_onnx.graphml.lines import NotAsWrittenError, read_lines
+from graphml_onnx.graphml.lines import read_lines
+from graphml_onnx.graphml.lists import NotAsWrittenError
 from graphml_onnx.graphml.xml import read_xml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from graphml_onnx.graphml.elements import Batch, Readable, Streams, Wanted
+    from graphml_onnx.graphml.elements import Batch, CutLists, Readable, Streams, Wanted
 
 _WORTH_PATTERNS = 1 << 16  # bytes; expat has read less before the patterns are compiled
 
 Result = TypeVar("Result")
-Read: TypeAlias = "Callable[[Streams], Iterator[Batch]]"
-"""Reads the document once, given what takes the streamed values."""
+
+
+class Read(Protocol):
+    """Reads the document once."""
+
+    def __call__(self, streams: Streams, lists: CutLists | None = None, /) -> Iterator[Batch]:
+        """The nodes and edges, given what takes the streamed values, and what takes note of long lists."""
 
 
 class Document(Protocol):

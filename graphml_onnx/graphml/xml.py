@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from graphml_onnx.graphml.elements import Readable, Record, Streams, Wanted
+    from graphml_onnx.graphml.elements import CutLists, Readable, Record, Streams, Wanted
 
 MAX_DEPTH = 2_000
 """Elements within elements."""
@@ -33,7 +33,9 @@ CHUNK = 1 << 18  # bytes
 _Value = TypeVar("_Value")
 
 
-def read_xml(file: Readable, path: Path, wanted: Wanted, streams: Streams) -> Iterator[Record]:
+def read_xml(
+    file: Readable, path: Path, wanted: Wanted, streams: Streams, lists: CutLists | None = None
+) -> Iterator[Record]:
     """Reads the nodes and edges of a GraphML file, in the order in which they end.
 
     Args:
@@ -41,6 +43,7 @@ def read_xml(file: Readable, path: Path, wanted: Wanted, streams: Streams) -> It
         path: its name, for messages.
         wanted: what is kept of them.
         streams: take values of nodes in pieces, by attr.name.
+        lists: long lists that an earlier reading passed over; this one passes over none.
 
     Yields:
         Nodes and edges, each when it ends.
@@ -48,6 +51,8 @@ def read_xml(file: Readable, path: Path, wanted: Wanted, streams: Streams) -> It
     Raises:
         GraphMLError: the file is not well-formed, not GraphML, or beyond the limits; with the line.
     """
+    if lists is not None:
+        lists.restart()
     parser = _Parser(path, wanted, streams)
     while True:
         chunk = file.read(CHUNK)

@@ -1,7 +1,7 @@
-"""Where the payloads of an ONNX file lie, found and resized at the level of the wire format.
+"""Where the payloads and long lists of an ONNX file lie, found and resized at the level of the wire format.
 
-`find_extents` walks the length-delimited fields that lead to payloads and never parses, or even reads, anything else.
-`resize` goes the other way: it gives the bytes of the file with each payload replaced by something of another length,
+`find_extents` walks the length-delimited fields that lead to them and never parses, or even reads, anything else.
+`resize` goes the other way: it gives the bytes of the file with each of them replaced by something of another length,
 the lengths of all enclosing messages corrected. Both directions of the codec use this one pair: cutting payloads out
 of a file, and putting them back.
 """
@@ -11,18 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile.lists import ListShape, find_run, list_shape
 from graphml_onnx.onnxfile.unreadable import MAX_DEPTH
 from graphml_onnx.onnxfile.wire import (
     END_GROUP,
     FIXED32,
     FIXED64,
     LENGTH_DELIMITED,
-    MAX_VARINT_BYTES,
     START_GROUP,
     VARINT,
     WireError,
@@ -37,35 +35,39 @@ if TYPE_CHECKING:
 
     from graphml_onnx.onnxfile.source import Source
 
-_RUN = 16  # fields of one tag after which more are expected, which numpy skips
+_RUN = 16  # fields of one tag after which more are expected, which numpy finds
 _NO_PAYLOAD = 32  # bytes; what is shorter is no payload: a marker has as many
 _MARGIN = 2 * 10  # a tag and a length, each as long as a varint may be
 
 
 @dataclass(slots=True, eq=False)
 class Route:
-    """A field that is a payload, or a message through which payloads are reached.
+    """A field that is a payload or a list, or a message through which they are reached.
 
     Attributes:
         payload: whether the field's content can be a payload.
         text: whether the content is usually text, and only a payload where it is not.
+        shape: of the items, where the field is a list that can be cut out.
         fields: for a message, the routes of its fields by field number.
     """
 
     payload: bool = False
     text: bool = False
+    shape: ListShape | None = None
     fields: dict[int, Route] = field(default_factory=dict)
 
 
-def _payload_route(descriptor: FieldDescriptor) -> Route | None:
-    """Any bytes field and any packed numeric field of a tensor; bytes elsewhere only where they are not text."""
+def _route(descriptor: FieldDescriptor) -> Route | None:
+    """Any bytes field and any packed numeric field of a tensor; bytes elsewhere only where they are not text; lists."""
     original = schema.original_field(descriptor)
     owner = schema.message_name(schema.owner_of(descriptor))
+    shape = list_shape(descriptor)
     if original.type == original.TYPE_BYTES:
-        return Route(payload=True, text=not (owner == "TensorProto" and descriptor.name == "raw_data"))
+        is_raw = owner == "TensorProto" and descriptor.name == "raw_data"
+        return Route(payload=True, text=not is_raw, shape=shape)
     if owner == "TensorProto" and descriptor.is_packed:
         return Route(payload=True)
-    return None
+    return None if shape is None else Route(shape=shape)
 
 
 @cache
@@ -80,8 +82,8 @@ def model_routes() -> Mapping[int, Route]:
             for descriptor in message.fields:
                 if descriptor.message_type is not None:
                     route.fields[descriptor.number] = visit(descriptor.message_type)
-                elif (payload := _payload_route(descriptor)) is not None:
-                    route.fields[descriptor.number] = payload
+                elif (leaf := _route(descriptor)) is not None:
+                    route.fields[descriptor.number] = leaf
         return route
 
     model = visit(schema.descriptor_of(schema.message_class("ModelProto")()))
@@ -90,34 +92,38 @@ def model_routes() -> Mapping[int, Route]:
 
 
 def _drop_dead_ends(routes: Mapping[str, Route]) -> None:
-    """Removes routes that never reach a payload; messages contain each other, so until nothing changes."""
+    """Removes routes that reach neither a payload nor a list; messages contain each other, so until nothing changes."""
     alive: set[int] = set()
+
+    def is_alive(route: Route) -> bool:
+        return route.payload or route.shape is not None or id(route) in alive
+
     count = -1
     while count != len(alive):
         count = len(alive)
-        for route in routes.values():
-            if any(child.payload or id(child) in alive for child in route.fields.values()):
-                alive.add(id(route))
+        alive |= {id(route) for route in routes.values() if any(map(is_alive, route.fields.values()))}
     for route in routes.values():
-        for number in [n for n, child in route.fields.items() if not child.payload and id(child) not in alive]:
+        for number in [number for number, child in route.fields.items() if not is_alive(child)]:
             del route.fields[number]
 
 
 @dataclass(slots=True, eq=False)
 class Extent:
-    """A length-delimited field: a payload, or a message that contains payloads.
+    """A length-delimited field: a payload, or a message that contains payloads; or all items of a list.
 
     Attributes:
-        length_at: offset of the length that stands before the content.
-        start: offset of the content.
+        length_at: offset of the length that stands before the content; of a list, which has none, its start.
+        start: offset of the content; of a list, of its first tag.
         end: offset after the content.
-        children: the extents within, in the order of the file; None for a payload.
+        children: the extents within, in the order of the file; None for a payload and for a list.
+        shape: of a list, that of its items.
     """
 
     length_at: int
     start: int
     end: int
     children: list[Extent] | None
+    shape: ListShape | None = None
 
     @property
     def length(self) -> int:
@@ -128,17 +134,40 @@ class Extent:
 Selector: TypeAlias = Callable[[Route, int, int], bool]
 
 
-def find_extents(source: Source, selects: Selector) -> list[Extent]:
+class Lists(NamedTuple):
+    """Which lists are taken as one extent each.
+
+    Attributes:
+        long: from how many items on.
+        short: the length in bytes up to which an item is no payload.
+    """
+
+    long: int
+    short: int
+
+
+_SKIPPED = Lists(1 << 62, _NO_PAYLOAD)  # none, but long ones are passed over at once
+_NONE_KNOWN: Mapping[int, tuple[int, ListShape]] = {}
+
+
+def find_extents(
+    source: Source,
+    selects: Selector,
+    lists: Lists = _SKIPPED,
+    known: Mapping[int, tuple[int, ListShape]] = _NONE_KNOWN,
+) -> list[Extent]:
     """Walks an ONNX file down to the payloads.
 
     Args:
         source: the file, or a skeleton.
         selects: called with the route, the start and the end of each field on a route; says whether the payload is
             taken, or the message entered.
+        lists: which lists are taken.
+        known: end and shape of lists that are taken in any case, by their start.
 
     Returns:
         The extents of the fields of ``ModelProto`` that were selected, with all that lies within; without messages
-        that have no payload.
+        that have nothing of the kind.
 
     Raises:
         WireError: the bytes are not wire format, or messages are nested deeper than protobuf reads.
@@ -149,25 +178,35 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
     window, base, stop = b"", 0, 0
     size = max(limits.LIMITS.window, _MARGIN)
     position = 0
-    last_tag = repeats = 0
+    last_tag = repeats = run_at = judged = -1  # fields of one tag that follow each other, and whether they are a list
     while True:
         if position >= end:
             if not outer:
                 return top
             nothing = not found
             routes, end, found = outer.pop()
+            last_tag = -1
             if nothing:
                 found.pop()
+            continue
+        if known and position in known:
+            run_end, shape = known[position]
+            found.append(Extent(position, position, run_end, None, shape))
+            position = run_end
             continue
         if position + _MARGIN > stop < source.size:
             window = source.read(position, min(size, source.size - position))
             base, stop = position, position + len(window)
-        field_at = index = position - base
+        index = position - base
         tag = window[index]
         if tag < 0x80:
             index += 1
         else:
             tag, index = _varint(window, index, base)
+        if tag == last_tag:
+            repeats += 1
+        else:
+            last_tag, repeats, run_at = tag, 0, position
         kind = tag & 7
         if kind == LENGTH_DELIMITED:
             length_at = base + index
@@ -181,26 +220,21 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
             if position > end:
                 raise _ends_too_early(length_at, in_message=bool(outer))
             route = routes.get(tag >> 3)
-            if route is None or not selects(route, start, position):
-                if position - start >= _NO_PAYLOAD or (route is not None and not route.payload):
+            if route is not None and selects(route, start, position):
+                if route.payload:
+                    found.append(Extent(length_at, start, position, None))
+                    judged = run_at  # what follows is no list of its own
                     continue
-                repeats = repeats + 1 if tag == last_tag else 0
-                last_tag = tag
-                if repeats > _RUN and tag < 0x80:
-                    limit = min(end, stop) - base
-                    position = base + _skip_equal(window, field_at, limit, position - base - field_at, 2)
-                    repeats = 0
+                if len(outer) >= MAX_DEPTH:
+                    raise WireError(
+                        f"messages are nested more than {MAX_DEPTH} deep, which protobuf cannot read", start
+                    )
+                outer.append((routes, end, found))
+                within: list[Extent] = []
+                found.append(Extent(length_at, start, position, within))
+                routes, end, found = route.fields, position, within
+                position, last_tag = start, -1
                 continue
-            if route.payload:
-                found.append(Extent(length_at, start, position, None))
-                continue
-            if len(outer) >= MAX_DEPTH:
-                raise WireError(f"messages are nested more than {MAX_DEPTH} deep, which protobuf cannot read", start)
-            outer.append((routes, end, found))
-            within: list[Extent] = []
-            found.append(Extent(length_at, start, position, within))
-            routes, end, found = route.fields, position, within
-            position = start
         elif kind == VARINT:
             position = base + _varint(window, index, base)[1]
         elif kind == FIXED32:
@@ -213,44 +247,15 @@ def find_extents(source: Source, selects: Selector) -> list[Extent]:
             raise WireError(f"a field has wire type {kind}, which cannot stand here", position)
         if position > end:
             raise _ends_too_early(base + index, in_message=bool(outer))
-        repeats = repeats + 1 if tag == last_tag else 0
-        last_tag = tag
-        if repeats > _RUN and tag < 0x80 and kind != START_GROUP:
-            limit = min(end, stop) - base
-            if kind == VARINT:
-                position = base + _skip_varints(window, field_at, limit)
-            else:
-                position = base + _skip_equal(window, field_at, limit, position - base - field_at, 1)
-            repeats = 0
-
-
-def _skip_equal(window: bytes, start: int, limit: int, size: int, head: int) -> int:
-    """Position after all fields that follow each other and are like the first.
-
-    Args:
-        window: some bytes of the file.
-        start: where the first field starts in it.
-        limit: where the message, or the window, ends in it.
-        size: of each field, in bytes.
-        head: bytes at the start of a field, its tag and its length, that are the same in all of them.
-    """
-    count = (limit - start) // size
-    if count < 1:
-        return start + size
-    fields = np.frombuffer(window, np.uint8, count * size, start).reshape(count, size)[:, :head]
-    same = (fields == fields[0]).all(axis=1)
-    return start + size * (count if same.all() else int(same.argmin()))
-
-
-def _skip_varints(window: bytes, start: int, limit: int) -> int:
-    """Position after all varint fields that follow each other and have the tag of the first, of one byte; see above."""
-    data = np.frombuffer(window, np.uint8, limit - start, start)
-    ends = np.flatnonzero(data < 0x80)  # of a tag, and of a number, in turn
-    tags, numbers = ends[: len(ends) // 2 * 2].reshape(-1, 2).T
-    starts = np.concatenate(([0], numbers[:-1] + 1))
-    alike = (tags == starts) & (data[starts] == data[0]) & (numbers - tags <= MAX_VARINT_BYTES)
-    count = len(alike) if alike.all() else int(alike.argmin())
-    return start + int(numbers[count - 1]) + 1
+        if repeats > _RUN and run_at != judged:
+            judged = run_at
+            route = routes.get(tag >> 3)
+            if route is not None and route.shape is not None:
+                run = find_run(source, route.shape, run_at, end)
+                if run is not None and (not route.payload or run.longest <= lists.short):
+                    if run.length >= lists.long:
+                        found.append(Extent(run_at, run_at, run.end, None, route.shape))
+                    position = run.end
 
 
 def _ends_too_early(offset: int, *, in_message: bool) -> WireError:
@@ -305,7 +310,7 @@ Piece: TypeAlias = "Copied | bytes | Extent"
 
 
 def resize(extents: Sequence[Extent], size: int, new_length: Callable[[Extent], int]) -> Iterator[Piece]:
-    """The input with payloads of other lengths.
+    """The input with payloads and lists of other lengths.
 
     Lengths are written as wide as they must be; where a writer made one over-long, it stays over-long by as many
     bytes, so that resizing there and back gives the same bytes.
@@ -313,11 +318,11 @@ def resize(extents: Sequence[Extent], size: int, new_length: Callable[[Extent], 
     Args:
         extents: what `find_extents` found.
         size: size of the input in bytes.
-        new_length: the new length of each payload in bytes.
+        new_length: the new length of each payload or list in bytes.
 
     Yields:
-        What the output consists of, in order: ranges of the input, new bytes (lengths), and payloads, in whose place
-        the caller puts content of the new length.
+        What the output consists of, in order: ranges of the input, new bytes (lengths), and payloads and lists, in
+        whose place the caller puts content of the new length.
     """
     lengths: dict[Extent, int] = {}
     order = [(extent, False) for extent in reversed(extents)]
@@ -337,9 +342,11 @@ def resize(extents: Sequence[Extent], size: int, new_length: Callable[[Extent], 
     todo = list(reversed(extents))
     while todo:
         extent = todo.pop()
-        yield Copied(position, extent.length_at)  # at least a tag
+        if position < extent.length_at:  # at least a tag, except before a list
+            yield Copied(position, extent.length_at)
         new = lengths[extent]
-        yield encode_varint(new, _width(extent, new) - varint_size(new))
+        if extent.shape is None:
+            yield encode_varint(new, _width(extent, new) - varint_size(new))
         position = extent.start
         if extent.children is None:
             yield extent
@@ -351,5 +358,7 @@ def resize(extents: Sequence[Extent], size: int, new_length: Callable[[Extent], 
 
 
 def _width(extent: Extent, new: int) -> int:
+    if extent.shape is not None:
+        return 0
     extra = extent.start - extent.length_at - varint_size(extent.length)
     return varint_size(new) + extra

@@ -4,25 +4,37 @@ The skeleton is small and protobuf can parse it; payload bytes never pass throug
 is 32 ASCII characters: 16 that stand for nothing else in the file (the nonce), and 16 hexadecimal digits, the address
 that the payload has in its store. ASCII characters are also 8 fixed32, 4 fixed64 or 32 one-byte varints, so that a
 marker can stand in any packed field and comes back from protobuf unchanged.
+
+Long lists, whose items are fields of their own, may be cut out as well. A marker stands for all items of the list, and
+is itself such a list; its address says which list it is.
 """
 
 from __future__ import annotations
 
 import codecs
 import hashlib
+import itertools
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from graphml_onnx.onnxfile.extents import Copied, Extent, Route, find_extents, resize
+from graphml_onnx.onnxfile.extents import Copied, Extent, Lists, Route, find_extents, resize
+from graphml_onnx.onnxfile.lists import MARKER_BYTES, ListShape
 from graphml_onnx.onnxfile.source import BytesSource, Source
-from graphml_onnx.onnxfile.wire import WireError
+from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, WireError
 from graphml_onnx.support import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
 NONCE_BYTES = 16
-MARKER_BYTES = 32
+
+LIST_ADDRESS = 1 << 63
+"""Added to the number of a list it is the list's address: no store is as long."""
+
+LONG = 256
+"""Items from which on a list is long: it is cut out, and its numbers have the form of long lists."""
+
+_SHORT_MESSAGE = 1024  # bytes; to cut lists out of shorter messages gains nothing
 
 MAX_SKELETON = (1 << 31) - 1
 """Bytes of a message that protobuf reads."""
@@ -42,6 +54,14 @@ class Payload(NamedTuple):
     address: int
 
 
+class ListRun(NamedTuple):
+    """A long list in an ONNX file: where its items start and end in bytes, and their shape."""
+
+    start: int
+    end: int
+    shape: ListShape
+
+
 class Skeleton(NamedTuple):
     """An ONNX file without its payloads.
 
@@ -49,11 +69,13 @@ class Skeleton(NamedTuple):
         data: the file's bytes with a marker in place of each payload.
         nonce: the first half of every marker.
         payloads: what was cut out, in the order of the file.
+        lists: long lists that were cut out, by their number.
     """
 
     data: bytes
     nonce: bytes
     payloads: tuple[Payload, ...]
+    lists: tuple[ListRun, ...] = ()
 
 
 def marker(nonce: bytes, address: int) -> bytes:
@@ -72,7 +94,14 @@ def read_marker(nonce: bytes, content: bytes) -> int | None:
     return address if marker(nonce, address) == content else None
 
 
-def split(source: Source, limit: int, place: Callable[[int, int], int], keep: Set[int] = frozenset()) -> Skeleton:
+def split(
+    source: Source,
+    limit: int,
+    place: Callable[[int, int], int],
+    keep: Set[int] = frozenset(),
+    *,
+    cut_lists: bool = False,
+) -> Skeleton:
     """Cuts the payloads out of an ONNX file.
 
     Args:
@@ -80,37 +109,56 @@ def split(source: Source, limit: int, place: Callable[[int, int], int], keep: Se
         limit: tensor fields of up to this many bytes stay; never less than the 32 bytes of a marker.
         place: called with offset and length of each payload in the order of the file; returns its address.
         keep: offsets of fields that stay, whatever their length.
+        cut_lists: whether long lists are cut out, too. Only a skeleton that is canonical may be without them: then
+            all items of a list are in one place.
 
     Raises:
         WireError: the file is not wire format.
     """
+    shortest = max(limit, MARKER_BYTES)
+    shortest_message = min(shortest, _SHORT_MESSAGE) if cut_lists else shortest
 
     def selects(route: Route, start: int, end: int) -> bool:
-        if end - start <= max(limit, MARKER_BYTES) or (start in keep and route.payload):
+        if not route.payload:
+            return end - start > shortest_message and bool(route.fields)
+        if end - start <= shortest or start in keep:
             return False
         return not route.text or not _is_text(source, start, end)
 
-    extents = find_extents(source, selects)
+    extents = find_extents(source, selects, Lists(LONG, shortest)) if cut_lists else find_extents(source, selects)
+    lists: list[ListRun] = []
     payloads: list[Payload] = []
     parts: list[bytes] = []
-    gaps: list[int] = []  # where the markers go
-    pieces = list(resize(extents, source.size, lambda _: MARKER_BYTES))
+    gaps: list[tuple[int, ListShape | None]] = []  # where the markers go
+    pieces = list(resize(extents, source.size, _marker_length))
     size = sum(piece.end - piece.start for piece in pieces if isinstance(piece, Copied))
     if size > MAX_SKELETON:
         raise WireError(f"the model has {size:,} bytes without its tensors; protobuf reads no more than 2 GiB", 0)
     for piece in pieces:
         if isinstance(piece, Extent):
-            payloads.append(Payload(piece.start, piece.length, place(piece.start, piece.length)))
-            gaps.append(len(parts))
+            gaps.append((len(parts), piece.shape))
             parts.append(b"")
+            if piece.shape is None:
+                payloads.append(Payload(piece.start, piece.length, place(piece.start, piece.length)))
+            else:
+                lists.append(ListRun(piece.start, piece.end, piece.shape))
         elif isinstance(piece, Copied):
             parts.append(source.read(piece.start, piece.end - piece.start))
         else:
             parts.append(piece)
-    nonce = _unused_nonce(parts)
-    for gap, payload in zip(gaps, payloads, strict=True):
-        parts[gap] = marker(nonce, payload.address)
-    return Skeleton(b"".join(parts), nonce, tuple(payloads))
+    nonce = _unused_nonce(parts, {run.shape for run in lists})
+    addresses = iter([payload.address for payload in payloads])
+    numbers = itertools.count(LIST_ADDRESS)
+    for gap, shape in gaps:
+        if shape is None:
+            parts[gap] = marker(nonce, next(addresses))
+        else:
+            parts[gap] = shape.spelled(marker(nonce, next(numbers)))
+    return Skeleton(b"".join(parts), nonce, tuple(payloads), tuple(lists))
+
+
+def _marker_length(extent: Extent) -> int:
+    return MARKER_BYTES if extent.shape is None else len(extent.shape.spelled(bytes(MARKER_BYTES)))
 
 
 def _is_text(source: Source, start: int, end: int) -> bool:
@@ -125,14 +173,15 @@ def _is_text(source: Source, start: int, end: int) -> bool:
     return True
 
 
-def _unused_nonce(parts: Sequence[bytes]) -> bytes:
+def _unused_nonce(parts: Sequence[bytes], shapes: Set[ListShape]) -> bytes:
     """A nonce that stands nowhere in the file; the same for the same file, so that a residue can refer to it."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
     while True:
         nonce = digest.hexdigest()[:NONCE_BYTES].encode()
-        if not any(nonce in part for part in parts):
+        forms = [nonce, *(shape.spelled(nonce) for shape in shapes)]
+        if not any(form in part for form in forms for part in parts):
             return nonce
         digest.update(nonce)
 
@@ -150,26 +199,30 @@ class MarkerError(ValueError):
     """A skeleton has a marker where no payload can stand, or one that its store does not know."""
 
 
-def _find_marks(skeleton: bytes, nonce: bytes) -> list[int]:
-    """Where the nonce stands."""
-    marks = []
-    position = skeleton.find(nonce)
+def _find_all(skeleton: bytes, text: bytes) -> list[int]:
+    """Where a text stands."""
+    found = []
+    position = skeleton.find(text)
     while position >= 0:
-        marks.append(position)
-        position = skeleton.find(nonce, position + NONCE_BYTES)
-    return marks
+        found.append(position)
+        position = skeleton.find(text, position + len(text))
+    return found
 
 
-def _find_marked(skeleton: bytes, nonce: bytes, marks: Sequence[int]) -> list[Extent]:
-    """The fields that are markers."""
+def _find_marked(
+    skeleton: bytes, nonce: bytes, marks: Sequence[int], known: Mapping[int, tuple[int, ListShape]]
+) -> list[Extent]:
+    """The fields that are markers, given where the nonce stands, and the lists that are markers."""
+    places = sorted([*marks, *known])
+    starts = frozenset(marks)
 
     def selects(route: Route, start: int, end: int) -> bool:
         if route.payload:
-            return read_marker(nonce, skeleton[start:end]) is not None if end - start == MARKER_BYTES else False
-        first = bisect_left(marks, start)
-        return first < len(marks) and marks[first] < end
+            return start in starts and read_marker(nonce, skeleton[start:end]) is not None
+        first = bisect_left(places, start)
+        return bool(route.fields) and first < len(places) and places[first] < end
 
-    return find_extents(BytesSource(skeleton), selects) if marks else []
+    return find_extents(BytesSource(skeleton), selects, known=known) if places else []
 
 
 def merged_payloads(skeleton: Skeleton, canonical: bytes) -> frozenset[int]:
@@ -178,11 +231,11 @@ def merged_payloads(skeleton: Skeleton, canonical: bytes) -> frozenset[int]:
     A packed field may stand in several pieces, which protobuf puts together.
 
     Args:
-        skeleton: a skeleton that is not canonical.
+        skeleton: a skeleton that is not canonical, with all of its lists.
         canonical: what protobuf makes of it.
     """
-    marks = _find_marks(canonical, skeleton.nonce)
-    todo = _find_marked(canonical, skeleton.nonce, marks)
+    marks = _find_all(canonical, skeleton.nonce)
+    todo = _find_marked(canonical, skeleton.nonce, marks, {})
     whole: set[int] = set()
     while todo:
         extent = todo.pop()
@@ -192,13 +245,43 @@ def merged_payloads(skeleton: Skeleton, canonical: bytes) -> frozenset[int]:
     return frozenset(payload.offset for payload in skeleton.payloads if payload.address in merged)
 
 
-def join(skeleton: bytes, nonce: bytes, lengths: Mapping[int, int]) -> Iterator[FilePiece]:
-    """Puts the payloads back; the inverse of `split`.
+class LongList(NamedTuple):
+    """The items of a long list as they lie in a file, and their shape."""
+
+    content: bytes | bytearray
+    shape: ListShape
+
+
+_NO_LISTS: Mapping[int, LongList] = {}
+
+
+def _find_lists(
+    skeleton: bytes, nonce: bytes, lists: Mapping[int, LongList]
+) -> tuple[dict[int, tuple[int, ListShape]], dict[int, LongList]]:
+    """Where lists were cut out of a skeleton: ends and shapes by start, and the lists by start."""
+    known: dict[int, tuple[int, ListShape]] = {}
+    found: dict[int, LongList] = {}
+    for shape in {item.shape for item in lists.values()}:
+        for start in _find_all(skeleton, shape.spelled(nonce)):
+            content, end = shape.read_spelled(skeleton, start)
+            address = read_marker(nonce, content)
+            if address is None or address not in lists or lists[address].shape != shape:
+                raise MarkerError("text of the graph looks like the marker of a list")
+            known[start] = end, shape
+            found[start] = lists[address]
+    return known, found
+
+
+def join(
+    skeleton: bytes, nonce: bytes, lengths: Mapping[int, int], lists: Mapping[int, LongList] = _NO_LISTS
+) -> Iterator[FilePiece]:
+    """Puts the payloads and the lists back; the inverse of `split`.
 
     Args:
         skeleton: a skeleton.
         nonce: its nonce.
         lengths: length in bytes of each payload by its address.
+        lists: the lists that were cut out, by address.
 
     Yields:
         What the file consists of, in order.
@@ -207,13 +290,17 @@ def join(skeleton: bytes, nonce: bytes, lengths: Mapping[int, int]) -> Iterator[
         MarkerError: a marker's address is not in ``lengths``, or stands outside the payload fields.
         WireError: the skeleton is not wire format.
     """
-    marks = _find_marks(skeleton, nonce)
-    extents = _find_marked(skeleton, nonce, marks)
+    known, found = _find_lists(skeleton, nonce, lists)
+    ends = {end for end, shape in known.values() if shape.kind == LENGTH_DELIMITED}
+    marks = [mark for mark in _find_all(skeleton, nonce) if mark + MARKER_BYTES not in ends]
+    extents = _find_marked(skeleton, nonce, marks, known)
 
     def address(extent: Extent) -> int:
         return int(skeleton[extent.start + NONCE_BYTES : extent.end], 16)
 
     def new_length(extent: Extent) -> int:
+        if extent.shape is not None:
+            return len(found[extent.start].content)
         try:
             return lengths[address(extent)]
         except KeyError:
@@ -224,10 +311,26 @@ def join(skeleton: bytes, nonce: bytes, lengths: Mapping[int, int]) -> Iterator[
     for piece in resize(extents, len(skeleton), new_length):
         if isinstance(piece, Extent):
             count += 1
-            yield Stored(address(piece))
+            yield Stored(address(piece)) if piece.shape is None else memoryview(found[piece.start].content)
         elif isinstance(piece, Copied):
             yield view[piece.start : piece.end]
         else:
             yield piece
-    if count != len(marks):
+    if count != len(marks) + len(known):
         raise MarkerError("text of the graph looks like the marker of a payload")
+
+
+def with_lists(skeleton: bytes, nonce: bytes, lists: Mapping[int, LongList]) -> bytes:
+    """The skeleton with its lists in their places; see `join` for the arguments and errors."""
+    if not lists:
+        return skeleton
+    known, found = _find_lists(skeleton, nonce, lists)
+    parts: list[bytes | bytearray] = []
+    for piece in resize(_find_marked(skeleton, nonce, (), known), len(skeleton), lambda e: len(found[e.start].content)):
+        if isinstance(piece, Extent):
+            parts.append(found.pop(piece.start).content)
+        else:
+            parts.append(skeleton[piece.start : piece.end] if isinstance(piece, Copied) else piece)
+    if found:
+        raise MarkerError("text of the graph looks like the marker of a list")
+    return b"".join(parts)

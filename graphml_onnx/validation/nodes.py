@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from graphml_onnx.codec.lists import ListsOfDocument
     from graphml_onnx.validation.findings import Findings
 
 DERIVED = frozenset({"hierarchy_tag", "traced_tag", "scope"})
@@ -62,17 +63,18 @@ class _NamedBodies:
         return b""
 
 
-def read_nodes(records: Iterable[Record], findings: Findings) -> Content:
+def read_nodes(records: Iterable[Record], findings: Findings, lists: ListsOfDocument | None = None) -> Content:
     """Reads all nodes and edges of a document of this format.
 
     Args:
         records: what the reader gives.
         findings: takes what is found.
+        lists: long lists for which tokens stand in the values.
 
     Raises:
         GraphMLError: the reader does not go on.
     """
-    reader = _NodeReader(findings)
+    reader = _NodeReader(findings, lists)
     for record in records:
         if isinstance(record, NodeRecord):
             reader.take(record)
@@ -84,11 +86,11 @@ def read_nodes(records: Iterable[Record], findings: Findings) -> Content:
 
 
 class _NodeReader:
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, lists: ListsOfDocument | None) -> None:
         self._findings = findings
         self.content = Content()
         self._bodies = _NamedBodies()
-        book = PayloadTable(_NONCE, self.content.references)
+        book = PayloadTable(_NONCE, self.content.references, lists)
         self._json = MessageCodec(book)
         with_bodies = MessageCodec(book, give_graph=self._bodies.give)
         names = {name for messages in _MESSAGES.values() for name in messages}

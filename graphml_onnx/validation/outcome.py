@@ -27,6 +27,7 @@ from graphml_onnx.validation.store import (
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from graphml_onnx.codec.lists import ListsOfDocument
     from graphml_onnx.decoding.records import LoadedModel
     from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.validation.content import Content
@@ -35,7 +36,13 @@ if TYPE_CHECKING:
 
 
 def check_outcome(
-    source: Source, path: Path, folder: Path, content: Content, stack: ExitStack, findings: Findings
+    source: Source,
+    path: Path,
+    folder: Path,
+    content: Content,
+    stack: ExitStack,
+    findings: Findings,
+    lists: ListsOfDocument | None = None,
 ) -> None:
     """Decodes the document without writing a model, and checks its payloads.
 
@@ -46,8 +53,9 @@ def check_outcome(
         content: what its nodes say.
         stack: closes what is opened.
         findings: takes what is found.
+        lists: long lists of the document, where it was read as it is.
     """
-    model = _load(source, path, stack, findings)
+    model = _load(source, path, stack, findings, lists)
     line = None if content.model is None else content.model.line
     payloads = content.references if model is None else model.references
     facts = read_store_facts(content.texts, payloads.values(), line, findings)
@@ -63,11 +71,13 @@ def check_outcome(
         _compare(model, facts, store, content, findings)
 
 
-def _load(source: Source, path: Path, stack: ExitStack, findings: Findings) -> LoadedModel | None:
+def _load(
+    source: Source, path: Path, stack: ExitStack, findings: Findings, lists: ListsOfDocument | None
+) -> LoadedModel | None:
     """The model, by the nodes where edges disagree with them; None where there is none."""
     spool_folder = Path(tempfile.gettempdir())
     try:
-        return load_graphml(source, path, stack, _ignore, trust="nodes", spool_folder=spool_folder)
+        return load_graphml(source, path, stack, _ignore, trust="nodes", spool_folder=spool_folder, lists=lists)
     except GraphmlOnnxError as error:
         findings.add("not-decodable", line_of(error), f"does not come back as ONNX: {error.message}", error.remedy)
         return None
@@ -117,7 +127,7 @@ def _compare(model: LoadedModel, facts: StoreFacts, store: Source, content: Cont
 
 def _ask_checker(model: LoadedModel, facts: StoreFacts, content: Content, findings: Findings) -> None:
     try:
-        complaints = check_skeleton(model.skeleton, model.nonce)
+        complaints = check_skeleton(model.with_lists().skeleton, model.nonce)
     except ValueError as error:
         findings.add("not-decodable", facts.line, f"the edited model could not be read back: {error}")
         return

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.keys import EMBEDDED_KEY, NESTING, TRUTH_KEYS
+from graphml_onnx.codec.lists import ListsOfDocument
 from graphml_onnx.decoding.legacy.reading import load_older
 from graphml_onnx.decoding.legacy.recognition import recognise
 from graphml_onnx.decoding.records import read_records
 from graphml_onnx.documents.document import check_document
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import Wanted
+from graphml_onnx.graphml.lists import NotAsWrittenError
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.support.sniff import HEAD, UTF_16, looks_like, unlike_graphml
 from graphml_onnx.validation.findings import Findings
@@ -100,7 +103,8 @@ def _check_content(
     repaired = Repaired(source, document.faulty)
     wanted = Wanted(TRUTH_KEYS - {EMBEDDED_KEY} | DERIVED, EDGE_KEYS, NESTING)
     try:
-        content, found = read_records(repaired, path, wanted, _nodes)
+        lists = ListsOfDocument(repaired)
+        content, found = read_records(repaired, path, wanted, partial(_nodes, lists), lists)
     except GraphMLError as error:
         findings.add("not-decodable", line_of(error), error.message, error.remedy)
         return
@@ -116,7 +120,7 @@ def _check_content(
         check_flow(content, structure, tensors, findings)
         check_tree(content, findings)
         check_nesting(content, document, findings)
-    check_outcome(source, path, folder, content, stack, findings)
+    check_outcome(source, path, folder, content, stack, findings, None if document.faulty else lists)
 
 
 def _check_older(source: Source, path: Path, folder: Path, document: Document, findings: Findings) -> None:
@@ -136,6 +140,9 @@ def _check_older(source: Source, path: Path, folder: Path, document: Document, f
             findings.add("older-lacks", None, lack)
 
 
-def _nodes(records: Iterable[Record]) -> tuple[Content, Findings]:
+def _nodes(lists: ListsOfDocument, records: Iterable[Record]) -> tuple[Content, Findings]:
     findings = Findings()
-    return read_nodes(records, findings), findings
+    content = read_nodes(records, findings, lists)
+    if not lists.are_all_used:
+        raise NotAsWrittenError
+    return content, findings

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphml_onnx.codec.lists import ListsOfDocument
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scopes import has_weight_inputs
 from graphml_onnx.codec.weight_inputs import weight_inputs_of
@@ -89,7 +90,7 @@ def verify(
     with ExitStack() as stack:
         inputs = open_inputs(path, metadata, stack)
         with Stage(progress, "read model", 1, "steps"):
-            prepared = prepare(inputs, options)
+            prepared = prepare(inputs, options, cut_lists=True)
         folder = stack.enter_context(_temporary_folder())
         graph = folder / "model.graphml"
         back = folder / "decoded" / "model.onnx"
@@ -232,7 +233,7 @@ class _Content:
 def _read_content(graph: Path) -> _Content:
     wanted = Wanted(frozenset({"kind", "node_id", "parent", "name", "traced_tag"}))
     with FileSource.open(graph, GraphMLError) as source:
-        return read_records(source, graph, wanted, _content)
+        return read_records(source, graph, wanted, _content, ListsOfDocument(source))
 
 
 def _content(records: Iterable[Record]) -> _Content:

@@ -1,0 +1,199 @@
+"""Long lists between an ONNX file and a GraphML file: each is read from one file and written to the other in pieces.
+
+While a graph is encoded or decoded, a token stands for each of them: in the text that the codec makes of a message, and
+in the text that the reader of a GraphML file hands on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from graphml_onnx.graphml.text import TEXT_IN_XML, from_xml, in_xml
+from graphml_onnx.onnxfile.lists import pieces
+from graphml_onnx.onnxfile.skeleton import LIST_ADDRESS, LongList
+from graphml_onnx.support import limits
+from graphml_onnx.support.strictjson import JsonError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphml_onnx.codec.arrays import ListCodec
+    from graphml_onnx.graphml.writer import TextSink
+    from graphml_onnx.onnxfile.lists import ListShape
+    from graphml_onnx.onnxfile.skeleton import ListRun
+    from graphml_onnx.onnxfile.source import Source
+    from graphml_onnx.support.strictjson import Json
+
+_TEXT_IN_XML = re.compile(TEXT_IN_XML)
+
+
+def new_name() -> str:
+    """The name of a token's only member: no document can hold it by chance, or on purpose."""
+    return f"$list:{os.urandom(8).hex()}"
+
+
+class ListsToWrite:
+    """The long lists of a model that is encoded.
+
+    Args:
+        source: the model file.
+        runs: where they are, by their number.
+    """
+
+    def __init__(self, source: Source, runs: Sequence[ListRun]) -> None:
+        self._source, self._runs = source, runs
+        self._name = new_name()
+        self._codecs: dict[int, ListCodec] = {}
+
+    def token(self, address: int, codec: ListCodec) -> str:
+        """What stands for a list, given what writes its items."""
+        number = address - LIST_ADDRESS
+        self._codecs[number] = codec
+        return f'{{"{self._name}":{number}}}'
+
+    def sink(self, file: TextSink) -> TextSink:
+        """A file that takes the text of a GraphML with tokens, and writes it with the lists."""
+        return _Sink(file, re.compile(rb'\{"%b":(\d+)\}' % re.escape(self._name.encode())), self)
+
+    def texts(self, number: int) -> Iterator[bytes]:
+        """The text of a list, in pieces."""
+        run, codec = self._runs[number], self._codecs[number]
+        separator = "["
+        for fields, items in pieces(self._source, run.shape, run.start, run.end):
+            yield (separator + in_xml(codec.text_of(fields, items, run.shape))).encode()
+            separator = ","
+        yield b"]"
+
+
+class _Sink:
+    def __init__(self, file: TextSink, token: re.Pattern[bytes], lists: ListsToWrite) -> None:
+        self._file, self._token, self._lists = file, token, lists
+
+    def write(self, data: bytes, /) -> None:
+        position = 0
+        for match in self._token.finditer(data):
+            self._file.write(data[position : match.start()])
+            for text in self._lists.texts(int(match[1])):
+                self._file.write(text)
+            position = match.end()
+        self._file.write(data[position:])
+
+
+class ListsOfDocument:
+    """The long lists of a GraphML file, which the reader passes over.
+
+    Args:
+        source: the file.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.name = new_name()
+        self._spans: list[tuple[int, int]] = []
+        self._used: set[int] = set()
+        self._addresses: dict[int, LongList] = {}
+        self._known: dict[tuple[int, int, ListShape], LongList] = {}
+
+    def restart(self) -> None:
+        """Forgets where lists stand: the document is read again. What is in them stays known."""
+        self._spans.clear()
+        self._used.clear()
+        self._addresses.clear()
+
+    def add(self, start: int, end: int) -> bytes:
+        """Notes where a list stands in the document; returns its token."""
+        self._spans.append((start, end))
+        return b'{"%b":%d}' % (self.name.encode(), len(self._spans) - 1)
+
+    @property
+    def are_all_used(self) -> bool:
+        """Whether each of them was found as the value of a field: elsewhere, the token would be taken as text."""
+        return len(self._used) == len(self._spans)
+
+    def number(self, value: Json) -> int | None:
+        """The number of the list that a token stands for; None where ``value`` is none."""
+        if isinstance(value, dict) and self.name in value:
+            number = value[self.name]
+            if isinstance(number, int):
+                self._used.add(number)
+                return number
+        return None
+
+    def items(self, number: int) -> Json:
+        """The items of a list one by one; raises JsonError."""
+        start, end = self._spans[number]
+        return parse(_text(self._source.read(start, end - start)).decode())
+
+    def restored(self, text: str) -> str:
+        """A text in which each token is the list again."""
+        if self.name not in text:
+            return text
+        return re.sub(rf'\{{"{re.escape(self.name)}":(\d+)\}}', self._original, text)
+
+    def _original(self, match: re.Match[str]) -> str:
+        number = int(match[1])
+        self._used.add(number)
+        start, end = self._spans[number]
+        return _text(self._source.read(start, end - start)).decode()
+
+    def address(self, number: int, codec: ListCodec, shape: ListShape) -> int | None:
+        """The address of a list, once its text was read; None where one of its items is wrong."""
+        key = (*self._spans[number], shape)
+        if key not in self._known:
+            content = bytearray()
+            try:
+                for text in self._texts(number):
+                    fields = codec.fields_of(text, shape)
+                    if fields is None:
+                        return None
+                    content += fields
+            except JsonError:
+                return None
+            self._known[key] = LongList(content, shape)
+        self._addresses[LIST_ADDRESS + number] = self._known[key]
+        return LIST_ADDRESS + number
+
+    def contents(self) -> Mapping[int, LongList]:
+        """The lists by their addresses."""
+        return self._addresses
+
+    def _texts(self, number: int) -> Iterator[bytes]:
+        """The text of a list without its brackets, in pieces that end between two items."""
+        start, end = self._spans[number]
+        start, end = start + 1, end - 1
+        size = limits.LIMITS.chunk
+        is_text = self._source.read(start, 1) == b'"'
+        while start < end:
+            text = self._source.read(start, min(size, end - start))
+            if len(text) < end - start:
+                cut = _last_comma(text, after_quote=is_text)
+                if cut < 0:
+                    size *= 2
+                    continue
+                text = text[:cut]
+                start += 1  # the comma
+            start += len(text)
+            size = limits.LIMITS.chunk
+            yield _text(text)
+
+
+def _last_comma(text: bytes, *, after_quote: bool) -> int:
+    """Where the last comma between two items surely is; -1 where there is none."""
+    if not after_quote:
+        return text.rfind(b",")
+    place = text.rfind(b'","')
+    while place > 0 and text[place - 1 : place] == b"\\":  # perhaps within a string
+        place = text.rfind(b'","', 0, place)
+    return place + 1 if place > 0 else -1
+
+
+def _text(content: bytes) -> bytes:
+    """Text as it stands in XML; raises JsonError where XML could read it in another way."""
+    if b"&" in content or b">" in content:
+        text = content.decode("utf-8", "surrogateescape")
+        if not _TEXT_IN_XML.fullmatch(text):
+            raise JsonError("holds markup")
+        return from_xml(text).encode("utf-8", "surrogateescape")
+    return content

@@ -1,0 +1,295 @@
+"""Long lists as they lie in a file: each item is a field, and the fields of a list follow each other as one run.
+
+A run is read by numpy, in pieces, and never item by item.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile.wire import (
+    FIXED32,
+    FIXED64,
+    LENGTH_DELIMITED,
+    MAX_VARINT_BYTES,
+    VARINT,
+    WireError,
+    decode_varint,
+    encode_varint,
+    varint_size,
+)
+from graphml_onnx.support import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from google.protobuf.descriptor import FieldDescriptor
+
+    from graphml_onnx.onnxfile.source import Source
+
+MARKER_BYTES = 32
+"""Length of what stands for something that was cut out: 8 fixed32, 4 fixed64, 32 one-byte varints, or one string."""
+
+Bytes: TypeAlias = "npt.NDArray[np.uint8]"
+Positions: TypeAlias = "npt.NDArray[np.intp]"
+
+_READ_ELSEWHERE = {
+    "NodeProto": ("input", "output"),
+    "FunctionProto": ("input", "output", "attribute"),
+    "TensorProto": ("dims",),
+}
+"""Lists whose items the codec has to know: names that edges follow from, and the dims of numbers."""
+
+
+class Items(NamedTuple):
+    """The items at the start of some bytes.
+
+    Attributes:
+        starts: where the content of each starts: a number, or text.
+        lengths: length of each content in bytes.
+        end: where the last of them ends.
+    """
+
+    starts: Positions
+    lengths: Positions
+    end: int
+
+
+class ListShape(NamedTuple):
+    """How the items of a list lie in a file, one field each.
+
+    Attributes:
+        tag: what each of them starts with.
+        kind: their wire type.
+    """
+
+    tag: bytes
+    kind: int
+
+    @property
+    def width(self) -> int:
+        """Bytes of each item of a marker."""
+        return {FIXED32: 4, FIXED64: 8, VARINT: 1}.get(self.kind, MARKER_BYTES)
+
+    def spelled(self, content: bytes) -> bytes:
+        """The fields that a marker, or the start of one, is in a list of this shape."""
+        head = self.tag + (bytes([MARKER_BYTES]) if self.kind == LENGTH_DELIMITED else b"")
+        width = self.width
+        return b"".join([head + content[start : start + width] for start in range(0, len(content), width)])
+
+    def read_spelled(self, data: bytes, start: int) -> tuple[bytes, int]:
+        """The marker whose fields start there, and where they end; the inverse of `spelled`."""
+        end = start + len(self.spelled(bytes(MARKER_BYTES)))
+        width = self.width
+        step = (end - start) // (MARKER_BYTES // width)
+        return b"".join([data[at - width : at] for at in range(start + step, end + 1, step)]), end
+
+    def items(self, data: bytes) -> Items:
+        """The items at the start of ``data``, as far as they are whole and written as protobuf writes them."""
+        if self.kind == VARINT:
+            return _varints(data, self.tag)
+        if self.kind == LENGTH_DELIMITED:
+            return _delimited(data, self.tag)
+        return _fixed(data, self.tag, self.width)
+
+
+@cache
+def list_shape(field: FieldDescriptor) -> ListShape | None:
+    """How the lists of a field lie in a file where they may be cut out; None for all other fields."""
+    original = schema.original_field(field)
+    kinds = {
+        original.TYPE_FLOAT: FIXED32,
+        original.TYPE_DOUBLE: FIXED64,
+        original.TYPE_INT64: VARINT,
+        original.TYPE_UINT64: VARINT,
+        original.TYPE_STRING: LENGTH_DELIMITED,
+        original.TYPE_BYTES: LENGTH_DELIMITED,
+    }
+    if not field.is_repeated or field.is_packed or original.type not in kinds:
+        return None
+    if field.name in _READ_ELSEWHERE.get(schema.message_name(schema.owner_of(field)), ()):
+        return None
+    kind = kinds[original.type]
+    return ListShape(encode_varint(field.number << 3 | kind), kind)
+
+
+class Run(NamedTuple):
+    """Fields of one tag that follow each other.
+
+    Attributes:
+        end: where the last of them ends.
+        length: how many they are.
+        longest: length of the longest content in bytes.
+    """
+
+    end: int
+    length: int
+    longest: int
+
+
+def find_run(source: Source, shape: ListShape, start: int, end: int) -> Run | None:
+    """The run that starts at ``start``; None where an item of it is not written as protobuf writes it.
+
+    Args:
+        source: the file.
+        shape: of the items.
+        start: where the first one starts.
+        end: where the message ends.
+    """
+    count = longest = 0
+    position = start
+    for piece, items in pieces(source, shape, start, end):
+        count += len(items.starts)
+        longest = max(longest, int(items.lengths.max()))
+        position += len(piece)
+    if source.read(position, min(len(shape.tag), end - position)) == shape.tag:
+        return None
+    return Run(position, count, longest)
+
+
+def pieces(source: Source, shape: ListShape, start: int, end: int) -> Iterator[tuple[bytes, Items]]:
+    """The whole items from ``start`` on, in pieces of bounded size; ends where the run does."""
+    size = limits.LIMITS.chunk
+    while start < end:
+        data = source.read(start, min(size, end - start))
+        items = shape.items(data)
+        if items.end:
+            yield data[: items.end], items
+            start += items.end
+            size = limits.LIMITS.chunk
+        elif len(data) < end - start and (data.startswith(shape.tag) or shape.tag.startswith(data)):
+            size *= 2  # an item that is longer
+        else:
+            return
+
+
+def _fixed(data: bytes, tag: bytes, width: int) -> Items:
+    stride = len(tag) + width
+    count = len(data) // stride
+    rows = np.frombuffer(data, np.uint8, count * stride).reshape(count, stride)
+    count = _leading((rows[:, : len(tag)] == np.frombuffer(tag, np.uint8)).all(axis=1))
+    return Items(np.arange(len(tag), count * stride, stride), np.full(count, width), count * stride)
+
+
+def _varints(data: bytes, tag: bytes) -> Items:
+    numbers = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(numbers < 0x80)  # of a tag, and of a number, in turn
+    tags, last = ends[: len(ends) // 2 * 2].reshape(-1, 2).T
+    starts = np.empty_like(last)
+    starts[:1] = 0
+    starts[1:] = last[:-1] + 1
+    lengths = last - tags
+    alike = tags == starts + (len(tag) - 1)
+    for index, byte in enumerate(tag):
+        alike &= numbers[starts + index] == byte
+    alike &= (lengths == 1) | (numbers[last] != 0)
+    if len(lengths) and lengths.max() >= MAX_VARINT_BYTES:
+        alike &= (lengths < MAX_VARINT_BYTES) | ((lengths == MAX_VARINT_BYTES) & (numbers[last] == 1))
+    count = _leading(alike)
+    return Items(tags[:count] + 1, lengths[:count], int(last[count - 1]) + 1 if count else 0)
+
+
+def varint_values(data: bytes, items: Items) -> npt.NDArray[np.uint64]:
+    """The numbers of varints."""
+    numbers = np.frombuffer(data, np.uint8)
+    values = (numbers[items.starts] & 0x7F).astype(np.uint64)
+    rest = np.flatnonzero(items.lengths > 1)
+    place = 1
+    while len(rest):
+        part = (numbers[items.starts[rest] + place] & 0x7F).astype(np.uint64) << np.uint64(7 * place)
+        values[rest] |= part
+        place += 1
+        rest = rest[items.lengths[rest] > place]
+    return values
+
+
+def varint_fields(tag: bytes, values: npt.NDArray[np.uint64]) -> bytes:
+    """A field for each number, as protobuf writes it; the inverse of `varint_values`."""
+    width = varint_size(int(values.max())) if len(values) else 1
+    head = len(tag)
+    rows = np.empty((len(values), head + width), np.uint8)
+    rows[:, :head] = np.frombuffer(tag, np.uint8)
+    if width == 1:
+        rows[:, head] = values
+        return rows.tobytes()
+    used = np.ones(rows.shape, np.bool_)
+    for place in range(width):
+        rest = values >> np.uint64(7 * place)
+        rows[:, head + place] = rest & np.uint64(0x7F)
+        if place:
+            used[:, head + place] = rest != 0
+            rows[:, head + place - 1] |= used[:, head + place].view(np.uint8) << 7
+    return rows[used].tobytes()
+
+
+def fixed_values(data: bytes, shape: ListShape) -> npt.NDArray[np.unsignedinteger[npt.NBitBase]]:
+    """The bits of numbers of fixed width."""
+    head, width = len(shape.tag), shape.width
+    rows = np.frombuffer(data, np.uint8).reshape(-1, head + width)
+    return np.ascontiguousarray(rows[:, head:]).view(f"<u{width}").reshape(-1)
+
+
+def fixed_fields(tag: bytes, bits: npt.NDArray[np.generic]) -> bytes:
+    """A field for each number of fixed width; the inverse of `fixed_values`."""
+    head, width = len(tag), bits.itemsize
+    rows = np.empty((len(bits), head + width), np.uint8)
+    rows[:, :head] = np.frombuffer(tag, np.uint8)
+    rows[:, head:] = bits.astype(f"<u{width}", copy=False).view(np.uint8).reshape(-1, width)
+    return rows.tobytes()
+
+
+def _delimited(data: bytes, tag: bytes) -> Items:
+    found = _short_texts(data, tag[0]) if len(tag) == 1 else None
+    return found or _any_texts(data, tag)
+
+
+def _short_texts(data: bytes, tag: int) -> Items | None:
+    """Texts of less than 128 bytes; None where a text has the byte of the tag, too."""
+    whole = np.frombuffer(data, np.uint8)
+    fields = np.flatnonzero(whole[:-1] == tag)
+    if not len(fields) or fields[0]:
+        return None
+    lengths = whole[fields + 1].astype(np.intp)
+    ends = fields + 2 + lengths
+    count = _leading((ends[:-1] == fields[1:]) & (lengths[:-1] < 0x80)) + 1
+    if ends[count - 1] > len(data):
+        count -= 1
+    if not count or lengths[count - 1] >= 0x80:
+        return None
+    end = int(ends[count - 1])
+    if end < len(data) - 1 and data[end] == tag and (data[end + 1] >= 0x80 or end + 2 + data[end + 1] <= len(data)):
+        return None
+    return Items(fields[:count] + 2, lengths[:count], end)
+
+
+def _any_texts(data: bytes, tag: bytes) -> Items:
+    starts: list[int] = []
+    lengths: list[int] = []
+    position = 0
+    try:
+        while data.startswith(tag, position):
+            at = position + len(tag)
+            length, start = decode_varint(data, at)
+            if start + length > len(data) or start - at != varint_size(length):
+                break
+            starts.append(start)
+            lengths.append(length)
+            position = start + length
+    except WireError:
+        pass  # cut off
+    return Items(np.array(starts, np.intp), np.array(lengths, np.intp), position)
+
+
+def delimited_fields(tag: bytes, texts: Sequence[bytes]) -> bytes:
+    """A field for each text."""
+    return b"".join([tag + encode_varint(len(text)) + text for text in texts])
+
+
+def _leading(alike: npt.NDArray[np.bool_]) -> int:
+    """How many are True before the first that is not."""
+    return len(alike) if alike.all() else int(alike.argmin())
