@@ -90,7 +90,7 @@ class Floats:
     def fields_of(self, text: bytes, shape: ListShape) -> bytes | None:
         """The inverse of `text_of`; see `ListCodec.fields_of`."""
         bits = None
-        if not text.translate(None, _FLOATS):
+        if text and not text.translate(None, _FLOATS):
             try:
                 bits = self._bits(orjson.loads(b"[%b]" % text))
             except orjson.JSONDecodeError:
@@ -192,12 +192,10 @@ def _integers(text: bytes) -> npt.NDArray[np.int64] | None:
         return None  # no JSON, or the negative zero
     digits = characters - np.uint8(_ZERO)
     values: npt.NDArray[np.int64] = digits[ends - 1].astype(np.int64)
-    rest = np.flatnonzero(lengths > 1)
-    place = 1
-    while len(rest):
+    for place in range(1, longest):
+        longer = lengths > place
+        rest = slice(None) if longer.all() else np.flatnonzero(longer)
         values[rest] += digits[ends[rest] - 1 - place].astype(np.int64) * 10**place
-        place += 1
-        rest = rest[lengths[rest] > place]
     if minus:
         np.negative(values, out=values, where=negative)
     return values
@@ -241,21 +239,21 @@ class Strings:
     def text_of(self, fields: bytes, items: Items, shape: ListShape) -> str:
         """JSON text of items; see `ListCodec.text_of`."""
         starts, ends = items.starts, items.starts + items.lengths
-        # The two last bytes of what stands before each become a comma and a quotation mark, and after it one is added.
         if len(shape.tag) == 1 and items.lengths.max() < 0x80:
+            # The two bytes before each text become a comma and a quotation mark, and after it one is added.
+            moved = np.arange(len(starts))
+            added = ends + moved
             text = np.empty(len(fields) + len(starts), np.uint8)
-            added = np.ones(len(text), np.bool_)
-            added[ends + np.arange(len(ends))] = False
-            text[added] = np.frombuffer(fields, np.uint8)
-            text[~added] = _QUOTE
-            before = starts + np.arange(len(starts))
-            text[before - 2], text[before - 1] = _COMMA, _QUOTE
-            try:
-                joined = text[1:].tobytes().decode()
-            except UnicodeDecodeError:
-                joined = ""
-            if is_plain_json(joined[1:-1], len(starts)):
-                return joined
+            old = np.ones(len(text), np.bool_)
+            old[added] = False
+            text[old] = np.frombuffer(fields, np.uint8)
+            text[added] = _QUOTE
+            before = starts + moved
+            text[before - 2] = _COMMA
+            text[before - 1] = _QUOTE
+            joined = text[1:].tobytes()
+            if _is_plain(joined) and joined.count(b'"') == 2 * len(starts):
+                return joined.decode()
         each = zip(starts.tolist(), ends.tolist(), strict=True)
         return ",".join([self._write(fields[start:end]) for start, end in each])
 
@@ -263,16 +261,31 @@ class Strings:
         """The inverse of `text_of`; see `ListCodec.fields_of`."""
         if len(shape.tag) == 1 and (fields := _short_strings(text, shape.tag)) is not None:
             return fields
-        values = _read_each(text, self._read)
-        return None if values is None else delimited_fields(shape.tag, cast("list[bytes]", values))
+        values = cast("list[bytes] | None", _read_each(text, self._read))
+        if values is None or any(map(self._is_marker, values)):
+            return None
+        return delimited_fields(shape.tag, values)
+
+    def _is_marker(self, value: bytes) -> bool:
+        return self._reserved is not None and self._reserved in value
+
+
+_PRINTABLE = bytes({*range(0x20, 0x7F)} - {*b"\\"})
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether JSON takes the characters of strings as they are: they are printable, and no backslashes."""
+    if not text.translate(None, _PRINTABLE):
+        return True
+    try:
+        return b"\\" not in text and text.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def _short_strings(text: bytes, tag: bytes) -> bytes | None:
     """The fields of strings of less than 128 bytes in which nothing is escaped; None where there is anything else."""
-    try:
-        if b"\\" in text or not text.decode().isprintable():
-            return None
-    except UnicodeDecodeError:
+    if not _is_plain(text):
         return None
     characters = np.frombuffer(b",%b" % text, np.uint8).copy()
     quotes = np.flatnonzero(characters == _QUOTE)
@@ -298,7 +311,7 @@ def _short_strings(text: bytes, tag: bytes) -> bytes | None:
 def _read_each(text: bytes, read: Callable[[Json], object]) -> list[object] | None:
     """The values of a list, given JSON without the brackets, one by one; None where one is wrong."""
     try:
-        items = parse(f"[{text.decode()}]")
-        return [read(item) for item in cast("list[Json]", items)]
+        items = cast("list[Json]", parse(f"[{text.decode()}]"))
+        return [read(item) for item in items] or None
     except (JsonError, NumberError, UnicodeDecodeError):
         return None

@@ -165,18 +165,20 @@ class ListsOfDocument:
         start, end = start + 1, end - 1
         size = limits.LIMITS.chunk
         is_text = self._source.read(start, 1) == b'"'
-        while start < end:
+        while True:
             text = self._source.read(start, min(size, end - start))
-            if len(text) < end - start:
+            is_last = len(text) == end - start
+            if not is_last:
                 cut = _last_comma(text, after_quote=is_text)
                 if cut < 0:
                     size *= 2
                     continue
                 text = text[:cut]
-                start += 1  # the comma
-            start += len(text)
-            size = limits.LIMITS.chunk
             yield _text(text)
+            if is_last:
+                return
+            start += len(text) + 1
+            size = limits.LIMITS.chunk
 
 
 def _last_comma(text: bytes, *, after_quote: bool) -> int:

@@ -192,7 +192,7 @@ def find_extents(
         if known and position in known:
             run_end, shape = known[position]
             found.append(Extent(position, position, run_end, None, shape))
-            position = run_end
+            position, last_tag = run_end, -1
             continue
         if position + _MARGIN > stop < source.size:
             window = source.read(position, min(size, source.size - position))

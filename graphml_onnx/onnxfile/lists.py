@@ -90,7 +90,10 @@ class ListShape(NamedTuple):
         return b"".join([data[at - width : at] for at in range(start + step, end + 1, step)]), end
 
     def items(self, data: bytes) -> Items:
-        """The items at the start of ``data``, as far as they are whole and written as protobuf writes them."""
+        """Items at the start of ``data`` that are whole, and written as protobuf writes them.
+
+        There may be more of them after these; where there are none, the first one is of another kind, or cut off.
+        """
         if self.kind == VARINT:
             return _varints(data, self.tag)
         if self.kind == LENGTH_DELIMITED:
@@ -178,6 +181,33 @@ def _fixed(data: bytes, tag: bytes, width: int) -> Items:
 
 def _varints(data: bytes, tag: bytes) -> Items:
     numbers = np.frombuffer(data, np.uint8)
+    return _varints_of_one_width(numbers, tag) or _any_varints(numbers, tag)
+
+
+def _varints_of_one_width(numbers: Bytes, tag: bytes) -> Items | None:
+    """Varints as wide as the first; None where they are not most of them."""
+    head = len(tag)
+    ends = np.flatnonzero(numbers[head : head + MAX_VARINT_BYTES] < 0x80)
+    if not len(ends):
+        return None
+    width = int(ends[0]) + 1
+    stride = head + width
+    count = len(numbers) // stride
+    rows = numbers[: count * stride].reshape(count, stride)
+    alike = rows[:, -1] < 0x80
+    for index, byte in enumerate(tag):
+        alike &= rows[:, index] == byte
+    for index in range(head, stride - 1):
+        alike &= rows[:, index] >= 0x80
+    if width > 1:
+        alike &= rows[:, -1] == 1 if width == MAX_VARINT_BYTES else rows[:, -1] != 0
+    count = _leading(alike)
+    if 2 * count * stride < len(numbers):
+        return None
+    return Items(np.arange(head, count * stride, stride), np.full(count, width), count * stride)
+
+
+def _any_varints(numbers: Bytes, tag: bytes) -> Items:
     ends = np.flatnonzero(numbers < 0x80)  # of a tag, and of a number, in turn
     tags, last = ends[: len(ends) // 2 * 2].reshape(-1, 2).T
     starts = np.empty_like(last)
@@ -198,13 +228,11 @@ def varint_values(data: bytes, items: Items) -> npt.NDArray[np.uint64]:
     """The numbers of varints."""
     numbers = np.frombuffer(data, np.uint8)
     values = (numbers[items.starts] & 0x7F).astype(np.uint64)
-    rest = np.flatnonzero(items.lengths > 1)
-    place = 1
-    while len(rest):
-        part = (numbers[items.starts[rest] + place] & 0x7F).astype(np.uint64) << np.uint64(7 * place)
-        values[rest] |= part
-        place += 1
-        rest = rest[items.lengths[rest] > place]
+    for place in range(1, int(items.lengths.max())):
+        longer = items.lengths > place
+        rest = slice(None) if longer.all() else np.flatnonzero(longer)
+        part = numbers[items.starts[rest] + place] & 0x7F
+        values[rest] |= part.astype(np.uint64) << np.uint64(7 * place)
     return values
 
 

@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from graphml_onnx.codec.arrays import Floats, Integers, Strings
 from graphml_onnx.codec.numbers import FLOAT32, FLOAT64, FloatFormat, float_json
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
-from graphml_onnx.codec.scalars import PayloadTable
+from graphml_onnx.codec.scalars import PayloadTable, String
 from graphml_onnx.onnxfile import extents, schema
+from graphml_onnx.onnxfile.lists import ListShape, pieces
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES, split
 from graphml_onnx.onnxfile.source import BytesSource
-from graphml_onnx.onnxfile.wire import encode_varint
+from graphml_onnx.onnxfile.wire import FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, encode_varint
 from graphml_onnx.support.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from google.protobuf.descriptor import FieldDescriptor
 
 SPECIAL = {
@@ -29,6 +32,89 @@ SPECIAL = {
          0x7FF0000000000001],
 }  # fmt: skip
 TRICKY = 0x15AE43FD  # 7.038531e-26: its shortest decimal is another float32 when it is first read as a float64
+
+
+TEXTS = ListShape(b"\x4a", LENGTH_DELIMITED)
+SHAPES = {
+    "float32": (ListShape(b"\x3d", FIXED32), Floats(FLOAT32)),
+    "float64": (ListShape(b"\xa1\x01", FIXED64), Floats(FLOAT64)),
+    "int64": (ListShape(b"\x40", VARINT), Integers(-(2**63), 2**63 - 1)),
+    "uint64": (ListShape(b"\xa0\x01", VARINT), Integers(0, 2**64 - 1)),
+    "string": (TEXTS, Strings(String.write, String.read)),
+    "string of a high number": (ListShape(b"\xa2\x01", LENGTH_DELIMITED), Strings(String.write, String.read)),
+}
+
+
+def strings(reserved: bytes | None = None) -> Strings:
+    return Strings(String.write, String.read, reserved)
+
+
+def values_of(name: str) -> st.SearchStrategy[object]:
+    if name.startswith("string"):
+        return st.one_of(
+            st.sampled_from([b"BRANCH_LEQ", b"LEAF", b"", b"J", b"a" * 127, b"b" * 128, b'"', b'","', b"\\", b"]"]),
+            st.text(max_size=5).map(lambda text: text.encode("utf-8", "replace")),
+            st.binary(max_size=3),
+        )
+    width = 32 if name == "float32" else 64
+    usual = st.one_of(st.integers(0, 300), st.sampled_from(SPECIAL[width]), st.integers(0, 2**width - 1))
+    return usual.map(lambda number: number - 2**64 * (number >= 2**63)) if name == "int64" else usual
+
+
+def fields_of_values(name: str, values: Sequence[object]) -> bytes:
+    """The same as the codec writes, number by number."""
+    shape, _ = SHAPES[name]
+    if shape.kind == VARINT:
+        contents = [encode_varint(cast("int", value) % 2**64) for value in values]
+    elif shape.kind == LENGTH_DELIMITED:
+        contents = [encode_varint(len(value)) + value for value in cast("list[bytes]", values)]
+    else:
+        contents = [cast("int", value).to_bytes(shape.width, "little") for value in values]
+    return b"".join([shape.tag + content for content in contents])
+
+
+def text_of(name: str, fields: bytes) -> str:
+    shape, array = SHAPES[name]
+    parts = pieces(BytesSource(fields), shape, 0, len(fields))
+    return ",".join([array.text_of(part, items, shape) for part, items in parts])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@given(data=st.data())
+def test_fields_become_the_text_that_values_become_and_come_back(name: str, data: st.DataObject) -> None:
+    shape, array = SHAPES[name]
+    values = data.draw(st.lists(values_of(name), min_size=1))
+    fields = fields_of_values(name, values)
+    text = text_of(name, fields)
+    if (written := array.write(values)) is not None:
+        assert f"[{text}]" == written
+    assert array.fields_of(text.encode(), shape) == fields
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("wrong", ["", ",", "1,", ",1", "--1", "1-", "01", "1 2", "1.", "1e999", "true", "null", "[1]", '"a', '"a"b"', '"a""b"', "1<2", '"\t"', '"a", "b' ])  # fmt: skip
+def test_what_is_no_list_of_items_is_refused(name: str, wrong: str) -> None:
+    shape, array = SHAPES[name]
+    assert array.fields_of(wrong.encode(), shape) is None
+    assert array.fields_of(b"\xff", shape) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "same"),
+    [
+        ("float32", b"1,-0.0,2E3", b"1.0,-0.0,2000.0"),
+        ("float32", b"123456789012345678901234567890, 0.5", b"1.2345679e+29,0.5"),
+        ("int64", b"-0,7", b"0,7"),
+        ("int64", b"9223372036854775807,-9223372036854775808,1000000000000000000", None),
+        ("uint64", b"18446744073709551615,0", None),
+        ("string", b'"\\u0041", "b"', b'"A","b"'),
+    ],
+)
+def test_an_edited_text_is_what_json_says(name: str, text: bytes, same: bytes | None) -> None:
+    shape, array = SHAPES[name]
+    fields = array.fields_of(text, shape)
+    assert fields is not None
+    assert text_of(name, fields).encode() == (same or text)
 
 
 def codec() -> MessageCodec:
@@ -125,8 +211,9 @@ def test_what_no_array_holds_is_left_to_the_items() -> None:
     assert Integers(0, 10).read([1, 11]) is None
     assert Integers(0, 10).read([1, True]) is None
     assert Floats(FLOAT32).read([1.0, 1e39]) is None
-    assert Strings(None).read(["\udc80"]) is None
-    assert Strings(b"nonce").write([b"a nonce"]) is None
+    assert strings().read(["\udc80"]) is None
+    assert strings(b"nonce").write([b"a nonce"]) is None
+    assert strings(b"nonce").fields_of(b'"a nonce \\u0041"', TEXTS) is None
 
 
 FIELDS_ON_THE_WIRE = st.lists(
