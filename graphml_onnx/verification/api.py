@@ -95,13 +95,12 @@ def verify(
         graph = folder / "model.graphml"
         back = folder / "decoded" / "model.onnx"
         back.parent.mkdir()
-        # What the self-check of encode does comes next, with the real files.
-        encoded = encode_prepared(prepared, graph, stack, overwrite=False, progress=progress, self_check=False)
-        store_folder = path.parent if parameters == "reference" else folder
         try:
-            decode(graph, back, parameter_folder=store_folder, progress=progress)
-        except (GraphMLError, PayloadError) as error:
+            encoded = encode_prepared(prepared, graph, stack, overwrite=False, progress=progress, self_check=True)
+        except RoundTripError as error:
             return _refused(path, prepared, error)
+        store_folder = path.parent if parameters == "reference" else folder
+        decode(graph, back, parameter_folder=store_folder, progress=progress)
         checks, difference = _compare_bytes(prepared, path, back, progress)
         content = _read_content(graph)
         checks.append(_check_structure(prepared.model, content))
