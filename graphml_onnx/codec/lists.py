@@ -10,9 +10,11 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from graphml_onnx.graphml.lists import NotAsWrittenError
 from graphml_onnx.graphml.text import TEXT_IN_XML, from_xml, in_xml
 from graphml_onnx.onnxfile.lists import pieces
 from graphml_onnx.onnxfile.skeleton import LIST_ADDRESS, LongList
+from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED
 from graphml_onnx.support import limits
 from graphml_onnx.support.strictjson import JsonError, parse
 
@@ -26,12 +28,13 @@ if TYPE_CHECKING:
     from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.support.strictjson import Json
 
+_NOT_IN_XML = ("\ufffe".encode(), "\uffff".encode())
 _TEXT_IN_XML = re.compile(TEXT_IN_XML)
 
 
 def new_name() -> str:
     """The name of a token's only member: no document can hold it by chance, or on purpose."""
-    return f"$list:{os.urandom(8).hex()}"
+    return f"$list-{os.urandom(8).hex()}"
 
 
 class ListsToWrite:
@@ -136,7 +139,10 @@ class ListsOfDocument:
         number = int(match[1])
         self._used.add(number)
         start, end = self._spans[number]
-        return _text(self._source.read(start, end - start)).decode()
+        try:
+            return _text(self._source.read(start, end - start)).decode()
+        except (JsonError, UnicodeDecodeError):
+            raise NotAsWrittenError from None
 
     def address(self, number: int, codec: ListCodec, shape: ListShape) -> int | None:
         """The address of a list, once its text was read; None where one of its items is wrong."""
@@ -144,7 +150,7 @@ class ListsOfDocument:
         if key not in self._known:
             content = bytearray()
             try:
-                for text in self._texts(number):
+                for text in self._texts(number, is_text=shape.kind == LENGTH_DELIMITED):
                     fields = codec.fields_of(text, shape)
                     if fields is None:
                         return None
@@ -159,12 +165,11 @@ class ListsOfDocument:
         """The lists by their addresses."""
         return self._addresses
 
-    def _texts(self, number: int) -> Iterator[bytes]:
+    def _texts(self, number: int, *, is_text: bool) -> Iterator[bytes]:
         """The text of a list without its brackets, in pieces that end between two items."""
         start, end = self._spans[number]
         start, end = start + 1, end - 1
         size = limits.LIMITS.chunk
-        is_text = self._source.read(start, 1) == b'"'
         while True:
             text = self._source.read(start, min(size, end - start))
             is_last = len(text) == end - start
@@ -192,7 +197,9 @@ def _last_comma(text: bytes, *, after_quote: bool) -> int:
 
 
 def _text(content: bytes) -> bytes:
-    """Text as it stands in XML; raises JsonError where XML could read it in another way."""
+    """Text as it stands in XML; raises JsonError where XML reads it in another way, or not at all."""
+    if any(character in content for character in _NOT_IN_XML):
+        raise JsonError("holds what XML cannot")
     if b"&" in content or b">" in content:
         text = content.decode("utf-8", "surrogateescape")
         if not _TEXT_IN_XML.fullmatch(text):

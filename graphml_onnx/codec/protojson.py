@@ -114,7 +114,7 @@ class _RepeatedScalarField:
             if content is not None:
                 into.extend(self._marker.items(content))
                 return
-        items = list_of(self._book.items(value))
+        items = value if isinstance(value, list) else list_of(self._book.items(value))
         if self._list is not None and len(items) >= LONG and (array := self._list.read(items)) is not None:
             into.extend(array)
             return

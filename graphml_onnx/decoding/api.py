@@ -155,7 +155,7 @@ def _check_edited(model: LoadedModel, path: Path, *, require_exact: bool, found:
             remedy="the graph was edited since; without `require_exact=True` the edited model is written",
         )
     try:
-        parse_model(model.with_lists().skeleton)
+        parse_model(model.skeleton)
     except ValueError as error:
         raise GraphMLError(
             f"the edited model could not be read back: {error}", file=path, remedy="take the last edit back"
