@@ -10,7 +10,6 @@ from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
 from graphml_onnx.codec.externals import ExternalFile, read_externals
 from graphml_onnx.codec.keys import EMBEDDED_KEY
-from graphml_onnx.codec.lists import ListsOfDocument
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.residue import Residue
 from graphml_onnx.codec.stores import read_store_info
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphml_onnx.codec.graph_location import GraphLocation
+    from graphml_onnx.codec.lists import ListsOfDocument
     from graphml_onnx.graphml.elements import Batch, Readable, Record
     from graphml_onnx.parameters.transfer import Report
     from graphml_onnx.results import Trust
