@@ -146,7 +146,7 @@ class Lists(NamedTuple):
     short: int
 
 
-_SKIPPED = Lists(1 << 62, _NO_PAYLOAD)  # none, but long ones are passed over at once
+_SKIPPED = Lists(1 << 62, _NO_PAYLOAD - 1)  # none, but long ones are passed over at once
 _NONE_KNOWN: Mapping[int, tuple[int, ListShape]] = {}
 
 

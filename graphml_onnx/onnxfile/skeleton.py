@@ -265,6 +265,8 @@ def _find_lists(
         for start in _find_all(skeleton, shape.spelled(nonce)):
             content, end = shape.read_spelled(skeleton, start)
             address = read_marker(nonce, content)
+            if shape.kind == LENGTH_DELIMITED and address is not None and address < LIST_ADDRESS:
+                continue  # a payload among strings
             if address is None or address not in lists or lists[address].shape != shape:
                 raise MarkerError("text of the graph looks like the marker of a list")
             known[start] = end, shape

@@ -81,6 +81,17 @@ def test_lists_come_back(tmp_path_factory: pytest.TempPathFactory, lists, chunk:
     assert cut.replace(b"cut.onnxdata", b"") == whole.replace(b"whole.onnxdata", b"")
 
 
+def test_a_payload_among_strings(tmp_path: Path) -> None:
+    texts = [b"a"] * 300
+    tensors = {
+        f"t{number}": helper.make_tensor("t", TensorProto.STRING, [len(items)], items)
+        for number, items in enumerate([texts, [*texts, b"\xff" * 2000, *texts], [b"\xff" * 2000, *texts]])
+    }
+    onnx.save(model_of(**tensors), tmp_path / "m.onnx")
+    encode(tmp_path / "m.onnx", tmp_path / "g.graphml")
+    assert decode(tmp_path / "g.graphml", tmp_path / "b.onnx").exact
+
+
 TRIPS = {
     "usual": lambda data: data,
     "over-long number": lambda data: data.replace(b"\x40\x05\x40", b"\x40\x85\x00\x40"),
