@@ -10,12 +10,16 @@ from graphml_onnx.results import DecodeResult, Trust
 from . import options, progress, show
 from .profile import Profile, members
 
+_LISTED = 20  # tensors that were changed
+
 EXAMPLES = """\b
 Examples:
   g2o decode model.graphml -o restored.onnx
   g2o decode model.graphml -o restored.onnx --require-exact
   g2o decode model.graphml -o restored.onnx --metadata-output m.json
   g2o decode edited.graphml -o edited.onnx --trust edges --infer-shapes
+  g2o decode model.graphml -o pruned.onnx --weights pruned.safetensors
+  g2o decode model.graphml -o thin.onnx --external
 """
 
 
@@ -56,6 +60,21 @@ def decode(
     infer_shapes: Annotated[
         bool, typer.Option("--infer-shapes", help="Also check the types and shapes of an edited model.")
     ] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            readable=False,
+            metavar="FILE",
+            help="Take the weights from this safetensors file, by name.",
+        ),
+    ] = None,
+    edited_weights: Annotated[
+        bool, typer.Option("--edited-weights", help="Take the sidecar as it is now: its weights were edited.")
+    ] = False,
+    external: Annotated[
+        bool, typer.Option("--external", help="Let the model refer to the sidecar instead of holding the weights.")
+    ] = False,
     parameter_folder: options.ParameterFolderOption = None,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
@@ -83,6 +102,9 @@ def decode(
             trust=trust,
             parameter_folder=parameter_folder,
             infer_shapes=infer_shapes,
+            parameters=weights,
+            edited_weights=edited_weights,
+            external=external,
         )
     _show_result(graphml, result, measured, json=json, quiet=quiet)
 
@@ -97,6 +119,11 @@ def _show_result(graphml: Path, result: DecodeResult, profile: Profile | None, *
         rows += [("data", f"{path} ({show.size(path.stat().st_size)})") for path in result.external]
         if result.metadata:
             rows.append(("metadata", str(result.metadata)))
+        if result.refers_to:
+            rows.append(("weights", str(result.refers_to)))
+        rows += [("changed", line) for line in result.changed[:_LISTED]]
+        if len(result.changed) > _LISTED:
+            rows.append(("changed", f"{len(result.changed) - _LISTED:,} more tensors"))
         rows += [("sha256", result.sha256), ("result", _verdict(result))]
         show.out(show.table(rows))
         show.warn(graphml, result.findings)
@@ -107,6 +134,10 @@ def _show_result(graphml: Path, result: DecodeResult, profile: Profile | None, *
 def _verdict(result: DecodeResult) -> str:
     if result.exact:
         return "byte-identical to the encoded original"
+    if result.refers_to:
+        return "the model refers to its weights; keep it beside them"
+    if result.changed:
+        return f"the model with {show.counted(len(result.changed), 'edited tensor')}"
     if result.older:
         return f"the model was read from {result.older}, which does not say all that the original held"
     return "the graph was edited since it was encoded; this is the edited model"

@@ -23,6 +23,7 @@ Examples:
   g2o encode model.onnx
   g2o encode model.onnx --metadata model_htp_metadata.json
   g2o encode model.onnx -o graph.graphml --parameters embedded
+  g2o encode model.onnx -o model.graphml --params-output model.safetensors
   g2o encode models/*.onnx -o graphs --layout flat
   g2o encode model.onnx --dry-run
 """
@@ -45,6 +46,16 @@ def encode(
     ] = None,
     metadata: options.MetadataOption = None,
     parameters: options.ParametersOption = "sidecar",
+    parameter_output: Annotated[
+        Path | None,
+        typer.Option(
+            "--parameter-output",
+            "--params-output",
+            readable=False,
+            metavar="FILE",
+            help="The sidecar, beside the GraphML. [default: the GraphML with the ending .onnxdata]",
+        ),
+    ] = None,
     layout: options.LayoutOption = "nested",
     show_parameters: Annotated[
         bool, typer.Option("--show-parameters", help="Show initializers as nodes in the module that owns them.")
@@ -69,7 +80,7 @@ def encode(
 ) -> int:
     """Turn ONNX models into GraphML graphs that hold all of them.
 
-    The weights go into a file beside each graph (.onnxdata). Before g2o publishes
+    The weights go into a safetensors file beside each graph (.onnxdata). Before g2o publishes
     anything, it decodes the result and compares it with MODEL, byte for byte. If one of
     several models fails, the others are still encoded; the exit code is that of the first
     failure.
@@ -91,6 +102,7 @@ def encode(
                 show_parameters=show_parameters,
                 inline_limit=inline_limit,
                 refine=refine,
+                parameter_output=parameter_output,
             )
             shown, facts = _preview_text(preview), show.plain(preview)
             findings = preview.findings
@@ -110,6 +122,7 @@ def encode(
                     show_parameters=show_parameters,
                     inline_limit=inline_limit,
                     refine=refine,
+                    parameter_output=parameter_output,
                 )
             shown, facts = _result_text(result), _result_facts(result)
             findings = result.findings
@@ -125,6 +138,8 @@ def encode(
         if json:
             show.document(facts)
         return exits.DONE
+    if parameter_output is not None:
+        raise UsageError("--params-output belongs to one model", remedy="encode models with it one by one")
     return _encode_each(models, _targets(models, output, metadata), one, json=json, quiet=quiet)
 
 

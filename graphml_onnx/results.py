@@ -105,6 +105,8 @@ class DecodeResult:
         external: data files of the model that were written beside it.
         findings: what a reader should know, one line each.
         older: the earlier format that it was read from, such as ``format 1.3``; None for a file of this format.
+        changed: tensors whose weights are not those that were encoded, one line each, if edited weights were asked for.
+        refers_to: the sidecar that the model refers to as its external data, if that was asked for.
     """
 
     onnx: Path
@@ -114,6 +116,8 @@ class DecodeResult:
     external: tuple[Path, ...]
     findings: tuple[str, ...]
     older: str | None = None
+    changed: tuple[str, ...] = ()
+    refers_to: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

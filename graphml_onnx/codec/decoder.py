@@ -39,7 +39,7 @@ class DecodedGraph(NamedTuple):
     Attributes:
         skeleton: the canonical skeleton.
         nonce: first half of its markers.
-        references: the payloads that it mentions, by address.
+        references: the payloads that it mentions, by number.
         texts: the texts of the model's node by key.
         line: line of the model's node.
         passed_over: lines of nodes that hold no data of the format.

@@ -11,7 +11,7 @@ from graphml_onnx.codec.fields import CATCH_ALL, FIELDS, Form
 from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
 from graphml_onnx.graphml.elements import Key, Nesting, RowKeys
 
-FORMAT_VERSION = "2.0.0"
+FORMAT_VERSION = "3.0.0"
 
 
 class KeyInfo(NamedTuple):
@@ -65,7 +65,7 @@ _TABLE = (
     _truth("parameter_strategy", Form.TEXT, "sidecar, embedded or reference"),
     _truth("parameter_file", Form.TEXT, "name of the file that holds the payloads"),
     _truth("parameter_size", Form.INTEGER, "size in bytes of the store of payloads"),
-    _truth("parameter_checksum", Form.TEXT, "what identifies a sidecar"),
+    _truth("parameter_checksum", Form.TEXT, "SHA-256 of the header of a sidecar"),
     *_field_keys(),
     _truth(WEIGHT_INPUTS, Form.JSON, "inputs that are weights, before IR version 4: index and ValueInfoProto of each"),
     _truth("tensor", Form.JSON, "TensorProto of an initializer that is shown as a node"),

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.payloads import payload_json, read_payload
 from graphml_onnx.onnxfile.messages import count_messages
-from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
+from graphml_onnx.onnxfile.skeleton import NONCE_BYTES, marker, renumbered
 from graphml_onnx.support.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from graphml_onnx.parameters.store import PayloadReference
 
@@ -120,8 +120,14 @@ class Residue(NamedTuple):
         return original
 
 
+def ranks(references: Mapping[int, PayloadReference]) -> dict[int, int]:
+    """The numbers that payloads have in the skeletons of a residue: both directions find the same."""
+    order = sorted(references, key=lambda number: (references[number].name or "", references[number].offset))
+    return {number: rank for rank, number in enumerate(order)}
+
+
 def make_residue(
-    original: bytes, canonical: bytes, nonce: bytes, payloads: Iterable[PayloadReference]
+    original: bytes, canonical: bytes, nonce: bytes, references: Mapping[int, PayloadReference]
 ) -> Residue | None:
     """The residue of a skeleton, or None where it is canonical.
 
@@ -129,10 +135,12 @@ def make_residue(
         original: the skeleton of the file.
         canonical: what protobuf makes of it.
         nonce: the nonce of both.
-        payloads: the payloads of the file; those that the canonical skeleton lacks go with the residue.
+        references: the payloads of the file by number; those that the canonical skeleton lacks go with the residue.
     """
     if original == canonical:
         return None
+    numbers = ranks(references)
+    original, canonical = (renumbered(skeleton, nonce, nonce, numbers) for skeleton in (original, canonical))
     options: dict[int, int] = {
         zstd.CompressionParameter.compression_level: _LEVEL,
         zstd.CompressionParameter.window_log: _window_log(len(original) + len(canonical)),
@@ -142,7 +150,9 @@ def make_residue(
     too_long = len(original) > _MAX_GROWTH * (len(canonical) + len(patch))
     if too_long or _has_too_many_messages(original, canonical, patch):
         patch = _stored(original)
-    missing = tuple(payload for payload in payloads if nonce + b"%016x" % payload.offset not in canonical)
+    missing = tuple(
+        reference for number, reference in references.items() if marker(nonce, numbers[number]) not in canonical
+    )
     return Residue(nonce, hashlib.sha256(canonical).hexdigest(), len(original), missing, patch)
 
 

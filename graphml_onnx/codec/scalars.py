@@ -45,11 +45,11 @@ DATA_TYPE_FIELDS = frozenset(
 
 
 class PayloadTable:
-    """The payloads of a model, by address; both directions keep one.
+    """The payloads of a model, by number; both directions keep one.
 
     Args:
         nonce: first half of the skeleton's markers.
-        references: the payloads by address; decoding adds to it what it reads.
+        references: the payloads by number; decoding adds to it what it reads.
         lists: the long lists, where some were cut out.
     """
 
@@ -63,6 +63,7 @@ class PayloadTable:
         self._references = references
         self._to_write = lists if isinstance(lists, ListsToWrite) else None
         self._document = lists if isinstance(lists, ListsOfDocument) else None
+        self._numbers: dict[str | int, int] = {}
 
     @property
     def nonce(self) -> bytes:
@@ -71,21 +72,22 @@ class PayloadTable:
 
     def json(self, content: bytes) -> str | None:
         """JSON text of the payload that ``content`` marks, or None where it is not a marker."""
-        address = read_marker(self._nonce, content)
-        return None if address is None else payload_json(self._references[address])
+        number = read_marker(self._nonce, content)
+        return None if number is None else payload_json(self._references[number])
 
     def marker(self, value: Json) -> bytes | None:
         """The marker of the payload that a JSON value refers to, or None where it refers to none.
 
         Raises:
-            NumberError: the reference is malformed, or says of one address what another reference denies.
+            NumberError: the reference is malformed, or says of one place what another reference denies.
         """
         if not isinstance(value, dict) or PAYLOAD not in value:
             return None
         reference = read_payload(value)
-        if self._references.setdefault(reference.offset, reference) != reference:
-            raise NumberError(f"two payloads at offset {reference.offset} have different lengths or digests")
-        return marker(self._nonce, reference.offset)
+        number = self._numbers.setdefault(reference.key, len(self._numbers))
+        if self._references.setdefault(number, reference) != reference:
+            raise NumberError(f"{reference.label} stands twice, with different lengths or digests")
+        return marker(self._nonce, number)
 
     def list_json(self, content: bytes, codec: ListCodec) -> str | None:
         """What stands for the long list that ``content`` marks, or None where it is not such a marker."""

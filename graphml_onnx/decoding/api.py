@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.decoding.edited_model import findings_of_edited
+from graphml_onnx.decoding.edited_weights import EditedWeights, Weights, new_tensors, replace_weights
+from graphml_onnx.decoding.external_model import location_of, refer
 from graphml_onnx.decoding.formats import load_graphml
 from graphml_onnx.decoding.output import DataFiles, Folders, check_not_store, write_pieces
 from graphml_onnx.decoding.payloads import naming, open_payloads
 from graphml_onnx.decoding.records import LoadedModel, check_head
-from graphml_onnx.errors import GraphMLError, InputError, NotExactError, PayloadError, StorageError, writing_failed
+from graphml_onnx.errors import (
+    GraphMLError,
+    InputError,
+    NotExactError,
+    PayloadError,
+    StorageError,
+    UsageError,
+    writing_failed,
+)
 from graphml_onnx.files import Publication, StagedFile, Watch, with_suffix
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.source import FileSource, changed
-from graphml_onnx.parameters.transfer import check_payloads
+from graphml_onnx.parameters.store import open_beside
+from graphml_onnx.parameters.transfer import assemble, check_payloads
 from graphml_onnx.results import DecodeResult, Progress, Trust
+from graphml_onnx.support import limits
 from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     import os
+
+    from graphml_onnx.parameters.store import PayloadReference, Store
 
 
 _ATTEMPTS = 20
@@ -39,6 +54,9 @@ def decode(
     trust: Trust | None = None,
     parameter_folder: str | os.PathLike[str] | None = None,
     infer_shapes: bool = False,
+    parameters: Weights | None = None,
+    edited_weights: bool = False,
+    external: bool = False,
 ) -> DecodeResult:
     """Gives back the ONNX file that a GraphML file describes.
 
@@ -56,21 +74,32 @@ def decode(
         parameter_folder: where the payloads lie (the sidecar, or the original model); by default beside the GraphML.
         infer_shapes: whether the model of an edited graph, which ``onnx.checker`` checks in any case, goes through
             strict shape inference too; what they find is among the findings.
+        parameters: other weights for the model: a safetensors file, or arrays, by the names that the tensors have in
+            the sidecar; all of the model's, in the shapes that the graph says. Floating-point numbers become those of
+            the type that the graph says.
+        edited_weights: whether to take the sidecar as it is now, as `parameters`. Without it, a sidecar that was
+            changed is refused.
+        external: whether the model refers to the sidecar as its external data, instead of holding the weights. It has
+            to lie in the folder of the output, or below it.
 
     Raises:
         GraphMLError: the GraphML is damaged, incomplete, or not of this format.
         PayloadError: the payloads are missing, or not those that were encoded.
         NotExactError: the graph was edited, and ``require_exact`` is set.
+        UsageError: options that do not go together.
         InputError: a file is missing or may not be read.
         OutputError: an output exists already, or cannot be created.
         StorageError: no space, or a broken disk.
     """
     path = Path(graphml)
     target = with_suffix(path, ".onnx") if output is None else Path(output)
+    wishes = Wishes(parameters, edited_weights, external)
+    wishes.check(require_exact=require_exact)
     read = partial(
         _decode,
         path,
         target,
+        wishes,
         None if metadata_output is None else Path(metadata_output),
         path.parent if parameter_folder is None else Path(parameter_folder),
         overwrite=overwrite,
@@ -89,9 +118,35 @@ def decode(
     raise changed(path)
 
 
+class Wishes(NamedTuple):
+    """What is asked for besides the model that was encoded; see `decode`."""
+
+    parameters: Weights | None
+    edited_weights: bool
+    external: bool
+
+    @property
+    def file(self) -> Path | None:
+        """The file with other weights."""
+        return None if self.parameters is None or isinstance(self.parameters, Mapping) else Path(self.parameters)
+
+    def check(self, *, require_exact: bool) -> None:
+        """Raises UsageError for options that do not go together."""
+        if self.parameters is not None and self.edited_weights:
+            raise UsageError("the weights are those of parameters, or of the sidecar", remedy="leave out one of them")
+        if self.external and (self.parameters is not None or self.edited_weights):
+            raise UsageError(
+                "a model cannot refer to weights that were edited",
+                remedy="decode with the edited weights, and encode that model; its sidecar can be referred to",
+            )
+        if self.external and require_exact:
+            raise UsageError("a model that refers to its sidecar is not the original", remedy="leave out one of them")
+
+
 def _decode(
     path: Path,
     target: Path,
+    wishes: Wishes,
     metadata_output: Path | None,
     folder: Path,
     watch: Watch,
@@ -107,7 +162,7 @@ def _decode(
         source = stack.enter_context(FileSource.open(path, GraphMLError))
         check_head(source, path)  # a model would be taken for its own output
         folders = stack.enter_context(Folders(target.parent))
-        publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[path]))
+        publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[path, *filter(None, [wishes.file])]))
         # Staged in the order of publication: the model comes last, and refusals come before the work.
         metadata_file = None if metadata_output is None else publication.stage(metadata_output)
         model_file = publication.stage(target)
@@ -123,28 +178,75 @@ def _decode(
             )
         if metadata_file is not None:
             _write_metadata(model, path, metadata_file)
+        changed: tuple[str, ...] = ()
         try:
-            store = open_payloads(model, folder, stack, watch)
+            if wishes.parameters is not None or wishes.edited_weights:
+                model, store, changed = _edited(model, wishes, folder, stack, watch)
+            else:
+                store = open_payloads(model, folder, stack, watch)
         except PayloadError as error:
             raise error.at(file=path) from None
         for output in (target, metadata_output):
-            check_not_store(output, store)
-        with Stage(progress, "write model", model.size, "bytes") as stage, naming(path, store):
-            sha256 = write_pieces(model.pieces(), model.references, store, model_file, stage, model.size)
-        exact = sha256 == model.sha256
+            check_not_store(output, store.source)
+        references = store.located_by_number(model.references)
+        found = None
+        if wishes.external:
+            with Stage(progress, "check weights", model.size, "bytes") as stage, naming(path, store.source):
+                found, model = _referring(model, references, store, target.parent, stage)
+        with Stage(progress, "write model", model.size, "bytes") as stage, naming(path, store.source):
+            sha256 = write_pieces(model.pieces(), references, store.source, model_file, stage, model.size)
+        store.source.check_unchanged()
+        is_edited = (found or sha256) != model.sha256
         findings = list(model.findings)
-        if not exact:
-            with naming(path, store):
-                check_payloads(model.references.values(), store)
+        if is_edited:
+            with naming(path, store.source):
+                check_payloads(references.values(), store.source)
             _check_edited(model, path, require_exact=require_exact, found=sha256)
         data_files = DataFiles(model, folder, folders, target)
-        with naming(path, store):
+        with naming(path, store.source):
             data_files.stage(publication, store, progress)
         publication.publish(last=model_file)
         findings += data_files.findings
-        if not exact:
+        if is_edited:
             findings += findings_of_edited(target, source, path, infer_shapes=infer_shapes)
-    return DecodeResult(target, sha256, exact, metadata_output, data_files.written, tuple(findings), model.older)
+        refers_to = store.source.path if wishes.external and isinstance(store.source, FileSource) else None
+    return DecodeResult(
+        target,
+        sha256,
+        not is_edited and not wishes.external,
+        metadata_output,
+        data_files.written,
+        tuple(findings),
+        model.older,
+        changed,
+        refers_to,
+    )
+
+
+def _edited(model: LoadedModel, wishes: Wishes, folder: Path, stack: ExitStack, watch: Watch) -> EditedWeights:
+    """The model with other weights."""
+    if isinstance(wishes.parameters, Mapping):
+        return replace_weights(model, new_tensors(wishes.parameters), None)
+    if wishes.file is not None:
+        file = stack.enter_context(FileSource.open(wishes.file, PayloadError))
+    elif model.store.strategy != "sidecar" or model.store.file is None:
+        raise PayloadError("there is no sidecar that could have been edited", remedy="name a file with the weights")
+    else:
+        watch.note([folder / model.store.file])
+        file = stack.enter_context(open_beside(folder, model.store.file))
+    return replace_weights(model, new_tensors(file), file.path)
+
+
+def _referring(
+    model: LoadedModel, references: Mapping[int, PayloadReference], store: Store, folder: Path, stage: Stage
+) -> tuple[str, LoadedModel]:
+    """A model that refers to its sidecar, whose digests are checked; and the digest of the model that does not."""
+    location = location_of(store, folder)
+    files = {file.location: store.located(file.content) for file in model.externals}
+    threaded = model.size > limits.LIMITS.threads
+    found = assemble(model.pieces(), references, store.source, lambda _: None, stage.advance, threaded=threaded)
+    check_payloads(files.values() if found == model.sha256 else (*references.values(), *files.values()), store.source)
+    return found, model._replace(skeleton=refer(model, references, files, location), externals=())
 
 
 def _check_edited(model: LoadedModel, path: Path, *, require_exact: bool, found: str) -> None:

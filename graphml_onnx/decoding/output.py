@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphml_onnx.decoding.records import LoadedModel
     from graphml_onnx.files import Publication, StagedFile
     from graphml_onnx.onnxfile.skeleton import FilePiece
-    from graphml_onnx.parameters.store import PayloadReference
+    from graphml_onnx.parameters.store import PayloadReference, Store
     from graphml_onnx.results import Progress
 
 
@@ -42,7 +42,7 @@ def write_pieces(
 
     Args:
         pieces: what the file consists of.
-        references: the payloads by address.
+        references: the payloads by number.
         store: holds them.
         staged: takes the file.
         stage: progress.
@@ -138,7 +138,7 @@ class DataFiles:
         self.written: tuple[Path, ...] = ()
         self.findings: tuple[str, ...] = ()
 
-    def stage(self, publication: Publication, store: Source, progress: Progress | None) -> None:
+    def stage(self, publication: Publication, store: Store, progress: Progress | None) -> None:
         """Stages them, or checks them where they are."""
         files = self._model.externals
         total = sum(file.content.length for file in files)
@@ -164,9 +164,9 @@ class DataFiles:
             names = ", ".join(file.location for file in self._model.externals)
             self.findings = (f"the model needs its data files, which stay in {self._folder}: {names}",)
 
-    def _stage(self, file: ExternalFile, publication: Publication, store: Source, stage: Stage) -> None:
+    def _stage(self, file: ExternalFile, publication: Publication, store: Store, stage: Stage) -> None:
         path = self._folders.root / file.location
-        check_not_store(path, store)
+        check_not_store(path, store.source)
         if _holds(path, file):
             stage.advance(file.content.length)
             return
@@ -183,8 +183,8 @@ class DataFiles:
             error.message = f"is a data file of the model, but {error.message}"
             error.remedy = "name another output, or decode into another folder"
             raise
-        references = {file.content.offset: file.content}
-        found = write_pieces([Stored(file.content.offset)], references, store, staged, stage, file.content.length)
+        references = {0: store.located(file.content)} if file.content.length else {}
+        found = write_pieces(map(Stored, references), references, store.source, staged, stage, file.content.length)
         check_digest(file.content, found)
         try:
             staged.file.close()  # a model may have more data files than a process may have open
@@ -203,7 +203,7 @@ def _data_files(model: Path) -> Iterable[Path]:
     """The data files that a model names; none where there is no model."""
     try:
         with FileSource.open(model) as source:
-            skeleton = split(source, 0, lambda offset, _: offset).data
+            skeleton = split(source, 0).data
         return [model.parent / tensor.location for tensor in external_tensors(parse_model(skeleton), skeleton)]
     except (GraphmlOnnxError, ValueError):
         return []

@@ -10,7 +10,7 @@ from graphml_onnx.errors import GraphMLError, PayloadError
 from graphml_onnx.onnxfile.skeleton import MarkerError
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
-from graphml_onnx.parameters.store import open_store
+from graphml_onnx.parameters.store import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from graphml_onnx.files import Watch
 
 
-def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack, watch: Watch | None = None) -> Source:
+def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack, watch: Watch | None = None) -> Store:
     """Opens the store of a model's payloads; an empty one where nothing has to be read.
 
     Args:
@@ -34,13 +34,15 @@ def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack, watch: Wat
         PayloadError: it is missing, or cannot be the one that the GraphML means.
     """
     if model.embedded is not None:
-        return model.embedded
+        return Store(model.embedded)
     kept = model.store.strategy != "reference" and any(file.content.length for file in model.externals)
     if not model.references and not kept:
-        return BytesSource(b"")
+        return Store(BytesSource(b""))
     if model.store.file is None:
         raise PayloadError("the GraphML has payloads, but does not say where", remedy="encode the model again")
-    return stack.enter_context(open_store(folder, model.store, model.stored, watch))
+    store = open_store(folder, model.store, model.stored, watch)
+    stack.callback(store.close)
+    return store
 
 
 @contextmanager

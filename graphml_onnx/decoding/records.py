@@ -11,7 +11,7 @@ from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
 from graphml_onnx.codec.externals import ExternalFile, read_externals
 from graphml_onnx.codec.keys import EMBEDDED_KEY
 from graphml_onnx.codec.numbers import NumberError
-from graphml_onnx.codec.residue import Residue
+from graphml_onnx.codec.residue import Residue, ranks
 from graphml_onnx.codec.stores import read_store_info
 from graphml_onnx.codec.unknown import canonical_form
 from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
@@ -20,10 +20,10 @@ from graphml_onnx.graphml.lists import NotAsWrittenError
 from graphml_onnx.graphml.reader import read_graphml
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.schema import parse_model
-from graphml_onnx.onnxfile.skeleton import FilePiece, LongList, join, with_lists
+from graphml_onnx.onnxfile.skeleton import FilePiece, LongList, join, renumbered, with_lists
 from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.embedded import Base64Decoder
-from graphml_onnx.parameters.store import PayloadReference, StoreInfo, range_problems
+from graphml_onnx.parameters.store import PayloadReference, StoreInfo, form_problems, range_problems
 from graphml_onnx.support.sniff import HEAD, unlike_graphml
 from graphml_onnx.support.strictjson import JsonError
 
@@ -52,7 +52,7 @@ class LoadedModel(NamedTuple):
     Attributes:
         skeleton: the skeleton, with its residue applied, and markers in place of its long lists.
         nonce: first half of its markers.
-        references: its payloads by address.
+        references: its payloads by number.
         store: where they are.
         embedded: the store that was in the GraphML, or in the graph; None for other strategies.
         externals: the model's data files.
@@ -87,7 +87,7 @@ class LoadedModel(NamedTuple):
             MarkerError: text of the graph was made to look like a payload.
             WireError: a residue was made to give something that is no ONNX file.
         """
-        lengths = {address: reference.length for address, reference in self.references.items()}
+        lengths = {number: reference.length for number, reference in self.references.items()}
         return join(self.skeleton, self.nonce, lengths, self.lists)
 
     @property
@@ -230,14 +230,16 @@ def _load(
         with _within("residue"):
             residue = Residue.from_text(texts["residue"])
             skeleton, lists = with_lists(skeleton, nonce, lists), _NO_LISTS
-            canonical = skeleton.replace(nonce, residue.nonce)
+            more = dict(enumerate(residue.payloads, max(references, default=-1) + 1))
+            numbers = ranks(references | more)
+            canonical = renumbered(skeleton, nonce, residue.nonce, numbers)
             applies = residue.applies_to(canonical)
             original = residue.apply(canonical) if applies else b""
             if applies and _canonical(original) != canonical:
                 raise NumberError("gives another graph than the text of the GraphML says")
         if applies:
             skeleton, nonce = original, residue.nonce
-            references |= {reference.offset: reference for reference in residue.payloads}
+            references = {numbers[number]: reference for number, reference in (references | more).items()}
         else:
             findings.append("the graph was edited: fields are written in protobuf's own order and width from now on")
     model = LoadedModel(
@@ -253,9 +255,10 @@ def _load(
         lists=lists,
     )
     # Before anything of them is read or allocated.
-    problem = next(range_problems(model.stored, store.size if embedded is None else embedded.size), None)
-    if problem is not None:
-        raise PayloadError(problem)
+    size = store.size if embedded is None else embedded.size
+    problems = [*form_problems(store.strategy, model.stored), *range_problems(model.stored, size)]
+    if problems:
+        raise PayloadError(problems[0])
     return model
 
 

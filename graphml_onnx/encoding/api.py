@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.externals import ExternalFile
-from graphml_onnx.encoding.payloads import move_payloads
+from graphml_onnx.encoding.payloads import move_payloads, write_header
 from graphml_onnx.encoding.prepare import DEFAULT_INLINE_LIMIT, Options, PreparedModel, open_inputs, prepare
 from graphml_onnx.encoding.self_check import check_written
 from graphml_onnx.encoding.write import write_graph
-from graphml_onnx.errors import UsageError
+from graphml_onnx.errors import PayloadError, UsageError
 from graphml_onnx.files import Publication, with_suffix
 from graphml_onnx.parameters.chunks import Output
 from graphml_onnx.parameters.embedded import encoded_size
-from graphml_onnx.parameters.store import PayloadReference, store_checksum
+from graphml_onnx.parameters.store import check_name
 from graphml_onnx.results import EncodePreview, EncodeResult, Layout, ParameterStrategy, Progress
 from graphml_onnx.support import limits
 from graphml_onnx.support.progress import Stage
@@ -42,6 +42,7 @@ def encode(
     inline_limit: int = DEFAULT_INLINE_LIMIT,
     refine: bool = True,
     self_check: bool = True,
+    parameter_output: str | os.PathLike[str] | None = None,
 ) -> EncodeResult:
     """Writes an ONNX model as a GraphML graph from which `decode` gives it back byte for byte.
 
@@ -62,6 +63,7 @@ def encode(
         refine: whether names of operators and of parameters may add modules below those that metadata, tags or the
             exporter tell of.
         self_check: whether to decode what was written, and compare every byte, before anything is published.
+        parameter_output: the sidecar, beside the GraphML; by default it has the name of the GraphML.
 
     Raises:
         ModelError: the model is no ONNX, damaged, or beyond what protobuf reads; its external data are not there.
@@ -75,7 +77,15 @@ def encode(
     options = Options(parameters, layout, show_parameters, inline_limit, refine)
     with ExitStack() as stack:
         prepared, target = _prepare(model, output, metadata, options, stack, progress)
-        return encode_prepared(prepared, target, stack, overwrite=overwrite, progress=progress, self_check=self_check)
+        return encode_prepared(
+            prepared,
+            target,
+            stack,
+            overwrite=overwrite,
+            progress=progress,
+            self_check=self_check,
+            sidecar_path=_sidecar_path(target, parameter_output, parameters),
+        )
 
 
 def preview(
@@ -88,6 +98,7 @@ def preview(
     show_parameters: bool = False,
     inline_limit: int = DEFAULT_INLINE_LIMIT,
     refine: bool = True,
+    parameter_output: str | os.PathLike[str] | None = None,
 ) -> EncodePreview:
     """Says what `encode` would do with the same arguments, and writes nothing.
 
@@ -97,14 +108,17 @@ def preview(
     options = Options(parameters, layout, show_parameters, inline_limit, refine)
     with ExitStack() as stack:
         prepared, target = _prepare(model, output, metadata, options, stack, None)
-        sidecar = with_suffix(target, ".onnxdata") if prepared.has_sidecar else None
-        references = [PayloadReference(p.address, p.length, _NO_DIGEST) for p in prepared.skeleton.payloads]
-        externals = [ExternalFile(e.file.location, e.reference(_NO_DIGEST)) for e in prepared.externals]
+        sidecar_path = _sidecar_path(target, parameter_output, parameters)
+        sidecar = sidecar_path if prepared.has_sidecar else None
+        placement = prepared.placement
+        references = [place.reference(_NO_DIGEST) for place in placement.payloads]
+        files = zip(prepared.externals, placement.files, strict=True)
+        externals = [ExternalFile(file.location, place.reference(_NO_DIGEST)) for file, place in files]
         counter = _Counter()
         info = prepared.store_info(_NO_DIGEST, sidecar)
         counts, _ = write_graph(prepared, counter, info, _NO_DIGEST, references, externals, None, embed=False)
         outputs = [target] if sidecar is None else [target, sidecar]
-        embedded = encoded_size(prepared.store_size) if parameters == "embedded" else 0
+        embedded = encoded_size(placement.size) if parameters == "embedded" else 0
         return EncodePreview(
             operators=counts.operators,
             modules=counts.modules,
@@ -118,7 +132,7 @@ def preview(
             graphml=target,
             graphml_bytes=counter.size + embedded,
             sidecar=sidecar,
-            sidecar_bytes=prepared.store_size if sidecar is not None else 0,
+            sidecar_bytes=placement.size if sidecar is not None else 0,
             existing=tuple(path for path in outputs if os.path.lexists(path)),
         )
 
@@ -147,6 +161,23 @@ def _output_path(model: Path | None, output: str | os.PathLike[str] | None) -> P
     if model is None:
         raise UsageError("a model in memory has no folder", remedy="say where the GraphML goes: `output=...`")
     return model.with_name(f"{model.stem}_hierarchical_graph.graphml")
+
+
+def _sidecar_path(target: Path, output: str | os.PathLike[str] | None, parameters: ParameterStrategy) -> Path:
+    if output is None:
+        return with_suffix(target, ".onnxdata")
+    path = Path(output)
+    if parameters != "sidecar":
+        raise UsageError("only a sidecar has a file", file=path, remedy=f"leave out --params-output, or {parameters}")
+    if path.parent.resolve() != target.parent.resolve():
+        raise UsageError(
+            "the sidecar has to lie beside the GraphML", file=path, remedy=f"name it {target.with_name(path.name)}"
+        )
+    try:
+        check_name(path.name)
+    except PayloadError as error:
+        raise UsageError(error.message, file=path, remedy="give it another name") from None
+    return target.with_name(path.name)
 
 
 def _check_reference(model: Path | None, target: Path, parameters: ParameterStrategy) -> None:
@@ -180,22 +211,25 @@ def encode_prepared(
     overwrite: bool,
     progress: Progress | None,
     self_check: bool,
+    sidecar_path: Path | None = None,
 ) -> EncodeResult:
     """Writes, checks and publishes; see `encode` for the arguments and errors."""
-    data_files = [external.file.path for external in prepared.externals]
+    data_files = [file.path for file in prepared.externals]
     publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[*prepared.inputs.files, *data_files]))
-    sidecar_path = with_suffix(target, ".onnxdata") if prepared.has_sidecar else None
+    if not prepared.has_sidecar:
+        sidecar_path = None
+    elif sidecar_path is None:
+        sidecar_path = with_suffix(target, ".onnxdata")
     graph = publication.stage(target)  # first, so that refusals name what the user named
     sidecar = None if sidecar_path is None else publication.stage(sidecar_path)
     store = None
     if sidecar is not None:
-        descriptor = sidecar.file.fileno() if prepared.store_size > limits.LIMITS.threads else None
+        descriptor = sidecar.file.fileno() if prepared.placement.size > limits.LIMITS.threads else None
         store = stack.enter_context(Output(sidecar.file, sidecar.path, descriptor))
     sha256, references, externals = move_payloads(prepared, store, progress)
-    checksum = store_checksum([*references, *(file.content for file in externals)])
-    if sidecar is not None:
-        sidecar.alias_digest = checksum
-    if store is not None:
+    checksum = ""
+    if sidecar is not None and store is not None:
+        checksum = sidecar.alias_digest = write_header(prepared, store, sha256, references, externals)
         store.sync()  # the disk goes on while the graph is written and checked
     info = prepared.store_info(checksum, sidecar_path)
     with Stage(progress, "write graph", len(prepared.model.graph.node), "operators") as stage:

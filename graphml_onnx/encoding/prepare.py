@@ -12,6 +12,7 @@ from google.protobuf.message import EncodeError
 
 from graphml_onnx.codec.module_facts import hierarchy_of
 from graphml_onnx.codec.unknown import canonical_form
+from graphml_onnx.encoding.placement import Placement, place
 from graphml_onnx.errors import (
     ExternalDataError,
     GraphmlOnnxError,
@@ -26,7 +27,7 @@ from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import Skeleton, merged_payloads, split
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
-from graphml_onnx.parameters.store import STRATEGIES, PayloadReference, Placement, StoreInfo
+from graphml_onnx.parameters.store import STRATEGIES, StoreInfo
 from graphml_onnx.support.sniff import looks_like
 
 if TYPE_CHECKING:
@@ -77,17 +78,6 @@ class Inputs(NamedTuple):
     files: tuple[Path, ...]
 
 
-class External(NamedTuple):
-    """A data file of the model, and its address in the store."""
-
-    file: DataFile
-    address: int
-
-    def reference(self, sha256: str) -> PayloadReference:
-        """What the GraphML says of it, given its digest."""
-        return PayloadReference(self.address, self.file.size, sha256)
-
-
 class PreparedModel(NamedTuple):
     """A model, read and understood, with nothing written yet.
 
@@ -100,7 +90,7 @@ class PreparedModel(NamedTuple):
         has_unknown: whether the message holds fields that ONNX does not know.
         hierarchy: modules, and the place of each operator.
         externals: the model's data files.
-        store_size: size of the store in bytes.
+        placement: where payloads and data files go.
     """
 
     inputs: Inputs
@@ -110,8 +100,8 @@ class PreparedModel(NamedTuple):
     canonical: bytes | None
     has_unknown: bool
     hierarchy: Hierarchy
-    externals: tuple[External, ...]
-    store_size: int
+    externals: tuple[DataFile, ...]
+    placement: Placement
 
     @property
     def has_sidecar(self) -> bool:
@@ -124,8 +114,8 @@ class PreparedModel(NamedTuple):
         if strategy == "reference" and self.skeleton.payloads and self.inputs.path is not None:
             return StoreInfo(strategy, self.inputs.path.name, self.inputs.source.size)
         if sidecar is not None:
-            return StoreInfo(strategy, sidecar.name, self.store_size, checksum)
-        return StoreInfo(strategy, None, self.store_size if strategy == "embedded" else 0)
+            return StoreInfo(strategy, sidecar.name, self.placement.size, checksum)
+        return StoreInfo(strategy, None, self.placement.size if strategy == "embedded" else 0)
 
 
 def open_inputs(
@@ -185,9 +175,14 @@ def prepare(inputs: Inputs, options: Options, *, cut_lists: bool = False) -> Pre
     """
     read = read_skeleton(inputs, options, cut_lists=cut_lists)
     try:
-        externals = _find_externals(read.model, read.skeleton.data, inputs.path, read.placement)
+        externals = _find_externals(read.model, read.skeleton.data, inputs.path)
     except ExternalDataError as error:
         raise error.at(file=inputs.path, remedy="export the model again") from None
+    try:
+        files = {file.location: file.size for file in externals}
+        placement = place(options.parameters, read.model, read.skeleton, files)
+    except ModelError as error:
+        raise error.at(file=inputs.path) from None
     hierarchy = hierarchy_of(read.model, read.skeleton.data, inputs.metadata, refine=options.refine)
     return PreparedModel(
         inputs,
@@ -198,14 +193,13 @@ def prepare(inputs: Inputs, options: Options, *, cut_lists: bool = False) -> Pre
         read.has_unknown,
         hierarchy,
         externals,
-        read.placement.size,
+        placement,
     )
 
 
 class ParsedSkeleton(NamedTuple):
     """A model that was cut and parsed; see `PreparedModel`."""
 
-    placement: Placement
     skeleton: Skeleton
     model: onnx.ModelProto
     canonical: bytes | None
@@ -230,9 +224,8 @@ def _read_skeleton(
     inputs: Inputs, options: Options, keep: frozenset[int], *, cut_lists: bool = False
 ) -> ParsedSkeleton:
     """Cuts and parses a model; ``keep`` names payloads that stay."""
-    placement = Placement(options.parameters)
     try:
-        skeleton = split(inputs.source, options.inline_limit, placement.place, keep, cut_lists=cut_lists)
+        skeleton = split(inputs.source, options.inline_limit, keep, cut_lists=cut_lists)
         model = parse_model(skeleton.data)
     except WireError as error:
         raise _not_onnx(inputs, error.message, f"byte {error.offset}") from None
@@ -243,7 +236,7 @@ def _read_skeleton(
     if not model.HasField("graph"):
         raise _not_onnx(inputs, "it holds no graph", None)
     model, canonical, has_unknown = canonical_form(model, skeleton.data)
-    return ParsedSkeleton(placement, skeleton, model, None if canonical == skeleton.data else canonical, has_unknown)
+    return ParsedSkeleton(skeleton, model, None if canonical == skeleton.data else canonical, has_unknown)
 
 
 def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:
@@ -263,10 +256,8 @@ def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:
     )
 
 
-def _find_externals(
-    model: onnx.ModelProto, skeleton: bytes, path: Path | None, placement: Placement
-) -> tuple[External, ...]:
-    found: dict[str, External] = {}
+def _find_externals(model: onnx.ModelProto, skeleton: bytes, path: Path | None) -> tuple[DataFile, ...]:
+    found: dict[str, DataFile] = {}
     for tensor in external_tensors(model, skeleton):
         if path is None:
             raise tensor.fail("a model in memory has no folder", "save the model, and encode the file")
@@ -282,8 +273,8 @@ def _find_externals(
                 ) from None
             if _is_model(file, path):
                 raise tensor.fail("the location is the model file itself")
-            found[tensor.location] = External(file, placement.place(0, file.size))
-        check_range(tensor, found[tensor.location].file.size)
+            found[tensor.location] = file
+        check_range(tensor, found[tensor.location].size)
     return tuple(found.values())
 
 

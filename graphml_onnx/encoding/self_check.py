@@ -6,9 +6,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from graphml_onnx.decoding.formats import load_graphml
-from graphml_onnx.errors import GraphmlOnnxError, RoundTripError, StorageError
+from graphml_onnx.errors import GraphmlOnnxError, PayloadError, RoundTripError, StorageError
 from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.onnxfile.source import FileSource
+from graphml_onnx.parameters.store import Store, check_store
 from graphml_onnx.parameters.transfer import first_difference
 from graphml_onnx.results import Difference
 from graphml_onnx.support.progress import Stage
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from graphml_onnx.decoding.records import LoadedModel
     from graphml_onnx.encoding.prepare import PreparedModel
     from graphml_onnx.files import StagedFile
-    from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.results import Progress
 
 
@@ -38,9 +38,9 @@ def check_written(
             except GraphmlOnnxError as error:
                 raise _failed(prepared, f"what was written cannot be read: {error}") from error
             store = _written_store(prepared, model, sidecar, stack)
-            difference = first_difference(
-                model.pieces(), model.references, store, prepared.inputs.source, stage.advance
-            )
+            references = store.located_by_number(model.references)
+            original = prepared.inputs.source
+            difference = first_difference(model.pieces(), references, store.source, original, stage.advance)
             if difference is not None:
                 from graphml_onnx.onnxfile.locate import locate
 
@@ -53,23 +53,27 @@ def check_written(
                 raise _failed(prepared, "the HTP metadata differ")
 
 
-def _check_data_files(prepared: PreparedModel, model: LoadedModel, store: Source, stage: Stage) -> None:
+def _check_data_files(prepared: PreparedModel, model: LoadedModel, store: Store, stage: Stage) -> None:
     for external, file in zip(prepared.externals, model.externals, strict=True):
-        pieces = [Stored(file.content.offset)] if file.content.length else []
-        references = {file.content.offset: file.content}
-        with external.file.open() as original:
-            difference = first_difference(pieces, references, store, original, stage.advance)
+        pieces = [Stored(0)] if file.content.length else []
+        references = {0: store.located(file.content)}
+        with external.open() as original:
+            difference = first_difference(pieces, references, store.source, original, stage.advance)
             if difference is not None:  # within the context, which reports a file that changed meanwhile
-                reason = f"the data file {external.file.location} differs"
+                reason = f"the data file {external.location} differs"
                 raise _failed(prepared, reason, Difference(difference, ""))
 
 
-def _written_store(prepared: PreparedModel, model: LoadedModel, sidecar: StagedFile | None, stack: ExitStack) -> Source:
+def _written_store(prepared: PreparedModel, model: LoadedModel, sidecar: StagedFile | None, stack: ExitStack) -> Store:
     if model.embedded is not None:
-        return model.embedded
+        return Store(model.embedded)
     if sidecar is not None:
-        return stack.enter_context(FileSource.sharing(sidecar.path, sidecar.file.fileno()))
-    return prepared.inputs.source
+        source = stack.enter_context(FileSource.sharing(sidecar.path, sidecar.file.fileno()))
+        try:
+            return check_store(source, model.store, model.stored)
+        except PayloadError as error:
+            raise _failed(prepared, f"what was written cannot be read: {error}") from error
+    return Store(prepared.inputs.source)
 
 
 def _failed(prepared: PreparedModel, reason: str, difference: Difference | None = None) -> RoundTripError:

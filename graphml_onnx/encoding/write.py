@@ -74,7 +74,7 @@ def graph_encoder(
     """
     residue = _residue(prepared, references)
     about = _about(prepared, info, sha256, residue, externals, embed=embed)
-    book = PayloadTable(prepared.skeleton.nonce, {reference.offset: reference for reference in references}, lists)
+    book = PayloadTable(prepared.skeleton.nonce, _by_number(prepared, references), lists)
     encoder = GraphEncoder(
         prepared.model,
         prepared.hierarchy,
@@ -89,7 +89,13 @@ def graph_encoder(
 def _residue(prepared: PreparedModel, references: Sequence[PayloadReference]) -> Residue | None:
     if prepared.canonical is None:
         return None
-    return make_residue(prepared.skeleton.data, prepared.canonical, prepared.skeleton.nonce, references)
+    by_number = _by_number(prepared, references)
+    return make_residue(prepared.skeleton.data, prepared.canonical, prepared.skeleton.nonce, by_number)
+
+
+def _by_number(prepared: PreparedModel, references: Sequence[PayloadReference]) -> dict[int, PayloadReference]:
+    payloads = zip(prepared.skeleton.payloads, references, strict=True)
+    return {payload.offset: reference for payload, reference in payloads}
 
 
 def _about(

@@ -68,11 +68,11 @@ class ModelFile:
         """
         source = stack.enter_context(FileSource.open(path))
         try:
-            skeleton = split(source, _INLINE, lambda offset, _: offset)
+            skeleton = split(source, _INLINE)
             model = onnx.ModelProto.FromString(skeleton.data)
         except (WireError, DecodeError) as error:
             raise ModelError(f"the exporter wrote no ONNX file: {error}", file=path) from error
-        return cls(model, source, skeleton.nonce, {payload.address: payload.length for payload in skeleton.payloads})
+        return cls(model, source, skeleton.nonce, {payload.offset: payload.length for payload in skeleton.payloads})
 
     def check(self, path: Path) -> None:
         """Checks the model, types and shapes included, but not the values of its weights.
@@ -134,7 +134,7 @@ class ModelFile:
     def _parts(self) -> Iterator[bytes | memoryview]:
         for piece in join(self.model.SerializeToString(), self.nonce, self.lengths):
             if isinstance(piece, Stored):
-                yield from chunks(self.source, piece.address, piece.address + self.lengths[piece.address])
+                yield from chunks(self.source, piece.number, piece.number + self.lengths[piece.number])
             else:
                 yield piece
 

@@ -125,11 +125,12 @@ def extract(
             data = _carry_external(graph, message, path, target, publication)
             skeleton = serialise(cast("Message", message))
             storage = graph._storage
-            lengths = {address: reference.length for address, reference in storage.references.items()}
+            references = storage.located
+            lengths = {number: reference.length for number, reference in references.items()}
             size = len(skeleton)
             with Stage(progress, "write part", size, "bytes") as stage:
                 pieces = join(skeleton, storage.nonce, lengths)
-                write_pieces(pieces, storage.references, storage.store, staged, stage, _size(message, graph))
+                write_pieces(pieces, references, storage.store, staged, stage, _size(message, graph))
             publication.publish(last=staged)
         return ExtractResult(
             target,

@@ -21,7 +21,7 @@ from graphml_onnx.graph.shapes import inferred_model
 from graphml_onnx.graph.weights import Storage
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.source import FileSource
-from graphml_onnx.parameters.store import PayloadReference
+from graphml_onnx.parameters.store import PayloadReference, Store
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from graphml_onnx.decoding.records import LoadedModel
     from graphml_onnx.hierarchy import Hierarchy
-    from graphml_onnx.onnxfile.source import Source
 
 _HEAD = 64  # bytes
 
@@ -109,8 +108,8 @@ def _of_model(
 ) -> LoadedGraph:
     inputs = open_inputs(model, metadata, stack)
     read = read_skeleton(inputs, Options("reference"))
-    references = {p.address: PayloadReference(p.offset, p.length, "") for p in read.skeleton.payloads}
-    storage = Storage(inputs.path, read.skeleton.nonce, references, lambda: inputs.source, {}, stack)
+    references = {p.offset: PayloadReference(p.offset, p.length, "") for p in read.skeleton.payloads}
+    storage = Storage(inputs.path, read.skeleton.nonce, references, lambda: Store(inputs.source), {}, stack)
     hierarchy = hierarchy_of(read.model, read.skeleton.data, inputs.metadata)
     return LoadedGraph(read.model, read.skeleton.data, storage, hierarchy, ())
 
@@ -142,5 +141,5 @@ def _of_graphml(path: Path, stack: ExitStack) -> LoadedGraph:
     return LoadedGraph(model, loaded.skeleton, storage, hierarchy, loaded.findings)
 
 
-def _open_store(loaded: LoadedModel, path: Path, stack: ExitStack) -> Source:
+def _open_store(loaded: LoadedModel, path: Path, stack: ExitStack) -> Store:
     return open_payloads(loaded, path.parent, stack)

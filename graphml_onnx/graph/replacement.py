@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -17,7 +16,7 @@ from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.model_graph import bodies_of
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.schema import serialise
-from graphml_onnx.onnxfile.skeleton import join
+from graphml_onnx.onnxfile.skeleton import join, renumbered
 from graphml_onnx.onnxfile.source import Source
 from graphml_onnx.support.progress import Stage
 
@@ -99,7 +98,7 @@ def replace(
             for graph in (whole, inner):
                 check_not_store(target, graph._storage.store)
             staged = publication.stage(target)
-            lengths = {address: reference.length for address, reference in joined.references.items()}
+            lengths = {number: reference.length for number, reference in joined.references.items()}
             size = len(skeleton) + sum(parameter.nbytes for parameter in whole.parameters)
             with Stage(progress, "write model", size, "bytes") as stage:
                 pieces = join(skeleton, whole._storage.nonce, lengths)
@@ -174,16 +173,13 @@ class _TwoSources(Source):
 
 def _join_stores(whole: ModelGraph, inner: ModelGraph) -> _Joined:
     ours, theirs = whole._storage, inner._storage
-    start = max([ours.store.size, *(address + 1 for address in ours.references)])
-
-    def moved(match: re.Match[bytes]) -> bytes:
-        return ours.nonce + b"%016x" % (int(match[1], 16) + start)
-
-    pattern = re.compile(re.escape(theirs.nonce) + b"([0-9a-f]{16})")
-    content = pattern.sub(moved, serialise(cast("Message", inner._model)))
-    references = dict(ours.references)
-    for address, reference in theirs.references.items():
-        references[address + start] = reference._replace(offset=reference.offset + start)
+    references = dict(ours.located)
+    first = max(references, default=-1) + 1
+    start = ours.store.size
+    for number, reference in theirs.located.items():
+        references[number + first] = reference._replace(offset=reference.offset + start)
+    numbers = {number: number + first for number in theirs.located}
+    content = renumbered(serialise(cast("Message", inner._model)), theirs.nonce, ours.nonce, numbers)
     return _Joined(schema.parse_model(content), references, _TwoSources(ours.store, theirs.store, start))
 
 

@@ -64,22 +64,10 @@ def _set_sizes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
 
 def _empty_payload(tensor: onnx.TensorProto, storage: Storage) -> None:
     """Says of a tensor without its elements that they lie elsewhere: inference then goes by type and dims."""
-    raw = tensor.raw_data
-    if (raw and storage.reference(raw) is not None) or (
-        not raw and any(len(getattr(tensor, name)) for name in _DATA_FIELDS[1:]) and _is_short(tensor)
-    ):
+    if storage.payload(tensor) is not None:
         for name in _DATA_FIELDS:
             cast("Message", tensor).ClearField(name)
         tensor.data_location = onnx.TensorProto.EXTERNAL
-
-
-def _is_short(tensor: onnx.TensorProto) -> bool:
-    """Whether a typed field has fewer elements than the dims say, as a marker has."""
-    count = max(len(getattr(tensor, name)) for name in _DATA_FIELDS[1:])
-    size = 1
-    for dim in tensor.dims:
-        size *= dim
-    return count < size
 
 
 def _tensors(message: Message) -> Iterator[onnx.TensorProto]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import onnx
 from onnx import numpy_helper
 
+from graphml_onnx.codec.payloads import marked_fields
 from graphml_onnx.errors import GraphmlOnnxError, ModelError
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.external import external_tensors, open_external
-from graphml_onnx.onnxfile.skeleton import read_marker
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from google.protobuf.message import Message
 
-    from graphml_onnx.parameters.store import PayloadReference
+    from graphml_onnx.parameters.store import PayloadReference, Store
 
 WINDOW = 1 << 20
 """Bytes that are read at a time."""
@@ -69,7 +69,7 @@ class Storage:
     Args:
         path: the model or GraphML file; None for a model in memory.
         nonce: first half of the markers in the model's messages.
-        references: the payloads by address; a digest that is not known is empty.
+        references: the payloads by number; a digest that is not known is empty.
         store: opens what holds the payloads.
         stored_files: data files that lie in the store, by location.
         stack: closes what is opened.
@@ -80,33 +80,46 @@ class Storage:
         path: Path | None,
         nonce: bytes,
         references: Mapping[int, PayloadReference],
-        store: Callable[[], Source],
+        store: Callable[[], Store],
         stored_files: Mapping[str, PayloadReference],
         stack: ExitStack,
     ) -> None:
         self.path = path
         self.nonce = nonce
-        self.references = references
+        self._references = references
         self._open_store = store
         self._stored_files = stored_files
         self._stack = stack
-        self._store: Source | None = None
+        self._store: Store | None = None
         self._files: dict[str, FileSource] = {}
 
     @property
     def store(self) -> Source:
         """What holds the payloads; opened when it is first asked for."""
+        return self._opened.source
+
+    @property
+    def _opened(self) -> Store:
         if self._store is None:
             self._store = self._open_store()
         return self._store
 
-    def reference(self, content: bytes) -> PayloadReference | None:
-        """The payload that a field stands for, or None where the field holds its own content."""
-        address = read_marker(self.nonce, content)
-        return None if address is None else self.references[address]
+    @property
+    def located(self) -> Mapping[int, PayloadReference]:
+        """The payloads by number, with their offsets; opens the store."""
+        return self._opened.located_by_number(self._references)
+
+    def payload(self, tensor: onnx.TensorProto) -> tuple[str, PayloadReference] | None:
+        """The field of a tensor that is a payload; None where the tensor holds its own content."""
+        found = next(marked_fields(tensor, self.nonce), None)
+        return None if found is None else (found[0], self._references[found[1]])
+
+    def offset(self, reference: PayloadReference) -> int:
+        """Where a payload starts in the store, which is opened for it."""
+        return self._opened.located(reference).offset
 
     def in_store(self, location: str) -> PayloadReference | None:
-        """Where a data file lies in the store, if it does."""
+        """The data file in the store, if it lies there."""
         return self._stored_files.get(location)
 
     def data_file(self, location: str) -> FileSource:
@@ -179,12 +192,13 @@ class TensorData:
             offset, length = (entries.get(key, b"") for key in (b"offset", b"length"))
             file = path.parent / name if path is not None else None
             return Location(file, int(offset or b"0"), int(length) if length.isdigit() else None)
-        field = self._payload()
+        field = self._storage.payload(self._tensor)
         if field is None:
             return Location(path, None, None)
         reference = field[1]
         source = self._storage.store
-        return Location(source.path if isinstance(source, FileSource) else path, reference.offset, reference.length)
+        file = source.path if isinstance(source, FileSource) else path
+        return Location(file, self._storage.offset(reference), reference.length)
 
     @property
     def digest(self) -> str:
@@ -210,7 +224,7 @@ class TensorData:
     @property
     def known_digest(self) -> str | None:
         """The digest where it is known without reading the bytes."""
-        if self._digest is None and (field := self._payload()) is not None and field[0] in _AS_RAW:
+        if self._digest is None and (field := self._storage.payload(self._tensor)) is not None and field[0] in _AS_RAW:
             return field[1].sha256 or None
         return self._digest
 
@@ -256,36 +270,24 @@ class TensorData:
             message.ClearField("data_location")
             message.ClearField("external_data")
             tail = _field("raw_data", span.source.read(span.offset, span.length))
-        elif (field := self._payload()) is not None:
+        elif (field := self._storage.payload(self._tensor)) is not None:
             name, reference = field
             message.ClearField(name)
-            tail = _field(name, self._storage.store.read(reference.offset, reference.length))
+            tail = _field(name, self._storage.store.read(self._storage.offset(reference), reference.length))
         return onnx.TensorProto.FromString(message.SerializeToString() + tail)
-
-    def _payload(self) -> tuple[str, PayloadReference] | None:
-        """The field that is a payload, and where it lies."""
-        tensor = self._tensor
-        if tensor.HasField("raw_data"):
-            reference = self._storage.reference(tensor.raw_data)
-            return None if reference is None else ("raw_data", reference)
-        for name in _DATA_FIELDS[1:]:
-            if len(getattr(tensor, name)):
-                content = _packed(cast("Message", tensor), name)
-                reference = self._storage.reference(content)
-                return None if reference is None else (name, reference)
-        return None
 
     def _span(self) -> _Span | None:
         """Where the bytes of the elements lie one after the other; None where they have to be made."""
         if self.is_external:
             return self._external_span()
         tensor = self._tensor
-        field = self._payload()
+        field = self._storage.payload(self._tensor)
         if field is not None:
             name, reference = field
             if name not in _AS_RAW:
                 return None
-            return _Span(self._storage.store, reference.offset, reference.length, reference.sha256)
+            offset = self._storage.offset(reference)
+            return _Span(self._storage.store, offset, reference.length, reference.sha256)
         if tensor.HasField("raw_data"):
             return _Span(BytesSource(tensor.raw_data), 0, len(tensor.raw_data), "")
         return None
@@ -297,7 +299,7 @@ class TensorData:
             raise ModelError(f"tensor {self.name!r} says that its data lie elsewhere, and not where")
         stored = self._storage.in_store(entry.location)
         if stored is not None:
-            source, base, size = self._storage.store, stored.offset, stored.length
+            source, base, size = self._storage.store, self._storage.offset(stored), stored.length
         else:
             try:
                 source = self._storage.data_file(entry.location)
@@ -326,18 +328,6 @@ class TensorData:
 def _field(name: str, content: bytes) -> bytes:
     number = onnx.TensorProto.DESCRIPTOR.fields_by_name[name].number
     return delimited(encode_varint(number << 3 | LENGTH_DELIMITED), content)
-
-
-def _packed(tensor: Message, name: str) -> bytes:
-    """The content of a packed field, where it may be a marker; empty where it is none."""
-    values = getattr(tensor, name)
-    width = {"float_data": 4, "double_data": 8}.get(name, 1)
-    if len(values) * width != 2 * 16:
-        return b""
-    try:
-        return b"".join(value.to_bytes(width, "little") for value in values)
-    except OverflowError:
-        return b""
 
 
 def same_content(left: TensorData, right: TensorData) -> bool:

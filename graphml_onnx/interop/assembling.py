@@ -51,8 +51,9 @@ def _assemble(model: LoadedModel, folder: Path, stack: ExitStack) -> bytes:
         remedy = "say where the file lies that the graph was made of: parameter_folder"
         raise PayloadError(error.message, file=error.file, place=error.place, remedy=remedy) from None
     content = io.BytesIO()
-    with naming(None, store):
-        found = assemble(model.pieces(), model.references, store, content.write, lambda _: None, threaded=False)
+    references = store.located_by_number(model.references)
+    with naming(None, store.source):
+        found = assemble(model.pieces(), references, store.source, content.write, lambda _: None, threaded=False)
         if found != model.sha256:
-            check_payloads(model.references.values(), store)
+            check_payloads(references.values(), store.source)
     return content.getvalue()

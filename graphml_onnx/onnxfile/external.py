@@ -73,14 +73,19 @@ def external_tensors(model: Message, skeleton: bytes) -> list[ExternalTensor]:
     """
     if b"location" not in skeleton:  # the key that every one of them has
         return []
-    return [
-        _read_entry(tensor, path)
-        for tensor, path in _tensors(model, "")
-        if tensor.data_location == onnx.TensorProto.EXTERNAL and _has_location(tensor)
-    ]
+    entries = (external_entry(tensor, path) for tensor, path in tensors_of(model))
+    return [entry for entry in entries if entry is not None]
 
 
-def _tensors(message: Message, path: str) -> Iterator[tuple[onnx.TensorProto, str]]:
+def external_entry(tensor: onnx.TensorProto, path: str) -> ExternalTensor | None:
+    """Where the data of a tensor lie, if they are in a data file; raises as `external_tensors`."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL and _has_location(tensor):
+        return _read_entry(tensor, path)
+    return None
+
+
+def tensors_of(message: Message, path: str = "") -> Iterator[tuple[onnx.TensorProto, str]]:
+    """All tensors in a message, with their paths: ``graph.initializer[3]``."""
     if schema.message_name(schema.descriptor_of(message)) == "TensorProto":
         yield cast("onnx.TensorProto", message), path
         return
@@ -90,9 +95,9 @@ def _tensors(message: Message, path: str) -> Iterator[tuple[onnx.TensorProto, st
         name = f"{path}.{field.name}" if path else field.name
         if field.is_repeated:
             for index, item in enumerate(value):
-                yield from _tensors(item, f"{name}[{index}]")
+                yield from tensors_of(item, f"{name}[{index}]")
         else:
-            yield from _tensors(value, name)
+            yield from tensors_of(value, name)
 
 
 @cache

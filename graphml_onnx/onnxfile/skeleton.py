@@ -1,12 +1,12 @@
 """The skeleton of an ONNX file: the file less its payloads, each replaced by a marker; and the file again from both.
 
 The skeleton is small and protobuf can parse it; payload bytes never pass through protobuf or Python objects. A marker
-is 32 ASCII characters: 16 that stand for nothing else in the file (the nonce), and 16 hexadecimal digits, the address
-that the payload has in its store. ASCII characters are also 8 fixed32, 4 fixed64 or 32 one-byte varints, so that a
-marker can stand in any packed field and comes back from protobuf unchanged.
+is 32 ASCII characters: 16 that stand for nothing else in the file (the nonce), and 16 hexadecimal digits, the number
+of the payload, which is its offset in the file where one was cut. ASCII characters are also 8 fixed32, 4 fixed64 or
+32 one-byte varints, so that a marker can stand in any packed field and comes back from protobuf unchanged.
 
 Long lists, whose items are fields of their own, may be cut out as well. A marker stands for all items of the list, and
-is itself such a list; its address says which list it is.
+is itself such a list; its number says which list it is, and is never that of a payload.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import itertools
+import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -24,7 +25,7 @@ from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, WireError
 from graphml_onnx.support import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Iterator, Mapping, Sequence, Set
 
 NONCE_BYTES = 16
 
@@ -46,12 +47,10 @@ class Payload(NamedTuple):
     Attributes:
         offset: where it starts in the file, in bytes.
         length: how long it is, in bytes.
-        address: where it starts in the store that keeps it, in bytes.
     """
 
     offset: int
     length: int
-    address: int
 
 
 class ListRun(NamedTuple):
@@ -78,36 +77,44 @@ class Skeleton(NamedTuple):
     lists: tuple[ListRun, ...] = ()
 
 
-def marker(nonce: bytes, address: int) -> bytes:
-    """What stands in a skeleton for the payload that its store keeps at ``address``."""
-    return nonce + b"%016x" % address
+def marker(nonce: bytes, number: int) -> bytes:
+    """What stands in a skeleton for a payload."""
+    return nonce + b"%016x" % number
 
 
 def read_marker(nonce: bytes, content: bytes) -> int | None:
-    """The address that a marker names, or None where ``content`` is no marker; the inverse of `marker`."""
+    """The number that a marker names, or None where ``content`` is no marker; the inverse of `marker`."""
     if len(content) != MARKER_BYTES or not content.startswith(nonce):
         return None
     try:
-        address = int(content[NONCE_BYTES:], 16)
+        number = int(content[NONCE_BYTES:], 16)
     except ValueError:
         return None
-    return address if marker(nonce, address) == content else None
+    return number if marker(nonce, number) == content else None
 
 
-def split(
-    source: Source,
-    limit: int,
-    place: Callable[[int, int], int],
-    keep: Set[int] = frozenset(),
-    *,
-    cut_lists: bool = False,
-) -> Skeleton:
+def renumbered(skeleton: bytes, nonce: bytes, new_nonce: bytes, numbers: Mapping[int, int]) -> bytes:
+    """The skeleton with other markers.
+
+    Args:
+        skeleton: a skeleton, with all of its lists.
+        nonce: its nonce.
+        new_nonce: first half of the new markers.
+        numbers: the new number of each payload.
+    """
+
+    def changed(match: re.Match[bytes]) -> bytes:
+        return marker(new_nonce, numbers.get(number := int(match[1], 16), number))
+
+    return re.sub(re.escape(nonce) + b"([0-9a-f]{16})", changed, skeleton)
+
+
+def split(source: Source, limit: int, keep: Set[int] = frozenset(), *, cut_lists: bool = False) -> Skeleton:
     """Cuts the payloads out of an ONNX file.
 
     Args:
         source: the file.
         limit: tensor fields of up to this many bytes stay; never less than the 32 bytes of a marker.
-        place: called with offset and length of each payload in the order of the file; returns its address.
         keep: offsets of fields that stay, whatever their length.
         cut_lists: whether long lists are cut out, too. Only a skeleton that is canonical may be without them: then
             all items of a list are in one place.
@@ -139,7 +146,7 @@ def split(
             gaps.append((len(parts), piece.shape))
             parts.append(b"")
             if piece.shape is None:
-                payloads.append(Payload(piece.start, piece.length, place(piece.start, piece.length)))
+                payloads.append(Payload(piece.start, piece.length))
             else:
                 lists.append(ListRun(piece.start, piece.end, piece.shape))
         elif isinstance(piece, Copied):
@@ -147,11 +154,11 @@ def split(
         else:
             parts.append(piece)
     nonce = _unused_nonce(parts, {run.shape for run in lists})
-    addresses = iter([payload.address for payload in payloads])
+    offsets = iter([payload.offset for payload in payloads])
     numbers = itertools.count(LIST_ADDRESS)
     for gap, shape in gaps:
         if shape is None:
-            parts[gap] = marker(nonce, next(addresses))
+            parts[gap] = marker(nonce, next(offsets))
         else:
             parts[gap] = shape.spelled(marker(nonce, next(numbers)))
     return Skeleton(b"".join(parts), nonce, tuple(payloads), tuple(lists))
@@ -187,16 +194,16 @@ def _unused_nonce(parts: Sequence[bytes], shapes: Set[ListShape]) -> bytes:
 
 
 class Stored(NamedTuple):
-    """The payload at ``address`` of its store, in a file to be assembled."""
+    """A payload, by its number, in a file to be assembled."""
 
-    address: int
+    number: int
 
 
 FilePiece: TypeAlias = "memoryview | bytes | Stored"
 
 
 class MarkerError(ValueError):
-    """A skeleton has a marker where no payload can stand, or one that its store does not know."""
+    """A skeleton has a marker where no payload can stand, or one of a payload that nobody knows."""
 
 
 def _find_all(skeleton: bytes, text: bytes) -> list[int]:
@@ -242,7 +249,7 @@ def merged_payloads(skeleton: Skeleton, canonical: bytes) -> frozenset[int]:
         whole.add(extent.start)
         todo += extent.children or ()
     merged = {int(canonical[mark + NONCE_BYTES : mark + MARKER_BYTES], 16) for mark in marks if mark not in whole}
-    return frozenset(payload.offset for payload in skeleton.payloads if payload.address in merged)
+    return frozenset(payload.offset for payload in skeleton.payloads if payload.offset in merged)
 
 
 class LongList(NamedTuple):
@@ -282,14 +289,14 @@ def join(
     Args:
         skeleton: a skeleton.
         nonce: its nonce.
-        lengths: length in bytes of each payload by its address.
+        lengths: length in bytes of each payload by its number.
         lists: the lists that were cut out, by address.
 
     Yields:
         What the file consists of, in order.
 
     Raises:
-        MarkerError: a marker's address is not in ``lengths``, or stands outside the payload fields.
+        MarkerError: a marker's number is not in ``lengths``, or stands outside the payload fields.
         WireError: the skeleton is not wire format.
     """
     known, found = _find_lists(skeleton, nonce, lists)
@@ -297,23 +304,23 @@ def join(
     marks = [mark for mark in _find_all(skeleton, nonce) if mark + MARKER_BYTES not in ends]
     extents = _find_marked(skeleton, nonce, marks, known)
 
-    def address(extent: Extent) -> int:
+    def number(extent: Extent) -> int:
         return int(skeleton[extent.start + NONCE_BYTES : extent.end], 16)
 
     def new_length(extent: Extent) -> int:
         if extent.shape is not None:
             return len(found[extent.start].content)
         try:
-            return lengths[address(extent)]
+            return lengths[number(extent)]
         except KeyError:
-            raise MarkerError(f"no payload is known at offset {address(extent)}") from None
+            raise MarkerError(f"no payload is known with the number {number(extent)}") from None
 
     count = 0
     view = memoryview(skeleton)
     for piece in resize(extents, len(skeleton), new_length):
         if isinstance(piece, Extent):
             count += 1
-            yield Stored(address(piece)) if piece.shape is None else memoryview(found[piece.start].content)
+            yield Stored(number(piece)) if piece.shape is None else memoryview(found[piece.start].content)
         elif isinstance(piece, Copied):
             yield view[piece.start : piece.end]
         else:

@@ -1,7 +1,7 @@
 """The store of payloads: where each payload lies, and which file may hold it.
 
-A store is a sequence of bytes in which each payload has an address. Of a *sidecar* it is a file of its own; *embedded*
-it is base64 text in the GraphML; by *reference* it is the model file itself.
+A store is a sequence of bytes. Of a *sidecar* it is a safetensors file of its own, in which each payload has a name;
+*embedded* it is base64 text in the GraphML, by *reference* the model file itself, and each payload has an offset.
 
 Source: docs/format.md, section "Payloads".
 """
@@ -16,9 +16,10 @@ from graphml_onnx.errors import GraphmlOnnxError, PayloadError, reading_failed
 from graphml_onnx.files import Watch, candidates
 from graphml_onnx.onnxfile.source import OPEN_FLAGS, FileSource
 from graphml_onnx.parameters.chunks import chunks
+from graphml_onnx.parameters.safetensors import StoredTensor, parse_header, raw_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from graphml_onnx.onnxfile.source import Source
@@ -26,53 +27,40 @@ if TYPE_CHECKING:
 
 STRATEGIES: tuple[ParameterStrategy, ...] = ("sidecar", "embedded", "reference")
 
-# A payload of a page or more starts on a page, so that ONNX runtimes can map it; smaller ones keep to cache lines.
-_PAGE = 4096
-_LINE = 64
-
-
-class Placement:
-    """Gives each payload its address, in the order of the calls.
-
-    Args:
-        strategy: how the payloads are kept.
-    """
-
-    def __init__(self, strategy: ParameterStrategy) -> None:
-        self._strategy = strategy
-        self.size = 0
-        """Size of the store so far, in bytes."""
-
-    def place(self, offset: int, length: int) -> int:
-        """Address of a payload that stands at ``offset`` of the model file."""
-        if not length:
-            return self.size  # without padding: nothing is written there, and the store ends with what is written
-        if self._strategy == "reference":
-            self.size = max(self.size, offset + length)
-            return offset
-        unit = 1 if self._strategy == "embedded" else _PAGE if length >= _PAGE else _LINE
-        address = -(-self.size // unit) * unit
-        self.size = address + length
-        return address
+_OTHER = "the pair does not belong together, or was damaged; for weights that were edited, use --edited-weights"
+_SHOWN = 80  # characters of a name in a message
 
 
 class PayloadReference(NamedTuple):
     """A payload in its store.
 
     Attributes:
-        offset: where it starts in the store, in bytes; its address.
+        offset: where it starts in the store, in bytes. Of a payload with a name, the header of the store says it:
+            `Store.located`.
         length: how long it is, in bytes.
         sha256: SHA-256 of its bytes, in lower-case hexadecimal digits.
+        name: of its tensor, in a sidecar.
     """
 
     offset: int
     length: int
     sha256: str
+    name: str | None = None
 
     @property
     def end(self) -> int:
         """Where it ends in the store."""
         return self.offset + self.length
+
+    @property
+    def key(self) -> str | int:
+        """What tells it from the other payloads of its store, before the store was opened."""
+        return self.offset if self.name is None else self.name
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"the payload at byte {self.offset:,}" if self.name is None else f"the tensor {self.name[:_SHOWN]!r}"
 
 
 class StoreInfo(NamedTuple):
@@ -82,7 +70,7 @@ class StoreInfo(NamedTuple):
         strategy: how the payloads are kept.
         file: name of the file that holds them, without a folder; None for embedded, and where there are none.
         size: size of the store in bytes.
-        checksum: `store_checksum` of a sidecar; empty for other strategies.
+        checksum: SHA-256 of the header of a sidecar; empty for other strategies.
     """
 
     strategy: ParameterStrategy
@@ -112,21 +100,46 @@ def _is_encodable(name: str) -> bool:
     return True
 
 
-def store_checksum(references: Iterable[PayloadReference]) -> str:
-    """What identifies a sidecar: SHA-256 over a line for each payload, by offset.
+class Store(NamedTuple):
+    """A store that is open.
 
-    A line is offset, length and SHA-256 of the payload with a space between them, and ends with a line feed.
+    Attributes:
+        source: its bytes.
+        tensors: where the tensors of a sidecar lie, by name.
     """
-    digest = hashlib.sha256()
-    for reference in sorted(references, key=lambda reference: reference.offset):
-        digest.update(f"{reference.offset} {reference.length} {reference.sha256}\n".encode())
-    return digest.hexdigest()
+
+    source: Source
+    tensors: Mapping[str, StoredTensor] = {}
+
+    def close(self) -> None:
+        """Closes its file."""
+        if isinstance(self.source, FileSource):
+            self.source.close()
+
+    def located(self, reference: PayloadReference) -> PayloadReference:
+        """A reference with its offset in this store, which holds it."""
+        if reference.name is None:
+            return reference
+        return reference._replace(offset=self.tensors[reference.name].offset)
+
+    def located_by_number(self, references: Mapping[int, PayloadReference]) -> dict[int, PayloadReference]:
+        """The references with their offsets."""
+        return {number: self.located(reference) for number, reference in references.items()}
+
+
+def form_problems(strategy: ParameterStrategy, references: Iterable[PayloadReference]) -> Iterator[str]:
+    """What is wrong with the form of references: in a sidecar payloads have names, in other stores offsets."""
+    for reference in references:
+        if (reference.name is not None) != (strategy == "sidecar"):
+            wanted = "a name" if strategy == "sidecar" else "an offset"
+            yield f"{reference.label} needs {wanted} with the strategy {strategy}"
 
 
 def range_problems(references: Iterable[PayloadReference], size: int) -> Iterator[str]:
-    """What is wrong with the places of payloads, which lie within their store, side by side."""
+    """What is wrong with the offsets of payloads, which lie within their store, side by side."""
     end = 0
-    for reference in sorted(references, key=lambda reference: (reference.offset, reference.end)):
+    by_offset = [reference for reference in references if reference.name is None]
+    for reference in sorted(by_offset, key=lambda reference: (reference.offset, reference.end)):
         place = f"the payload of {reference.length:,} bytes at offset {reference.offset:,}"
         if reference.end > size:
             yield f"{place} goes beyond its store of {size:,} bytes"
@@ -137,7 +150,7 @@ def range_problems(references: Iterable[PayloadReference], size: int) -> Iterato
 
 def open_store(
     folder: Path, info: StoreInfo, references: Sequence[PayloadReference], watch: Watch | None = None
-) -> FileSource:
+) -> Store:
     """Opens the file that holds the payloads.
 
     A writer that was killed while it replaced a pair leaves the new sidecar under its alias: both names are tried,
@@ -146,12 +159,12 @@ def open_store(
     Args:
         folder: where the GraphML lies.
         info: what it says of its store; its ``file`` is not None.
-        references: all payloads and data files in the store.
+        references: all that it refers to in the store.
         watch: is told which files were looked at, before they are.
 
     Raises:
-        PayloadError: there is no such file, it is a symbolic link, or no candidate has the right size; bytes between
-            the payloads of a sidecar were changed.
+        PayloadError: there is no such file, it is a symbolic link, or no candidate has the right size; the header of
+            a sidecar was changed, or lacks a tensor.
     """
     name = cast("str", info.file)
     check_name(name)
@@ -168,54 +181,77 @@ def open_store(
         source.close()
         source = _open(present[1])
     try:
-        _check_size(source, info)
-        # After an edit, gaps may hold payloads that are no longer referred to.
-        if is_sidecar and store_checksum(references) == info.checksum:
-            _check_gaps(source, references)
+        return check_store(source, info, references)
+    except PayloadError as error:
+        source.close()
+        raise error.at(file=source.path) from None
     except GraphmlOnnxError:
         source.close()
         raise
-    return source
 
 
-def _check_size(source: FileSource, info: StoreInfo) -> None:
+def check_store(source: Source, info: StoreInfo, references: Sequence[PayloadReference]) -> Store:
+    """Makes sure that a file can be the store, without reading the payloads.
+
+    Args:
+        source: the file.
+        info: what the GraphML says of it.
+        references: all that the GraphML refers to in it.
+
+    Raises:
+        PayloadError: it has another size; the header of a sidecar is another one, or lacks a tensor.
+    """
+    is_sidecar = info.strategy == "sidecar"
     if source.size != info.size:
         raise PayloadError(
             f"has {source.size:,} bytes, but the GraphML says {info.size:,}",
-            file=source.path,
-            remedy="the pair does not belong together, or the file was cut off",
+            remedy=_OTHER if is_sidecar else "the pair does not belong together, or the file was cut off",
         )
+    if not is_sidecar:
+        return Store(source)
+    header = raw_header(source)
+    found = hashlib.sha256(header).hexdigest()
+    if found != info.checksum:
+        raise PayloadError(
+            f"its header has SHA-256 {found}, but the GraphML says {info.checksum}",
+            place="byte 0",
+            remedy=_OTHER,
+        )
+    store = Store(source, parse_header(header, source.size).tensors)
+    problem = next(tensor_problems(store, references), None)
+    if problem is not None:
+        raise PayloadError(problem, remedy="encode the model again")
+    return store
 
 
-def _holds(source: FileSource, info: StoreInfo, references: Iterable[PayloadReference]) -> bool:
-    return source.size == info.size and all(
-        sha256_of(source, reference.offset, reference.end) == reference.sha256 for reference in references
-    )
+def tensor_problems(store: Store, references: Iterable[PayloadReference]) -> Iterator[str]:
+    """What is wrong with references to tensors of a sidecar."""
+    for reference in references:
+        tensor = None if reference.name is None else store.tensors.get(reference.name)
+        if tensor is None:
+            yield f"lacks {reference.label}"
+        elif tensor.spec.length != reference.length:
+            yield (f"{reference.label} has {tensor.spec.length:,} bytes, but the GraphML says {reference.length:,}")
 
 
-def _check_gaps(source: FileSource, references: Iterable[PayloadReference]) -> None:
-    for start, end in _gaps(references, source.size):
-        if not _is_zero(source, start, end):
-            raise PayloadError(
-                f"the bytes from {start} to {end} between payloads are not zero",
-                file=source.path,
-                place=f"byte {start}",
-                remedy="the file was changed or damaged since it was written",
-            )
+def _holds(source: FileSource, info: StoreInfo, references: Sequence[PayloadReference]) -> bool:
+    try:
+        store = check_store(source, info, references)
+    except PayloadError:
+        return False
+    located = map(store.located, references)
+    return all(sha256_of(source, part.offset, part.end) == part.sha256 for part in located)
 
 
-def _gaps(references: Iterable[PayloadReference], size: int) -> Iterator[tuple[int, int]]:
-    position = 0
-    for reference in sorted(references, key=lambda reference: reference.offset):
-        if reference.offset > position:
-            yield position, reference.offset
-        position = max(position, reference.end)
-    if position < size:
-        yield position, size
+def open_beside(folder: Path, name: str) -> FileSource:
+    """Opens a file that a GraphML names.
 
-
-def _is_zero(source: Source, start: int, end: int) -> bool:
-    return not any(chunk.strip(b"\0") for chunk in chunks(source, start, end))
+    Raises:
+        PayloadError: it is not in the folder, a symbolic link, or not a regular file.
+        InputError: it is missing, or may not be read.
+    """
+    check_name(name)
+    return _open(folder / name)
 
 
 def _open(path: Path) -> FileSource:

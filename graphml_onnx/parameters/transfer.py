@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from graphml_onnx.errors import PayloadError
 from graphml_onnx.onnxfile.skeleton import FilePiece, Payload, Stored
 from graphml_onnx.parameters.chunks import Output, chunks, drive, packed
-from graphml_onnx.parameters.store import PayloadReference, sha256_of
+from graphml_onnx.parameters.store import sha256_of
 from graphml_onnx.support import limits
 
 if TYPE_CHECKING:
     from graphml_onnx.onnxfile.source import Source
+    from graphml_onnx.parameters.store import PayloadReference
 
 Report = Callable[[int], None]
 """Called with the number of bytes that were done since the last call."""
@@ -26,13 +27,14 @@ class Collected(NamedTuple):
     """Digests of a file and of its payloads, in lower-case hexadecimal digits."""
 
     sha256: str
-    references: tuple[PayloadReference, ...]
+    payloads: tuple[str, ...]
 
 
 class _Part(NamedTuple):
-    """Bytes of a payload, from ``position`` of the payload on."""
+    """Bytes of a payload, the one with this number in its file, from ``position`` of the payload on."""
 
     payload: Payload
+    number: int
     position: int
     data: memoryview
 
@@ -44,12 +46,15 @@ class _Part(NamedTuple):
 _Cut = tuple[bytes, list[_Part]]  # a chunk, and the parts of payloads in it
 
 
-def collect(source: Source, payloads: Sequence[Payload], store: Output | None, report: Report) -> Collected:
+def collect(
+    source: Source, payloads: Sequence[Payload], addresses: Sequence[int], store: Output | None, report: Report
+) -> Collected:
     """Reads a file once: its digest, the digests of its payloads, and their bytes into the store.
 
     Args:
         source: the file.
         payloads: its payloads, in the order of the file, none of them empty.
+        addresses: where each of them goes in the store.
         store: takes each payload at its address; None only hashes.
         report: progress.
     """
@@ -59,16 +64,12 @@ def collect(source: Source, payloads: Sequence[Payload], store: Output | None, r
     def keep(cut: _Cut) -> None:
         if store is not None:
             for part in cut[1]:
-                store.write_at(part.payload.address + part.position, part.data)
+                store.write_at(addresses[part.number] + part.position, part.data)
         report(len(cut[0]))
 
     threaded = source.size > limits.LIMITS.threads
     drive(_cut(source, payloads), keep, lambda cut: whole.update(cut[0]), digests.update, threaded=threaded)
-    references = (
-        PayloadReference(payload.address, payload.length, digest)
-        for payload, digest in zip(payloads, digests.found, strict=True)
-    )
-    return Collected(whole.hexdigest(), tuple(references))
+    return Collected(whole.hexdigest(), tuple(digests.found))
 
 
 class _Digests:
@@ -95,7 +96,8 @@ def _cut(source: Source, payloads: Sequence[Payload]) -> Iterator[_Cut]:
         while current < len(payloads) and payloads[current].offset < end:
             payload = payloads[current]
             first, last = max(payload.offset, start), min(payload.offset + payload.length, end)
-            parts.append(_Part(payload, first - payload.offset, memoryview(chunk)[first - start : last - start]))
+            data = memoryview(chunk)[first - start : last - start]
+            parts.append(_Part(payload, current, first - payload.offset, data))
             if not parts[-1].is_last:
                 break
             current += 1
@@ -115,7 +117,7 @@ def contents(pieces: Iterable[FilePiece], references: Mapping[int, PayloadRefere
 def _parts(piece: FilePiece, references: Mapping[int, PayloadReference], store: Source) -> Iterable[bytes | memoryview]:
     if not isinstance(piece, Stored):
         return (piece,)
-    reference = references[piece.address]
+    reference = references[piece.number]
     return chunks(store, reference.offset, reference.end)
 
 
@@ -132,7 +134,7 @@ def assemble(
 
     Args:
         pieces: what the file consists of.
-        references: the payloads by address.
+        references: the payloads by number.
         store: holds them; its size was checked against the references.
         write: takes the result, chunk by chunk.
         report: progress.
@@ -166,9 +168,13 @@ def check_digest(reference: PayloadReference, found: str) -> None:
     """Raises PayloadError where the bytes of a payload are not those that were encoded."""
     if found != reference.sha256:
         raise PayloadError(
-            f"the payload has SHA-256 {found}, but the GraphML says {reference.sha256}",
+            f"{reference.label} has SHA-256 {found}, but the GraphML says {reference.sha256}",
             place=f"byte {reference.offset}",
-            remedy="the file was changed or damaged since it was written",
+            remedy=(
+                "the file was changed or damaged since it was written"
+                if reference.name is None
+                else "the file was damaged; for weights that were edited, use --edited-weights"
+            ),
         )
 
 
@@ -186,8 +192,9 @@ def first_difference(
     """
     position = 0
     for piece in pieces:
-        if store is original and isinstance(piece, Stored) and piece.address == position:
-            position += references[position].length  # it is where it belongs: both are the same bytes
+        reference = references[piece.number] if isinstance(piece, Stored) else None
+        if reference is not None and store is original and reference.offset == position:
+            position = reference.end  # it is where it belongs: both are the same bytes
             continue
         for chunk in packed(_parts(piece, references, store)):
             found = original.read(position, min(len(chunk), original.size - position))

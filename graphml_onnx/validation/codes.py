@@ -143,7 +143,7 @@ _TABLE = (
          "the pair does not belong together, or the file was cut off"),
         ("store-unreadable", "error", "the file with the payloads cannot be read, or is a link",
          "put a regular file there"),
-        ("store-padding", "error", "bytes between the payloads of a sidecar are not zero",
+        ("store-header", "error", "the header of the sidecar is damaged, is another one, or lacks a tensor",
          "the file was changed or damaged since it was written"),
         ("store-alias", "info", "the sidecar lies under its temporary name, because a replacement was interrupted",
          "encode again, or rename it to its name"),

@@ -81,7 +81,7 @@ class Content:
         edges: all edges.
         model: the model's node, if there is one.
         texts: what it says.
-        references: payloads by their address.
+        references: payloads by number.
     """
 
     nodes: list[Node] = field(default_factory=list)

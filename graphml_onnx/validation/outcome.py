@@ -14,6 +14,7 @@ from graphml_onnx.decoding.formats import load_graphml
 from graphml_onnx.errors import GraphmlOnnxError
 from graphml_onnx.onnxfile.skeleton import MarkerError
 from graphml_onnx.onnxfile.wire import WireError
+from graphml_onnx.parameters.store import Store
 from graphml_onnx.parameters.transfer import assemble
 from graphml_onnx.support import limits
 from graphml_onnx.validation.store import (
@@ -99,9 +100,9 @@ def _drop(_: bytes) -> None:
 
 def _open(
     facts: StoreFacts, model: LoadedModel | None, folder: Path, stack: ExitStack, findings: Findings
-) -> Source | None:
+) -> Store | None:
     if model is not None and model.embedded is not None:
-        return model.embedded  # whose ranges were checked when it was loaded
+        return Store(model.embedded)  # whose ranges were checked when it was loaded
     before = findings.count("payload-range")
     check_ranges(facts, facts.info.size, findings)
     if findings.count("payload-range") > before:
@@ -109,11 +110,12 @@ def _open(
     return open_payloads(facts, folder, stack, findings)
 
 
-def _compare(model: LoadedModel, facts: StoreFacts, store: Source, content: Content, findings: Findings) -> None:
+def _compare(model: LoadedModel, facts: StoreFacts, store: Store, content: Content, findings: Findings) -> None:
     """Compares the file that would be written with the one that was encoded."""
     try:
         threaded = model.size > limits.LIMITS.threads
-        found = assemble(model.pieces(), model.references, store, _drop, _ignore, threaded=threaded)
+        references = store.located_by_number(model.references)
+        found = assemble(model.pieces(), references, store.source, _drop, _ignore, threaded=threaded)
     except (MarkerError, WireError, GraphmlOnnxError) as error:
         findings.add("not-decodable", facts.line, f"does not come back as ONNX: {error}")
         return

@@ -15,8 +15,8 @@ from graphml_onnx.codec.stores import read_store_info
 from graphml_onnx.errors import GraphmlOnnxError, PayloadError
 from graphml_onnx.files import candidates
 from graphml_onnx.onnxfile.external import open_external
-from graphml_onnx.onnxfile.source import BytesSource
-from graphml_onnx.parameters.store import open_store, range_problems, sha256_of
+from graphml_onnx.onnxfile.source import BytesSource, FileSource
+from graphml_onnx.parameters.store import Store, form_problems, open_store, range_problems, sha256_of
 from graphml_onnx.parameters.transfer import check_digest
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.parameters.store import PayloadReference, StoreInfo
     from graphml_onnx.validation.findings import Findings
 
@@ -70,16 +69,16 @@ def read_store_facts(
 
 
 def check_ranges(facts: StoreFacts, size: int, findings: Findings) -> None:
-    """Makes sure that payloads lie within their store, side by side."""
-    for problem in range_problems(facts.stored, size):
+    """Makes sure that payloads have names in a sidecar; elsewhere they lie within their store, side by side."""
+    for problem in (*form_problems(facts.info.strategy, facts.stored), *range_problems(facts.stored, size)):
         findings.add("payload-range", facts.line, problem)
 
 
-def open_payloads(facts: StoreFacts, folder: Path, stack: ExitStack, findings: Findings) -> Source | None:
+def open_payloads(facts: StoreFacts, folder: Path, stack: ExitStack, findings: Findings) -> Store | None:
     """Opens the file of payloads, where there has to be one; None where it cannot be used."""
     info = facts.info
     if not any(reference.length for reference in facts.stored):
-        return BytesSource(b"")
+        return Store(BytesSource(b""))
     if info.file is None:
         findings.add("store-value", facts.line, "there are payloads, but parameter_file does not say where")
         return None
@@ -89,13 +88,15 @@ def open_payloads(facts: StoreFacts, folder: Path, stack: ExitStack, findings: F
         findings.add("store-missing", facts.line, f"the file of payloads, {info.file!r}, is not there")
         return None
     try:
-        source = stack.enter_context(open_store(folder, info, facts.stored))
+        store = open_store(folder, info, facts.stored)
     except GraphmlOnnxError as error:
         findings.add(_code_of(error, path, info), facts.line, f"{info.file!r} {error.message}", error.remedy)
         return None
-    if source.path.name != info.file:
-        findings.add("store-alias", facts.line, f"{info.file!r} lies under the name {source.path.name!r}")
-    return source
+    stack.callback(store.close)
+    name = store.source.path.name if isinstance(store.source, FileSource) else info.file
+    if name != info.file:
+        findings.add("store-alias", facts.line, f"{info.file!r} lies under the name {name!r}")
+    return store
 
 
 def _code_of(error: GraphmlOnnxError, path: Path, info: StoreInfo) -> str:
@@ -106,14 +107,14 @@ def _code_of(error: GraphmlOnnxError, path: Path, info: StoreInfo) -> str:
         return "store-unreadable"
     if not isinstance(error, PayloadError) or not is_plain:
         return "store-unreadable"
-    return "store-padding" if size == info.size else "store-size"
+    return "store-header" if size == info.size else "store-size"
 
 
-def check_payloads(facts: StoreFacts, source: Source, findings: Findings) -> None:
+def check_payloads(facts: StoreFacts, store: Store, findings: Findings) -> None:
     """Compares the digest of every payload and data file in the store."""
-    for reference in facts.stored:
+    for reference in map(store.located, facts.stored):
         try:
-            check_digest(reference, sha256_of(source, reference.offset, reference.end))
+            check_digest(reference, sha256_of(store.source, reference.offset, reference.end))
         except GraphmlOnnxError as error:
             findings.add("payload-digest", facts.line, f"at byte {reference.offset:,} of the store: {error.message}")
 

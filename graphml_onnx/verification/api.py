@@ -198,7 +198,7 @@ def _compare_bytes(
 ) -> tuple[list[Check], Difference | None]:
     pairs: list[tuple[str, Path, Path]] = [("", path, back)]
     if prepared.options.parameters != "reference":
-        pairs += [(f" {e.file.location}", e.file.path, back.parent / e.file.location) for e in prepared.externals]
+        pairs += [(f" {file.location}", file.path, back.parent / file.location) for file in prepared.externals]
     total = sum(original.stat().st_size for _, original, _ in pairs)
     checks = []
     first: Difference | None = None
@@ -301,11 +301,11 @@ def _beside_data(back: Path, path: Path, prepared: PreparedModel) -> Path:
     """Where the decoded model finds its data files; by reference they stayed with the original."""
     if prepared.options.parameters != "reference":
         return back
-    for external in prepared.externals:
-        link = back.parent / external.file.location
+    for file in prepared.externals:
+        link = back.parent / file.location
         link.parent.mkdir(parents=True, exist_ok=True)
         try:
-            link.hardlink_to(external.file.path)
+            link.hardlink_to(file.path)
         except OSError:  # another file system
-            shutil.copyfile(external.file.path, link)
+            shutil.copyfile(file.path, link)
     return back

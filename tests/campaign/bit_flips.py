@@ -74,6 +74,6 @@ class BitFlips:
         """Makes sure that it is the right error, and that nothing was written."""
         assert error.file == str(pair.sidecar)
         assert not scratch.names(self._out)
-        gap = "between payloads" in error.message
-        assert gap or "SHA-256" in error.message, error
-        return "detected between payloads" if gap else "detected by a digest"
+        header = "header" in error.message
+        assert header or "SHA-256" in error.message, error
+        return "detected in the header" if header else "detected by a digest"

@@ -85,6 +85,8 @@ def test_json_document(g2o: Command, model: Path, graph: Path) -> None:
         "external": [],
         "findings": [],
         "older": None,
+        "changed": [],
+        "refers_to": None,
     }
 
 

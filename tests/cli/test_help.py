@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from tests.cli.g2o_process import Command
 
 OPTIONS = {
-    "encode": "--output --metadata --parameters --refine --layout --show-parameters --inline-limit --dry-run "
-    "--overwrite --json --quiet --profile --debug",
-    "decode": "--output --metadata-output --require-exact --trust --infer-shapes --parameter-folder --overwrite "
+    "encode": "--output --metadata --parameters --parameter-output --refine --layout --show-parameters --inline-limit "
+    "--dry-run --overwrite --json --quiet --profile --debug",
+    "decode": "--output --metadata-output --require-exact --trust --infer-shapes --weights --edited-weights --external "
+    "--parameter-folder --overwrite "
     "--json --quiet --profile --debug",
     "export": "--output --task --input-specs --seed --exporter --opset --dynamic-shapes --export-config "
     "--torch-modules --clean-onnx --with-report --with-graphml --graphml-parameters --graphml-output --overwrite "

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphml_onnx.codec.numbers import NumberError
-from graphml_onnx.codec.residue import Residue, make_residue
+from graphml_onnx.codec.residue import Residue, make_residue, ranks
 from graphml_onnx.onnxfile.messages import count_messages
+from graphml_onnx.onnxfile.skeleton import marker, renumbered
 from graphml_onnx.parameters.store import PayloadReference
 from tests.strategies import wire
 from tests.strategies.models import models
@@ -28,7 +29,7 @@ NONCE = b"0123456789abcdef"
 
 @given(original=st.binary(max_size=300), canonical=st.binary(max_size=300))
 def test_any_bytes_are_restored_from_any_others(original, canonical):
-    residue = make_residue(original, canonical, NONCE, [])
+    residue = make_residue(original, canonical, NONCE, {})
     if original == canonical:
         assert residue is None
         return
@@ -41,7 +42,7 @@ def test_any_bytes_are_restored_from_any_others(original, canonical):
 @given(fields=models(), seed=st.integers(0, 2**32))
 def test_a_mutant_is_restored_from_its_model(fields, seed):
     canonical, original = serialise(fields), serialise(wire.mutate(fields, random.Random(seed)))
-    residue = make_residue(original, canonical, NONCE, [])
+    residue = make_residue(original, canonical, NONCE, {})
     if residue is not None:
         assert Residue.from_text(residue.text()).apply(canonical) == original
 
@@ -49,25 +50,34 @@ def test_a_mutant_is_restored_from_its_model(fields, seed):
 def test_a_few_changes_in_a_large_file_cost_a_few_bytes():
     canonical = random.Random(1).randbytes(1_000_000)
     original = canonical[:500_000] + b"!" + canonical[500_000:]
-    residue = make_residue(original, canonical, NONCE, [])
+    residue = make_residue(original, canonical, NONCE, {})
     assert len(residue.patch) < 200
     assert residue.apply(canonical) == original
 
 
 def test_a_residue_applies_to_nothing_else():
-    residue = make_residue(b"original", b"canonical bytes", NONCE, [])
+    residue = make_residue(b"original", b"canonical bytes", NONCE, {})
     assert not residue.applies_to(b"canonical byteS")
 
 
 def test_payloads_that_only_the_original_mentions_go_with_it():
-    references = [PayloadReference(0, 40, "a" * 64), PayloadReference(64, 50, "b" * 64)]
-    residue = make_residue(b"original", b"..." + NONCE + b"%016x" % 64 + b"...", NONCE, references)
-    assert residue.payloads == (references[0],)
+    references = {7: PayloadReference(0, 40, "a" * 64), 64: PayloadReference(64, 50, "b" * 64)}
+    residue = make_residue(b"original", b"..." + marker(NONCE, 64) + b"...", NONCE, references)
+    assert residue.payloads == (references[7],)
     assert Residue.from_text(residue.text()) == residue
 
 
+@given(st.permutations(range(5)), st.booleans())
+def test_the_numbers_of_a_residue_do_not_depend_on_those_of_a_side(order: list[int], named: bool) -> None:
+    """Payloads are numbered by name or offset, whatever numbers the skeleton has."""
+    payloads = [PayloadReference(0 if named else k, 40, "a" * 64, f"w{k}" if named else None) for k in range(5)]
+    skeleton = b"".join(marker(NONCE, 100 + order.index(k)) for k in range(5))
+    numbers = ranks({100 + place: payloads[k] for place, k in enumerate(order)})
+    assert renumbered(skeleton, NONCE, b"n" * 16, numbers) == b"".join(marker(b"n" * 16, k) for k in range(5))
+
+
 def _text(**changes: object) -> str:
-    value = json.loads(make_residue(b"original", b"canonical bytes", NONCE, []).text())
+    value = json.loads(make_residue(b"original", b"canonical bytes", NONCE, {}).text())
     return json.dumps(value | changes)
 
 
@@ -112,7 +122,7 @@ def test_a_patch_of_another_size_is_refused(size):
 
 def test_every_damaged_patch_gives_an_error_or_bytes_of_the_size():
     """What it gives is compared with the digest of the file afterwards."""
-    residue = make_residue(b"original " * 20, b"canonical bytes " * 20, NONCE, [])
+    residue = make_residue(b"original " * 20, b"canonical bytes " * 20, NONCE, {})
     for position in range(len(residue.patch)):
         for bit in range(8):
             damaged = bytearray(residue.patch)
@@ -126,7 +136,7 @@ def test_every_damaged_patch_gives_an_error_or_bytes_of_the_size():
 def test_what_compresses_too_well_is_stored(size):
     """A small patch cannot claim much, so that what was encoded never does."""
     original, canonical = b"\x3a\x00" * (size // 2) + b"!", b"canonical bytes"
-    residue = make_residue(original, canonical, NONCE, [])
+    residue = make_residue(original, canonical, NONCE, {})
     assert residue.size <= 4 * (len(canonical) + len(residue.patch))
     assert residue.apply(canonical) == original
 
@@ -147,7 +157,7 @@ def test_a_patch_that_gives_more_messages_than_it_says_is_refused():
     residue = Residue(NONCE, hashlib.sha256(canonical).hexdigest(), len(original), (), patch)
     with pytest.raises(NumberError, match="more messages"):
         residue.apply(canonical)
-    assert make_residue(original, canonical, NONCE, []).apply(canonical) == original
+    assert make_residue(original, canonical, NONCE, {}).apply(canonical) == original
 
 
 @pytest.mark.parametrize(("fields", "expected"), [

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx import decode, encode
 from graphml_onnx.decoding.formats import load_graphml
+from graphml_onnx.encoding.payloads import move_payloads, write_header
 from graphml_onnx.encoding.prepare import Inputs, Options, prepare
 from graphml_onnx.encoding.write import write_graph
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.parameters.chunks import Output
-from graphml_onnx.parameters.store import store_checksum
-from graphml_onnx.parameters.transfer import assemble, collect
+from graphml_onnx.parameters.store import Store, check_store
+from graphml_onnx.parameters.transfer import assemble
 
 if TYPE_CHECKING:
     from graphml_onnx.results import Layout, ParameterStrategy, Trust
@@ -52,11 +53,11 @@ def through_memory(
         work = prepare(inputs, Options(parameters, layout, show_parameters, inline_limit))
         sidecar = io.BytesIO()
         store = Output(sidecar, _MODEL) if work.has_sidecar else None
-        collected = collect(inputs.source, work.skeleton.payloads, store, _ignore)
-        checksum = store_checksum(collected.references)
+        sha256, references, externals = move_payloads(work, store, None)
+        checksum = "" if store is None else write_header(work, store, sha256, references, externals)
         info = work.store_info(checksum, Path("model.onnxdata") if work.has_sidecar else None)
         graphml = io.BytesIO()
-        write_graph(work, graphml, info, collected.sha256, collected.references, [], None, embed=True)
+        write_graph(work, graphml, info, sha256, references, externals, None, embed=True)
         residue = _RESIDUE.search(graphml.getvalue())
 
         loaded = load_graphml(
@@ -67,10 +68,13 @@ def through_memory(
             trust=trust,
             spool_folder=_SPOOL,
         )
-        kept = {"sidecar": BytesSource(sidecar.getvalue()), "embedded": loaded.embedded, "reference": inputs.source}
+        kept = {"embedded": loaded.embedded, "reference": inputs.source}.get(parameters)
+        opened = Store(BytesSource(b"") if kept is None else kept)
+        if sidecar.getvalue():
+            opened = check_store(BytesSource(sidecar.getvalue()), loaded.store, loaded.stored)
         decoded = io.BytesIO()
-        store = kept[parameters]
-        sha256 = assemble(loaded.pieces(), loaded.references, store, decoded.write, _ignore, threaded=False)
+        located = opened.located_by_number(loaded.references)
+        sha256 = assemble(loaded.pieces(), located, opened.source, decoded.write, _ignore, threaded=False)
         residue_bytes = 0 if residue is None else len(residue[1])
         return Trip(graphml.getvalue(), decoded.getvalue(), sha256 == loaded.sha256, residue_bytes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from graphml_onnx.codec.keys import KEYS
+from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ def edge(source: str, target: str) -> str:
 
 def graph(*elements: str, **data: object) -> str:
     """A document: a model with the given data, and the given elements."""
-    model = {"kind": "model", "format_version": "2.0.0", "ir_version": 10, "name": "g", **data}
+    model = {"kind": "model", "format_version": FORMAT_VERSION, "ir_version": 10, "name": "g", **data}
     return document(node("m", **{key: value for key, value in model.items() if value is not None}), *elements)
 
 
@@ -53,7 +53,13 @@ def document(*elements: str) -> str:
 
 
 def payload(offset: object = 0, length: object = 4, sha256: str = ZERO_DIGEST) -> str:
+    """A reference by offset, as with `reference` and `embedded`."""
     return f'{{"$payload":{{"offset":{offset},"length":{length},"sha256":"{sha256}"}}}}'
+
+
+def named(name: str = "w", length: object = 4, sha256: str = ZERO_DIGEST) -> str:
+    """A reference by name, as in a sidecar."""
+    return f'{{"$payload":{{"name":"{name}","length":{length},"sha256":"{sha256}"}}}}'
 
 
 def initializers(tensors: Iterable[str]) -> str:

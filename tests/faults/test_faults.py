@@ -54,7 +54,7 @@ OUT = ("'wanted'", r"leads out|the location")
 LINKED = ("'wanted'", "symbolic link", "cp -rL")
 
 ELSEWHERE = r"not a plain file name"
-PAYLOAD = r'\{"offset":(\d+),"length":(\d+)'
+PAYLOAD = r'\{"name":"[^"]*","length":(\d+)'
 
 FAULTS = (
     Fault(1, "no model", "encode none.onnx", nothing, ("no such file",), code=66),
@@ -141,7 +141,7 @@ FAULTS = (
     Fault(25, "two documents", DECODE, recoded(lambda b: b + b), (r"line \d+", "well-formed")),
     Fault(26, "GraphML of another tool", DECODE, graph(networkx_graph()), (r"line \d+", "no kind", "encode")),
     Fault(26, "an older format", DECODE, graph(graph_text.graph(format_version="1.3")), (r"format .1\.3.", "again")),
-    Fault(26, "a newer format", DECODE, graph(graph_text.graph(format_version="3.0")), (r"format .3\.0.", "install")),
+    Fault(26, "a newer format", DECODE, graph(graph_text.graph(format_version="4.0")), (r"format .4\.0.", "install")),
     Fault(26, "a format without end", DECODE, graph(graph_text.graph(format_version="9" * 5000)), ("999", "install")),
     Fault(26, "no format", DECODE, graph(graph_text.graph(format_version=None)), ("line", "no format_version")),
     Fault(26, "no model", DECODE, graph(graph_text.document()), ("no node has the kind 'model'",)),
@@ -179,14 +179,20 @@ FAULTS = (
     Fault(31, "a negative length", DECODE, replaced(PAYLOAD, '{"offset":0,"length":-4'), ("line", "-4")),
     Fault(31, "an offset of 2**63", DECODE, replaced(PAYLOAD, f'{{"offset":{2**63},"length":4'), ("line", "outside")),
     Fault(31, "a payload beyond the store", DECODE, replaced(PAYLOAD, f'{{"offset":{2**61},"length":{2**61}'),
-          ("payload of", "beyond")),
+          ("needs a name",)),
+    Fault(31, "a negative length of a tensor", DECODE, replaced(PAYLOAD, '{"name":"w","length":-4'), ("line", "-4")),
+    Fault(31, "a tensor that is longer", DECODE, replaced(PAYLOAD, '{"name":"W","length":7'), ("lacks|has",),
+          file="graph.onnxdata"),
     Fault(31, "a store of 100 PB", DECODE, graph(graph_text.graph(
-        parameter_file="graph.onnxdata", parameter_size=10**17, parameter_checksum=graph_text.ZERO_DIGEST,
+        parameter_strategy="reference", parameter_file="graph.onnxdata", parameter_size=10**17,
         initializers=graph_text.initializers([graph_text.payload(0, 10**17)]))), ("bytes",), file="graph.onnxdata"),
+    Fault(31, "a payload that goes beyond", DECODE, graph(graph_text.graph(
+        parameter_strategy="reference", parameter_file="graph.onnxdata", parameter_size=9,
+        initializers=graph_text.initializers([graph_text.payload(6, 4)]))), ("payload of", "beyond")),
     Fault(31, "payloads that overlap", DECODE, graph(graph_text.graph(
-        parameter_file="graph.onnxdata", parameter_size=9, parameter_checksum=graph_text.ZERO_DIGEST,
+        parameter_strategy="reference", parameter_file="graph.onnxdata", parameter_size=9,
         initializers=graph_text.initializers([graph_text.payload(0, 4), graph_text.payload(3, 4)]))), ("overlaps",)),
-    Fault(31, "a payload that is half one", DECODE, replaced(PAYLOAD, '{"length":4'), ("line", "needs offset")),
+    Fault(31, "a payload that is half one", DECODE, replaced(PAYLOAD, '{"length":4'), ("line", "needs name or offset")),
     Fault(33, "a key twice", WITH_META, put("m.json", METADATA % '"a": "/x", "a": "/y"'),
           ("line 1, column 38", "'a'"), file="m.json"),
     Fault(33, "a key twice deep down", WITH_META, put("m.json", '{"modules": {"b": 1, "b": 2}, "nodes": {}}'),

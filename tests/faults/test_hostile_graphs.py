@@ -14,6 +14,7 @@ import pytest
 
 from graphml_onnx import DecodeResult, GraphmlOnnxError, decode, encode, validate
 from graphml_onnx.codec.dataflow import Dataflow
+from graphml_onnx.codec.keys import FORMAT_VERSION
 from graphml_onnx.graphml.xml import CHUNK, MAX_MARKUP
 from tests.common import seeds
 from tests.common.command import contents
@@ -25,6 +26,7 @@ from tests.faults.graph_text import (
     graph,
     initializers,
     module,
+    named,
     node,
     operator,
     payload,
@@ -44,6 +46,7 @@ TENSOR = '[{"data_type":"%s","raw_data":%s}]'
 SEQUENCE = '{"sequence_type":{"elem_type":'
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 STORE = {"parameter_file": "s", "parameter_size": 8, "parameter_checksum": ZERO_DIGEST}
+IN_FILE = {"parameter_strategy": "reference", "parameter_file": "s", "parameter_size": 8}
 
 
 def nested(depth: int, names: int = 1) -> str:
@@ -65,7 +68,8 @@ def unknown(text: str) -> str:
 
 
 def external(location: str, strategy: str = "sidecar") -> str:
-    files = [{"location": location, "content": json.loads(payload(0, 0, EMPTY))}]
+    content = named(location, 0, EMPTY) if strategy == "sidecar" else payload(0, 0, EMPTY)
+    files = [{"location": location, "content": json.loads(content)}]
     return graph(external_files=json.dumps(files), parameter_strategy=strategy)
 
 
@@ -80,7 +84,7 @@ def many(count: int, make: Callable[[int], str]) -> str:
 REFUSED = {
     # identity and structure
     "a format of 5,000 digits": (graph(format_version="9" * 5000), "newer"),
-    "two models": (graph(node("z", kind="model", format_version="2.0.0")), "second model"),
+    "two models": (graph(node("z", kind="model", format_version=FORMAT_VERSION)), "second model"),
     "a kind that is none": (graph(node("z", kind="tensor")), "'tensor' is not one of"),
     "truth on the wrong kind": (graph(node("z", kind="module", parent="m", index=0, inputs="[]")), "'inputs' has no m"),
     "an index of ten digits": (graph(operator("o", 10**9)), "at most 9 digits"),
@@ -137,7 +141,7 @@ REFUSED = {
     "a name with half a surrogate": (graph(name='"\\ud800"'), "name: .*surrogate"),
     "metadata with half a surrogate": (graph(htp_metadata='"\\ud800"'), "htp_metadata: .*surrogate"),
     "a sidecar with half a surrogate": (
-        graph(**{**STORE, "parameter_file": '"\\ud800"'}, initializers=initializers([payload()])), "plain file name"),
+        graph(**{**STORE, "parameter_file": '"\\ud800"'}, initializers=initializers([named()])), "plain file name"),
     # numbers
     "NaN with bits that do not fit": (graph(initializers=TENSOR % ("FLOAT4E2M1", '["NaN:ff"]')), "not a NaN of float4"),
     "NaN with bits of a number": (graph(initializers=TENSOR % ("FLOAT", '["NaN:00000000"]')), "not a NaN of float32"),
@@ -157,11 +161,20 @@ REFUSED = {
     # payloads
     "two payloads in one place": (
         graph(**STORE, initializers=initializers([payload(0, 4), payload(0, 5)])), "different lengths or digests"),
-    "payloads that overlap": (graph(**STORE, initializers=initializers([payload(0, 5), payload(4, 4)])), "overlaps"),
-    "a payload of 2**61 bytes": (graph(**STORE, initializers=initializers([payload(2**61, 2**61)])), "beyond its sto"),
+    "payloads that overlap": (graph(**IN_FILE, initializers=initializers([payload(0, 5), payload(4, 4)])), "overlaps"),
+    "a payload of 2**61 bytes": (
+        graph(**IN_FILE, initializers=initializers([payload(2**61, 2**61)])), "beyond its store"),
+    "two tensors of one name": (
+        graph(**STORE, initializers=initializers([named("w", 4), named("w", 5)])), "different lengths or digests"),
+    "a tensor by offset": (graph(**STORE, initializers=initializers([payload()])), "needs a name"),
+    "a payload by name": (graph(**IN_FILE, initializers=initializers([named()])), "needs an offset"),
+    "a name that is a number": (
+        graph(**STORE, initializers=initializers([named().replace('"w"', "5")])), "name must be a string"),
+    "name and offset": (
+        graph(**STORE, initializers=initializers([named().replace("{", '{"offset":0,', 2)])), "nothing else"),
     "a payload at 2**63": (graph(**STORE, initializers=initializers([payload(2**63)])), "outside 0 to"),
     "a digest with a newline": (graph(**STORE, initializers=initializers([payload(0, 4, "0" * 64 + "\\n")])), "64 low"),
-    "payloads without a store": (graph(parameter_size=4, initializers=initializers([payload()])), "say where"),
+    "payloads without a store": (graph(parameter_size=4, initializers=initializers([named()])), "say where"),
     "a store of 19 digits": (graph(**{**STORE, "parameter_size": "9" * 19}), "parameter_size: .*not a number"),
     "a strategy that is no text": (graph(parameter_strategy='"side'), "parameter_strategy: not valid JSON"),
     "a sidecar elsewhere that nothing needs": (graph(**{**STORE, "parameter_file": "../s"}), "plain file name"),

@@ -105,19 +105,19 @@ def test_join_puts_lists_back(fields: bytes, limit: int, chunk: int) -> None:
         mock.patch("graphml_onnx.onnxfile.skeleton._SHORT_MESSAGE", 0),
         mock.patch("graphml_onnx.onnxfile.extents._RUN", 0),
     ):
-        skeleton = split(BytesSource(data), limit, lambda offset, _: offset, cut_lists=True)
+        skeleton = split(BytesSource(data), limit, cut_lists=True)
     lists = {
         LIST_ADDRESS + number: LongList(data[run.start : run.end], run.shape)
         for number, run in enumerate(skeleton.lists)
     }
-    lengths = {payload.address: payload.length for payload in skeleton.payloads}
+    lengths = {payload.offset: payload.length for payload in skeleton.payloads}
     parts = [
         piece if not isinstance(piece, tuple) else data[piece[0] : piece[0] + lengths[piece[0]]]
         for piece in join(skeleton.data, skeleton.nonce, lengths, lists)
     ]
     assert b"".join(parts) == data
     inline = with_lists(skeleton.data, skeleton.nonce, lists)
-    again = split(BytesSource(data), limit, lambda offset, _: offset)
+    again = split(BytesSource(data), limit)
     assert inline.replace(skeleton.nonce, again.nonce) == again.data
 
 

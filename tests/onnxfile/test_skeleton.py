@@ -27,15 +27,14 @@ from tests.strategies.wire import BYTES, FIXED32, VARINT, Field, serialise
 
 
 def cut(data: bytes, limit: int = 1024, keep: frozenset[int] = frozenset()) -> Skeleton:
-    """Payloads keep their offset as address, so that the file itself is their store."""
-    return split(BytesSource(data), limit, lambda offset, _: offset, keep)
+    return split(BytesSource(data), limit, keep)
 
 
 def put_together(skeleton: Skeleton, store: bytes) -> bytes:
-    lengths = {payload.address: payload.length for payload in skeleton.payloads}
+    lengths = {payload.offset: payload.length for payload in skeleton.payloads}
     pieces = join(skeleton.data, skeleton.nonce, lengths)
     return b"".join(
-        store[piece.address : piece.address + lengths[piece.address]] if isinstance(piece, Stored) else piece
+        store[piece.number : piece.number + lengths[piece.number]] if isinstance(piece, Stored) else piece
         for piece in pieces
     )
 

@@ -152,7 +152,7 @@ def test_a_model_that_holds_the_first_choice_for_its_nonce(monkeypatch: pytest.M
 
     monkeypatch.setattr(skeleton.hashlib, "sha256", Digest)
     text = b"\x12\x10" + b"a" * 16  # producer_name
-    made = skeleton.split(BytesSource(seeds.small_models()["large"] + text), 64, lambda offset, length: offset)
+    made = skeleton.split(BytesSource(seeds.small_models()["large"] + text), 64)
     assert made.nonce == b"b" * 16
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from graphml_onnx import decode, encode, verify
-from graphml_onnx.onnxfile.skeleton import MARKER_BYTES
+from graphml_onnx.onnxfile.lists import MARKER_BYTES
 from tests.common.limited import limited
 
 if TYPE_CHECKING:

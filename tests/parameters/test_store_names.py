@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphml_onnx import PayloadError
-from graphml_onnx.parameters.store import PayloadReference, StoreInfo, check_name, open_store, sha256_of, store_checksum
+from graphml_onnx.parameters.safetensors import TensorSpec, header_of, lay_out
+from graphml_onnx.parameters.store import PayloadReference, StoreInfo, check_name, open_store, sha256_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,10 +29,12 @@ def test_a_plain_name_is_taken(name: str) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="not every user may make links")
 def test_a_symbolic_link_is_refused_under_either_name(tmp_path: Path) -> None:
-    content = b"payload."
+    payload = b"payload."
+    header = header_of(lay_out([TensorSpec("w", "U8", (8,), 8)]), {})
+    content = header + payload
     (tmp_path / "elsewhere").write_bytes(content)
-    references = [PayloadReference(0, len(content), hashlib.sha256(content).hexdigest())]
-    checksum = store_checksum(references)
+    references = [PayloadReference(0, len(payload), hashlib.sha256(payload).hexdigest(), "w")]
+    checksum = hashlib.sha256(header).hexdigest()
     info = StoreInfo("sidecar", "s.onnxdata", len(content), checksum)
     for name in ("s.onnxdata", f"s.onnxdata.{checksum[:16]}"):
         link = tmp_path / name
@@ -41,6 +44,8 @@ def test_a_symbolic_link_is_refused_under_either_name(tmp_path: Path) -> None:
         assert caught.value.file == str(link)
         link.unlink()
         link.write_bytes(content)
-        with open_store(tmp_path, info, references) as source:
-            assert sha256_of(source) == references[0].sha256
+        store = open_store(tmp_path, info, references)
+        found = store.located(references[0])
+        assert sha256_of(store.source, found.offset, found.end) == found.sha256
+        store.close()
         link.unlink()

@@ -609,12 +609,12 @@ _CONTENT = '"content":{"$payload":{'
         ('{"location":"w/b.bin",', '{"location":"a.bin",'),
         ('{"location":"w/b.bin",', '{"location":"./a.bin",'),
         (_CONTENT, '"content":{"$payload":[],"x":{'),
-        (_CONTENT + '"offset":0', _CONTENT + '"offset":-1'),
-        (_CONTENT + '"offset":0', _CONTENT + '"offset":0.0'),
-        (_CONTENT + '"offset":0', _CONTENT + '"offset":true'),
-        (_CONTENT + '"offset":0', _CONTENT + '"offset":1e300'),
-        (_CONTENT + '"offset":0', _CONTENT + '"offset":4611686018427387904'),
-        (_CONTENT + '"offset":0', _CONTENT + '"offset":' + "9" * 5_000),
+        (_CONTENT + '"name"', _CONTENT + '"offset"'),
+        (_CONTENT + '"name":', _CONTENT + '"name":7,"x":'),
+        (_CONTENT + '"name":', _CONTENT + '"name":null,"x":'),
+        (_CONTENT + '"name":', _CONTENT + '"offset":0,"x":'),
+        (_CONTENT + '"name":', _CONTENT + '"offset":0,"name":'),
+        (_CONTENT + '"name":"', _CONTENT + '"name":"another'),
         ('"length":5000', '"length":4611686018427387904'),
         ('"length":5000', '"length":1000000000000'),
         ('"length":5000', '"length":-5'),
@@ -628,7 +628,7 @@ def test_a_damaged_list_of_data_files(graph: Path, away: Path, old: str, new: st
     error = fails(lambda: decode(graph, away / "model.onnx", overwrite=True), away)
     assert isinstance(error, (GraphMLError, PayloadError))
     assert error.category is Category.BAD_DATA
-    assert error.file == str(graph)
+    assert error.file in (str(graph), str(graph.with_suffix(".onnxdata")))  # which has no such tensor
 
 
 @pytest.mark.parametrize("length", [4_999, 39])

@@ -138,7 +138,8 @@ def test_sidecar_format_validation(folder: Path) -> None:
         "too short": (good[:-1], "bytes, but the GraphML says"),
         "too long": (good + b"\0", "bytes, but the GraphML says"),
         "zeros": (bytes(len(good)), "SHA-256"),
-        "one bit": (bytes([good[0] ^ 1]) + good[1:], "SHA-256"),
+        "one bit of the header": (good[:20] + bytes([good[20] ^ 1]) + good[21:], "SHA-256"),
+        "one bit of a tensor": (good[:-1] + bytes([good[-1] ^ 1]), "SHA-256"),
         "a JSON file": (json.dumps({"parameters": {}}).encode(), "bytes, but the GraphML says"),
     }
     for name, (content, part) in told.items():

@@ -1,0 +1,105 @@
+"""Makes tensors of a decoded model refer to the sidecar, instead of holding a copy of what lies there.
+
+Source: onnx.proto, ``TensorProto.external_data``; docs/format.md, section "Sidecar".
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, cast
+
+import onnx
+
+from graphml_onnx.codec.payloads import marked_fields
+from graphml_onnx.errors import UsageError
+from graphml_onnx.onnxfile.external import external_entry, tensors_of
+from graphml_onnx.onnxfile.schema import parse_model, serialise
+from graphml_onnx.onnxfile.source import FileSource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from google.protobuf.message import Message
+
+    from graphml_onnx.decoding.records import LoadedModel
+    from graphml_onnx.parameters.store import PayloadReference, Store
+
+# Packed, they are the bytes of raw_data, which is what a data file holds.
+_AS_RAW = {"raw_data": None, "float_data": onnx.TensorProto.FLOAT, "double_data": onnx.TensorProto.DOUBLE}
+_COPIED = ("sparse_", "training_info")  # runtimes read no external data there
+
+
+def location_of(store: Store, folder: Path) -> str:
+    """How a model in ``folder`` calls the sidecar.
+
+    Raises:
+        UsageError: there is no sidecar, or it is not below that folder.
+    """
+    if not isinstance(store.source, FileSource) or not store.tensors:
+        raise UsageError("only a model with a sidecar can refer to it", remedy="leave out --external")
+    path = store.source.path
+    try:
+        return path.resolve().relative_to(folder.resolve()).as_posix()
+    except ValueError:
+        raise UsageError(
+            "the sidecar has to lie in the folder of the model, or below it",
+            file=path,
+            remedy=f"write the model to {os.fspath(path.parent)}, or move the graph and its sidecar",
+        ) from None
+
+
+def refer(
+    model: LoadedModel, references: Mapping[int, PayloadReference], files: Mapping[str, PayloadReference], location: str
+) -> bytes:
+    """Makes the tensors of a model refer to its sidecar.
+
+    Args:
+        model: the model.
+        references: its payloads, with offsets.
+        files: its data files, with offsets in the sidecar, by location.
+        location: how the model calls the sidecar.
+
+    Returns:
+        The skeleton of the model; payloads that it cannot refer to are left in it.
+    """
+    message = parse_model(model.skeleton)
+    for tensor, path in tensors_of(cast("Message", message)):
+        if any(part in path for part in _COPIED):
+            continue
+        place = _place(tensor, path, model.nonce, references, files)
+        if place is not None:
+            _set(tensor, location, *place)
+    return serialise(cast("Message", message))
+
+
+def _place(
+    tensor: onnx.TensorProto,
+    path: str,
+    nonce: bytes,
+    references: Mapping[int, PayloadReference],
+    files: Mapping[str, PayloadReference],
+) -> tuple[int, int] | None:
+    """Offset and length of a tensor in the sidecar; None where it stays as it is."""
+    entry = external_entry(tensor, path)
+    if entry is not None:
+        file = files.get(entry.location)
+        if file is None:
+            return None
+        return file.offset + entry.offset, file.length - entry.offset if entry.length is None else entry.length
+    found = list(marked_fields(tensor, nonce))
+    if len(found) != 1 or len([field for field, _ in tensor.ListFields() if field.name.endswith("_data")]) != 1:
+        return None  # no payload, or more content than one
+    field, number = found[0]
+    if field not in _AS_RAW or _AS_RAW[field] not in (None, tensor.data_type):
+        return None
+    return references[number].offset, references[number].length
+
+
+def _set(tensor: onnx.TensorProto, location: str, offset: int, length: int) -> None:
+    for field in (*_AS_RAW, "external_data"):
+        cast("Message", tensor).ClearField(field)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = cast("str", key.encode()), cast("str", value.encode())
