@@ -6,7 +6,7 @@ of the payload, which is its offset in the file where one was cut. ASCII charact
 32 one-byte varints, so that a marker can stand in any packed field and comes back from protobuf unchanged.
 
 Long lists, whose items are fields of their own, may be cut out as well. A marker stands for all items of the list, and
-is itself such a list; its number says which list it is, and is never that of a payload.
+is itself such a list; its digits say which list it is, by an address that is no payload's number.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NONCE_BYTES = 16
 
 LIST_ADDRESS = 1 << 63
-"""Added to the number of a list it is the list's address: no store is as long."""
+"""Added to the number of a list it is the list's address, which its marker names: no payload has such a number."""
 
 LONG = 256
 """Items from which on a list is long: it is cut out, and its numbers have the form of long lists."""
