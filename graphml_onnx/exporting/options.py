@@ -6,7 +6,7 @@ The JSON forms are held against schemas; what a schema cannot say (a range withi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import torch
@@ -194,3 +194,24 @@ def checked_torch_modules(choice: TorchModules) -> TorchModules:
         if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
             raise UsageError(f"torch.nn has no module {name!r}", remedy="give class names such as Linear,LayerNorm")
     return names
+
+
+def repeatable(options: ExportOptions) -> dict[str, Json]:
+    """The options that decide what an ONNX file holds, as keyword arguments of `graphml_onnx.export`.
+
+    JSON files are given by their content, and defaults left out. Inputs that are given as tensors are not in it.
+
+    Raises:
+        InputError: a JSON file is missing or may not be read.
+        UsageError: it is not of its form.
+    """
+    told: dict[str, Json] = {}
+    for name, option in
+
+
+_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
+    "input_specs": specs.SCHEMA,
+    "dynamic_shapes": _SHAPES,
+    "export_config": _CONFIG,
+}
+_DEFAULTS: Final = {entry.name: entry.default for entry in fields(ExportOptions)}
