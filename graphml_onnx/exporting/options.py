@@ -206,7 +206,20 @@ def repeatable(options: ExportOptions) -> dict[str, Json]:
         UsageError: it is not of its form.
     """
     told: dict[str, Json] = {}
-    for name, option in
+    for name, schema in _SCHEMAS.items():
+        source = cast("JsonSource | None", getattr(options, name))
+        if source is not None:
+            told[name] = read_form(source, name, schema).value
+    for name in ("batch_size", "task", "seed", "exporter", "opset", "clean_onnx"):
+        value = getattr(options, name)
+        if value != _DEFAULTS[name]:
+            told[name] = value
+    if options.shapes:
+        told["shapes"] = {name: [*shape] for name, shape in options.shapes.items()}
+    if options.torch_modules != "all":
+        choice = options.torch_modules
+        told["torch_modules"] = choice if isinstance(choice, str) else [*sorted(choice)]
+    return told
 
 
 _SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
