@@ -29,12 +29,14 @@ class Architecture:
             them, as it was measured with torch 2.13.
         refusals: for an exporter that cannot, how its error begins.
         fast: whether it is in the fast run.
+        package: one that is not among those for tests; without it the architecture is left out.
     """
 
     build: Callable[[], Built]
     exact: Mapping[ExporterName, float] = field(default_factory=lambda: {"dynamo": 100, "torchscript": 100})
     refusals: Mapping[ExporterName, str] = field(default_factory=dict)
     fast: bool = False
+    package: str | None = None
 
 
 _SIZES: Final = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 40}
@@ -89,7 +91,7 @@ def _network(make: Callable[[], nn.Module], **inputs: Tensor) -> Callable[[], Bu
     return build
 
 
-def _published(package: str, make: Callable[[ModuleType], nn.Module], /, **inputs: Tensor) -> Callable[[], Built]:
+def _published(package: str, make: Callable[[ModuleType], nn.Module], /, **inputs: Tensor) -> Architecture:
     """A model of a package that may be missing: those of images need a torchvision, whose builds fit one PyTorch."""
 
     def build() -> Built:
@@ -97,7 +99,7 @@ def _published(package: str, make: Callable[[ModuleType], nn.Module], /, **input
         torch.manual_seed(0)
         return _with_weights(make(import_module(package))), inputs
 
-    return build
+    return Architecture(build, package=package.partition(".")[0])
 
 
 def declare_torchvision_operators() -> None:
@@ -110,9 +112,9 @@ def declare_torchvision_operators() -> None:
     builds = [version(package).partition("+")[2] for package in ("torch", "torchvision")]
     if builds[0] == builds[1]:
         return
-    library = torch.library.Library("torchvision", "DEF")
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for name in _TORCHVISION_OPERATORS:
-        library.define(f"{name}(Tensor x) -> Tensor")
+        library.define(f"{name}(Tensor x) -> Tensor")  # type: ignore[no-untyped-call]
     _DECLARED.append(library)
 
 
@@ -406,64 +408,50 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         _network(networks.detr, pixel_values=_PICTURE, pixel_mask=torch.ones(2, 64, 64, dtype=torch.int64))
     ),
     # timm, torchvision
-    "efficientnet-b0": Architecture(_published("timm", lambda timm: timm.create_model("efficientnet_b0"), x=_PICTURE)),
-    "mobilenet-v2": Architecture(_published("timm", lambda timm: timm.create_model("mobilenetv2_100"), x=_PICTURE)),
-    "mobilenet-v3": Architecture(
-        _published("timm", lambda timm: timm.create_model("mobilenetv3_small_100"), x=_PICTURE)
-    ),
-    "mobilenet-v4": Architecture(
-        _published("timm", lambda timm: timm.create_model("mobilenetv4_conv_small"), x=_PICTURE)
-    ),
-    "densenet": Architecture(_published("timm", lambda timm: timm.create_model("densenet121"), x=_PICTURE)),
-    "mlp-mixer": Architecture(_published("timm", lambda timm: timm.create_model("mixer_s32_224"), x=_LARGE)),
-    "maxvit": Architecture(
-        _published("timm", lambda timm: timm.create_model("maxvit_pico_rw_256", img_size=64), x=_PICTURE)
-    ),
-    "repvgg": Architecture(_published("timm", lambda timm: timm.create_model("repvgg_a0"), x=_PICTURE)),
-    "regnety": Architecture(_published("timm", lambda timm: timm.create_model("regnety_002"), x=_PICTURE)),
-    "resnet-18": Architecture(_published("torchvision.models", lambda models: models.resnet18(), x=_PICTURE)),
-    "vgg-11": Architecture(_published("torchvision.models", lambda models: models.vgg11(), x=_PICTURE)),
-    "squeezenet": Architecture(_published("torchvision.models", lambda models: models.squeezenet1_1(), x=_PICTURE)),
-    "shufflenet": Architecture(
-        _published("torchvision.models", lambda models: models.shufflenet_v2_x0_5(), x=_PICTURE)
-    ),
-    "googlenet": Architecture(
-        _published(
-            "torchvision.models", lambda models: models.googlenet(init_weights=False, aux_logits=False), x=_PICTURE
-        )
+    "efficientnet-b0": _published("timm", lambda timm: timm.create_model("efficientnet_b0"), x=_PICTURE),
+    "mobilenet-v2": _published("timm", lambda timm: timm.create_model("mobilenetv2_100"), x=_PICTURE),
+    "mobilenet-v3": _published("timm", lambda timm: timm.create_model("mobilenetv3_small_100"), x=_PICTURE),
+    "mobilenet-v4": _published("timm", lambda timm: timm.create_model("mobilenetv4_conv_small"), x=_PICTURE),
+    "densenet": _published("timm", lambda timm: timm.create_model("densenet121"), x=_PICTURE),
+    "mlp-mixer": _published("timm", lambda timm: timm.create_model("mixer_s32_224"), x=_LARGE),
+    "maxvit": _published("timm", lambda timm: timm.create_model("maxvit_pico_rw_256", img_size=64), x=_PICTURE),
+    "repvgg": _published("timm", lambda timm: timm.create_model("repvgg_a0"), x=_PICTURE),
+    "regnety": _published("timm", lambda timm: timm.create_model("regnety_002"), x=_PICTURE),
+    "resnet-18": _published("torchvision.models", lambda models: models.resnet18(), x=_PICTURE),
+    "vgg-11": _published("torchvision.models", lambda models: models.vgg11(), x=_PICTURE),
+    "squeezenet": _published("torchvision.models", lambda models: models.squeezenet1_1(), x=_PICTURE),
+    "shufflenet": _published("torchvision.models", lambda models: models.shufflenet_v2_x0_5(), x=_PICTURE),
+    "googlenet": _published(
+        "torchvision.models", lambda models: models.googlenet(init_weights=False, aux_logits=False), x=_PICTURE
     ),
     # diffusers, PEFT
-    "unet-2d-condition": Architecture(
-        _published(
-            "diffusers",
-            lambda diffusers: diffusers.UNet2DConditionModel(
-                sample_size=16,
-                block_out_channels=(16, 32),
-                layers_per_block=1,
-                cross_attention_dim=16,
-                attention_head_dim=4,
-                norm_num_groups=4,
-                down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-                up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            ),
-            sample=_LATENT,
-            timestep=torch.tensor([1, 2]),
-            encoder_hidden_states=torch.randn(2, 4, 16),
-        )
+    "unet-2d-condition": _published(
+        "diffusers",
+        lambda diffusers: diffusers.UNet2DConditionModel(
+            sample_size=16,
+            block_out_channels=(16, 32),
+            layers_per_block=1,
+            cross_attention_dim=16,
+            attention_head_dim=4,
+            norm_num_groups=4,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        ),
+        sample=_LATENT,
+        timestep=torch.tensor([1, 2]),
+        encoder_hidden_states=torch.randn(2, 4, 16),
     ),
-    "autoencoder-kl": Architecture(
-        _published(
-            "diffusers",
-            lambda diffusers: diffusers.AutoencoderKL(
-                block_out_channels=(8, 16),
-                norm_num_groups=4,
-                down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
-                up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"),
-            ),
-            sample=_PICTURE,
-        )
+    "autoencoder-kl": _published(
+        "diffusers",
+        lambda diffusers: diffusers.AutoencoderKL(
+            block_out_channels=(8, 16),
+            norm_num_groups=4,
+            down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
+            up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"),
+        ),
+        sample=_PICTURE,
     ),
-    "lora": Architecture(_published("peft", networks.with_lora, input_ids=_IDS)),
+    "lora": _published("peft", networks.with_lora, input_ids=_IDS),
     # Parametrisations, tied weights, odd names
     "weight-norm": Architecture(_network(networks.WeightNorm, x=_FEATURES)),
     "tied": Architecture(_network(networks.Tied, input_ids=_IDS)),

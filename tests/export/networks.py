@@ -229,10 +229,10 @@ def detr() -> nn.Module:
     """DETR with a small backbone of transformers' own, so that nothing is downloaded."""
     import transformers
 
-    backbone = transformers.ResNetConfig(
+    backbone = transformers.ResNetConfig(  # type: ignore[call-arg]
         embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", out_features=["stage2"]
     )
-    config = transformers.DetrConfig(
+    config = transformers.DetrConfig(  # type: ignore[call-arg]
         use_timm_backbone=False,
         use_pretrained_backbone=False,
         backbone=None,
@@ -253,7 +253,14 @@ def with_lora(peft: ModuleType) -> nn.Module:
     """A BERT with adapters of low rank."""
     import transformers
 
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 40}
-    model = transformers.BertModel(transformers.BertConfig(vocab_size=99, max_position_embeddings=40, **sizes))
+    config = transformers.BertConfig(
+        vocab_size=99,
+        max_position_embeddings=40,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=40,
+    )
+    model = transformers.BertModel(config)
     adapted: nn.Module = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=["query", "value"]))
     return adapted
