@@ -27,6 +27,8 @@ from graphml_onnx.inputs.specs import InputSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
 
+    from graphml_onnx.support.strictjson import Json
+
 _BATCH: Final = 2  # exporters take a dimension of 1 for a constant
 _SEQUENCE: Final = 16
 _IMAGE: Final = 224
@@ -56,6 +58,25 @@ class ExampleInputs:
             args=tuple(function(value) for value in self.args),
             kwargs={name: function(value) for name, value in self.kwargs.items()},
         )
+
+
+class ExampleRecord(NamedTuple):
+    """What an example input was.
+
+    Attributes:
+        dtype: name of its type in torch, without the package.
+        shape: its dimensions.
+        span: of integers the least value, and one more than the greatest; None for other numbers and no numbers.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    span: tuple[int, int] | None
+
+    def as_json(self, name: str) -> dict[str, Json]:
+        """The input under a name, as WinML's exporter records it."""
+        told: dict[str, Json] = {"name": name, "dtype": self.dtype, "shape": [*self.shape]}
+        return told if self.span is None else told | {"value_range": [*self.span]}
 
 
 class Leaf(NamedTuple):
@@ -146,6 +167,20 @@ def named_inputs(module: torch.nn.Module, inputs: ExampleInputs) -> list[tuple[s
         found += leaves(value, None if own_names else name)
     names = unique_names([leaf.name for leaf in found])
     return [(name or "input", leaf.value) for name, leaf in zip(names, found, strict=True)]
+
+
+def example_records(model: object, inputs: ExampleInputs) -> list[ExampleRecord]:
+    """What the tensors among the inputs of a module were, in the order of the graph; none for a program."""
+    if not isinstance(model, torch.nn.Module):
+        return []
+    return [_example(value) for _, value in named_inputs(model, inputs) if isinstance(value, torch.Tensor)]
+
+
+def _example(tensor: torch.Tensor) -> ExampleRecord:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    has_span = tensor.numel() > 0 and not (tensor.is_floating_point() or tensor.is_complex()) and dtype != "bool"
+    span = (int(tensor.min()), int(tensor.max()) + 1) if has_span else None
+    return ExampleRecord(dtype, tuple(tensor.shape), span)
 
 
 def given_inputs(inputs: object, module: torch.nn.Module) -> ExampleInputs:

@@ -57,6 +57,7 @@ def _document(record: ExportRecord, started: datetime) -> dict[str, Json]:
             "embed_hierarchy_attributes": record.exporter.embeds_tags,
             "export_time_seconds": seconds,
             "versions": dict(sorted(record.exporter.versions.items())),
+            **({"options": dict(record.options)} if record.options else {}),
         },
         "model": {
             "name_or_path": model.source,

@@ -6,6 +6,7 @@ Operators get names of their own and tags, outputs the names that the model give
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections import defaultdict
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
+    from graphml_onnx.exporting.inputs import ExampleRecord
     from graphml_onnx.exporting.placement import Placed
     from graphml_onnx.hierarchy.tree import Module
 
 TAG_KEY: Final = "winml.hierarchy.tag"
 """Where tools that read HTP tags look for the tag of an operator's module, in its metadata."""
+
+INPUTS_KEY: Final = "winml.io.inputs"
+"""Where tools that run an exported model look for inputs that it takes, in the metadata of the model."""
 
 _ALIGNMENT: Final = 4096
 """Bytes; where a weight may begin in a data file, as PyTorch has it, so that it can be mapped into memory."""
@@ -243,6 +248,19 @@ def tag_operators(places: Iterable[Placed], modules: Sequence[Module]) -> None:
     """Writes the tag of its module into each operator, those in bodies included."""
     for placed in places:
         placed.operator.metadata_props.add(key=TAG_KEY, value=modules[placed.found.module].tag)
+
+
+def record_inputs(model: onnx.ModelProto, examples: Sequence[ExampleRecord]) -> None:
+    """Writes what the inputs were that a model was exported with, under the names that they have in the graph.
+
+    Args:
+        model: the model, which is changed.
+        examples: the inputs in the order of the graph; none for a program, which has its own.
+    """
+    names = [value.name for value in model.graph.input][: len(examples)]
+    if len(names) == len(examples) > 0:
+        told = [example.as_json(name) for name, example in zip(names, examples, strict=True)]
+        helper.set_model_props(model, {**{p.key: p.value for p in model.metadata_props}, INPUTS_KEY: json.dumps(told)})
 
 
 def gather_data(model: onnx.ModelProto, folder: Path, name: str) -> None:

@@ -6,7 +6,7 @@ The JSON forms are held against schemas; what a schema cannot say (a range withi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import torch
@@ -194,3 +194,37 @@ def checked_torch_modules(choice: TorchModules) -> TorchModules:
         if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
             raise UsageError(f"torch.nn has no module {name!r}", remedy="give class names such as Linear,LayerNorm")
     return names
+
+
+def repeatable(options: ExportOptions) -> dict[str, Json]:
+    """The options that decide what an ONNX file holds, as keyword arguments of `graphml_onnx.export`.
+
+    JSON files are given by their content, and defaults left out. Inputs that are given as tensors are not in it.
+
+    Raises:
+        InputError: a JSON file is missing or may not be read.
+        UsageError: it is not of its form.
+    """
+    told: dict[str, Json] = {}
+    for name, schema in _SCHEMAS.items():
+        source = cast("JsonSource | None", getattr(options, name))
+        if source is not None:
+            told[name] = read_form(source, name, schema).value
+    for name in ("batch_size", "task", "seed", "exporter", "opset", "clean_onnx"):
+        value = getattr(options, name)
+        if value != _DEFAULTS[name]:
+            told[name] = value
+    if options.shapes:
+        told["shapes"] = {name: [*shape] for name, shape in options.shapes.items()}
+    if options.torch_modules != "all":
+        choice = options.torch_modules
+        told["torch_modules"] = choice if isinstance(choice, str) else [*sorted(choice)]
+    return told
+
+
+_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
+    "input_specs": specs.SCHEMA,
+    "dynamic_shapes": _SHAPES,
+    "export_config": _CONFIG,
+}
+_DEFAULTS: Final = {entry.name: entry.default for entry in fields(ExportOptions)}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from graphml_onnx.errors import GraphmlOnnxError
     from graphml_onnx.hierarchy.tree import Module
     from graphml_onnx.results import EncodeResult
+    from graphml_onnx.support.strictjson import Json
 
 ExporterName: TypeAlias = Literal["dynamo", "torchscript"]
 
@@ -165,6 +166,7 @@ class ExportRecord:
         steps: steps in the order in which they ran, one after the other.
         findings: what a reader should know, one line each.
         idle: paths and classes of the modules that never ran, and are not in the tree.
+        options: what was asked for, as keyword arguments of `graphml_onnx.export`; defaults are left out.
     """
 
     exporter: ExporterRecord
@@ -178,6 +180,7 @@ class ExportRecord:
     steps: tuple[StepRecord, ...]
     findings: tuple[str, ...] = ()
     idle: tuple[tuple[str, str], ...] = ()
+    options: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def exact(self) -> float:

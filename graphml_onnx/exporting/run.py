@@ -19,6 +19,7 @@ from graphml_onnx.exporting.backends import export_onnx, run_once
 from graphml_onnx.exporting.huggingface import load_pretrained
 from graphml_onnx.exporting.inputs import (
     ExampleInputs,
+    example_records,
     given_inputs,
     input_names,
     inputs_from_config,
@@ -32,6 +33,7 @@ from graphml_onnx.exporting.onnx_output import (
     name_operators,
     name_outputs,
     opset_version,
+    record_inputs,
     tag_operators,
     tensor_records,
 )
@@ -40,6 +42,7 @@ from graphml_onnx.exporting.options import (
     checked_torch_modules,
     make_settings,
     read_dynamic_shapes,
+    repeatable,
 )
 from graphml_onnx.exporting.outputs import Outputs, stage_data, workspace, write_staged
 from graphml_onnx.exporting.placement import operator_records, place
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
     from graphml_onnx.hierarchy.tree import Module
     from graphml_onnx.inputs.specs import InputSpec
     from graphml_onnx.results import EncodeResult, Progress
+    from graphml_onnx.support.strictjson import Json
 
 _PACKAGES: Final = ("graphml-onnx", "onnx", "onnxscript", "torch", "transformers")
 _LOW: Final = 50.0
@@ -74,6 +78,7 @@ class _Plan(NamedTuple):
     settings: ExporterSettings
     specs: Mapping[str, InputSpec] | None
     torch_modules: TorchModules
+    repeatable: Mapping[str, Json]
 
 
 class _Steps:
@@ -161,7 +166,7 @@ def _plan(output: str | os.PathLike[str], options: ExportOptions) -> _Plan:
         settings = replace(settings, dynamic_shapes={**symbols, **settings.dynamic_shapes})
     elif options.inputs is not None and (options.shapes or options.batch_size is not None):
         raise UsageError("given inputs have their own shapes", remedy="leave --shape and --batch-size out")
-    return _Plan(options, outputs, settings, specs, checked_torch_modules(options.torch_modules))
+    return _Plan(options, outputs, settings, specs, checked_torch_modules(options.torch_modules), repeatable(options))
 
 
 def _outputs(output: Path, options: ExportOptions) -> Outputs:
@@ -255,6 +260,7 @@ def _convert(
         with steps.step("tag_injection"):
             if not options.clean_onnx:
                 tag_operators(places, modules)
+                record_inputs(file.model, example_records(loaded.model, examples))
             size, sha256 = file.write(onnx.file, outputs.onnx)
             data = stage_data(publication, outputs, raw)
         ran = {level.scope for level in levels}
@@ -291,6 +297,7 @@ def _convert(
                 for level in exported.registered
                 if level.scope not in ran
             ),
+            options=plan.repeatable,
         )
         record = replace(record, findings=(*record.findings, *_low_share(record)))
         write_staged(metadata, metadata_json(record, started))

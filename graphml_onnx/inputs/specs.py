@@ -26,7 +26,7 @@ _BATCH: Final = 2
 _LENGTHS: Final = range(16, 1 << 16, 2)
 """Sizes for symbolic dimensions, each its own: exporters take equal ones for one dimension."""
 
-_SCHEMA: Final = {
+SCHEMA: Final = {
     "type": "object",
     "minProperties": 1,
     "additionalProperties": {
@@ -77,7 +77,7 @@ def read_input_specs(
         InputError: the file is missing or may not be read.
         UsageError: it is not of this form; the place is its path of keys.
     """
-    form = read_form(source, "input_specs", _SCHEMA)
+    form = read_form(source, "input_specs", SCHEMA)
     sizes: dict[str, int] = {}
     specs = {name: _spec(form, name, cast("dict[str, Json]", value), sizes) for name, value in form.value.items()}
     for name, shape in (shapes or {}).items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -179,3 +181,86 @@ class Functional(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.softmax(functional.layer_norm(x * self.get_buffer("scale"), (8,)) @ self.weight.T, dim=-1)
+
+
+class WeightNorm(nn.Module):
+    """Both forms of weight normalisation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.old = nn.utils.weight_norm(nn.Linear(8, 8))
+        self.new = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.new(torch.relu(self.old(x)))
+        return out
+
+
+class Tied(nn.Module):
+    """A language model whose head has the weights of its embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(99, 16)
+        self.body = nn.Linear(16, 16)
+        self.head = nn.Linear(16, 99, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        scores: Tensor = self.head(torch.tanh(self.body(self.embedding(input_ids))))
+        return scores
+
+
+class OddKeys(nn.Module):
+    """Modules whose names are no identifiers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        names = ["a b", "0", "ü-1", "x/y", "weight"]
+        self.parts = nn.ModuleDict({name: nn.Linear(8, 8) for name in names})
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.parts.values():
+            x = torch.relu(part(x))
+        return x
+
+
+def detr() -> nn.Module:
+    """DETR with a small backbone of transformers' own, so that nothing is downloaded."""
+    import transformers
+
+    backbone = transformers.ResNetConfig(  # type: ignore[call-arg]
+        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", out_features=["stage2"]
+    )
+    config = transformers.DetrConfig(  # type: ignore[call-arg]
+        use_timm_backbone=False,
+        use_pretrained_backbone=False,
+        backbone=None,
+        backbone_config=backbone,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=40,
+        decoder_ffn_dim=40,
+        num_queries=5,
+    )
+    return transformers.DetrModel(config)
+
+
+def with_lora(peft: ModuleType) -> nn.Module:
+    """A BERT with adapters of low rank."""
+    import transformers
+
+    config = transformers.BertConfig(
+        vocab_size=99,
+        max_position_embeddings=40,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=40,
+    )
+    model = transformers.BertModel(config)
+    adapted: nn.Module = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=["query", "value"]))
+    return adapted

@@ -381,3 +381,38 @@ def test_the_tables_of_the_report_are_complete(tmp_path: Path) -> None:
     assert tables["modules_that_never_ran"] == [{"scope": "unused", "class_name": "Linear"}]
     assert tables["modules"][0]["operators_in_all"] == result.nodes
     assert "Modules that never ran" in result.report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_an_export_can_be_repeated_from_its_metadata(tmp_path: Path, exporter: Any) -> None:
+    specs = {"input": {"shape": ["batch", 4], "dtype": "float32"}}
+    options = {"input_specs": specs, "exporter": exporter, "torch_modules": ["Linear"], "seed": 3, "inputs": None}
+    first, model = exported(nn.Sequential(nn.Linear(4, 3), nn.ReLU()), tmp_path, **options)
+    told = json.loads(first.metadata.read_text(encoding="utf-8"))["export_context"]["options"]
+
+    assert told == {
+        "input_specs": specs,
+        "exporter": exporter,
+        "torch_modules": ["Linear"],
+        "seed": 3,
+    }
+    assert [entry.key for entry in model.metadata_props] == ["winml.io.inputs"]
+
+
+def test_the_inputs_are_told_in_the_model_with_the_values_of_integers(tmp_path: Path) -> None:
+    ids = torch.tensor([[3, 7]])
+    _, model = exported(nn.Embedding(9, 2), tmp_path, inputs=ids, exporter="torchscript")
+    [entry] = model.metadata_props
+    assert json.loads(entry.value) == [
+        {"name": "input", "dtype": "int64", "shape": [1, 2], "value_range": [3, 8]},
+    ]
+    _, clean = exported(nn.Embedding(9, 2), tmp_path, inputs=ids, exporter="torchscript", clean_onnx=True)
+    assert not clean.metadata_props
+
+
+def test_modules_may_be_nested_deeper_than_python_calls(tmp_path: Path) -> None:
+    model: nn.Module = nn.Linear(4, 4)
+    for _ in range(105):
+        model = nn.Sequential(model)
+    result, _ = exported(model, tmp_path, with_graphml=True)
+    assert (result.modules, result.exact, result.graphml_error) == (106, 100.0, None)

@@ -7,7 +7,7 @@ What is used of PyTorch without a promise that it stays; `tests/export/test_edge
 - ``ONNXProgram.model`` (onnx_ir), ``ONNXProgram.exported_program``, and that opsets below 18 are converted from 18;
 - ``node.meta["nn_module_stack"]`` in the graphs of programs (`dynamo`);
 - that TorchScript names operators after the calls of modules (`graphml_onnx.exporting.placement` reads the names);
-- `torch.jit._internal.module_has_exports`, by which tracing compiles a module instead of running it (`calls`);
+- `torch._jit_internal.get_torchscript_modifier`, by which tracing compiles a module instead of running it (`calls`);
 - ``Tensor._version``, which counts changes in place (`module_state`);
 - `torch.utils._pytree`, by which PyTorch flattens what modules take and return (`module_state`, `inputs`);
 - `torch.backends.mha`, the switch of the fused attention (`module_state`).
@@ -25,7 +25,7 @@ import torch
 
 from graphml_onnx.errors import GraphmlOnnxError, ModelError, storage_failure
 from graphml_onnx.exporting.backends.module_state import copied, evaluating, keeping_state, prepared
-from graphml_onnx.exporting.backends.process import listening, same_random_numbers
+from graphml_onnx.exporting.backends.process import deep_enough, listening, same_random_numbers
 from graphml_onnx.exporting.sources import one_line
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def _exported(
         if not isinstance(model, torch.nn.Module):
             return exporter(model, inputs, settings, path), []
         module = prepared(model)
+        stack.enter_context(deep_enough(module))
         stack.enter_context(evaluating(module))
         if module is not model:
             own = inputs.mapped(copied)

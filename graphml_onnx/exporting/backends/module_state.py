@@ -80,7 +80,7 @@ def _attributes_of(module: torch.nn.Module) -> Callable[[], None]:
     """Takes a snapshot of the attributes of one module, and gives a function that restores it."""
     attributes = vars(module)
     before = dict(attributes)
-    members = {name: copy.copy(value) for name, value in before.items() if isinstance(value, dict | list | set)}
+    members = {name: members for name, value in before.items() if (members := _members_of(value)) is not None}
 
     def restore() -> None:
         if attributes.keys() != before.keys() or any(attributes[name] is not before[name] for name in before):
@@ -90,6 +90,18 @@ def _attributes_of(module: torch.nn.Module) -> Callable[[], None]:
             _refill(before[name], value)
 
     return restore
+
+
+def _members_of(container: object) -> dict[object, object] | list[object] | set[object] | None:
+    """What a container holds, whatever its class makes of copying it; None for what is no container."""
+    match container:
+        case dict():
+            return dict.copy(container)
+        case list():
+            return list.copy(container)
+        case set():
+            return set.copy(container)
+    return None
 
 
 def _refill(container: object, members: object) -> None:

@@ -1,13 +1,14 @@
 """State of the whole process that an export changes while PyTorch works, and restores: the only place that does.
 
 Standard output and error (of Python, and the descriptor that PyTorch's C++ code writes to), the filters of warnings,
-an environment variable of `torch.load`, and random numbers.
+an environment variable of `torch.load`, random numbers, and how deep Python may call.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import sys
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -95,6 +96,27 @@ def without_unpickling() -> Iterator[None]:
             del os.environ[_WEIGHTS_ONLY]
         else:
             os.environ[_WEIGHTS_ONLY] = earlier
+
+
+@contextmanager
+def deep_enough(module: torch.nn.Module) -> Iterator[None]:
+    """Lets Python call as deep as a module is nested, with the exporter's own calls at each level.
+
+    `torch.export` takes about a dozen calls for a level, and PyTorch's hooks two more: 100 levels pass the usual limit.
+    """
+    levels = max(name.count(".") for name, _ in module.named_modules())
+    earlier = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(earlier, min(_DEEPEST, _CALLS + _CALLS_OF_LEVEL * levels)))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(earlier)
+
+
+_CALLS: Final = 1000
+_CALLS_OF_LEVEL: Final = 40
+_DEEPEST: Final = 10_000
+"""Calls; a stack of the usual 8 MiB holds them."""
 
 
 def _devices() -> list[int]:
