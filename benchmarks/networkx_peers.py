@@ -15,6 +15,8 @@ import networkx
 import onnx
 from onnx import AttributeProto, TensorProto, ValueInfoProto
 
+from graphml_onnx.codec.keys import FORMAT_VERSION
+
 Graph: TypeAlias = "networkx.MultiDiGraph[str]"
 
 _VALUES = {
@@ -126,7 +128,7 @@ class _Content:
             kind="model",
             node_id="n0",
             label=model.graph.name,
-            format_version="2.0.0",
+            format_version=FORMAT_VERSION,
             ir_version=str(model.ir_version),
             producer_name=model.producer_name,
             opset_imports=_json(opsets),
@@ -147,6 +149,7 @@ class _Content:
             values["label"] = node.op_type
             if scope:
                 values["hierarchy_tag"] = scope
+            values["placed_by"] = "name"
             values["inputs"] = _json(list(node.input))
             values["outputs"] = _json(list(node.output))
             values["name"] = node.name
@@ -165,17 +168,16 @@ class _Content:
             outer, _, name = scope.rpartition("/")
             parent = self._module(outer)
             number = self._number()
-            own = name.rpartition(".")[2]
             self.graph.add_node(
                 number,
                 kind="module",
                 node_id=number,
                 parent=parent,
                 index=str(len(self._modules) - 1),
-                label=name if own == name else f"{own}: {name}",
+                label=name,
                 hierarchy_tag=scope,
                 traced_tag=scope,
-                class_name=name,
+                module_source="names",
                 scope=scope[1:].replace("/", "."),
             )
             self._modules[scope] = number

@@ -310,7 +310,9 @@ class GraphEncoder:
         node_id = f"n{number}"
         look = appearance_of("op", String.text(node.op_type))
         called = self._functions.get((node.domain, node.op_type, node.overload)) if self._functions else None
-        data = _identity("op", node_id, parent, index, look if called is None else look._replace(label=called))
+        if called is not None:
+            look = look._replace(label=called)
+        data = _identity("op", node_id, parent, index, look)
         module = placed.placement[index]
         tag = placed.tags[index] or (placed.modules[module].tag if module != NOWHERE else None)
         if tag:
