@@ -25,7 +25,7 @@ class Architecture:
         build: makes the model, and its example inputs; None where they follow from its config.
         exact: for each exporter that can export it, the least percentage of its operators in the very module that ran
             them, as it was measured with torch 2.13.
-        refusals: for an exporter that cannot, how its error begins.
+        refusals: for an exporter that cannot, a part of its error.
         fast: whether it is in the fast run.
         package: one that is not among those for tests; without it the architecture is left out.
     """
@@ -119,6 +119,11 @@ _SOUND: Final = _SIZES | {
 }
 _FEATURES: Final = torch.linspace(-1, 1, 16).reshape(2, 8)
 
+_TOO_SHORT: Final[Mapping[ExporterName, str]] = {
+    "torchscript": "the exporter wrote a model that is not valid: TensorProto (tensor name: ) raw_data size (32 bytes)"
+}
+"""TorchScript writes a constant with less data than its shape has, which onnx 1.23 finds."""
+
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     # Encoders
     "bert": Architecture(_pretrained("BertModel", "BertConfig", **_TEXT), fast=True),
@@ -135,7 +140,8 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
             "DebertaV2Config",
             **(_TEXT | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}),
         ),
-        exact={"dynamo": 100, "torchscript": 99},
+        exact={"dynamo": 100},
+        refusals=_TOO_SHORT,
     ),
     "electra": Architecture(_pretrained("ElectraForPreTraining", "ElectraConfig", **_TEXT, embedding_size=16)),
     # Decoders
@@ -173,6 +179,8 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
             d_kv=8,
             vocab_size=99,
         ),
+        exact={"dynamo": 100},
+        refusals=_TOO_SHORT,
     ),
     "bart": Architecture(_pretrained("BartForConditionalGeneration", "BartConfig", **_TWO_SIDES)),
     "whisper": Architecture(
@@ -271,13 +279,13 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "conditional": Architecture(
         _network(networks.Conditional, x=_FEATURES),
         exact={"dynamo": 50},
-        refusals={"torchscript": "RuntimeError: Detected that you are using FX to torch.jit.trace a dynamo-optimized"},
+        refusals={"torchscript": "the torchscript exporter failed: RuntimeError: Detected that you are using FX"},
         fast=True,
     ),
     "scripted": Architecture(
         _network(networks.Scripted, x=_FEATURES),
         exact={"torchscript": 9},
-        refusals={"dynamo": "GuardOnDataDependentSymNode: Could not guard on data-dependent expression"},
+        refusals={"dynamo": "the dynamo exporter failed: GuardOnDataDependentSymNode: Could not guard on data"},
         fast=True,
     ),
     "shared": Architecture(_network(networks.Shared, input_ids=_IDS), fast=True),
