@@ -1,4 +1,4 @@
-"""The table of architectures in docs/export.md: ``python -m benchmarks.architectures``.
+"""The table of architectures in docs/export-comparison.md: ``python -m benchmarks.architectures``.
 
 Each model is exported by plain `torch.onnx.export` and by `graphml_onnx.export`, in this process and on one thread.
 Times are of the processor, since machines are shared. The own work is the time of `graphml_onnx.export` less that of

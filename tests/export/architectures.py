@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from types import ModuleType
 from typing import Final
 
 import torch
@@ -27,7 +25,7 @@ class Architecture:
         build: makes the model, and its example inputs; None where they follow from its config.
         exact: for each exporter that can export it, the least percentage of its operators in the very module that ran
             them, as it was measured with torch 2.13.
-        refusals: for an exporter that cannot, how its error begins.
+        refusals: for an exporter that cannot, a part of its error.
         fast: whether it is in the fast run.
         package: one that is not among those for tests; without it the architecture is left out.
     """
@@ -91,17 +89,6 @@ def _network(make: Callable[[], nn.Module], **inputs: Tensor) -> Callable[[], Bu
     return build
 
 
-def _published(package: str, make: Callable[[ModuleType], nn.Module], /, **inputs: Tensor) -> Architecture:
-    """A model of a package that may be missing: those of images need a torchvision, whose builds fit one PyTorch."""
-
-    def build() -> Built:
-        declare_torchvision_operators()
-        torch.manual_seed(0)
-        return _with_weights(make(import_module(package))), inputs
-
-    return Architecture(build, package=package.partition(".")[0])
-
-
 def declare_torchvision_operators() -> None:
     """Lets a torchvision be imported whose compiled part is of another build than this PyTorch: declares its operators.
 
@@ -124,10 +111,6 @@ _TORCHVISION_OPERATORS: Final = ("nms", "qnms", *_POOLS, *(f"_{name}_backward" f
 
 
 _IDS: Final = torch.arange(12).reshape(2, 6)
-_LATENT: Final = torch.linspace(-1, 1, 2 * 4 * 16 * 16).reshape(2, 4, 16, 16)
-_PICTURE: Final = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
-_LARGE: Final = torch.linspace(-1, 1, 2 * 3 * 224 * 224).reshape(2, 3, 224, 224)
-_ONE_SIDE: Final = {"d_model": 32, "d_ff": 40, "num_layers": 2, "num_heads": 4, "d_kv": 8, "vocab_size": 99}
 _SOUND: Final = _SIZES | {
     "conv_dim": [16, 16],
     "conv_kernel": [10, 3],
@@ -135,6 +118,11 @@ _SOUND: Final = _SIZES | {
     "num_feat_extract_layers": 2,
 }
 _FEATURES: Final = torch.linspace(-1, 1, 16).reshape(2, 8)
+
+_TOO_SHORT: Final[Mapping[ExporterName, str]] = {
+    "torchscript": "the exporter wrote a model that is not valid: TensorProto (tensor name: ) raw_data size (32 bytes)"
+}
+"""TorchScript writes a constant with less data than its shape has, which onnx 1.23 finds."""
 
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     # Encoders
@@ -152,7 +140,8 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
             "DebertaV2Config",
             **(_TEXT | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}),
         ),
-        exact={"dynamo": 100, "torchscript": 99},
+        exact={"dynamo": 100},
+        refusals=_TOO_SHORT,
     ),
     "electra": Architecture(_pretrained("ElectraForPreTraining", "ElectraConfig", **_TEXT, embedding_size=16)),
     # Decoders
@@ -190,6 +179,8 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
             d_kv=8,
             vocab_size=99,
         ),
+        exact={"dynamo": 100},
+        refusals=_TOO_SHORT,
     ),
     "bart": Architecture(_pretrained("BartForConditionalGeneration", "BartConfig", **_TWO_SIDES)),
     "whisper": Architecture(
@@ -288,29 +279,24 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "conditional": Architecture(
         _network(networks.Conditional, x=_FEATURES),
         exact={"dynamo": 50},
-        refusals={"torchscript": "RuntimeError: Detected that you are using FX to torch.jit.trace a dynamo-optimized"},
+        refusals={"torchscript": "the torchscript exporter failed: RuntimeError: Detected that you are using FX"},
         fast=True,
     ),
     "scripted": Architecture(
         _network(networks.Scripted, x=_FEATURES),
         exact={"torchscript": 9},
-        refusals={"dynamo": "GuardOnDataDependentSymNode: Could not guard on data-dependent expression"},
+        refusals={"dynamo": "the dynamo exporter failed: GuardOnDataDependentSymNode: Could not guard on data"},
         fast=True,
     ),
     "shared": Architecture(_network(networks.Shared, input_ids=_IDS), fast=True),
     "functional": Architecture(_network(networks.Functional, x=_FEATURES)),
-    # Of the sizes that they have by default, or near them
-    "bert-base": Architecture(_pretrained("BertModel", "BertConfig")),
-    "resnet-50": Architecture(_pretrained("ResNetForImageClassification", "ResNetConfig", num_labels=1000)),
-    "vit-base": Architecture(_pretrained("ViTModel", "ViTConfig")),
-    "gpt2-small": Architecture(_pretrained("GPT2Model", "GPT2Config")),
     # More of transformers
-    "mpnet": Architecture(_pretrained("MPNetModel", "MPNetConfig", **_TEXT)),
-    "mt5": Architecture(_pretrained("MT5Model", "MT5Config", **_ONE_SIDE)),
     "qwen3": Architecture(_pretrained("Qwen3ForCausalLM", "Qwen3Config", **_DECODER, head_dim=8)),
     "gemma3": Architecture(_pretrained("Gemma3ForCausalLM", "Gemma3TextConfig", **_DECODER, head_dim=8)),
     "olmo2": Architecture(_pretrained("Olmo2ForCausalLM", "Olmo2Config", **_DECODER)),
-    "phi3": Architecture(_pretrained("Phi3ForCausalLM", "Phi3Config", **_DECODER)),
+    "phi3": Architecture(
+        _pretrained("Phi3ForCausalLM", "Phi3Config", **_DECODER), exact={"dynamo": 98, "torchscript": 100}
+    ),
     "falcon": Architecture(
         _pretrained(
             "FalconForCausalLM",
@@ -319,28 +305,18 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
             hidden_size=32,
             num_hidden_layers=2,
             num_attention_heads=4,
-        )
+        ),
+        exact={"dynamo": 100, "torchscript": 99},
     ),
     "bloom": Architecture(
         _pretrained("BloomForCausalLM", "BloomConfig", vocab_size=99, hidden_size=32, n_layer=2, n_head=4)
     ),
-    "mamba2": Architecture(
-        _pretrained(
-            "Mamba2ForCausalLM",
-            "Mamba2Config",
-            vocab_size=99,
-            hidden_size=16,
-            state_size=4,
-            num_hidden_layers=2,
-            num_heads=4,
-            head_dim=8,
-            n_groups=1,
-            chunk_size=8,
-        )
+    "xlm-roberta": Architecture(
+        _pretrained("XLMRobertaModel", "XLMRobertaConfig", **_TEXT), exact={"dynamo": 98, "torchscript": 100}
     ),
-    "modernbert": Architecture(_pretrained("ModernBertModel", "ModernBertConfig", **_DECODER)),
-    "xlm-roberta": Architecture(_pretrained("XLMRobertaModel", "XLMRobertaConfig", **_TEXT)),
-    "camembert": Architecture(_pretrained("CamembertModel", "CamembertConfig", **_TEXT)),
+    "camembert": Architecture(
+        _pretrained("CamembertModel", "CamembertConfig", **_TEXT), exact={"dynamo": 98, "torchscript": 100}
+    ),
     "mobilebert": Architecture(
         _pretrained(
             "MobileBertModel",
@@ -354,11 +330,6 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         )
     ),
     "squeezebert": Architecture(_pretrained("SqueezeBertModel", "SqueezeBertConfig", **_TEXT, embedding_size=32)),
-    "funnel": Architecture(
-        _pretrained(
-            "FunnelModel", "FunnelConfig", vocab_size=99, block_sizes=[1, 1], d_model=32, n_head=4, d_head=8, d_inner=40
-        )
-    ),
     "pegasus": Architecture(_pretrained("PegasusModel", "PegasusConfig", **_TWO_SIDES)),
     "marian": Architecture(_pretrained("MarianModel", "MarianConfig", **_TWO_SIDES)),
     "wav2vec2": Architecture(
@@ -371,20 +342,11 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     ),
     "beit": Architecture(_pretrained("BeitModel", "BeitConfig", **_PATCHES)),
     "dinov2": Architecture(_pretrained("Dinov2Model", "Dinov2Config", **(_IMAGE | _SIZES | {"patch_size": 8}))),
-    "mobilevit": Architecture(
-        _pretrained(
-            "MobileViTModel",
-            "MobileViTConfig",
-            image_size=64,
-            hidden_sizes=[16, 24, 32],
-            neck_hidden_sizes=[8, 8, 16, 16, 24, 32, 40],
-            num_attention_heads=4,
-        )
-    ),
     "regnet": Architecture(
         _pretrained(
             "RegNetModel", "RegNetConfig", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], groups_width=8
-        )
+        ),
+        exact={"dynamo": 70, "torchscript": 100},
     ),
     "convnext-v2": Architecture(
         _pretrained("ConvNextV2Model", "ConvNextV2Config", **_IMAGE, hidden_sizes=[8, 16], depths=[1, 2], num_stages=2)
@@ -404,54 +366,10 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
             global_attn_indexes=[1],
         )
     ),
-    "detr": Architecture(
-        _network(networks.detr, pixel_values=_PICTURE, pixel_mask=torch.ones(2, 64, 64, dtype=torch.int64))
+    # PEFT
+    "lora": Architecture(
+        _network(networks.with_lora, input_ids=_IDS), exact={"dynamo": 100, "torchscript": 93}, package="peft"
     ),
-    # timm, torchvision
-    "efficientnet-b0": _published("timm", lambda timm: timm.create_model("efficientnet_b0"), x=_PICTURE),
-    "mobilenet-v2": _published("timm", lambda timm: timm.create_model("mobilenetv2_100"), x=_PICTURE),
-    "mobilenet-v3": _published("timm", lambda timm: timm.create_model("mobilenetv3_small_100"), x=_PICTURE),
-    "mobilenet-v4": _published("timm", lambda timm: timm.create_model("mobilenetv4_conv_small"), x=_PICTURE),
-    "densenet": _published("timm", lambda timm: timm.create_model("densenet121"), x=_PICTURE),
-    "mlp-mixer": _published("timm", lambda timm: timm.create_model("mixer_s32_224"), x=_LARGE),
-    "maxvit": _published("timm", lambda timm: timm.create_model("maxvit_pico_rw_256", img_size=64), x=_PICTURE),
-    "repvgg": _published("timm", lambda timm: timm.create_model("repvgg_a0"), x=_PICTURE),
-    "regnety": _published("timm", lambda timm: timm.create_model("regnety_002"), x=_PICTURE),
-    "resnet-18": _published("torchvision.models", lambda models: models.resnet18(), x=_PICTURE),
-    "vgg-11": _published("torchvision.models", lambda models: models.vgg11(), x=_PICTURE),
-    "squeezenet": _published("torchvision.models", lambda models: models.squeezenet1_1(), x=_PICTURE),
-    "shufflenet": _published("torchvision.models", lambda models: models.shufflenet_v2_x0_5(), x=_PICTURE),
-    "googlenet": _published(
-        "torchvision.models", lambda models: models.googlenet(init_weights=False, aux_logits=False), x=_PICTURE
-    ),
-    # diffusers, PEFT
-    "unet-2d-condition": _published(
-        "diffusers",
-        lambda diffusers: diffusers.UNet2DConditionModel(
-            sample_size=16,
-            block_out_channels=(16, 32),
-            layers_per_block=1,
-            cross_attention_dim=16,
-            attention_head_dim=4,
-            norm_num_groups=4,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        ),
-        sample=_LATENT,
-        timestep=torch.tensor([1, 2]),
-        encoder_hidden_states=torch.randn(2, 4, 16),
-    ),
-    "autoencoder-kl": _published(
-        "diffusers",
-        lambda diffusers: diffusers.AutoencoderKL(
-            block_out_channels=(8, 16),
-            norm_num_groups=4,
-            down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
-            up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"),
-        ),
-        sample=_PICTURE,
-    ),
-    "lora": _published("peft", networks.with_lora, input_ids=_IDS),
     # Parametrisations, tied weights, odd names
     "weight-norm": Architecture(_network(networks.WeightNorm, x=_FEATURES)),
     "tied": Architecture(_network(networks.Tied, input_ids=_IDS)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from importlib import import_module
 
 import torch
 from torch import Tensor, nn
@@ -225,34 +225,11 @@ class OddKeys(nn.Module):
         return x
 
 
-def detr() -> nn.Module:
-    """DETR with a small backbone of transformers' own, so that nothing is downloaded."""
-    import transformers
-
-    backbone = transformers.ResNetConfig(  # type: ignore[call-arg]
-        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", out_features=["stage2"]
-    )
-    config = transformers.DetrConfig(  # type: ignore[call-arg]
-        use_timm_backbone=False,
-        use_pretrained_backbone=False,
-        backbone=None,
-        backbone_config=backbone,
-        d_model=32,
-        encoder_layers=1,
-        decoder_layers=1,
-        encoder_attention_heads=4,
-        decoder_attention_heads=4,
-        encoder_ffn_dim=40,
-        decoder_ffn_dim=40,
-        num_queries=5,
-    )
-    return transformers.DetrModel(config)
-
-
-def with_lora(peft: ModuleType) -> nn.Module:
+def with_lora() -> nn.Module:
     """A BERT with adapters of low rank."""
     import transformers
 
+    peft = import_module("peft")  # may be missing
     config = transformers.BertConfig(
         vocab_size=99,
         max_position_embeddings=40,
