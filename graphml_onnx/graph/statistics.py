@@ -114,7 +114,8 @@ def _in_step(
     old: Iterator[npt.NDArray[np.generic]], new: Iterator[npt.NDArray[np.generic]]
 ) -> Iterator[tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]]:
     """Two streams of elements in pieces of one size: each comes in chunks of its own store."""
-    left = right = np.empty(0, np.generic)
+    left: npt.NDArray[np.generic] = np.empty(0)
+    right = left
     while (left.size or (left := next(old, left)).size) and (right.size or (right := next(new, right)).size):
         size = min(left.size, right.size)
         yield left[:size], right[:size]
