@@ -14,6 +14,7 @@ _WHOLE = re.compile(
     r"holds no HTP metadata|is not GraphML in UTF-8|no node has the kind 'model'|is of an earlier format|is empty"
     r"|was encoded$|the file of payloads is missing|bytes, but the GraphML says|symbolic link|not a regular file"
     r"|is not a JSON object|has no '(?:modules|nodes)'|the payload of [\d,]+ bytes at offset [\d,]+ "
+    r"|the tensor '.*' needs|the payload at byte [\d,]+ needs|lacks the tensor '"
     r"|not UTF-8"
     r"|the GraphML has payloads, but"
     r"|is a data file of the model, but"
