@@ -37,7 +37,7 @@ def location_of(store: Store, folder: Path) -> str:
         UsageError: there is no sidecar, or it is not below that folder.
     """
     if not isinstance(store.source, FileSource) or not store.tensors:
-        raise UsageError("only a model with a sidecar can refer to it", remedy="leave out --external")
+        raise UsageError("only a model with a sidecar can refer to it", remedy="leave out `external=True`")
     path = store.source.path
     try:
         return path.resolve().relative_to(folder.resolve()).as_posix()

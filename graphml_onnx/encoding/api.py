@@ -168,7 +168,7 @@ def _sidecar_path(target: Path, output: str | os.PathLike[str] | None, parameter
         return with_suffix(target, ".onnxdata")
     path = Path(output)
     if parameters != "sidecar":
-        raise UsageError("only a sidecar has a file", file=path, remedy=f"leave out --params-output, or {parameters}")
+        raise UsageError("only a sidecar has a file", file=path, remedy="leave out `parameter_output`")
     if path.parent.resolve() != target.parent.resolve():
         raise UsageError(
             "the sidecar has to lie beside the GraphML", file=path, remedy=f"name it {target.with_name(path.name)}"

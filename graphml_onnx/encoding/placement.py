@@ -126,7 +126,7 @@ def _in_sidecar(payloads: Sequence[NamedPayload], files: Sequence[NamedPayload])
         raise ModelError(
             f"the names of its {len(everything):,} tensors take {start:,} bytes, "
             f"more than the {MAX_HEADER:,} that readers of a sidecar take",
-            remedy="use --parameters embedded, or write small tensors as text with --inline-limit",
+            remedy="use `parameters='embedded'`, or write small tensors as text with `inline_limit`",
         )
     starts = {spec.name: start + offset for spec, offset in zip(layout.order, layout.offsets, strict=True)}
     places = [Place(starts[spec.name], spec.length, spec.name) for spec, _ in everything]

@@ -100,6 +100,9 @@ class _Scan:
 
     def end(self, text: bytes, start: int) -> int:
         """Where the list ends in the next text, of which it is no part before ``start``."""
+        if self._is_escaped and text[start : start + 1] in (b"<", b"\n"):
+            self.stopped = start
+            return _NO_LIST
         position = start + self._is_escaped
         self._is_escaped = False
         while True:

@@ -133,7 +133,7 @@ def test_weights_that_were_only_saved_again_are_the_same(graph: Path) -> None:
     with pytest.raises(PayloadError, match="but the GraphML says") as caught:
         decode(graph)
     assert caught.value.remedy is not None
-    assert "--edited-weights" in caught.value.remedy
+    assert "`edited_weights=True`" in caught.value.remedy
     result = decode(graph, edited_weights=True)
     assert (result.exact, result.changed) == (True, ())
     assert result.onnx.read_bytes() == model_of().SerializeToString()
@@ -148,7 +148,7 @@ def test_a_changed_value_names_the_option(graph: Path) -> None:
     with pytest.raises(PayloadError, match="SHA-256") as caught:
         decode(graph)
     assert caught.value.remedy is not None
-    assert "--edited-weights" in caught.value.remedy
+    assert "`edited_weights=True`" in caught.value.remedy
     assert decode(graph, edited_weights=True).changed == ("head: F32[24, 20]",)
 
 

@@ -205,7 +205,7 @@ FAULTS = (
     Fault(33, "not UTF-8", WITH_META, put("m.json", b'{"nodes": "\xff"}'), ("byte 11", "UTF-8"), file="m.json"),
     Fault(33, "not an object", WITH_META, put("m.json", "[1]"), ("object",), file="m.json"),
     Fault(33, "not JSON", WITH_META, put("m.json", '{"modules":\n {},}'), ("line 2",), file="m.json"),
-    Fault(33, "no modules", WITH_META, put("m.json", '{"nodes": {}}'), ("'modules'",), file="m.json"),
+    Fault(33, "no nodes", WITH_META, put("m.json", '{"modules": {}}'), ("'nodes'",), file="m.json"),
     Fault(33, "a number as a tag", WITH_META, put("m.json", METADATA % '"a": 1'), ("nodes", "a"), file="m.json"),
     Fault(33, "an empty file", WITH_META, put("m.json", ""), ("line 1",), file="m.json"),
     Fault(36, "a folder as the output of encode", "encode model.onnx -o taken --force", folder_as_output,

@@ -102,8 +102,7 @@ REFUSED = {
     "a parameter in a function": (
         graph(node("f", kind="function", parent="m", index=0), node("p", kind="parameter", parent="f", index=0)),
         "'f' of this parameter is a function .*model or module or subgraph"),
-    "a module in a body": (
-        graph(operator("o", attributes=f"[{BODY % 0}]"), body("b", "o"), module("k", "b")), "module is a subgraph"),
+    "a module in an operator": (graph(operator("o"), module("k", "o")), "is not a compound"),
     "a function that stands nowhere": (graph(node("f", kind="function", parent="z", index=0)), "node_id 'z'"),
     "a model in a module": (graph(module("k", "m"), parent="k"), "the model has a parent"),
     "two nodes with one id": (graph(operator("o"), operator("o").replace(">o<", ">p<")), "second node has the id"),
@@ -224,7 +223,8 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("name", ["an input in the model", "an output in a module", "a parameter in a function",
-                                  "a module in a body", "a function in a module", "a model in a module"])  # fmt: skip
+                                  "a module in an operator", "a function in a module",
+                                  "a model in a module"])  # fmt: skip
 def test_validate_says_so_of_parents(tmp_path: Path, name: str) -> None:
     (tmp_path / "graph.graphml").write_text(REFUSED[name][0], "utf-8")
     assert "parent-kind" in {finding.code for finding in validate(tmp_path / "graph.graphml")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graphml_onnx.graphml.lists import NotAsWrittenError, without_lists
@@ -40,6 +40,8 @@ PARTS = st.lists(
 
 
 @given(data=PARTS, size=st.integers(1, 9), long=st.integers(1, 12))
+@example(data=b'":["\\\n"]', size=1, long=1)  # what is escaped starts a chunk
+@example(data=b'":["\\<"]', size=1, long=1)
 def test_with_its_lists_it_is_the_document(data: bytes, size: int, long: int) -> None:
     try:
         text, lists = passed_over(data, size, long)
