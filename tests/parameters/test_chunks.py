@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import errno
 import hashlib
 import io
 import os
 import random
+import re
 import sys
 import threading
 import time
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graphml_onnx import PayloadError, StorageError, decode, encode, preview, verify
@@ -430,22 +430,28 @@ def test_base64_that_is_cut_off_is_refused(text: str) -> None:
         decoder.close()
 
 
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+"""RFC 4648, section 4; not `binascii`'s strict mode, which passes over the padding of ``0000=`` in Python 3.11."""
+
+
 @given(st.text("AQz09+/= \n\t\r*_", max_size=24), st.lists(st.integers(0, 24)))
-def test_base64_is_what_the_standard_library_reads_strictly(text: str, cuts: list[int]) -> None:
+@example(text="0000=", cuts=[])
+def test_base64_is_what_its_specification_says(text: str, cuts: list[int]) -> None:
     """Whatever the pieces; of white space only XML's is passed over."""
     data = text.encode()
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     file = io.BytesIO()
     decoder = Base64Decoder(file)
+    joined = "".join(text.split())
     try:
         for start, end in pairwise(places):
             decoder.feed(data[start:end])
         decoder.close()
     except PayloadError:
-        with pytest.raises(ValueError, match=r".+"):
-            binascii.a2b_base64("".join(text.split()), strict_mode=True)
+        assert not _BASE64.fullmatch(joined)
     else:
-        assert file.getvalue() == binascii.a2b_base64("".join(text.split()), strict_mode=True)
+        assert _BASE64.fullmatch(joined)
+        assert file.getvalue() == base64.b64decode(joined)
 
 
 @pytest.mark.parametrize("text", ["\x0bAAAA", "AAAA\xa0", "AAAA\u2028", "\udcffAAA"])
