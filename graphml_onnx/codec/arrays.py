@@ -239,7 +239,7 @@ class Strings:
     def text_of(self, fields: bytes, items: Items, shape: ListShape) -> str:
         """JSON text of items; see `ListCodec.text_of`."""
         starts, ends = items.starts, items.starts + items.lengths
-        if len(shape.tag) == 1 and items.lengths.max() < 0x80:
+        if len(shape.tag) == 1 and np.max(items.lengths) < 0x80:
             # The two bytes before each text become a comma and a quotation mark, and after it one is added.
             moved = np.arange(len(starts))
             added = ends + moved
@@ -298,7 +298,7 @@ def _short_strings(text: bytes, tag: bytes) -> bytes | None:
         or closing[-1] != len(text)
         or (opening[1:] != closing[:-1] + 2).any()
         or (characters[opening - 1] != _COMMA).any()
-        or lengths.max() >= 0x80
+        or np.max(lengths) >= 0x80
     ):
         return None
     characters[opening - 1] = tag[0]

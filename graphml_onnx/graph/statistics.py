@@ -154,14 +154,14 @@ class _Sums:
         self.zeros += values.size - int(np.count_nonzero(values))
         if not values.size:
             return
-        low, high = numbers.min(), numbers.max()
+        low, high = np.min(numbers), np.max(numbers)
         if not np.isfinite(low) or not np.isfinite(high):
             missing = np.isnan(numbers)
             self.nan += int(missing.sum())
             numbers = numbers[~missing]
             if not numbers.size:
                 return
-            low, high = numbers.min(), numbers.max()
+            low, high = np.min(numbers), np.max(numbers)
             infinite = np.isinf(numbers)
             self.infinite += int(infinite.sum())
             numbers = numbers[~infinite]

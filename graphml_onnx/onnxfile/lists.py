@@ -148,7 +148,7 @@ def find_run(source: Source, shape: ListShape, start: int, end: int) -> Run | No
     position = start
     for piece, items in pieces(source, shape, start, end):
         count += len(items.starts)
-        longest = max(longest, int(items.lengths.max()))
+        longest = max(longest, int(np.max(items.lengths)))
         position += len(piece)
     if source.read(position, min(len(shape.tag), end - position)) == shape.tag:
         return None
@@ -218,7 +218,7 @@ def _any_varints(numbers: Bytes, tag: bytes) -> Items:
     for index, byte in enumerate(tag):
         alike &= numbers[starts + index] == byte
     alike &= (lengths == 1) | (numbers[last] != 0)
-    if len(lengths) and lengths.max() >= MAX_VARINT_BYTES:
+    if len(lengths) and np.max(lengths) >= MAX_VARINT_BYTES:
         alike &= (lengths < MAX_VARINT_BYTES) | ((lengths == MAX_VARINT_BYTES) & (numbers[last] == 1))
     count = _leading(alike)
     return Items(tags[:count] + 1, lengths[:count], int(last[count - 1]) + 1 if count else 0)
@@ -228,7 +228,7 @@ def varint_values(data: bytes, items: Items) -> npt.NDArray[np.uint64]:
     """The numbers of varints."""
     numbers = np.frombuffer(data, np.uint8)
     values = (numbers[items.starts] & 0x7F).astype(np.uint64)
-    for place in range(1, int(items.lengths.max())):
+    for place in range(1, int(np.max(items.lengths))):
         longer = items.lengths > place
         rest = slice(None) if longer.all() else np.flatnonzero(longer)
         part = numbers[items.starts[rest] + place] & 0x7F
@@ -238,7 +238,7 @@ def varint_values(data: bytes, items: Items) -> npt.NDArray[np.uint64]:
 
 def varint_fields(tag: bytes, values: npt.NDArray[np.uint64]) -> bytes:
     """A field for each number, as protobuf writes it; the inverse of `varint_values`."""
-    width = varint_size(int(values.max())) if len(values) else 1
+    width = varint_size(int(np.max(values))) if len(values) else 1
     head = len(tag)
     rows = np.empty((len(values), head + width), np.uint8)
     rows[:, :head] = np.frombuffer(tag, np.uint8)
@@ -320,4 +320,4 @@ def delimited_fields(tag: bytes, texts: Sequence[bytes]) -> bytes:
 
 def _leading(alike: npt.NDArray[np.bool_]) -> int:
     """How many are True before the first that is not."""
-    return len(alike) if alike.all() else int(alike.argmin())
+    return len(alike) if alike.all() else int(np.argmin(alike))
