@@ -118,6 +118,34 @@ def decode(
     raise changed(path)
 
 
+def decode_loaded(
+    model: LoadedModel | None, graphml: Path, output: Path, folder: Path, *, progress: Progress | None = None
+) -> DecodeResult:
+    """Writes the model of a GraphML file that was read already; else it is `decode`.
+
+    Args:
+        model: what was read; None reads the file.
+        graphml: the GraphML file.
+        output: the ONNX file.
+        folder: where the payloads lie.
+        progress: called as the work goes on.
+    """
+    return _decode(
+        graphml,
+        output,
+        Wishes(None, edited_weights=False, external=False),
+        None,
+        folder,
+        Watch(),
+        overwrite=False,
+        progress=progress,
+        require_exact=False,
+        trust=None,
+        infer_shapes=False,
+        loaded=model,
+    )
+
+
 class Wishes(NamedTuple):
     """What is asked for besides the model that was encoded; see `decode`."""
 
@@ -156,6 +184,7 @@ def _decode(
     require_exact: bool,
     trust: Trust | None,
     infer_shapes: bool,
+    loaded: LoadedModel | None = None,
 ) -> DecodeResult:
     with ExitStack() as stack:
         watch.note([path])
@@ -166,16 +195,7 @@ def _decode(
         # Staged in the order of publication: the model comes last, and refusals come before the work.
         metadata_file = None if metadata_output is None else publication.stage(metadata_output)
         model_file = publication.stage(target)
-        with Stage(progress, "read graph", source.size, "bytes") as stage:
-            model = load_graphml(
-                source,
-                path,
-                stack,
-                stage.advance,
-                trust=trust,
-                spool_folder=target.parent,
-                parameter_folder=folder,
-            )
+        model = loaded or _load(source, path, target.parent, folder, stack, trust, progress)
         if metadata_file is not None:
             _write_metadata(model, path, metadata_file)
         changed: tuple[str, ...] = ()
@@ -221,6 +241,21 @@ def _decode(
         changed,
         refers_to,
     )
+
+
+def _load(
+    source: FileSource,
+    path: Path,
+    spool_folder: Path,
+    folder: Path,
+    stack: ExitStack,
+    trust: Trust | None,
+    progress: Progress | None,
+) -> LoadedModel:
+    with Stage(progress, "read graph", source.size, "bytes") as stage:
+        return load_graphml(
+            source, path, stack, stage.advance, trust=trust, spool_folder=spool_folder, parameter_folder=folder
+        )
 
 
 def _edited(model: LoadedModel, wishes: Wishes, folder: Path, stack: ExitStack, watch: Watch) -> EditedWeights:

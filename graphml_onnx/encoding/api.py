@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from graphml_onnx.decoding.records import LoadedModel
+
 _NO_DIGEST = "0" * 64
 
 
@@ -77,7 +79,7 @@ def encode(
     options = Options(parameters, layout, show_parameters, inline_limit, refine)
     with ExitStack() as stack:
         prepared, target = _prepare(model, output, metadata, options, stack, progress)
-        return encode_prepared(
+        result, _ = encode_prepared(
             prepared,
             target,
             stack,
@@ -86,6 +88,7 @@ def encode(
             self_check=self_check,
             sidecar_path=_sidecar_path(target, parameter_output, parameters),
         )
+        return result
 
 
 def preview(
@@ -212,8 +215,12 @@ def encode_prepared(
     progress: Progress | None,
     self_check: bool,
     sidecar_path: Path | None = None,
-) -> EncodeResult:
-    """Writes, checks and publishes; see `encode` for the arguments and errors."""
+) -> tuple[EncodeResult, LoadedModel | None]:
+    """Writes, checks and publishes; see `encode` for the arguments and errors.
+
+    Returns:
+        The result, and the model as the self-check decoded it, for as long as ``stack`` is open.
+    """
     data_files = [file.path for file in prepared.externals]
     publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[*prepared.inputs.files, *data_files]))
     if not prepared.has_sidecar:
@@ -236,14 +243,13 @@ def encode_prepared(
         counts, residue_bytes = write_graph(
             prepared, Output(graph.file, target), info, sha256, references, externals, stage, embed=True
         )
-    if self_check:
-        check_written(prepared, graph, sidecar, target, progress)
+    checked = check_written(prepared, graph, sidecar, target, stack, progress) if self_check else None
     prepared.inputs.source.check_unchanged()
     with Stage(progress, "publish", 1, "steps"):
         if store is not None:
             store.settle()
         publication.publish()
-    return EncodeResult(
+    result = EncodeResult(
         graphml=target,
         sidecar=sidecar_path,
         sha256=sha256,
@@ -256,3 +262,4 @@ def encode_prepared(
         placements=dict(prepared.hierarchy.rules),
         findings=prepared.hierarchy.findings,
     )
+    return result, checked

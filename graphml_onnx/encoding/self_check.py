@@ -24,15 +24,36 @@ if TYPE_CHECKING:
 
 
 def check_written(
-    prepared: PreparedModel, graph: StagedFile, sidecar: StagedFile | None, target: Path, progress: Progress | None
-) -> None:
-    """Decodes what was written and compares it with what was read."""
+    prepared: PreparedModel,
+    graph: StagedFile,
+    sidecar: StagedFile | None,
+    target: Path,
+    owner: ExitStack,
+    progress: Progress | None,
+) -> LoadedModel:
+    """Decodes what was written and compares it with what was read.
+
+    Args:
+        prepared: what was read.
+        graph: the GraphML that was written.
+        sidecar: the sidecar that was written, if there is one.
+        target: the name that the GraphML will have, for messages; its folder takes temporary files.
+        owner: closes what the result needs.
+        progress: called as the work goes on.
+
+    Returns:
+        The model as it was decoded.
+
+    Raises:
+        RoundTripError: something differs, or cannot be read.
+        StorageError: no space, or a broken disk.
+    """
     with ExitStack() as stack:
         source = stack.enter_context(FileSource.sharing(target, graph.file.fileno()))
         total = source.size + prepared.inputs.source.size
         with Stage(progress, "check", total, "bytes") as stage:
             try:
-                model = load_graphml(source, target, stack, stage.advance, trust=None, spool_folder=target.parent)
+                model = load_graphml(source, target, owner, stage.advance, trust=None, spool_folder=target.parent)
             except StorageError:
                 raise
             except GraphmlOnnxError as error:
@@ -51,6 +72,7 @@ def check_written(
             expected = None if prepared.inputs.metadata is None else prepared.inputs.metadata.text.encode()
             if model.metadata != expected:
                 raise _failed(prepared, "the HTP metadata differ")
+            return model
 
 
 def _check_data_files(prepared: PreparedModel, model: LoadedModel, store: Store, stage: Stage) -> None:
