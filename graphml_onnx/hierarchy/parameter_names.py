@@ -20,6 +20,7 @@ _JOINED: Final = re.compile(
     r"([A-Za-z]\w*?)_(?:weights?|bias|biases|kernel|gamma|beta|scale|offset|mean|variance|moving_mean|moving_variance"
     r"|running_mean|running_var)(?:_\d+)?"
 )
+_OF_NO_MODULE: Final = re.compile(r"val_\d+|onnx__\w+")  # torch's exporters number the values that have no name
 _OF_CAFFE2: Final = re.compile(r"([A-Za-z][\w/]*?)_[wb]_\d+")
 _OF_TENSORFLOW: Final = re.compile(r"(?::\d+)$")
 _OPERATION: Final = re.compile(r"(?:ReadVariableOp|[A-Z][A-Za-z0-9]*|resource)(?:_\d+)?")
@@ -54,7 +55,7 @@ def owner_path(name: str) -> tuple[str, ...] | None:
         parts = name.split(".")[:-1]
         return tuple(parts[: parts.index("parametrizations")] if "parametrizations" in parts else parts) or None
     joined = _JOINED.fullmatch(name)
-    return (joined[1],) if joined else None
+    return (joined[1],) if joined and not _OF_NO_MODULE.fullmatch(joined[1]) else None
 
 
 def _of_tensorflow(name: str) -> tuple[str, ...] | None:

@@ -41,6 +41,8 @@ def placed(operators: Sequence[Operator], *weights: str) -> Hierarchy:
         ("layer.0.dense.weight_quantized", "layer.0.dense"),
         ("If_0_then_branch__Inline_0__layer.0.weight", "layer.0"),
         ("onnx::Conv_59", None),
+        ("val_49_scale", None),
+        ("onnx__MatMul_12_scale", None),
         ("/encoder/Constant_output_0", None),
         ("encoder/Reshape/shape:0", None),
         ("cls_token", None),
