@@ -6,7 +6,7 @@ SHELL := bash
 BIN := $(VENV)/bin
 DEMO := fixtures/htp/winml-bert-mini-dynamo
 WORKERS ?= 2
-EXTRAS := .[numeric,schema,transformers]
+EXTRAS := .[numeric,schema,transformers,cypher]
 LOWEST := .venv-lowest
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 
@@ -109,7 +109,7 @@ WITHOUT_CUDA = sed -E '/^(nvidia|cuda|triton)/d'
 upgrade: $(VENV)/installed
 	$(BIN)/python -m pip install -qq --upgrade --group upgrade
 	set -o pipefail; (echo '# Exact versions for development, written by `make upgrade`.'; \
-	$(COMPILE) --group test --group lint --group tools --group docs --group dist | $(WITHOUT_CUDA)) > $(VENV)/constraints.txt
+	$(COMPILE) --group test --group zoo --group lint --group tools --group docs --group dist | $(WITHOUT_CUDA)) > $(VENV)/constraints.txt
 	$(COMPILE) --resolution lowest-direct > $(VENV)/lowest-direct.txt
 	set -o pipefail; (echo '# The lowest versions that pyproject.toml allows, written by `make upgrade` for `make test-lowest`.'; \
 	$(COMPILE) --constraint $(VENV)/lowest-direct.txt --group test --group tools | $(WITHOUT_CUDA)) > $(VENV)/lowest.txt

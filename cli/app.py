@@ -8,7 +8,7 @@ from typer.main import get_command
 from graphml_onnx import __version__
 from graphml_onnx.errors import UsageError
 
-from . import decode, diff, encode, export, extract, inspect, replace, textconv, validate, verify
+from . import decode, diff, encode, export, extract, inspect, replace, tables, textconv, validate, verify
 from .exits import DONE
 from .show import out
 
@@ -43,6 +43,7 @@ app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=extract.EXAMPLES)(extract.extract)
 app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command(epilog=replace.EXAMPLES)(replace.replace)
+app.command(epilog=tables.EXAMPLES)(tables.tables)
 app.command(epilog=textconv.EXAMPLES)(textconv.textconv)
 app.command(epilog=validate.EXAMPLES)(validate.validate)
 app.command(epilog=verify.EXAMPLES)(verify.verify)

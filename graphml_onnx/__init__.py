@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         Trust,
         VerifyReport,
     )
+    from graphml_onnx.tabular import TablesResult, property_graph, tables
     from graphml_onnx.validation.run import validate
     from graphml_onnx.verification.api import verify
 
@@ -99,6 +100,7 @@ _HOMES = {
         ),
         "graph",
     ),
+    **dict.fromkeys(("TablesResult", "property_graph", "tables"), "tabular"),
     **dict.fromkeys(("Complaint", "check_model"), "codec.model_check"),
     **dict.fromkeys(
         (
@@ -173,6 +175,7 @@ __all__ = [
     "RoundTripError",
     "SparseTensor",
     "StorageError",
+    "TablesResult",
     "Tensor",
     "TensorData",
     "TensorType",
@@ -189,7 +192,9 @@ __all__ = [
     "from_networkx",
     "open",
     "preview",
+    "property_graph",
     "replace",
+    "tables",
     "to_networkx",
     "trace",
     "validate",

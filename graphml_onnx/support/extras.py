@@ -7,11 +7,12 @@ from importlib.util import find_spec
 from graphml_onnx.errors import UsageError
 
 
-def require(package: str) -> None:
+def require(package: str, purpose: str = "export") -> None:
     """Makes sure that an optional package is installed, without importing it.
 
     Args:
         package: name of the package, as it is imported.
+        purpose: what needs it.
 
     Raises:
         UsageError: it is not installed.
@@ -21,4 +22,4 @@ def require(package: str) -> None:
     except ValueError:  # a module that was put into sys.modules by hand, without a specification
         missing = False
     if missing:
-        raise UsageError(f"export needs {package}", remedy=f"pip install {package}")
+        raise UsageError(f"{purpose} needs {package}", remedy=f"pip install {package}")

@@ -33,6 +33,7 @@ OPTIONS = {
     "extract": "--output --module --inputs --outputs --ops --metadata --overwrite --json --quiet --debug",
     "inspect": "--depth --module --by --stats --dim --metadata --json --debug",
     "replace": "--module --output --metadata --overwrite --json --quiet --debug",
+    "tables": "--output --metadata --infer-shapes --digests --graph-database --json --quiet --debug",
     "textconv": "--debug",
     "validate": "--parameter-folder --schema --json --quiet --debug",
     "verify": "--metadata --parameters --layout --numeric --input-specs --json --junit --quiet --debug",

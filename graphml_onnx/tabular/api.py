@@ -1,0 +1,141 @@
+"""Writes models as tables."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import graphml_onnx.graph as graphs
+from graphml_onnx.errors import GraphmlOnnxError, UsageError
+from graphml_onnx.places import Place
+from graphml_onnx.places.place import check_is_no_file
+from graphml_onnx.support.extras import require
+from graphml_onnx.support.progress import Stage
+from graphml_onnx.tabular.folder import TablesWriter, compact
+from graphml_onnx.tabular.identity import Identity, identity_of
+from graphml_onnx.tabular.rows import ModelFacts, arrow_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pyarrow as pa
+
+    from graphml_onnx.results import Progress
+
+METADATA_ENDING = "_htp_metadata.json"
+"""What follows the name of a model, without its suffix, in the name of the HTP metadata beside it."""
+
+_MANY = 256
+"""Files of single models in a folder from which on they are joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class TablesResult:
+    """Outcome of `tables`.
+
+    Attributes:
+        folder: the folder of the tables.
+        models: keys of the models by the name of their file, in the order in which they were given.
+        rows: rows that were written, by table.
+        errors: why a model is not among them, by the name of its file.
+    """
+
+    folder: str
+    models: Mapping[str, str]
+    rows: Mapping[str, int]
+    errors: Mapping[str, GraphmlOnnxError]
+
+
+def tables(
+    models: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
+    infer_shapes: bool = False,
+    digests: bool = True,
+    progress: Progress | None = None,
+) -> TablesResult:
+    """Adds models to a folder of Parquet files, which DuckDB, Polars, pandas and Spark read as one database.
+
+    A model that stands there already, by the digest of its content, is replaced. docs/tables.md describes the columns.
+    Models that cannot be read are among the ``errors`` of the result, if there are several; the others are written.
+
+    Args:
+        models: ONNX or GraphML files.
+        output: the folder, which is made where it does not exist; a path, or a URL of a file system of fsspec.
+        metadata: HTP metadata of the model, if there is one. Without it, ``NAME_htp_metadata.json`` beside
+            ``NAME.onnx`` is taken, where it exists.
+        infer_shapes: whether to infer the types and shapes that a model does not say.
+        digests: whether to hash the parameters, for which all weights are read.
+        progress: called as the work goes on.
+
+    Raises:
+        ModelError, GraphMLError, MetadataError, PayloadError, InputError: there is one model, and it cannot be read;
+            see `open`.
+        UsageError: pyarrow is not installed; metadata are given for several models.
+        OutputError, StorageError: the folder cannot be written.
+    """
+    require("pyarrow", "a folder of tables")
+    paths = [Path(models)] if isinstance(models, str | os.PathLike) else [Path(model) for model in models]
+    if metadata is not None and len(paths) > 1:
+        raise UsageError("metadata belong to one model", remedy="write models with metadata one by one")
+    place = Place(output)
+    check_is_no_file(place)
+    found: dict[str, str] = {}
+    rows: dict[str, int] = {}
+    errors: dict[str, GraphmlOnnxError] = {}
+    with TablesWriter(place) as writer, Stage(progress, "write tables", len(paths), "steps") as stage:
+        for path in paths:
+            try:
+                made, identity = model_tables(path, metadata=metadata, infer_shapes=infer_shapes, digests=digests)
+            except GraphmlOnnxError as error:
+                if len(paths) == 1:
+                    raise
+                errors[os.fspath(path)] = error
+            else:
+                writer.add(identity.key, made)
+                found[os.fspath(path)] = identity.key
+                for name, table in made.items():
+                    rows[name] = rows.get(name, 0) + table.num_rows
+            stage.advance(1)
+    if len(place.files("models")) >= _MANY:
+        compact(place)
+    return TablesResult(place.url, found, rows, errors)
+
+
+def model_tables(
+    path: Path,
+    *,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
+    source: str | None = None,
+    identity: Identity | None = None,
+    infer_shapes: bool = False,
+    digests: bool = True,
+) -> tuple[Mapping[str, pa.Table], Identity]:
+    """The rows of one model by table; see `tables`.
+
+    Args:
+        path: the file.
+        metadata: as for `tables`.
+        source: where it came from, if that is not ``path``.
+        identity: its identity, where it is known.
+        infer_shapes: as for `tables`.
+        digests: as for `tables`.
+
+    Raises:
+        GraphmlOnnxError: it cannot be read.
+    """
+    if metadata is None:
+        metadata = metadata_beside(path)
+    with graphs.open(path, metadata=metadata, infer_shapes=infer_shapes) as graph:
+        identity = identity or identity_of(path)
+        facts = ModelFacts(identity.key, identity.sha256, source or os.fspath(path), identity.size)
+        return arrow_tables(graph, facts, digests=digests), identity
+
+
+def metadata_beside(path: Path) -> Path | None:
+    """The HTP metadata of a model by their name, as `export` writes it; None where there are none."""
+    beside = path.with_name(f"{path.stem}{METADATA_ENDING}") if path.suffix.lower() == ".onnx" else None
+    return beside if beside is not None and beside.is_file() else None

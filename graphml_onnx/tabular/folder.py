@@ -1,0 +1,211 @@
+"""The folder of tables: one file for each model and table, or for many models; a model stands in it once.
+
+A file ``KEY.parquet`` has the rows of one model, ``part-DIGEST.parquet`` those of several, in every table alike. The
+file in ``models`` comes last and goes first, so that a model that stands there is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING
+
+from graphml_onnx.errors import InputError
+from graphml_onnx.tabular.schema import TABLES, arrow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from graphml_onnx.places import Place
+
+_ENDING = ".parquet"
+_PART = "part-"
+_BUFFERED = 250_000
+"""Operators from which on rows in memory are written to a file."""
+_BUFFERED_MODELS = 2_000
+_ROWS = 1 << 20
+"""Rows of a group in a file: what a reader takes at a time."""
+
+
+class TablesWriter:
+    """Adds models to a folder of tables; a context manager that writes what is left at its end.
+
+    Args:
+        place: the folder.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._waiting: dict[str, Mapping[str, pa.Table]] = {}
+        self._operators = 0
+        self._parts: dict[str, frozenset[str]] | None = None
+
+    def add(self, key: str, tables: Mapping[str, pa.Table]) -> None:
+        """Takes the rows of a model; earlier rows of the same model go.
+
+        Raises:
+            GraphmlOnnxError: the folder cannot be written.
+        """
+        self._waiting[key] = tables
+        self._operators += tables["operators"].num_rows
+        if self._operators >= _BUFFERED or len(self._waiting) >= _BUFFERED_MODELS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what was taken.
+
+        Raises:
+            GraphmlOnnxError: the folder cannot be written.
+        """
+        if not self._waiting:
+            return
+        waiting, self._waiting, self._operators = self._waiting, {}, 0
+        self._forget(waiting.keys())
+        name = _file_name(waiting.keys())
+        _write(self._place, name, {table: [rows[table] for rows in waiting.values()] for table in TABLES})
+        if self._parts is not None:
+            self._parts[name] = frozenset(waiting)
+
+    def _forget(self, keys: Iterable[str]) -> None:
+        """Takes the rows of models out of the files that have them."""
+        if self._parts is None:
+            names = self._place.files("models")
+            self._parts = {name: frozenset({name[: -len(_ENDING)]}) for name in names if _is_single(name)}
+            self._parts |= {name: _keys(self._place, name) for name in names if name.startswith(_PART)}
+        gone = set(keys)
+        for name, held in [(name, held) for name, held in self._parts.items() if held & gone]:
+            _drop(self._place, name, held, gone)
+            del self._parts[name]
+            if left := held - gone:
+                self._parts[_file_name(left)] = left
+
+    def __enter__(self) -> TablesWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            self.flush()
+
+
+def write_model(place: Place, key: str, tables: Mapping[str, pa.Table]) -> list[str]:
+    """Writes the rows of one model to files of their own, whatever else stands in the folder.
+
+    Returns:
+        The files, relative to the folder, in the order in which they were written.
+
+    Raises:
+        GraphmlOnnxError: the folder cannot be written.
+    """
+    return _write(place, key + _ENDING, {table: [rows] for table, rows in tables.items()})
+
+
+def compact(place: Place) -> int:
+    """Joins the files of single models into a few large ones, which readers open faster.
+
+    A model that stands in a file of its own as well as in a joined one was written later there, and stays so.
+
+    Returns:
+        How many files there were of single models.
+
+    Raises:
+        GraphmlOnnxError: the folder cannot be read or written.
+    """
+    names = place.files("models")
+    singles = [name for name in names if _is_single(name)]
+    newer = {name[: -len(_ENDING)] for name in singles}
+    for name in names:
+        if name.startswith(_PART) and (held := _keys(place, name)) & newer:
+            _drop(place, name, held, newer)
+    for start in range(0, len(singles), _BUFFERED_MODELS):
+        group = singles[start : start + _BUFFERED_MODELS]
+        if len(group) == 1:
+            continue
+        rows = {table: [_read(place, table, name) for name in group] for table in TABLES}
+        _write(place, _file_name(name[: -len(_ENDING)] for name in group), rows)
+        for table in TABLES:
+            place.remove(f"{table}/{name}" for name in group)
+    return len(singles)
+
+
+def _is_single(name: str) -> bool:
+    return name.endswith(_ENDING) and not name.startswith((_PART, "."))
+
+
+def _file_name(keys: Iterable[str]) -> str:
+    ordered = sorted(keys)
+    if len(ordered) == 1:
+        return ordered[0] + _ENDING
+    return f"{_PART}{hashlib.sha256(''.join(ordered).encode()).hexdigest()[:16]}{_ENDING}"
+
+
+def _drop(place: Place, name: str, held: frozenset[str], gone: set[str]) -> None:
+    """Replaces a file by one without the rows of some models."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    left = held - gone
+    if left:
+        gone_here = pa.array(sorted(held & gone))
+        kept = {}
+        for table in TABLES:
+            rows = _read(place, table, name)
+            kept[table] = [rows.filter(pc.invert(pc.is_in(rows["model"], value_set=gone_here)))]
+        _write(place, _file_name(left), kept)
+    # From here to the end the models that stay stand twice: rather that than not at all, if the process is killed.
+    place.remove(f"{table}/{name}" for table in TABLES)
+
+
+def _keys(place: Place, name: str) -> frozenset[str]:
+    return frozenset(_read(place, "models", name)["model"].to_pylist())
+
+
+def _read(place: Place, table: str, name: str) -> pa.Table:
+    """The rows of a file; none where it is missing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = arrow_schema(table)
+    file = f"{table}/{name}"
+    data = place.read(file)
+    if data is None:
+        return schema.empty_table()
+    try:
+        read = pq.read_table(pa.BufferReader(data))
+        columns = [
+            read[field.name].cast(field.type) if field.name in read.column_names else pa.nulls(len(read), field.type)
+            for field in schema
+        ]
+    except (pa.ArrowException, KeyError) as error:
+        told = " ".join(str(error).split())
+        raise InputError(
+            f"is no table that g2o wrote: {told}",
+            file=place.name(file),
+            remedy="remove it, and write its models again",
+        ) from error
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _write(place: Place, name: str, tables: Mapping[str, Sequence[pa.Table]]) -> list[str]:
+    import pyarrow as pa
+
+    written = []
+    for table in sorted(TABLES, key=lambda table: table == "models"):
+        place.write(f"{table}/{name}", _parquet(pa.concat_tables(tables[table])))
+        written.append(f"{table}/{name}")
+    return written
+
+
+def _parquet(rows: pa.Table) -> bytes:
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(rows, sink, compression="zstd", row_group_size=_ROWS)
+    return sink.getvalue()
+
+
+def local_files(folder: Path, table: str) -> list[Path]:
+    """The files of a table in a folder of this machine, in order."""
+    return sorted(path for path in (folder / table).glob(f"*{_ENDING}") if not path.name.startswith("."))
