@@ -10,8 +10,8 @@ EXTRAS := .[numeric,schema,transformers,cypher]
 LOWEST := .venv-lowest
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo test test-all test-random test-lowest coverage guards lint docs format tools real bench fuzz upgrade \
-	dist-check clean
+.PHONY: help demo test test-all test-random test-lowest coverage guards lint docs format tools viewer browser real bench fuzz \
+	upgrade dist-check clean
 
 help:
 	@echo "make demo      encode and decode a real model, and compare the digests"
@@ -22,6 +22,8 @@ help:
 	@echo "make coverage  lines and branches of the wire, path and publication code; fails under 100 %"
 	@echo "make guards    takes each guard against hostile input and faults away, and expects red"
 	@echo "make tools     cytoscape.js and graphology for tests/tools (needs Node.js)"
+	@echo "make viewer    builds the page of g2o view from viewer/ (needs Node.js); commit what it builds"
+	@echo "make browser   Chromium and Firefox from the system's packages, and Playwright, for tests/viewing"
 	@echo "make real      models of published packages through everything (needs a package index)"
 	@echo "make bench     speed and memory beside peers"
 	@echo "make docs      the API reference as HTML in build/api"
@@ -93,6 +95,18 @@ format: $(VENV)/developed
 tools: $(VENV)/developed
 	npm ci --prefix tests/tools/js --no-audit --no-fund
 
+viewer:
+	npm ci --prefix viewer --no-audit --no-fund
+	npm run build --prefix viewer
+
+# Where there is apt, its browsers; elsewhere whatever is on the path. Playwright brings none of its own.
+APT := $(if $(filter 0,$(shell id -u)),,sudo )apt-get
+browser: $(VENV)/developed
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --group browser
+	@if command -v apt-get > /dev/null && ! command -v chromium > /dev/null; then \
+	$(APT) update -qq && DEBIAN_FRONTEND=noninteractive $(APT) install -y -qq --no-install-recommends chromium firefox-esr; fi
+	@command -v chromium chromium-browser google-chrome | head -1 | grep . || (echo "install Chromium, and try again"; exit 1)
+
 real: $(VENV)/developed
 	$(BIN)/python -m tests.real --jobs $(WORKERS)
 
@@ -109,7 +123,7 @@ WITHOUT_CUDA = sed -E '/^(nvidia|cuda|triton)/d'
 upgrade: $(VENV)/installed
 	$(BIN)/python -m pip install -qq --upgrade --group upgrade
 	set -o pipefail; (echo '# Exact versions for development, written by `make upgrade`.'; \
-	$(COMPILE) --group test --group zoo --group lint --group tools --group docs --group dist | $(WITHOUT_CUDA)) > $(VENV)/constraints.txt
+	$(COMPILE) --group test --group zoo --group lint --group tools --group docs --group dist --group browser | $(WITHOUT_CUDA)) > $(VENV)/constraints.txt
 	$(COMPILE) --resolution lowest-direct > $(VENV)/lowest-direct.txt
 	set -o pipefail; (echo '# The lowest versions that pyproject.toml allows, written by `make upgrade` for `make test-lowest`.'; \
 	$(COMPILE) --constraint $(VENV)/lowest-direct.txt --group test --group tools | $(WITHOUT_CUDA)) > $(VENV)/lowest.txt

@@ -8,7 +8,7 @@ from typer.main import get_command
 from graphml_onnx import __version__
 from graphml_onnx.errors import UsageError
 
-from . import decode, diff, encode, export, extract, inspect, replace, tables, textconv, validate, verify
+from . import decode, diff, encode, export, extract, inspect, replace, tables, textconv, validate, verify, view
 from .exits import DONE
 from .show import out
 
@@ -47,6 +47,7 @@ app.command(epilog=tables.EXAMPLES)(tables.tables)
 app.command(epilog=textconv.EXAMPLES)(textconv.textconv)
 app.command(epilog=validate.EXAMPLES)(validate.validate)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
+app.command(epilog=view.EXAMPLES)(view.view)
 
 
 @app.callback(invoke_without_command=True, epilog=EPILOG)

@@ -80,6 +80,11 @@ def abandon_output() -> None:
         os.close(null)
 
 
+def is_terminal() -> bool:
+    """Whether a person reads standard output."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def one_line(text: str) -> str:
     """The text as one line for the terminal."""
     return printable(text)

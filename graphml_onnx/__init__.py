@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from graphml_onnx.tabular import TablesResult, property_graph, tables
     from graphml_onnx.validation.run import validate
     from graphml_onnx.verification.api import verify
+    from graphml_onnx.viewing.api import ViewResult, view
 
 __version__ = "0.1.0"
 
@@ -72,6 +73,7 @@ _HOMES = {
     "decode": "decoding.api",
     "validate": "validation.run",
     "verify": "verification.api",
+    **dict.fromkeys(("ViewResult", "view"), "viewing.api"),
     **dict.fromkeys(("export", "trace"), "exporting.api"),
     "ExportResult": "exporting.record",
     **dict.fromkeys(("as_text", "from_networkx", "to_networkx"), "interop"),
@@ -182,6 +184,7 @@ __all__ = [
     "Trust",
     "UsageError",
     "VerifyReport",
+    "ViewResult",
     "as_text",
     "check_model",
     "decode",
@@ -199,6 +202,7 @@ __all__ = [
     "trace",
     "validate",
     "verify",
+    "view",
 ]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "fixtures/htp/winml-bert-mini-dynamo"
-DATA = (".typed", ".json", ".xsd")
+DATA = (".typed", ".json", ".xsd", "viewer.js", "viewer.css", "viewer.sha256")
 """What belongs to the package besides its modules."""
 
 

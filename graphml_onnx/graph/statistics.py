@@ -63,6 +63,20 @@ def statistics_of(tensors: Iterable[TensorData]) -> Statistics:
     return total.result()
 
 
+def histogram_of(tensor: TensorData, low: float, high: float, bins: int) -> list[int]:
+    """Reads a tensor from its place, and counts its finite elements in bins of one width between two numbers.
+
+    Raises:
+        GraphmlOnnxError: its bytes are missing, or cannot be read.
+    """
+    counts = np.zeros(bins, np.int64)
+    if math.isfinite(low) and math.isfinite(high):
+        for values in _numbers(tensor):
+            numbers = values.astype(np.float64)
+            counts += np.histogram(numbers[np.isfinite(numbers)], bins, (low, high))[0]
+    return [int(count) for count in counts]
+
+
 @dataclass(frozen=True, slots=True)
 class ValueChange:
     """How far the elements of a tensor are from those of another one of the same type and shape.

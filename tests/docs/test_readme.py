@@ -31,7 +31,7 @@ def test_the_blocks_run_in_order(tmp_path: Path) -> None:
             ran += 1
         else:
             assert (kind, content.startswith("pip install .")) == ("sh", True)
-    assert ran == 5
+    assert ran == 6
     assert (tmp_path / "restored.onnx").read_bytes() == (BERT / "model.onnx").read_bytes()
 
 

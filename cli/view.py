@@ -1,0 +1,85 @@
+"""``g2o view``: one page that shows a model as its modules."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options, progress, show
+
+EXAMPLES = """\b
+Examples:
+  g2o view model.onnx
+  g2o view model.graphml -o model.html --no-open
+  g2o view model.onnx --module encoder.layer.0 --stats
+  g2o view new.onnx --diff old.onnx -o changes.html
+"""
+
+
+def view(
+    model: Annotated[
+        Path, typer.Argument(readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", readable=False, metavar="FILE", help="The HTML file; by default MODEL.html beside MODEL."
+        ),
+    ] = None,
+    module: Annotated[
+        str | None, typer.Option("--module", "-m", metavar="PATH", help="The module that is open at first.")
+    ] = None,
+    diff: Annotated[
+        Path | None,
+        typer.Option(
+            "--diff", readable=False, metavar="OTHER", help="Show in colours what differs from an older model."
+        ),
+    ] = None,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Read the weights: statistics and a histogram of each.")
+    ] = False,
+    open_page: Annotated[
+        bool | None,
+        typer.Option("--open/--no-open", help="Open the page in the browser; by default where a terminal is."),
+    ] = None,
+    dims: options.DimOption = None,
+    metadata: options.MetadataOption = None,
+    overwrite: options.OverwriteOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    debug: options.DebugOption = False,
+) -> None:
+    """Show a model as its modules: one HTML page that opens without a server or network.
+
+    Modules are nested boxes, closed at first; a double click opens one. The page has
+    search (/), details, links to modules, and keys for everything (?). Names in the
+    model stay data: the page is safe for models that nobody has checked.
+    """
+    import graphml_onnx
+
+    with progress.shown(quiet=quiet or json) as bars:
+        result = graphml_onnx.view(
+            model,
+            output,
+            metadata=metadata,
+            module=module,
+            diff=diff,
+            stats=stats,
+            sizes=options.sizes(dims),
+            overwrite=overwrite,
+            progress=bars,
+        )
+    if json:
+        show.document({**show.plain(result), "error": None})
+    elif not quiet:
+        rows = [
+            ("page", f"{result.page} ({show.size(result.size)})"),
+            ("operators", f"{result.operators:,}"),
+            ("modules", f"{result.modules:,}"),
+        ]
+        if result.differences is not None:
+            rows.append(("differences", f"{result.differences:,}"))
+        show.out(show.table(rows))
+        show.warn(model, result.findings)
+    if open_page or (open_page is None and not json and not quiet and show.is_terminal()):
+        typer.launch(result.page.resolve().as_uri())

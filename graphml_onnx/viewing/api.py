@@ -1,0 +1,146 @@
+"""Writes the page that shows a model."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphml_onnx.errors import UsageError
+from graphml_onnx.files.publication import Publication
+from graphml_onnx.graph.loading import open as open_graph
+from graphml_onnx.graph.model_graph import ModelGraph
+from graphml_onnx.viewing.changes import changes_of
+from graphml_onnx.viewing.page import page
+from graphml_onnx.viewing.tables import Tables
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from graphml_onnx.results import Progress
+    from graphml_onnx.support.strictjson import Json
+
+
+@dataclass(frozen=True, slots=True)
+class ViewResult:
+    """Outcome of `view`.
+
+    Attributes:
+        page: the HTML file.
+        size: its size in bytes.
+        operators: operators of all bodies.
+        modules: modules of the hierarchy.
+        differences: how many there are to the older model; None where none was given.
+        findings: what a reader should know about the modules, one line each.
+    """
+
+    page: Path
+    size: int
+    operators: int
+    modules: int
+    differences: int | None
+    findings: tuple[str, ...]
+
+
+def view(
+    model: str | os.PathLike[str] | ModelGraph,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    metadata: str | os.PathLike[str] | None = None,
+    module: str | None = None,
+    diff: str | os.PathLike[str] | None = None,
+    stats: bool = False,
+    sizes: Mapping[str, int] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> ViewResult:
+    """Writes one HTML file that shows a model as its modules, closed at first, and needs no network and no server.
+
+    Args:
+        model: an ONNX file, a GraphML file, or an open graph, which stays open.
+        output: the HTML file; by default MODEL.html beside the model.
+        metadata: HTP metadata, as for `open`.
+        module: path of the module that is open at first.
+        diff: an older model, ONNX or GraphML; what differs is shown in colours and in a list.
+        stats: whether to read the weights, and to show statistics and a histogram of each.
+        sizes: sizes of dynamic dimensions by their names.
+        overwrite: whether to replace the output if it exists.
+        progress: called as the weights are read.
+
+    Raises:
+        UsageError: there is no such module, or the model has no file and no output is given.
+        OutputError: the output exists, or cannot be written.
+        GraphmlOnnxError: the model cannot be read, or its weights.
+    """
+    with ExitStack() as stack:
+        if isinstance(model, ModelGraph):
+            if metadata is not None or sizes:
+                raise UsageError("an open graph has its modules and sizes already", remedy="give them to open")
+            graph = model
+        else:
+            graph = stack.enter_context(open_graph(model, metadata=metadata, infer_shapes=True, sizes=sizes))
+        older = None if diff is None else stack.enter_context(open_graph(diff, infer_shapes=True, sizes=sizes))
+        target = _target(graph, output)
+        document = document_of(graph, module, diff=older, stats=stats, progress=progress)
+        content = page_of(graph, document)
+        inputs = [path for path in (graph.path, None if older is None else older.path) if path is not None]
+        with Publication(overwrite=overwrite, inputs=inputs) as publication:
+            publication.stage(target).file.write(content)
+            publication.publish()
+        changes = document.get("changes")
+        return ViewResult(
+            target,
+            len(content),
+            sum(len(body.operators) for body in graph.bodies),
+            len(graph.modules),
+            len(changes) if isinstance(changes, list) else None,
+            graph.findings,
+        )
+
+
+def _target(graph: ModelGraph, output: str | os.PathLike[str] | None) -> Path:
+    if output is not None:
+        return Path(output)
+    if graph.path is None:
+        raise UsageError("a model in memory has no folder for the page", remedy="give output")
+    return graph.path.with_name(f"{graph.path.name}.html")
+
+
+def document_of(
+    graph: ModelGraph,
+    module: str | None = None,
+    *,
+    diff: ModelGraph | None = None,
+    stats: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Json]:
+    """What the page is told of a model.
+
+    Args:
+        graph: the model.
+        module: see `view`.
+        diff: an older model.
+        stats: see `view`.
+        progress: see `view`.
+
+    Raises:
+        UsageError: there is no such module.
+        GraphmlOnnxError: the weights cannot be read.
+    """
+    start = None if module is None else graph.module(module)
+    read = None if progress is None else lambda done, total: progress("reading the weights", done, total, "steps")
+    tables = Tables(graph, stats=stats, progress=read)
+    document = tables.document()
+    document["start"] = 0 if start is None else tables.node_of[start]
+    if diff is not None:
+        document["changes"] = changes_of(diff, tables)
+        document["other"] = diff.name if diff.path is None else diff.path.name
+    return document
+
+
+def page_of(graph: ModelGraph, document: Mapping[str, Json]) -> bytes:
+    """The page as `view` writes it, from what `document_of` says."""
+    name = graph.path.name if graph.path is not None else graph.name
+    return page(document, f"{name} - graphml-onnx")
