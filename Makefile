@@ -10,13 +10,14 @@ EXTRAS := .[numeric,schema,transformers,cypher]
 LOWEST := .venv-lowest
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo test test-all test-random test-lowest coverage guards lint docs format tools viewer browser real bench fuzz \
-	upgrade dist-check clean
+.PHONY: help demo test test-all zoo test-random test-lowest coverage guards lint docs format tools viewer browser real bench \
+	fuzz upgrade dist-check clean
 
 help:
 	@echo "make demo      encode and decode a real model, and compare the digests"
 	@echo "make test      lint, types and the tests (under 10 minutes on 2 cores)"
 	@echo "make test-all  the slow tests too"
+	@echo "make zoo       batches over real parts: an S3 server, a Dask cluster, processes that are killed"
 	@echo "make test-random  the tests in another order each time (SEED=N repeats one)"
 	@echo "make test-lowest  the tests with the lowest versions that pyproject.toml allows"
 	@echo "make coverage  lines and branches of the wire, path and publication code; fails under 100 %"
@@ -69,6 +70,10 @@ test: lint
 
 test-all: lint
 	$(BIN)/python $(PYTEST)
+
+zoo: $(VENV)/developed
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --group zoo
+	$(BIN)/python -m pytest tests/zoo tests/tabular
 
 test-random: $(VENV)/developed
 	$(BIN)/python $(PYTEST) -m "not slow" -p randomly $(if $(SEED),--randomly-seed=$(SEED))

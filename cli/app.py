@@ -8,7 +8,7 @@ from typer.main import get_command
 from graphml_onnx import __version__
 from graphml_onnx.errors import UsageError
 
-from . import decode, diff, encode, export, extract, inspect, replace, tables, textconv, validate, verify, view
+from . import batch, decode, diff, encode, export, extract, inspect, replace, tables, textconv, validate, verify, view
 from .exits import DONE
 from .show import out
 
@@ -36,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(epilog=batch.EXAMPLES)(batch.batch)
 app.command(epilog=encode.EXAMPLES)(encode.encode)
 app.command(epilog=decode.EXAMPLES)(decode.decode)
 app.command(epilog=diff.EXAMPLES)(diff.diff)

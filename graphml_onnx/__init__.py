@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from graphml_onnx.validation.run import validate
     from graphml_onnx.verification.api import verify
     from graphml_onnx.viewing.api import ViewResult, view
+    from graphml_onnx.zoo import BatchReport, BatchRow, batch
 
 __version__ = "0.1.0"
 
@@ -102,6 +103,7 @@ _HOMES = {
         ),
         "graph",
     ),
+    **dict.fromkeys(("BatchReport", "BatchRow", "batch"), "zoo"),
     **dict.fromkeys(("TablesResult", "property_graph", "tables"), "tabular"),
     **dict.fromkeys(("Complaint", "check_model"), "codec.model_check"),
     **dict.fromkeys(
@@ -143,6 +145,8 @@ _HOMES = {
 __all__ = [
     "AttributeReference",
     "AttributeValue",
+    "BatchReport",
+    "BatchRow",
     "Body",
     "Category",
     "Change",
@@ -186,6 +190,7 @@ __all__ = [
     "VerifyReport",
     "ViewResult",
     "as_text",
+    "batch",
     "check_model",
     "decode",
     "diff",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import posixpath
 import shutil
@@ -15,11 +16,14 @@ from graphml_onnx.files.names import new_token, temporary_path
 from graphml_onnx.support.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import fsspec
 
 _T = TypeVar("_T")
+
+_TOGETHER = 256
+"""Files that are read or removed in one go over a network."""
 
 _WAITS = (0.2, 1.0, 3.0)
 """Seconds before each new attempt at an operation over a network."""
@@ -66,6 +70,26 @@ class Place:
         if self.local is not None:
             return os.fspath(self.local / relative)
         return posixpath.join(self.url, relative)
+
+    def below(self, folder: str) -> Place:
+        """One of its folders."""
+        place = copy.copy(self)
+        place.url = self.name(folder)
+        if self.local is not None:
+            place.local = self.local / folder
+        else:
+            place._root = self._path(folder)
+        return place
+
+    def has(self, relative: str) -> bool:
+        """Whether a file is there.
+
+        Raises:
+            GraphmlOnnxError: nobody knows.
+        """
+        if self.local is not None:
+            return (self.local / relative).is_file()
+        return self._patiently(lambda: bool(self._fs.isfile(self._path(relative))), relative)
 
     def files(self, folder: str = "") -> list[str]:
         """The names of the files directly in one of its folders, in order; none where there is no such folder.
@@ -140,6 +164,31 @@ class Place:
 
         return self._patiently(content, relative)
 
+    def read_all(self, relatives: Sequence[str]) -> list[bytes | None]:
+        """The content of several files, over a network many at a time; see `read`.
+
+        Raises:
+            GraphmlOnnxError: one cannot be read.
+        """
+        if self.local is not None:
+            return [self.read(relative) for relative in relatives]
+        found: list[bytes | None] = []
+        for start in range(0, len(relatives), _TOGETHER):
+            paths = [self._path(relative) for relative in relatives[start : start + _TOGETHER]]
+            contents = self._patiently(lambda paths=paths: self._contents(paths), relatives[start])  # type: ignore[misc]
+            found += [contents.get(path) for path in paths]
+        return found
+
+    def _contents(self, paths: list[str]) -> dict[str, bytes]:
+        try:
+            read = self._fs.cat(paths, on_error="return")
+        except FileNotFoundError:
+            return {}
+        for error in read.values():
+            if isinstance(error, Exception) and not isinstance(error, FileNotFoundError):
+                raise error
+        return {path: content for path, content in read.items() if isinstance(content, bytes)}
+
     def write(self, relative: str, data: bytes) -> None:
         """Writes a file; one of that name is replaced.
 
@@ -150,6 +199,19 @@ class Place:
             _write_local(self.local / relative, lambda temporary: temporary.write_bytes(data))
             return
         self._write_remote(relative, lambda path: self._fs.pipe_file(path, data))
+
+    def write_all(self, files: Mapping[str, bytes]) -> None:
+        """Writes several files, over a network at the same time; see `write`.
+
+        Raises:
+            GraphmlOnnxError: one cannot be written.
+        """
+        if self.local is not None or not _protocols(self._fs) & _WHOLE_OBJECTS:
+            for relative, data in files.items():
+                self.write(relative, data)
+        elif files:
+            contents = {self._path(relative): data for relative, data in files.items()}
+            self._patiently(lambda: self._fs.pipe(contents), next(iter(files)))
 
     def upload(self, file: Path, relative: str) -> None:
         """Copies a file of this machine here; one of that name is replaced.
@@ -178,19 +240,32 @@ class Place:
         Raises:
             GraphmlOnnxError: one cannot be removed.
         """
-        for relative in relatives:
-            if self.local is not None:
-                path = self.local / relative
+        names = list(relatives)
+        if self.local is not None:
+            for name in names:
+                path = self.local / name
                 try:
                     path.unlink(missing_ok=True)
                 except OSError as error:
                     raise writing_failed(error, path) from error
-            else:
-                self._patiently(lambda name=relative: self._remove_remote(name), relative)  # type: ignore[misc]
+            return
+        for start in range(0, len(names), _TOGETHER):
+            some = names[start : start + _TOGETHER]
+            self._patiently(lambda some=some: self._remove_remote(some), some[0])  # type: ignore[misc]
 
-    def _remove_remote(self, relative: str) -> None:
-        with suppress(FileNotFoundError):
-            self._fs.rm_file(self._path(relative))
+    def remove_folder(self, folder: str) -> None:
+        """Removes a folder if it is empty; object stores have none."""
+        if self.local is not None:
+            with suppress(OSError):
+                (self.local / folder).rmdir()
+
+    def _remove_remote(self, relatives: list[str]) -> None:
+        try:
+            self._fs.rm([self._path(relative) for relative in relatives])
+        except FileNotFoundError:
+            for relative in relatives:
+                with suppress(FileNotFoundError):
+                    self._fs.rm_file(self._path(relative))
 
     def _path(self, relative: str) -> str:
         return posixpath.join(self._root, relative) if relative else self._root

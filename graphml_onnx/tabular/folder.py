@@ -90,16 +90,13 @@ class TablesWriter:
             self.flush()
 
 
-def write_model(place: Place, key: str, tables: Mapping[str, pa.Table]) -> list[str]:
+def write_model(place: Place, key: str, tables: Mapping[str, pa.Table]) -> None:
     """Writes the rows of one model to files of their own, whatever else stands in the folder.
-
-    Returns:
-        The files, relative to the folder, in the order in which they were written.
 
     Raises:
         GraphmlOnnxError: the folder cannot be written.
     """
-    return _write(place, key + _ENDING, {table: [rows] for table, rows in tables.items()})
+    _write(place, key + _ENDING, {table: [rows] for table, rows in tables.items()})
 
 
 def compact(place: Place) -> int:
@@ -123,7 +120,7 @@ def compact(place: Place) -> int:
         group = singles[start : start + _BUFFERED_MODELS]
         if len(group) == 1:
             continue
-        rows = {table: [_read(place, table, name) for name in group] for table in TABLES}
+        rows = {table: _read_all(place, table, group) for table in TABLES}
         _write(place, _file_name(name[: -len(_ENDING)] for name in group), rows)
         for table in TABLES:
             place.remove(f"{table}/{name}" for name in group)
@@ -164,16 +161,25 @@ def _keys(place: Place, name: str) -> frozenset[str]:
 
 def _read(place: Place, table: str, name: str) -> pa.Table:
     """The rows of a file; none where it is missing."""
+    return _read_all(place, table, [name])[0]
+
+
+def _read_all(place: Place, table: str, names: Sequence[str]) -> list[pa.Table]:
+    files = [f"{table}/{name}" for name in names]
+    return [_parsed(data, table, place.name(file)) for file, data in zip(files, place.read_all(files), strict=True)]
+
+
+def _parsed(data: bytes | None, table: str, name: str) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = arrow_schema(table)
-    file = f"{table}/{name}"
-    data = place.read(file)
     if data is None:
         return schema.empty_table()
     try:
         read = pq.read_table(pa.BufferReader(data))
+        if read.schema.equals(schema):
+            return read
         columns = [
             read[field.name].cast(field.type) if field.name in read.column_names else pa.nulls(len(read), field.type)
             for field in schema
@@ -181,21 +187,18 @@ def _read(place: Place, table: str, name: str) -> pa.Table:
     except (pa.ArrowException, KeyError) as error:
         told = " ".join(str(error).split())
         raise InputError(
-            f"is no table that g2o wrote: {told}",
-            file=place.name(file),
-            remedy="remove it, and write its models again",
+            f"is no table that g2o wrote: {told}", file=name, remedy="remove it, and write its models again"
         ) from error
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _write(place: Place, name: str, tables: Mapping[str, Sequence[pa.Table]]) -> list[str]:
+def _write(place: Place, name: str, tables: Mapping[str, Sequence[pa.Table]]) -> None:
     import pyarrow as pa
 
-    written = []
-    for table in sorted(TABLES, key=lambda table: table == "models"):
-        place.write(f"{table}/{name}", _parquet(pa.concat_tables(tables[table])))
-        written.append(f"{table}/{name}")
-    return written
+    files = {f"{table}/{name}": _parquet(pa.concat_tables(tables[table])) for table in TABLES}
+    last = f"models/{name}"
+    place.write_all({file: data for file, data in files.items() if file != last})
+    place.write(last, files[last])
 
 
 def _parquet(rows: pa.Table) -> bytes:

@@ -53,7 +53,7 @@ def identity_of(path: Path) -> Identity:
             tail = bytes(chunk[-len(_MARK) :])
         source.check_unchanged()
     sha256 = digest.hexdigest()
-    locations = external_locations(path) if marked else ()
+    locations = _locations(path) if marked else ()
     if not locations:
         return Identity(sha256, sha256, size, ())
     lines = [f"{sha256}  \n"]
@@ -70,7 +70,27 @@ def external_locations(path: Path) -> tuple[str, ...]:
 
     Raises:
         ExternalDataError: a location leads out of the folder, or is none.
+        GraphmlOnnxError: the file cannot be read, or may name some and is damaged.
     """
+    return _locations(path) if names_data(path) else ()
+
+
+def names_data(path: Path) -> bool:
+    """Whether a file may be a model with external data: it has the word that each of them has.
+
+    Raises:
+        GraphmlOnnxError: it cannot be read.
+    """
+    tail = b""
+    with FileSource.open(path) as source:
+        for chunk in chunks(source, 0, source.size):
+            if _MARK in chunk or _MARK in tail + chunk[: len(_MARK)]:
+                return True
+            tail = bytes(chunk[-len(_MARK) :])
+    return False
+
+
+def _locations(path: Path) -> tuple[str, ...]:
     from graphml_onnx.graph.loading import is_xml
 
     if is_xml(path):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.cli.g2o_process import Command
 
 OPTIONS = {
+    "batch": "--output --do --workers --dask --resume --parameters --layout --overwrite --json --quiet --debug",
     "encode": "--output --metadata --parameters --parameter-output --refine --layout --show-parameters --inline-limit "
     "--dry-run --overwrite --json --quiet --profile --debug",
     "decode": "--output --metadata-output --require-exact --trust --infer-shapes --weights --edited-weights --external "

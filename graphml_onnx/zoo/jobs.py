@@ -1,0 +1,433 @@
+"""The work on one model, in whatever process: bring it here, do what is asked, publish, and write its row."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from graphml_onnx.decoding.api import decode
+from graphml_onnx.encoding.api import encode
+from graphml_onnx.errors import (
+    Category,
+    GraphmlOnnxError,
+    NotExactError,
+    StorageError,
+    printable,
+    reading_failed,
+    storage_failure,
+    writing_failed,
+)
+from graphml_onnx.places import Place, is_url
+from graphml_onnx.places.place import file_system, patiently
+from graphml_onnx.tabular.api import model_tables
+from graphml_onnx.tabular.folder import write_model
+from graphml_onnx.tabular.identity import Identity, external_locations, identity_of, names_data
+from graphml_onnx.verification.api import verify
+from graphml_onnx.zoo import manifest
+from graphml_onnx.zoo.rows import BatchRow, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from graphml_onnx.results import Layout, ParameterStrategy
+    from graphml_onnx.zoo.sources import Source
+
+TEMPORARY = "g2o-batch-"
+"""How the names of temporary folders begin; the run follows."""
+
+
+class Settings(NamedTuple):
+    """What is asked for of every model of a batch.
+
+    Attributes:
+        target: where outputs go.
+        do: what to do.
+        parameters: where weights go, as for `encode`.
+        layout: of the GraphML, as for `encode`.
+        resume: whether what an earlier run has done is passed over.
+        run: the batch; temporary folders bear its name.
+        version: of this package.
+    """
+
+    target: str
+    do: tuple[Task, ...]
+    parameters: ParameterStrategy
+    layout: Layout
+    resume: bool
+    run: str
+    version: str
+
+
+class Job(NamedTuple):
+    """A model, and what to do with it."""
+
+    source: Source
+    settings: Settings
+
+
+def run_job(job: Job) -> BatchRow:
+    """Does the work on one model, and writes its row to the target.
+
+    Returns:
+        The row. Where this run has written one for the model already, nothing is done but to read it: its result was
+        lost on the way.
+
+    Raises:
+        GraphmlOnnxError: the row cannot be written, or not be read.
+    """
+    source, settings = job
+    target = _place(settings.target)
+    row = manifest.read_row(target, shown(source.name), settings.run)
+    if row is None:
+        row = _Work(source, settings, target).row()
+        manifest.write_row(target, row)
+    return row
+
+
+def blank_row(job: Job) -> BatchRow:
+    """The row of a model of which nothing is known yet."""
+    source, settings = job
+    return BatchRow(
+        shown(source.name),
+        "failed",
+        size=source.size,
+        mark=source.mark,
+        metadata=None if source.metadata is None else shown(source.metadata),
+        do=settings.do,
+        parameters=settings.parameters,
+        layout=settings.layout,
+        started=time.time(),
+        run=settings.run,
+        version=settings.version,
+    )
+
+
+def failed_row(row: BatchRow, error: BaseException, source: Source) -> BatchRow:
+    """The row of a model that failed."""
+    match error:
+        case GraphmlOnnxError():
+            failure = error
+            category = error.category.name.lower()
+        case OSError():
+            failure = StorageError(f"input/output error: {error.strerror or error}", file=error.filename)
+            category = Category.INPUT_OUTPUT.name.lower()
+        case MemoryError():
+            failure = StorageError("not enough memory", remedy="use fewer workers, or a machine with more memory")
+            category = Category.INPUT_OUTPUT.name.lower()
+        case _:
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            failure = StorageError(told, remedy="report it, with the model if it may be shared")
+            category = "internal"
+    file = failure.file if failure.file is not None and not _is_copy(failure.file, source) else None
+    return dataclasses.replace(
+        row,
+        result="failed",
+        category=category,
+        error=printable(failure.message),
+        file=file and shown(file),
+        place=failure.place and printable(failure.place),
+        remedy=failure.remedy and printable(failure.remedy),
+        seconds=time.time() - row.started,
+    )
+
+
+def _is_copy(file: str, source: Source) -> bool:
+    """Whether a file is the source, or the copy of it that a worker had."""
+    return file == source.name or (TEMPORARY in file and os.path.basename(file) == os.path.basename(source.name))  # noqa: PTH119 of URLs too
+
+
+def shown(name: str) -> str:
+    """A name as the manifest has it: bytes that are no UTF-8 are escaped, as Parquet's text has no place for them."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+@lru_cache(maxsize=8)
+def _place(url: str) -> Place:
+    return Place(url)
+
+
+class _Work:
+    """The work on one model."""
+
+    def __init__(self, source: Source, settings: Settings, target: Place) -> None:
+        self._source, self._settings, self._target = source, settings, target
+        self._row = blank_row(Job(source, settings))
+        self._times = {"transfer": 0.0, "encode": 0.0, "verify": 0.0, "tables": 0.0}
+
+    def row(self) -> BatchRow:
+        try:
+            with _temporary(self._settings.run) as folder:
+                self._do(folder)
+        except Exception as error:  # noqa: BLE001 - whatever one model does, the others go on
+            self._row = failed_row(self._row, error, self._source)
+        return dataclasses.replace(
+            self._row,
+            seconds=time.time() - self._row.started,
+            transfer_seconds=self._times["transfer"],
+            encode_seconds=self._times["encode"],
+            verify_seconds=self._times["verify"],
+            tables_seconds=self._times["tables"],
+        )
+
+    @contextlib.contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._times[name] += time.perf_counter() - start
+
+    def _know(self, **facts: object) -> None:
+        self._row = dataclasses.replace(self._row, **facts)  # type: ignore[arg-type]
+
+    def _do(self, folder: _Folder) -> None:
+        with self._timed("transfer"):
+            model, metadata = self._here(folder)
+        settings = self._settings
+        identity = None
+        if metadata is not None:
+            self._know(metadata_sha256=_sha256(metadata))
+        if settings.resume:
+            identity = identity_of(model)
+            self._know_identity(identity)
+            if (earlier := self._earlier(identity)) is not None:
+                self._row = dataclasses.replace(
+                    earlier,
+                    source=self._row.source,
+                    mark=self._row.mark,
+                    metadata=self._row.metadata,
+                    result="skipped",
+                    started=self._row.started,
+                    run=settings.run,
+                )
+                return
+        if "encode" in settings.do:
+            self._encode(model, metadata, folder)
+        elif "verify" in settings.do:
+            with self._timed("verify"):
+                self._verify(model, metadata)
+        if "tables" in settings.do:
+            with self._timed("tables"):
+                identity = self._tables(model, metadata, identity)
+        if self._row.model is None:
+            if names_data(model) or self._row.sha256 is None:
+                self._know_identity(identity or identity_of(model))
+            else:
+                self._know(model=self._row.sha256, size=model.stat().st_size)
+        self._know(result="done")
+
+    def _know_identity(self, identity: Identity) -> None:
+        self._know(model=identity.key, sha256=identity.sha256, size=identity.size)
+
+    def _earlier(self, identity: Identity) -> BatchRow | None:
+        """The row of an earlier run that did all of this with the same content, and whose outputs are there."""
+        settings = self._settings
+        row = _earlier_rows(settings.target, settings.run).find(identity.key)
+        if row is None or not does_the_same(row, settings, self._row.metadata_sha256):
+            return None
+        return row if all(self._target.has(output) for output in row.outputs) else None
+
+    def _here(self, folder: _Folder) -> tuple[Path, Path | None]:
+        """The model and its metadata as files of this machine, data files of the model beside it."""
+        source = self._source
+        if not is_url(source.name):
+            return Path(source.name), None if source.metadata is None else Path(source.metadata)
+        place = folder.path() / "source"
+        model = place / os.path.basename(source.name)  # noqa: PTH119 of a URL
+        _download(source.name, model)
+        base = source.name.rpartition("/")[0]
+        for location in external_locations(model):
+            _download(f"{base}/{location}", place / location)
+        if source.metadata is None:
+            return model, None
+        metadata = folder.path() / "metadata.json"
+        _download(source.metadata, metadata)
+        return model, metadata
+
+    def _encode(self, model: Path, metadata: Path | None, folder: _Folder) -> None:
+        settings, target = self._settings, self._target
+        relative = f"graphs/{self._source.relative}.graphml"
+        if target.local is not None:
+            output = target.local / relative
+            _make_folder(output.parent)
+        else:
+            relative = shown(relative)
+            output = folder.path() / "out" / os.path.basename(relative)  # noqa: PTH119
+            _make_folder(output.parent)
+        with self._timed("encode"):
+            result = encode(
+                model,
+                output,
+                metadata=metadata,
+                parameters=settings.parameters,
+                layout=settings.layout,
+                overwrite=True,  # of an attempt that was cut off: `batch` has made sure that nothing else is there
+            )
+        self._know(
+            sha256=result.sha256,
+            operators=result.operators,
+            modules=result.modules,
+            coverage=result.coverage,
+            hierarchy_source=result.hierarchy_source,
+        )
+        if "verify" in settings.do:
+            with self._timed("verify"):
+                decode(output, folder.path() / "back" / "model.onnx", require_exact=True)
+            self._know(exact=True)
+        base = os.path.dirname(relative)  # noqa: PTH120
+        files = [file for file in (result.sidecar, result.graphml) if file is not None]
+        outputs = [f"{base}/{file.name}" for file in files]
+        if target.local is None:
+            with self._timed("transfer"):
+                for file, name in zip(files, outputs, strict=True):  # the GraphML last
+                    target.upload(file, name)
+        self._know(outputs=tuple(map(shown, reversed(outputs))))
+
+    def _verify(self, model: Path, metadata: Path | None) -> None:
+        settings = self._settings
+        report = verify(model, metadata=metadata, parameters=settings.parameters, layout=settings.layout)
+        self._know(
+            sha256=report.sha256,
+            operators=report.operators,
+            modules=report.modules,
+            coverage=report.coverage,
+            exact=report.passed,
+        )
+        if not report.passed:
+            faults = "; ".join(f"{check.name}: {check.detail}" for check in report.checks if check.failed)
+            raise NotExactError(faults, file=model, remedy="report it, with the model if it may be shared")
+
+    def _tables(self, model: Path, metadata: Path | None, identity: Identity | None) -> Identity:
+        rows, identity = model_tables(model, metadata=metadata, source=self._row.source, identity=identity)
+        write_model(self._target.below("tables"), identity.key, rows)
+        self._know_identity(identity)
+        (facts,) = rows["models"].to_pylist()
+        if self._row.operators is None:
+            self._know(
+                operators=facts["operators"], modules=facts["modules"], hierarchy_source=facts["hierarchy_source"]
+            )
+        return identity
+
+
+def does_the_same(row: BatchRow, settings: Settings, metadata_sha256: str | None) -> bool:
+    """Whether an earlier row is of the same work, or of more, with the same metadata."""
+    return (
+        set(settings.do) <= set(row.do)
+        and row.metadata_sha256 == metadata_sha256
+        and ("encode" not in settings.do or (row.parameters, row.layout) == (settings.parameters, settings.layout))
+    )
+
+
+class _Earlier:
+    """The manifest of an earlier run, found by the keys of its models: a table, and 32 bytes for each row."""
+
+    def __init__(self, table: pa.Table | None) -> None:
+        import numpy as np
+
+        self._table = None if table is None else manifest.done_rows(table)
+        keys = [] if self._table is None else [bytes.fromhex(key or "") for key in self._table["model"].to_pylist()]
+        found: npt.NDArray[np.bytes_] = np.array(keys, "S32")
+        self._order = np.argsort(found, kind="stable")
+        self._keys = found[self._order]
+
+    def find(self, key: str) -> BatchRow | None:
+        import numpy as np
+
+        wanted = np.array(bytes.fromhex(key), "S32")
+        place = int(np.searchsorted(self._keys, wanted))
+        if self._table is None or place == len(self._keys) or self._keys[place] != wanted:
+            return None
+        return manifest.first_row(self._table, int(self._order[place]))
+
+
+@lru_cache(maxsize=2)
+def _earlier_rows(target: str, run: str) -> _Earlier:
+    """What was done before this run; read once by each process."""
+    return _Earlier(manifest.read_joined(_place(target)))
+
+
+class _Folder:
+    """A temporary folder that is made when it is first asked for."""
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self.made: Path | None = None
+
+    def path(self) -> Path:
+        if self.made is None:
+            try:
+                self.made = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{self._run}-"))
+                for name in ("source", "out", "back"):
+                    (self.made / name).mkdir()
+            except OSError as error:
+                remedy = "free some space there, or set TMPDIR to another folder"
+                raise StorageError(
+                    f"no temporary folder: {error.strerror or error}", file="TMPDIR", remedy=remedy
+                ) from error
+        return self.made
+
+
+@contextlib.contextmanager
+def _temporary(run: str) -> Iterator[_Folder]:
+    """A folder that is gone afterwards; what cannot be written there has a remedy of its own."""
+    folder = _Folder(run)
+    try:
+        yield folder
+    except GraphmlOnnxError as error:
+        is_there = folder.made is not None and (error.file or "").startswith(os.fspath(folder.made))
+        if is_there and isinstance(error, StorageError):
+            error.remedy = "free some space in the temporary folder, or set TMPDIR to another one"
+        raise
+    finally:
+        if folder.made is not None:
+            shutil.rmtree(folder.made, ignore_errors=True)
+
+
+def remove_leftovers(run: str) -> None:
+    """Removes what killed workers of this run have left on this machine."""
+    with contextlib.suppress(OSError):
+        for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}{run}-*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _download(url: str, path: Path) -> None:
+    """Brings a file here."""
+    fs, remote = file_system(url)
+
+    def get() -> None:
+        try:
+            size = fs.info(remote).get("size")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fs.get_file(remote, os.fspath(path))
+        except OSError as error:
+            raise storage_failure(error, path) or error from error
+        if size is not None and path.stat().st_size != size:
+            raise OSError(f"{path.stat().st_size} of {size} bytes arrived")
+
+    patiently(get, url)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise writing_failed(error, folder) from error
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise reading_failed(error, path) from error

@@ -1,0 +1,125 @@
+"""Runs jobs on an executor: a bounded number at a time, and again where a worker process died under them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from graphml_onnx.errors import StorageError
+from graphml_onnx.zoo.jobs import blank_row, failed_row, run_job
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from graphml_onnx.zoo.jobs import Job
+    from graphml_onnx.zoo.rows import BatchRow
+
+_WINDOW = 256
+"""Jobs that an executor of others has at a time: enough for a cluster, and few to begin with of a million."""
+
+
+def on_executor(jobs: Iterable[Job], executor: Executor) -> Iterator[BatchRow]:
+    """Runs jobs on somebody's executor; each gives a row, in the order in which they end."""
+    broken = yield from _on(iter(jobs), executor, _WINDOW)
+    for job in broken:
+        yield failed_row(blank_row(job), _lost(), job.source)
+
+
+def in_this_process(jobs: Iterable[Job]) -> Iterator[BatchRow]:
+    """Runs jobs one after the other."""
+    for job in jobs:
+        try:
+            row = run_job(job)
+        except Exception as error:  # noqa: BLE001 - whatever one model does, the others go on
+            row = failed_row(blank_row(job), error, job.source)
+        yield row
+
+
+def in_processes(jobs: Iterable[Job], workers: int) -> Iterator[BatchRow]:
+    """Runs jobs in processes of their own.
+
+    Where one of them dies, all jobs that were under way are tried again one by one; the job under which a process dies
+    once more is the one that failed.
+    """
+    left = iter(jobs)
+    while True:
+        with _Pool(workers) as pool:
+            broken = yield from _on(left, pool.executor, 2 * workers)
+        if not broken:
+            return
+        for job in broken:
+            with _Pool(1) as pool:
+                for lost in (yield from _on(iter([job]), pool.executor, 1)):
+                    yield failed_row(blank_row(lost), _lost(), lost.source)
+
+
+def _on(jobs: Iterator[Job], executor: Executor, window: int) -> Generator[BatchRow, None, list[Job]]:
+    """Runs jobs until they or the executor end; returns those that were under way when it broke."""
+    ended: SimpleQueue[Future[BatchRow]] = SimpleQueue()
+    running: dict[Future[BatchRow], Job] = {}
+    broken: list[Job] = []
+    try:
+        while True:
+            while not broken and len(running) < window and (job := next(jobs, None)) is not None:
+                try:
+                    future = executor.submit(run_job, job)
+                except (BrokenExecutor, RuntimeError):
+                    broken.append(job)
+                    break
+                running[future] = job
+                future.add_done_callback(ended.put)
+            if not running:
+                return broken
+            future = ended.get()
+            job = running.pop(future)
+            try:
+                row = future.result()
+            except BrokenExecutor:
+                broken.append(job)
+            except Exception as error:  # noqa: BLE001 - whatever one model does, the others go on
+                yield failed_row(blank_row(job), error, job.source)
+            else:
+                yield row
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _lost() -> StorageError:
+    return StorageError(
+        "the worker process ended while it worked on it",
+        remedy="was there enough memory? Use fewer workers; or try it alone, with g2o encode",
+    )
+
+
+class _Pool:
+    """Processes that end with this one."""
+
+    def __init__(self, workers: int) -> None:
+        # Threads of file systems and of Arrow do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        self.executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+
+    def __enter__(self) -> _Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _start() -> None:
+    """Sets up a worker: Ctrl-C is for the process that started it, and it ends where that one is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

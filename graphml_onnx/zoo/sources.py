@@ -1,0 +1,204 @@
+"""Finds the models that a batch is about: in folders, by patterns, here and in file systems of fsspec."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import posixpath
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from graphml_onnx.errors import InputError, UsageError, reading_failed
+from graphml_onnx.places import Place, is_url
+from graphml_onnx.places.place import file_system, patiently
+from graphml_onnx.tabular.api import METADATA_ENDING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_ENDING = ".onnx"
+_OWN = ("graphs", "tables", "manifest.rows")
+"""Folders of a target in which no models are looked for."""
+
+
+class Source(NamedTuple):
+    """A model that was found.
+
+    Attributes:
+        name: its absolute path, or its URL without what a URL says of a user.
+        relative: its place below what was named, with ``/`` and without its suffix: where its outputs go.
+        size: bytes of the file.
+        mark: what the file system says of its content (an ETag); empty where it says nothing.
+        metadata: name of the HTP metadata beside it; None where there are none.
+    """
+
+    name: str
+    relative: str
+    size: int
+    mark: str
+    metadata: str | None
+
+
+_CREDENTIALS = re.compile(r"[\w+.:-]+://[^/@]*:[^/@]*@")
+
+
+def find_models(sources: Iterable[str | os.PathLike[str]], target: Place) -> list[Source]:
+    """The models that the sources name, each once, in order.
+
+    A folder is searched for ``*.onnx``; what the target has of its own is left out. A pattern names files or folders.
+
+    Raises:
+        InputError: a source does not exist, or holds no model.
+        UsageError: a file system is not known.
+        StorageError: a file system does not answer.
+    """
+    found: dict[str, Source] = {}
+    for source in sources:
+        text = os.fspath(source)
+        if _CREDENTIALS.match(text):
+            raise UsageError(
+                "a URL with credentials would end up in logs and manifests",
+                remedy="leave them out; fsspec takes them from its configuration or the environment",
+            )
+        models = list(_of_url(text, target) if is_url(text) else _of_path(text, target))
+        if not models:
+            raise InputError("there is no model in it", file=text, remedy=f"models are files that end in {_ENDING}")
+        for model in models:
+            found.setdefault(model.name, model)
+    return _apart(list(found.values()))
+
+
+def _of_path(text: str, target: Place) -> Iterator[Source]:
+    path = Path(os.path.abspath(text))  # noqa: PTH100 unlike resolve, it follows no links
+    try:
+        if path.is_dir():
+            yield from _of_folder(path, path, target)
+        elif os.path.lexists(path):
+            yield _of_file(path, path.parent)
+        elif glob.has_magic(text):
+            base = _plain_part(path)
+            for match in sorted(glob.glob(os.fspath(path), recursive=True)):  # noqa: PTH207 of an absolute pattern
+                if (matched := Path(match)).is_dir():
+                    yield from _of_folder(matched, base, target)
+                elif _is_model(match):
+                    yield _of_file(matched, base)
+        else:
+            raise InputError("no such file or folder", file=text, remedy="check the path")
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError):
+            raise InputError("is not a possible file name", file=repr(text)) from None
+        raise reading_failed(error, text) from error
+
+
+def _of_folder(folder: Path, base: Path, target: Place) -> Iterator[Source]:
+    own = set() if target.local is None else {(target.local / name).resolve() for name in _OWN}
+
+    def failed(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=failed):
+        here = Path(parent)
+        if own:
+            folders[:] = [name for name in folders if name not in _OWN or (here / name).resolve() not in own]
+        folders.sort()
+        beside = set(names)
+        for name in sorted(names):
+            if _is_model(name):
+                yield _of_file(here / name, base, beside)
+
+
+def _of_file(path: Path, base: Path, beside: set[str] | None = None) -> Source:
+    metadata = path.with_name(path.stem + METADATA_ENDING)
+    has_metadata = metadata.name in beside if beside is not None else metadata.is_file()
+    return Source(
+        os.fspath(path),
+        path.relative_to(base).with_suffix("").as_posix(),
+        path.stat().st_size if path.exists() else 0,
+        "",
+        os.fspath(metadata) if has_metadata else None,
+    )
+
+
+def _plain_part(path: Path) -> Path:
+    """The folders of a pattern before the first sign that stands for others."""
+    parts = path.parts
+    plain = next((count for count, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    return Path(*parts[:plain])
+
+
+def _of_url(text: str, target: Place) -> Iterator[Source]:
+    fs, root = file_system(text)
+    place = Place(text)
+    if place.local is not None:
+        yield from _of_path(os.fspath(place.local), target)
+        return
+
+    def listed() -> tuple[str, Mapping[str, Mapping[str, object]]]:
+        fs.invalidate_cache()
+        if glob.has_magic(root) and not fs.exists(root):
+            parts = root.split("/")
+            base = "/".join(parts[: next(count for count, part in enumerate(parts) if glob.has_magic(part))])
+            matches = fs.glob(root, detail=True)
+            for match, info in list(matches.items()):
+                if info["type"] == "directory":
+                    del matches[match]
+                    matches |= fs.find(match, detail=True)
+            for folder in {posixpath.dirname(match) for match in matches}:
+                matches |= metadata_in(folder)
+            return base, matches
+        info = fs.info(root)
+        if info["type"] == "directory":
+            return root, fs.find(root, detail=True)
+        folder = posixpath.dirname(root)
+        return folder, {root: info} | metadata_in(folder)
+
+    def metadata_in(folder: str) -> dict[str, Mapping[str, object]]:
+        entries = fs.ls(folder, detail=True)
+        return {entry["name"]: entry for entry in entries if entry["name"].endswith(METADATA_ENDING)}
+
+    base, entries = patiently(listed, place.url)
+    single = base == posixpath.dirname(root) and not glob.has_magic(root)
+    own = tuple(target.name(name) + "/" for name in _OWN)
+    for path, info in sorted(entries.items()):
+        name = str(fs.unstrip_protocol(path))
+        if (_is_model(path) or (single and path == root)) and not name.startswith(own):
+            stem = posixpath.splitext(path)[0]
+            beside = stem + METADATA_ENDING
+            yield Source(
+                name,
+                posixpath.relpath(stem, base),
+                int(str(info.get("size") or 0)),
+                _mark(info),
+                str(fs.unstrip_protocol(beside)) if beside in entries else None,
+            )
+
+
+def _mark(info: Mapping[str, object]) -> str:
+    for name in ("ETag", "etag", "md5Hash", "content_md5", "blob_id"):
+        if info.get(name):
+            return f"{name}:{info[name]}".replace('"', "")
+    return ""
+
+
+def _is_model(name: str) -> bool:
+    return name.lower().endswith(_ENDING) and not posixpath.basename(name).startswith(".")
+
+
+def _apart(models: list[Source]) -> list[Source]:
+    """Gives models whose outputs would have one name a digest of where they are, whatever else is in the batch."""
+    counts: dict[str, int] = {}
+    for model in models:
+        key = model.relative.casefold()
+        counts[key] = counts.get(key, 0) + 1
+    return [
+        model
+        if counts[model.relative.casefold()] == 1
+        else model._replace(relative=f"{model.relative}~{_short_digest(model.name)}")
+        for model in models
+    ]
+
+
+def _short_digest(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:8]

@@ -1,0 +1,354 @@
+"""Batches on this machine: every model once and exact, failures as rows, and nothing done twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import onnx
+import pytest
+
+import graphml_onnx
+from graphml_onnx.errors import InputError, OutputError, UsageError
+from tests.common import seeds
+from tests.zoo import zoos
+
+pq = pytest.importorskip("pyarrow.parquet")
+
+BERT = seeds.FIXTURES / "winml-bert-mini-dynamo"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_tree_of_models_comes_out_as_a_tree(tmp_path: Path, workers: int) -> None:
+    models = zoos.write(tmp_path / "models", 7)
+    (tmp_path / "models/bad.onnx").write_text("no model")
+    seen: list[graphml_onnx.BatchRow] = []
+
+    report = graphml_onnx.batch(
+        tmp_path / "models",
+        tmp_path / "zoo",
+        do=("encode", "verify", "tables"),
+        workers=workers,
+        on_row=seen.append,
+    )
+
+    assert (report.models, report.done, report.skipped, len(report.failures)) == (8, 7, 0, 1)
+    assert sorted(row.source for row in seen) == sorted(str(p) for p in (tmp_path / "models").rglob("*.onnx"))
+    (failure,) = report.failures
+    assert (failure.category, failure.remedy) == ("bad_data", "give a file that ends in .onnx")
+    rows = zoos.manifest(tmp_path / "zoo")
+    assert rows.pop("bad.onnx")["error"] == failure.error
+    zoos.check_exact(tmp_path / "zoo", models, tmp_path)
+    assert {(row["operators"], row["exact"], row["modules"]) for row in rows.values()} == {(1, True, 0)}
+    assert len(pq.read_table(tmp_path / "zoo/tables/models")) == 7
+
+
+def test_metadata_beside_a_model_are_taken(tmp_path: Path) -> None:
+    graphml_onnx.batch(BERT, tmp_path / "zoo", workers=1)
+    row = zoos.manifest(tmp_path / "zoo")["model.onnx"]
+    assert (row["hierarchy_source"], row["metadata"]) == ("metadata", str(BERT / "model_htp_metadata.json"))
+    graphml_onnx.decode(tmp_path / "zoo/graphs/model.graphml", tmp_path / "m.onnx", metadata_output=tmp_path / "m.json")
+    assert (tmp_path / "m.json").read_bytes() == (BERT / "model_htp_metadata.json").read_bytes()
+
+
+def test_only_to_verify_writes_only_the_manifest(tmp_path: Path) -> None:
+    zoos.write(tmp_path / "models", 3)
+    graphml_onnx.batch(tmp_path / "models", tmp_path / "zoo", do=["verify"], workers=1)
+    assert sorted(path.name for path in (tmp_path / "zoo").iterdir()) == [".g2o-batch-lock", "manifest.parquet"]
+    assert {row["exact"] for row in zoos.manifest(tmp_path / "zoo").values()} == {True}
+
+
+def test_any_executor_does_it(tmp_path: Path) -> None:
+    models = zoos.write(tmp_path / "models", 5)
+    with ThreadPoolExecutor(2) as executor:
+        report = graphml_onnx.batch(tmp_path / "models", tmp_path / "zoo", executor=executor)
+    assert report.done == 5
+    zoos.check_exact(tmp_path / "zoo", models, tmp_path)
+
+
+def test_files_of_other_systems(tmp_path: Path) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    models = zoos.write(tmp_path / "models", 4)
+    for name, data in models.items():
+        memory.pipe(f"/batch-in/{name}", data)
+    memory.pipe("/batch-in/bert/model.onnx", (BERT / "model.onnx").read_bytes())
+    memory.pipe("/batch-in/bert/model_htp_metadata.json", (BERT / "model_htp_metadata.json").read_bytes())
+
+    for source in ("memory://batch-in", "memory://batch-in/**/*.onnx", "memory://batch-in/bert/model.onnx"):
+        target = f"memory://batch-out{abs(hash(source))}"
+        report = graphml_onnx.batch(source, target, do=("encode", "verify", "tables"), workers=1)
+        assert (report.done, report.failures) == (1 if source.endswith("l.onnx") else 5, ())
+        shutil.rmtree(tmp_path / "zoo", ignore_errors=True)
+        memory.get(target.removeprefix("memory:/"), str(tmp_path / "zoo"), recursive=True)
+        assert zoos.manifest(tmp_path / "zoo")["model.onnx"]["hierarchy_source"] == "metadata"
+        assert not memory.find(target.removeprefix("memory:/") + "/manifest.rows")
+        if report.done == 5:
+            zoos.check_exact(
+                tmp_path / "zoo", models | {"bert/model.onnx": (BERT / "model.onnx").read_bytes()}, tmp_path
+            )
+    again = graphml_onnx.batch(source, target, do=("encode", "verify"), workers=1, resume=True)
+    assert again.skipped == 1
+
+
+def test_data_files_come_along(tmp_path: Path) -> None:
+    import fsspec
+
+    model = onnx.load_from_string(zoos.model(1))
+    (tmp_path / "weights").mkdir()
+    onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, location="weights/data.bin", size_threshold=0)
+    memory = fsspec.filesystem("memory")
+    memory.put(str(tmp_path / "model.onnx"), "/external/a/model.onnx")
+    memory.put(str(tmp_path / "weights/data.bin"), "/external/a/weights/data.bin")
+    report = graphml_onnx.batch("memory://external", tmp_path / "zoo", workers=1)
+    assert report.failures == ()
+    graphml_onnx.decode(tmp_path / "zoo/graphs/a/model.graphml", tmp_path / "back.onnx")
+    assert (tmp_path / "back.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()
+    row = zoos.manifest(tmp_path / "zoo")["model.onnx"]
+    assert row["model"] != row["sha256"]
+    assert row["size"] == (tmp_path / "model.onnx").stat().st_size + 1600
+
+
+# Going on
+
+
+def test_what_was_done_is_passed_over_by_content(tmp_path: Path) -> None:
+    models = zoos.write(tmp_path / "models", 4)
+    source, zoo = tmp_path / "models", tmp_path / "zoo"
+    graphml_onnx.batch(source, zoo, workers=1)
+    before = {path: path.stat().st_mtime_ns for path in zoo.rglob("*.graphml")}
+    (source / "group0/m0.onnx").rename(source / "group0/renamed.onnx")
+    (source / "group1/m1.onnx").write_bytes(zoos.model(77))
+    (source / "new.onnx").write_bytes(zoos.model(5))
+
+    report = graphml_onnx.batch(source, zoo, workers=2, resume=True)
+
+    assert (report.done, report.skipped) == (2, 3)
+    rows = zoos.manifest(zoo)
+    assert {name for name, row in rows.items() if row["result"] == "done"} == {"m0.onnx", "m1.onnx", "new.onnx"}
+    assert rows["renamed.onnx"]["outputs"] == rows["m0.onnx"]["outputs"]  # which is still told of
+    changed = {path.name for path in zoo.rglob("*.graphml") if before.get(path) != path.stat().st_mtime_ns}
+    assert changed == {"m1.graphml", "new.graphml"}
+    graphml_onnx.decode(zoo / "graphs/group1/m1.graphml", tmp_path / "back.onnx")
+    assert (tmp_path / "back.onnx").read_bytes() == zoos.model(77) != models["group1/m1.onnx"]
+
+
+@pytest.mark.parametrize("lost", ["graph", "tables", "more to do", "another layout", "other metadata"])
+def test_what_is_not_as_asked_for_is_done_again(tmp_path: Path, lost: str) -> None:
+    source, zoo = tmp_path / "models", tmp_path / "zoo"
+    zoos.write(source, 2)
+    first: tuple[str, ...] = ("encode",) if lost == "more to do" else ("encode", "tables")
+    graphml_onnx.batch(source, zoo, workers=1, do=first)
+    if lost == "graph":
+        (zoo / "graphs/group0/m0.graphml").unlink()
+    elif lost == "tables":
+        shutil.rmtree(zoo / "tables")
+    elif lost == "other metadata":
+        shutil.copy(BERT / "model_htp_metadata.json", source / "group0/m0_htp_metadata.json")
+    layout = "flat" if lost == "another layout" else "nested"
+    report = graphml_onnx.batch(source, zoo, workers=1, do=("encode", "tables"), resume=True, layout=layout)
+    assert report.done == (1 if lost in ("graph", "other metadata") else 2)
+    assert len(pq.read_table(zoo / "tables/models")) == 2
+
+
+def test_failures_are_tried_again(tmp_path: Path) -> None:
+    source, zoo = tmp_path / "models", tmp_path / "zoo"
+    zoos.write(source, 2)
+    (source / "bad.onnx").write_text("no model")
+    graphml_onnx.batch(source, zoo, workers=1)
+    (source / "bad.onnx").write_bytes(zoos.model(9))
+    report = graphml_onnx.batch(source, zoo, workers=1, resume=True)
+    assert (report.done, report.skipped, report.failures) == (1, 2, ())
+    assert {row["result"] for row in zoos.manifest(zoo).values()} == {"done", "skipped"}
+
+
+def test_a_target_that_is_in_use_is_not_written_to_by_surprise(tmp_path: Path) -> None:
+    source, zoo = tmp_path / "models", tmp_path / "zoo"
+    zoos.write(source, 2)
+    graphml_onnx.batch(source, zoo, workers=1)
+    with pytest.raises(OutputError, match="outputs of an earlier run"):
+        graphml_onnx.batch(source, zoo, workers=1)
+    (zoo / "manifest.parquet").unlink()
+    with pytest.raises(OutputError, match="outputs of an earlier run"):
+        graphml_onnx.batch(source, zoo, workers=1)
+    assert graphml_onnx.batch(source, zoo, workers=1, overwrite=True).done == 2
+
+
+@pytest.mark.parametrize("content", ["nothing", "text", "a table of something else"])
+def test_a_damaged_manifest_is_told_and_can_be_replaced(tmp_path: Path, content: str) -> None:
+    import pyarrow as pa
+
+    source, zoo = tmp_path / "models", tmp_path / "zoo"
+    zoos.write(source, 2)
+    zoo.mkdir()
+    if content == "a table of something else":
+        pq.write_table(pa.table({"source": [1, 2]}), zoo / "manifest.parquet")
+    else:
+        (zoo / "manifest.parquet").write_text("text" if content == "text" else "")
+    with pytest.raises(InputError, match="no manifest that g2o wrote"):
+        graphml_onnx.batch(source, zoo, workers=1, resume=True)
+    assert graphml_onnx.batch(source, zoo, workers=1, overwrite=True).done == 2
+    assert len(zoos.manifest(zoo)) == 2
+
+
+def test_rows_that_a_killed_run_left_count(tmp_path: Path) -> None:
+    """As they lie there when a run was killed before it joined them; one of them is damaged."""
+    from graphml_onnx.places import Place
+    from graphml_onnx.zoo import manifest
+    from graphml_onnx.zoo.rows import rows_of
+
+    source, zoo = tmp_path / "models", tmp_path / "zoo"
+    models = zoos.write(source, 4)
+    graphml_onnx.batch(source, zoo, workers=1)
+    table = manifest.read(Place(zoo))
+    assert table is not None
+    for row in rows_of(table):
+        manifest.write_row(Place(zoo), row)
+    (zoo / "manifest.parquet").unlink()
+    (zoo / manifest.row_file(str(source / "group0/m0.onnx"))).write_bytes(b'{"source": "cut o')
+
+    report = graphml_onnx.batch(source, zoo, workers=1, resume=True)
+
+    assert (report.done, report.skipped) == (1, 3)
+    zoos.check_exact(zoo, models, tmp_path)
+
+
+# Names and places
+
+
+def test_two_models_with_one_name(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.onnx").write_bytes(zoos.model(ord(name)))
+    report = graphml_onnx.batch([tmp_path / "a", tmp_path / "b"], tmp_path / "zoo", workers=1)
+    assert report.done == 2
+    rows = pq.read_table(tmp_path / "zoo/manifest.parquet").to_pylist()
+    assert len({output for row in rows for output in row["outputs"]}) == 4
+    for row in rows:
+        graphml_onnx.decode(tmp_path / "zoo" / row["outputs"][0], tmp_path / "back.onnx", overwrite=True)
+        assert (tmp_path / "back.onnx").read_bytes() == zoos.model(ord(row["source"].split("/")[-2]))
+
+
+def test_a_model_that_is_named_twice_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoos.write(tmp_path / "models", 3)
+    monkeypatch.chdir(tmp_path)
+    names = [
+        "models",
+        "models/group0/m0.onnx",
+        "models/**/*.onnx",
+        "./models/../models",
+        (tmp_path / "models").as_uri(),
+    ]
+    assert graphml_onnx.batch(names, "zoo", workers=1).done == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what Linux has in names")
+def test_odd_names(tmp_path: Path) -> None:
+    source = tmp_path / "models [1] #?"
+    source.mkdir()
+    names = [
+        "a b.onnx",
+        "[x]*.onnx",
+        "line\nbreak.onnx",
+        "per%20cent%.onnx",
+        "emoji 🦔.onnx",
+        "-o.onnx",
+        "UP.ONNX",
+        "up.onnx",
+        "x.y.onnx",
+        "~.onnx",
+    ]
+    raw = [os.fsencode(source) + b"/" + name for name in (*map(os.fsencode, names), b"not utf\xff8.onnx")]
+    for number, path in enumerate(raw):
+        Path(os.fsdecode(path)).write_bytes(zoos.model(number))
+    (source / ".hidden.onnx").write_text("")
+    report = graphml_onnx.batch(source, tmp_path / "zoo", workers=2, do=("encode", "verify", "tables"))
+    assert (report.done, report.failures) == (len(raw), ())
+    again = graphml_onnx.batch(source, tmp_path / "zoo", workers=2, do=("encode", "verify", "tables"), resume=True)
+    assert again.skipped >= len(raw) - 1
+    single = graphml_onnx.batch(source / "[x]*.onnx", tmp_path / "single", workers=1)
+    assert single.done == 1
+
+
+def test_a_target_inside_of_the_source(tmp_path: Path) -> None:
+    models = zoos.write(tmp_path / "models", 3)
+    zoo = tmp_path / "models/zoo"
+    (zoo / "graphs").mkdir(parents=True)
+    graphml_onnx.batch(tmp_path / "models", zoo, workers=1, overwrite=True)
+    (zoo / "graphs/decoded.onnx").write_bytes(zoos.model(5))  # what somebody decoded there is no model of the zoo
+    report = graphml_onnx.batch(tmp_path / "models", zoo, workers=1, resume=True)
+    assert (report.models, report.skipped) == (3, 3)
+    zoos.check_exact(zoo, models, tmp_path)
+
+
+def test_links_and_folders_with_the_names_of_models(tmp_path: Path) -> None:
+    source = tmp_path / "models"
+    zoos.write(source, 1)
+    (source / "folder.onnx").mkdir()
+    (source / "broken.onnx").symlink_to(tmp_path / "nowhere")
+    (source / "link.onnx").symlink_to(source / "group0/m0.onnx")
+    (source / "circle").symlink_to(source)
+    report = graphml_onnx.batch(source, tmp_path / "zoo", workers=1)
+    assert (report.done, [row.category for row in report.failures]) == (2, ["no_input"])
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("missing", InputError),
+        ("missing/*.onnx", InputError),
+        ("empty", InputError),
+        ("memory://no-such-folder", InputError),
+        ("nosuchsystem://x", UsageError),
+        ("ftp://user:secret@host/models", UsageError),
+        ("nul\0.onnx", InputError),
+    ],
+)
+def test_a_source_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, kind: type) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    zoos.write(tmp_path / "models", 1)
+    with pytest.raises(kind) as raised:
+        graphml_onnx.batch(["models", source], "zoo", workers=1)
+    assert "secret" not in str(raised.value)
+    assert not (tmp_path / "zoo").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"do": ["encode", "fly"]},
+        {"do": []},
+        {"parameters": "reference"},
+        {"layout": "round"},
+        {"workers": 0},
+        {"resume": True, "overwrite": True},
+    ],
+)
+def test_options_that_do_not_go(tmp_path: Path, options: dict[str, object]) -> None:
+    zoos.write(tmp_path / "models", 1)
+    with pytest.raises(UsageError):
+        graphml_onnx.batch(tmp_path / "models", tmp_path / "zoo", **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_a_file_where_the_target_should_be(tmp_path: Path) -> None:
+    zoos.write(tmp_path / "models", 1)
+    (tmp_path / "zoo").write_text("")
+    with pytest.raises(InputError):
+        graphml_onnx.batch(tmp_path / "models", tmp_path / "zoo", workers=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_two_batches_do_not_write_to_one_target(tmp_path: Path) -> None:
+    zoos.write(tmp_path / "models", 2)
+
+    def another(row: graphml_onnx.BatchRow) -> None:
+        with pytest.raises(UsageError, match="another batch"):
+            graphml_onnx.batch(tmp_path / "models", tmp_path / "zoo", workers=1, resume=True)
+
+    assert graphml_onnx.batch(tmp_path / "models", tmp_path / "zoo", workers=1, on_row=another).done == 2
