@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from onnx import TensorProto, helper, numpy_helper
 
 import graphml_onnx
@@ -79,6 +79,7 @@ def test_tables_are_the_graph(name: str, tmp_path: Path) -> None:
     assert {row["model"] for found in rows.values() for row in found} == {model["model"]}
 
 
+@settings(max_examples=30)
 @given(model_bytes())
 def test_any_model_has_tables(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.onnx"
