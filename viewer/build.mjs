@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const target = process.argv[2] ?? join(here, "..", "graphml_onnx", "viewing");
-const common = { bundle: true, minify: true, charset: "ascii", target: ["chrome109", "firefox115", "safari16.4"], legalComments: "eof", write: false };
+const common = { bundle: true, minify: !process.env.PLAIN, charset: "ascii", target: ["chrome109", "firefox115", "safari16.4"], legalComments: "eof", write: false };
 
 const [script, style] = await Promise.all([
   build({ ...common, entryPoints: [join(here, "src", "main.ts")], format: "iife" }),

@@ -713,6 +713,14 @@ class ModelGraph:
         )
 
     def _repr_html_(self) -> str:
+        """For notebooks: the page of `g2o view` in a frame; of a model whose page is large, a table."""
+        from importlib import import_module
+
+        # By name: viewing stands on this package, which otherwise knows nothing of it.
+        frame: str | None = import_module("graphml_onnx.viewing.api").frame_of(self)
+        return self._table() if frame is None else frame
+
+    def _table(self) -> str:
         from html import escape
 
         rows = [

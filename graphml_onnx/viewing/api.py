@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from graphml_onnx.results import Progress
     from graphml_onnx.support.strictjson import Json
+
+_MOST_IN_FRAME = 20_000  # operators; a notebook keeps every frame that it has shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,15 @@ def view(
             len(changes) if isinstance(changes, list) else None,
             graph.findings,
         )
+
+
+def frame_of(graph: ModelGraph) -> str | None:
+    """The page as a frame of a notebook, which it cannot leave; None where it is too large to be kept in one."""
+    if sum(len(body.operators) for body in graph.bodies) > _MOST_IN_FRAME:
+        return None
+    content = escape(page_of(graph, document_of(graph)).decode())
+    style = "width: 100%; height: 640px; border: 1px solid #8886; border-radius: 6px"
+    return f'<iframe sandbox="allow-scripts allow-downloads" style="{style}" srcdoc="{content}"></iframe>'
 
 
 def _target(graph: ModelGraph, output: str | os.PathLike[str] | None) -> Path:

@@ -178,4 +178,4 @@ def test_reprs_say_what_it_is(mixed: Path) -> None:
     assert "5 operators, 3 modules" in repr(graph)
     assert repr(graph.operator("/enc/0/act")) == "<Operator LeakyRelu '/enc/0/act': x -> h>"
     assert repr(graph.parameter("enc.0.weight")) == "<Parameter enc.0.weight: FLOAT[32, 32], 4,096 bytes>"
-    assert "<th>modules</th><td>3 from names</td>" in graph._repr_html_()
+    assert "<th>modules</th><td>3 from names</td>" in graph._table()

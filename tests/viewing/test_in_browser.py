@@ -266,6 +266,21 @@ def test_policy_stops_what_is_not_the_pages_own(show: Callable[..., Shown], laye
     shown.errors.clear()
 
 
+def test_notebook_frame_shows_the_model(chromium: Any, layers: Path, tmp_path: Path) -> None:
+    with graphml_onnx.open(layers) as graph:
+        (tmp_path / "notebook.html").write_text(f"<!DOCTYPE html><title>notebook</title>{graph._repr_html_()}", "utf-8")
+    page = chromium.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((tmp_path / "notebook.html").as_uri())
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("treeitem", name="encoder").dblclick()
+    frame.get_by_role("treeitem", name="layer.1").click()
+    assert "encoder.layer.1" in frame.locator(".details").inner_text()
+    assert errors == []
+    page.close()
+
+
 def test_differences_are_coloured_and_stepped_through(show: Callable[..., Shown], tmp_path: Path) -> None:
     old, new = models.layers(tmp_path / "old.onnx"), models.layers(tmp_path / "new.onnx", 4)
     shown = show(new, diff=old)

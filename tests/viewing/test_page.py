@@ -156,6 +156,15 @@ def test_open_graph_can_be_shown(tmp_path: Path) -> None:
             graphml_onnx.view(graph, tmp_path / "other.html", sizes={"batch": 1})
 
 
+def test_notebook_shows_a_frame_that_the_page_cannot_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with graphml_onnx.open(models.hostile(tmp_path / "m.onnx")) as graph:
+        frame = graph._repr_html_()
+        assert frame.startswith('<iframe sandbox="allow-scripts allow-downloads" ')
+        assert len(re.findall('[<>"]', frame)) == 4 + 3 * 2  # its own tags and attributes, whatever the names are
+        monkeypatch.setattr("graphml_onnx.viewing.api._MOST_IN_FRAME", 5)
+        assert graph._repr_html_().startswith("<table>")
+
+
 def test_bundle_is_that_of_the_sources() -> None:
     """After a change in `viewer/`, run `make viewer`, and commit what it builds."""
     digest = hashlib.sha256()

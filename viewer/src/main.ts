@@ -15,6 +15,8 @@ import { Tree } from "./tree.ts";
 const LEAST_SCALE = 0.004;
 const MOST_SCALE = 4;
 const READABLE = 0.6;
+const LEAST_FIT = 0.2;
+const MAP_PAUSE = 120; // ms between two drawings of the map while the picture moves
 const MARGIN = 24;
 const PNG_MOST = 8192; // pixels of a side
 const THEMES = ["system", "light", "dark"] as const;
@@ -394,16 +396,16 @@ class Page {
       return;
     }
     this.search ??= new Search(this.model);
-    const { hits, total } = this.search.find(this.input.value);
-    this.showHits(hits, total);
+    const { hits, total, isCut } = this.search.find(this.input.value);
+    this.showHits(hits, total, isCut);
   }
 
-  private showHits(hits: Hit[], total: number): void {
+  private showHits(hits: Hit[], total: number, isCut = false): void {
     this.found = hits;
     this.chosen = 0;
     const rows = hits.slice(0, 60).map((hit, i) => h("div", { class: "hit", id: `hit-${i}`, role: "option", "aria-selected": String(i === 0), mousedown: (event) => { event.preventDefault(); this.choose(i); } },
       h("span", {}, visible(hit.text)), h("span", {}, visible(hit.what))));
-    if (this.input.value.trim() && document.activeElement === this.input) rows.push(h("div", { class: "hit faint" }, h("span", {}, total ? `${total.toLocaleString("en")} found` : "nothing found")));
+    if (this.input.value.trim() && document.activeElement === this.input) rows.push(h("div", { class: "hit faint" }, h("span", {}, total ? `${isCut ? "more than " : ""}${total.toLocaleString("en")} found` : "nothing found")));
     this.hits.replaceChildren(...rows);
     this.input.setAttribute("aria-expanded", String(hits.length > 0));
   }
@@ -454,14 +456,22 @@ class Page {
     const [w, tall] = [this.scene.width[node]!, this.scene.height[node]!];
     const { width, height } = this.size;
     const whole = Math.min((width - 2 * MARGIN) / w, (height - 2 * MARGIN) / tall);
-    const scale = Math.min(1.4, Math.max(whole, Math.min(READABLE, (width - 2 * MARGIN) / w)));
+    const scale = Math.min(1.4, Math.max(whole, Math.min(READABLE, Math.max(LEAST_FIT, (width - 2 * MARGIN) / w))));
     const isWhole = tall * scale <= height - MARGIN;
     this.camera = {
       scale,
-      x: width / 2 - (x + w / 2) * scale,
+      x: width / 2 - (w * scale > width ? this.beginning(node) : x + w / 2) * scale,
       y: isWhole ? height / 2 - (y + tall / 2) * scale : MARGIN - y * scale,
     };
     this.draw();
+  }
+
+  /** The middle of what stands uppermost in a box. */
+  private beginning(node: number): number {
+    const { x } = this.scene.corner(node);
+    const first = this.scene.layoutOf(node)?.layers.find((layer) => layer.nodes.length)?.nodes ?? [];
+    const middle = first[first.length >> 1];
+    return x + (middle === undefined ? 0 : this.scene.x[middle]! + this.scene.width[middle]! / 2);
   }
 
   private bringIntoView(node: number): void {
@@ -630,14 +640,26 @@ class Page {
     context.fillRect(0, 0, this.size.width, this.size.height);
     context.setTransform(ratio * camera.scale, 0, 0, ratio * camera.scale, ratio * camera.x, ratio * camera.y);
     paint(this.scene, new CanvasPainter(context), look);
-    if (!this.minimap.hidden) this.drawMap(seen);
-    document.documentElement.dataset["drawn"] = "";
+    if (!this.minimap.hidden) this.drawMapSoon();
+    document.documentElement.dataset["drawn"] ??= String(Math.round(performance.now())); // ms, for measurements
   }
 
   private map = h("canvas");
   private mapScale = 1;
 
-  private drawMap(seen: Area): void {
+  private drawMapSoon(): void {
+    if (this.mapTimer) return;
+    if (this.mapIsOld) this.drawMap();
+    this.mapTimer = window.setTimeout(() => {
+      this.mapTimer = 0;
+      this.drawMap();
+    }, MAP_PAUSE);
+  }
+
+  private mapTimer = 0;
+
+  private drawMap(): void {
+    const seen = this.seen();
     const [w, tall] = [this.scene.width[0]!, this.scene.height[0]!];
     const { minimap } = this;
     if (this.mapIsOld) {

@@ -13,6 +13,8 @@ export interface Style { fill?: string; stroke?: string; width?: number; dash?: 
 export interface Painter {
   box(area: Area, radius: number, style: Style): void;
   curve(piece: Piece, style: Style): void;
+  /** Many at once, as straight lines: for where the picture is too small for more. */
+  lines(pieces: Piece[], style: Style): void;
   arrow(x: number, y: number, isUp: boolean, size: number, color: string, alpha: number): void;
   text(text: string, x: number, y: number, size: number, color: string, bold: boolean, anchor: "start" | "middle", alpha: number): void;
   clip<T>(dx: number, dy: number, inner: () => T): T;
@@ -38,6 +40,9 @@ export interface Look {
   /** The part of the picture that is seen. */
   seen: Area;
 }
+
+const SMALL = 0.2;
+const AT_ONCE = 500;
 
 const CATEGORIES: [string, RegExp][] = [
   ["product", /^(Mat|Gemm|Conv|.*MatMul|.*Conv$|Einsum|LSTM|GRU|RNN|.*Attention)/],
@@ -148,6 +153,8 @@ export function* piecesIn(layout: Open, seen: Area): Generator<Piece> {
 function edges(scene: Scene, painter: Painter, look: Look, layout: Open, seen: Area): void {
   const { colours, lit } = look;
   const labels: Piece[] = [];
+  const isSmall = look.scale < SMALL;
+  const small: Piece[] = [];
   for (const piece of piecesIn(layout, seen)) {
     const isHovered = look.hoveredPiece !== null && piece.edges.some((edge) => look.hoveredPiece!.edges.includes(edge)) && sameBox(look.hoveredPiece, layout, piece);
     let count = 0;
@@ -162,11 +169,16 @@ function edges(scene: Scene, painter: Painter, look: Look, layout: Open, seen: A
     const alpha = isBright ? 1 : 0.18;
     const color = isHovered || isNear ? colours("accent") : lit && isBright ? colours("accent") : colours("edge");
     const width = (isHovered ? 2.4 : 1.2) + Math.min(2, Math.log2(count) * 0.7);
+    if (isSmall && alpha === 1 && color === colours("edge")) {
+      small.push(piece);
+      continue;
+    }
     painter.curve(piece, { stroke: color, width, alpha });
     if (piece.ends && look.scale > 0.25) painter.arrow(piece.x1, piece.y3, false, 4.5, color, alpha);
     if (piece.starts && look.scale > 0.25) painter.arrow(piece.x0, piece.y0, true, 4.5, color, alpha);
     if (look.scale > 0.75 && isBright && piece.ends) labels.push(piece);
   }
+  for (let i = 0; i < small.length; i += AT_ONCE) painter.lines(small.slice(i, i + AT_ONCE), { stroke: colours("edge"), width: 1.5, alpha: 1 });
   if (labels.length) writeLabels(scene, painter, look, layout, labels);
 }
 

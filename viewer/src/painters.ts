@@ -37,6 +37,21 @@ export class CanvasPainter implements Painter {
     context.stroke();
   }
 
+  lines(pieces: Piece[], style: Style): void {
+    const { context } = this;
+    this.use(style);
+    context.beginPath();
+    for (const { x0, y0, y1, x1, y2, y3 } of pieces) {
+      context.moveTo(x0, y0);
+      if (x0 !== x1) {
+        context.lineTo(x0, y1);
+        context.lineTo(x1, y2);
+      }
+      context.lineTo(x1, y3);
+    }
+    context.stroke();
+  }
+
   arrow(x: number, y: number, isUp: boolean, size: number, color: string, alpha: number): void {
     const { context } = this;
     this.use({ fill: color, alpha });
@@ -106,6 +121,10 @@ export class SvgPainter implements Painter {
     const points = [x0, y0, y1, x0, y1 + bend, x1, y2 - bend, x1, y2, y3].map(short);
     const [a, b, c, d, e, f, g, h, i, j] = points;
     this.add("path", { d: `M${a} ${b}V${c}C${d} ${e} ${f} ${g} ${h} ${i}V${j}`, ...look(style) });
+  }
+
+  lines(pieces: Piece[], style: Style): void {
+    for (const piece of pieces) this.curve(piece, style);
   }
 
   arrow(x: number, y: number, isUp: boolean, size: number, color: string, alpha: number): void {

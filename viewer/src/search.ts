@@ -12,9 +12,12 @@ export interface Hit {
 export interface Found {
   hits: Hit[];
   total: number;
+  /** Whether there are more, which nobody would read. */
+  isCut: boolean;
 }
 
 const MOST = 200;
+const MOST_STRINGS = 5000;
 
 export class Search {
   private readonly all: string;
@@ -55,19 +58,23 @@ export class Search {
 
   find(query: string): Found {
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-    if (!words.length) return { hits: [], total: 0 };
+    if (!words.length) return { hits: [], total: 0, isCut: false };
     const longest = words.reduce((a, b) => (b.length > a.length ? b : a));
     const hits: Hit[] = [];
     let total = 0;
+    let strings = 0;
     let at = this.all.indexOf(longest);
-    while (at >= 0) {
+    while (at >= 0 && strings < MOST_STRINGS) {
       const number = this.numberAt(at);
       const text = this.all.slice(this.starts[number]!, this.starts[number + 1]! - 1);
-      if (words.every((word) => text.includes(word))) total += this.collect(number, rankOf(text, words), hits);
+      if (words.every((word) => text.includes(word))) {
+        strings++;
+        total += this.collect(number, rankOf(text, words), hits);
+      }
       at = this.all.indexOf(longest, this.starts[number + 1]!);
     }
     hits.sort((a, b) => a.rank - b.rank);
-    return { hits: hits.slice(0, MOST), total };
+    return { hits: hits.slice(0, MOST), total, isCut: at >= 0 };
   }
 
   private numberAt(position: number): number {
