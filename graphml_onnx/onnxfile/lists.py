@@ -46,6 +46,9 @@ _READ_ELSEWHERE = {
 """Lists whose items the codec has to know: names that edges follow from, and the dims of numbers."""
 
 
+_DOUBLINGS = 6
+
+
 class Items(NamedTuple):
     """The items at the start of some bytes.
 
@@ -277,22 +280,49 @@ def _delimited(data: bytes, tag: bytes) -> Items:
 
 
 def _short_texts(data: bytes, tag: int) -> Items | None:
-    """Texts of less than 128 bytes; None where a text has the byte of the tag, too."""
+    """Texts of less than 128 bytes; None where the first is longer, or cut off.
+
+    A text may hold the byte of the tag: what starts there is no field, unless the one before ends there.
+    """
     whole = np.frombuffer(data, np.uint8)
     fields = np.flatnonzero(whole[:-1] == tag)
-    if not len(fields) or fields[0]:
-        return None
     lengths = whole[fields + 1].astype(np.intp)
     ends = fields + 2 + lengths
-    count = _leading((ends[:-1] == fields[1:]) & (lengths[:-1] < 0x80)) + 1
-    if ends[count - 1] > len(data):
-        count -= 1
-    if not count or lengths[count - 1] >= 0x80:
+    is_whole = (lengths < 0x80) & (ends <= len(data))
+    if not len(fields) or fields[0] or not is_whole[0]:
         return None
-    end = int(ends[count - 1])
-    if end < len(data) - 1 and data[end] == tag and (data[end + 1] >= 0x80 or end + 2 + data[end + 1] <= len(data)):
-        return None
-    return Items(fields[:count] + 2, lengths[:count], end)
+    count = _leading(is_whole[:-1] & (ends[:-1] == fields[1:])) + 1
+    if count < len(fields) and ends[count - 1] > fields[count]:
+        follows = _chain(fields, np.where(is_whole, ends, len(data)), len(data))
+        fields, lengths, ends, is_whole = fields[follows], lengths[follows], ends[follows], is_whole[follows]
+        count = len(fields)
+    count -= not is_whole[count - 1]
+    return Items(fields[:count] + 2, lengths[:count], int(ends[count - 1]))
+
+
+def _chain(fields: Positions, ends: Positions, size: int) -> Positions:
+    """The numbers of the fields that follow from the first, each starting where the one before ends.
+
+    Args:
+        fields: where each starts.
+        ends: where each ends; ``size`` where none follows.
+        size: beyond all of them.
+    """
+    count = len(fields)
+    numbers = np.full(size + 1, count)
+    numbers[fields] = np.arange(count)
+    ahead = np.append(numbers[ends], count)  # by one step; then by two, four, ...
+    steps = []
+    for _ in range(_DOUBLINGS):
+        steps.append(ahead)
+        ahead = ahead[ahead]
+    some = [0]  # one of so many
+    while (number := int(ahead[some[-1]])) < count:
+        some.append(number)
+    chain = np.array(some)
+    for ahead in reversed(steps):
+        chain = np.stack((chain, ahead[chain]), axis=1).reshape(-1)
+    return chain[chain < count]
 
 
 def _any_texts(data: bytes, tag: bytes) -> Items:

@@ -81,6 +81,24 @@ def test_a_run_that_protobuf_would_write_otherwise_is_none(
     assert run is None or (shape.kind in (FIXED32, FIXED64) and not at_end) or odd == b"\x7fab"
 
 
+@given(
+    texts=st.lists(st.sampled_from([b"", b"a", b"2", b"22", b"2\x00", b"2\x01", b"2\x022", b"x" * 50, b"2" * 127])),
+    cut=st.integers(0, 200),
+)
+def test_texts_with_the_byte_of_the_tag_are_no_fields(texts: list[bytes], cut: int) -> None:
+    shape = ListShape(b"2", LENGTH_DELIMITED)  # string_data of tensors: their tag is a digit
+    data = b"".join([b"2" + encode_varint(len(text)) + text for text in texts])
+    data = data[: max(len(data) - cut, 0)]
+
+    items = shape.items(data)
+
+    found = [data[start : start + length] for start, length in zip(items.starts, items.lengths, strict=True)]
+    assert found == texts[: len(found)]
+    assert items.end == sum(2 + len(text) for text in found)
+    if len(found) < len(texts):  # the next one is cut off
+        assert items.end + 2 + len(texts[len(found)]) > len(data)
+
+
 def attribute(fields: bytes) -> bytes:
     """A model with one operator with one attribute."""
     for tag in (b"\x2a", b"\x0a", b"\x3a"):
