@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graphml_onnx import InputError, ModelError, StorageError, decode, encode
+from graphml_onnx import GraphmlOnnxError, InputError, ModelError, StorageError, decode, encode
 from graphml_onnx.onnxfile import schema, skeleton
 from graphml_onnx.onnxfile.source import BytesSource, FileSource
 from tests.common import seeds
@@ -79,6 +79,48 @@ def test_closing_twice_is_allowed(file: Path) -> None:
     source = FileSource.open(file)
     source.close()
     source.close()
+
+
+def test_a_file_that_is_closed_has_no_state_to_compare(file: Path) -> None:
+    source = FileSource.open(file)
+    source.close()
+    with pytest.raises(GraphmlOnnxError):
+        source.check_unchanged()
+
+
+def test_a_system_that_does_not_tell_the_state_of_a_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> os.stat_result:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", refuse)
+        with pytest.raises(StorageError):
+            FileSource.open(file)
+
+
+def test_the_first_descriptor_of_a_process_is_closed_too(file: Path) -> None:
+    kept, taken = os.dup(0), os.open(file, os.O_RDONLY)
+    try:
+        os.dup2(taken, 0)
+        FileSource(file, 0).close()
+        with pytest.raises(OSError, match="descriptor"):
+            os.fstat(0)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(taken)
+
+
+@pytest.mark.parametrize("kind", [ModelError, InputError])
+def test_what_is_wrong_with_a_file_that_changed_is_that_it_changed(file: Path, kind: type[GraphmlOnnxError]) -> None:
+    def read() -> None:
+        with FileSource.open(file):
+            file.write_bytes(b"other")
+            raise kind("is wrong")
+
+    with pytest.raises(StorageError if kind is ModelError else kind) as caught:
+        read()
+    assert ("changed while it was read" in caught.value.message) == (kind is ModelError)
 
 
 def test_a_descriptor_that_cannot_be_shared(file: Path) -> None:

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphml_onnx.onnxfile.wire import MAX_VARINT_BYTES, WireError, decode_varint, encode_varint, varint_size
+from graphml_onnx.onnxfile.wire import (
+    MAX_VARINT_BYTES,
+    WireError,
+    decode_varint,
+    delimited,
+    encode_varint,
+    short_starts,
+    varint_size,
+)
 from tests.strategies import wire as reference
 
 values = st.integers(0, 2**64 - 1) | st.sampled_from([0, 127, 128, 2**14 - 1, 2**14, 2**63, 2**64 - 1])
@@ -37,3 +45,10 @@ def test_a_number_of_eleven_bytes_is_refused():
     with pytest.raises(WireError, match="more than 10 bytes") as caught:
         decode_varint(b"\x01" + b"\x80" * 10 + b"\x00", 1)
     assert caught.value.offset == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 300])
+def test_the_length_stands_before_the_content(size):
+    content = bytes(size)
+    assert delimited(b"\x0a", content) == b"\x0a" + encode_varint(size) + content
+    assert size > 127 or short_starts(b"\x0a")[size] + content == delimited(b"\x0a", content)
