@@ -33,6 +33,8 @@ export interface Columns {
 
 export const VERSION = 1;
 
+const HANDS_ON = new Set(["Identity", "DequantizeLinear"]);
+
 /** Lists of numbers, one after the other, with the place where each starts. */
 export class Lists {
   readonly start: Int32Array;
@@ -235,10 +237,12 @@ export class Model {
     return Array.from({ length: numbers.length / 2 }, (_, i) => [this.text(numbers[2 * i]!), this.text(numbers[2 * i + 1]!)]);
   }
 
-  /** The parameter that a node hands on: a Constant, or an Identity of a parameter; else -1. */
+  /** The parameter that a node hands on: a Constant, or an Identity or DequantizeLinear of parameters alone; else -1. */
   handedOn(node: number): number {
-    if (this.constant[node]! >= 0 || this.typeOf(node) !== "Identity") return this.constant[node]!;
-    return this.parameterBehind(this.inputs.of(node)[0] ?? -1);
+    if (this.constant[node]! >= 0 || !HANDS_ON.has(this.typeOf(node))) return this.constant[node]!;
+    const inputs = this.inputs.of(node);
+    const parameters = inputs.map((tensor) => (tensor < 0 ? 0 : this.parameterBehind(tensor)));
+    return inputs.length && parameters.every((parameter) => parameter >= 0) ? parameters[0]! : -1;
   }
 
   /** The parameter that a tensor is, at first or second hand; else -1. */
