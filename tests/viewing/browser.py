@@ -1,4 +1,4 @@
-"""A page in a real browser: the system's Chromium (or Firefox), driven by Playwright, without a network."""
+"""A page in a real browser: the system's Chromium, driven by Playwright, without a network."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ _NEEDED = "G2O_NEEDS_BROWSER"  # set by CI, after `make browser`
 
 
 @contextmanager
-def browser(kind: str = "chromium") -> Iterator[Any]:
-    """Skips the test where the browser or Playwright is not there, unless CI says that they have to be."""
-    names = ("chromium", "chromium-browser", "google-chrome") if kind == "chromium" else ("firefox-esr", "firefox")
-    program = next(filter(None, map(shutil.which, names)), None)
+def browser() -> Iterator[Any]:
+    """Skips the test where Chromium or Playwright is not there, unless CI says that they have to be."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         _missing("Playwright")
     if program is None:
-        _missing(names[0])
-    sandbox = ["--no-sandbox"] if kind == "chromium" and hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        _missing("Chromium")
+    sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        started = getattr(playwright, kind).launch(executable_path=program, args=sandbox)
+        started = playwright.chromium.launch(executable_path=program, args=sandbox)
         yield started
         started.close()
 

@@ -447,6 +447,7 @@ class Page {
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
     this.recolour();
+    this.drawNow(); // at once: a canvas that has another size is empty
     this.tree.draw();
   }
 
