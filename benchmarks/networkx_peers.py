@@ -84,18 +84,25 @@ class _Content:
         self._makers: dict[str, str] = {}
         self._uses: list[tuple[str, str, int]] = []
         self._modules: dict[str, str] = {"": "n0"}
+        self._last: dict[str, str] = {}  # of each kind
 
     def _number(self) -> str:
         self._next += 1
         return f"n{self._next - 1}"
 
+    def _after(self, kind: str, number: str) -> str:
+        """The node before one in its list."""
+        before = self._last.get(kind, "n0")
+        self._last[kind] = number
+        return before
+
     def add_inputs(self) -> None:
-        for index, value in enumerate(self._model.graph.input):
-            self._makers[value.name] = self._add_value("input", index, value)
+        for value in self._model.graph.input:
+            self._makers[value.name] = self._add_value("input", value)
 
     def add_outputs(self) -> None:
-        for index, value in enumerate(self._model.graph.output):
-            self._uses.append((value.name, self._add_value("output", index, value), 0))
+        for value in self._model.graph.output:
+            self._uses.append((value.name, self._add_value("output", value), 0))
         known = (*self._model.graph.value_info, *self._model.graph.input, *self._model.graph.output)
         types = {value.name: (_elements(value), _shape(value)) for value in known}
         for tensor, target, index in self._uses:
@@ -111,11 +118,11 @@ class _Content:
                     maker, target, tensor_name=tensor, tensor_type=kind, tensor_shape=shape, input_index=index
                 )
 
-    def _add_value(self, kind: str, index: int, value: ValueInfoProto) -> str:
+    def _add_value(self, kind: str, value: ValueInfoProto) -> str:
         number, name = self._number(), value.name
         content = {"tensor_type": {"elem_type": _elements(value), "shape": {"dim": _dimensions(value)}}}
         self.graph.add_node(
-            number, kind=kind, node_id=number, index=str(index), label=name, name=name, type=_json(content)
+            number, kind=kind, node_id=number, after=self._after(kind, number), label=name, name=name, type=_json(content)
         )
         return number
 
@@ -141,11 +148,11 @@ class _Content:
         )
 
     def add_operators(self) -> None:
-        for index, node in enumerate(self._model.graph.node):
+        for node in self._model.graph.node:
             scope = node.name.rpartition("/")[0]
             parent = self._module(scope)
             number = self._number()
-            values: dict[str, str] = {"kind": "op", "node_id": number, "parent": parent, "index": str(index)}
+            values: dict[str, str] = {"kind": "op", "node_id": number, "parent": parent, "after": self._after("op", number)}
             values["label"] = node.op_type
             if scope:
                 values["hierarchy_tag"] = scope

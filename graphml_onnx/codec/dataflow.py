@@ -15,7 +15,7 @@ import numpy as np
 from graphml_onnx.codec.scopes import Name, Scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -116,7 +116,7 @@ class Dataflow(Generic[Name]):
         self,
         containers: Sequence[int],
         nodes: Sequence[int],
-        indices: Sequence[int],
+        indices: Iterable[int],
         inputs: Sequence[Sequence[Name]],
         outputs: Sequence[Sequence[Name]],
     ) -> None:
@@ -125,7 +125,11 @@ class Dataflow(Generic[Name]):
         tensors = chain.from_iterable(chain.from_iterable(zip(outputs, inputs, strict=True)))
         self._tensors.extend([names.setdefault(tensor, len(names)) for tensor in tensors])
         counts = (map(len, outputs), map(len, inputs))
-        self._operators.extend(chain.from_iterable(zip(containers, nodes, indices, *counts, strict=True)))
+        self._operators.extend(chain.from_iterable(zip(containers, nodes, indices, *counts, strict=False)))
+
+    def place(self, indices: Iterable[int]) -> None:
+        """Tells at which index of its list each operator stands, in the order in which they came."""
+        self._operators[2::5] = array("i", indices)
 
     def uses(self, flows: Flows) -> Iterator[Use[Name]]:
         """The edges one by one; a tensor that no node produces (a hidden initializer) gives none."""

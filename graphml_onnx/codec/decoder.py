@@ -8,7 +8,6 @@ Source: docs/format.md, section "Nodes".
 
 from __future__ import annotations
 
-import itertools
 import os
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.codec.graph_location import GraphLocation
     from graphml_onnx.codec.lists import ListsOfDocument
+    from graphml_onnx.codec.node_table import OrderedNodes
     from graphml_onnx.graphml.elements import Batch, Record
     from graphml_onnx.parameters.store import PayloadReference
     from graphml_onnx.results import Trust
@@ -43,6 +43,7 @@ class DecodedGraph(NamedTuple):
         texts: the texts of the model's node by key.
         line: line of the model's node.
         passed_over: lines of nodes that hold no data of the format.
+        parents: node_id of the compound of each operator of the main graph.
     """
 
     skeleton: bytes
@@ -51,6 +52,7 @@ class DecodedGraph(NamedTuple):
     texts: Mapping[str, str]
     line: int
     passed_over: Sequence[int] = ()
+    parents: Sequence[str] = ()
 
 
 class _OfferedBodies:
@@ -102,8 +104,8 @@ def decode_graph(
     model = index.model
     if trust is None:
         index.edges.check(body_of, outer)
-    skeleton = _Builder(index, body_of, json, operator_keys, bodies).model()
-    return DecodedGraph(skeleton, nonce, references, model.texts, model.line, index.passed_over)
+    skeleton = _Builder(index, json, operator_keys, bodies).model()
+    return DecodedGraph(skeleton, nonce, references, model.texts, model.line, index.passed_over, index.parents())
 
 
 def _rewired(records: list[Record], origin: GraphLocation, lists: ListsOfDocument | None) -> list[Record]:
@@ -126,7 +128,6 @@ class _Builder:
     def __init__(
         self,
         index: GraphIndex,
-        body_of: Sequence[int],
         json: MessageCodec,
         operator_keys: MessageKeys,
         bodies: _OfferedBodies,
@@ -135,12 +136,11 @@ class _Builder:
         self._operator_keys = operator_keys
         self._bodies = bodies
         self._model_keys = MessageKeys("ModelProto", json)
-        origin = index.origin
-        self._operators = index.operators.by_body(body_of, origin)
+        self._operators = index.operators.by_body()
         self._lists = {
-            "input": index.inputs.by_body(body_of, origin),
-            "output": index.outputs.by_body(body_of, origin),
-            "initializer": index.parameters.by_body(body_of, origin),
+            "input": index.inputs_by_body(),
+            "output": _messages(index.outputs),
+            "initializer": _messages(index.parameters),
         }
         self._built = 0
 
@@ -154,23 +154,13 @@ class _Builder:
         fields[number] = b"".join(
             [
                 delimited(tag, self._add_records("FunctionProto", function, function.container_id))
-                for function in self._functions()
+                for function in self._index.functions.by_body().get(MAIN_BODY, ())
             ]
         )
         if self._built != len(self._index.operators):
             missing = len(self._index.operators) - self._built
             self._index.fail(compound.line, f"{missing} operators are in bodies that contain each other")
         return serialised(fields)
-
-    def _functions(self) -> list[Compound]:
-        functions = [c for c in self._index.compounds.values() if c.kind == "function"]
-        ordered = sorted(functions, key=lambda function: function.index)
-        for left, right in itertools.pairwise(ordered):
-            if left.index == right.index:
-                first = self._index.origin.place(left.line)
-                problem = f"a second function has the index {left.index}; the first is in {first}"
-                self._index.fail(right.line, problem)
-        return ordered
 
     def _add_records(self, message: str, compound: Compound, body: int) -> bytes:
         """A graph or a function, from the fields of its compound and from the members of its body."""
@@ -208,3 +198,8 @@ class _Builder:
         """Number and tag of a field that holds messages."""
         number = schema.message_class(message).DESCRIPTOR.fields_by_name[field].number
         return number, encode_varint(number << 3 | LENGTH_DELIMITED)
+
+
+def _messages(items: OrderedNodes[tuple[bytes, bytes]]) -> Mapping[int, Sequence[bytes]]:
+    """The serialised messages of nodes that are kept with their names, by body."""
+    return {body: [content for _, content in contents] for body, contents in items.by_body().items()}

@@ -26,8 +26,8 @@ _SHOWN = 10  # disagreements that an error message spells out
 _LOW = (1 << 32) - 1
 
 
-class _Numbers(dict[str, int]):
-    """A number for each XML id, given when a node or an edge first names it."""
+class Numbers(dict[str, int]):
+    """A number for each id, given when it is first named."""
 
     def __missing__(self, xml_id: str) -> int:
         self[xml_id] = number = len(self)
@@ -49,7 +49,7 @@ class Edges:
         self._origin = origin
         self._flow = flow
         self._names = names
-        self._numbers = _Numbers()
+        self._numbers = Numbers()
         self._lines = array(
             "q"
         )  # of nodes, by number; 0, or missing at the end, where only edges have named the XML id
@@ -69,7 +69,12 @@ class Edges:
             GraphMLError: another node has the same XML id.
         """
         known = self._numbers
+        self._pad()
+        count = len(known)
         numbers = [known[xml_id] for xml_id in xml_ids]
+        if len(known) == count + len(numbers):  # all of them are new
+            self._lines.extend(lines)
+            return numbers
         self._pad()
         for number, line in zip(numbers, lines, strict=True):
             if self._lines[number]:

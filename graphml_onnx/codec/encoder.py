@@ -11,11 +11,12 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from graphml_onnx.codec.appearance import appearance_of
 from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.codec.fields import MessageKeys
+from graphml_onnx.codec.identities import MODEL, Identities, of_body, of_frame
 from graphml_onnx.codec.keys import FORMAT_VERSION, declared
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.node_names import set_apart
@@ -47,6 +48,21 @@ class Counts:
 
     operators: int = 0
     modules: int = 0
+
+
+_Listed: TypeAlias = "tuple[str, onnx.ValueInfoProto]"
+
+
+class _Inputs(NamedTuple):
+    """The inputs of a graph.
+
+    Attributes:
+        shown: those that are nodes, with their identities.
+        weights: the others, each with the identity of the node before it.
+    """
+
+    shown: list[_Listed]
+    weights: list[_Listed]
 
 
 class _TakenGraphs:
@@ -103,7 +119,8 @@ class GraphEncoder:
         self._outer: dict[int, int] = {}
         self._types: dict[int, dict[bytes, tuple[str, str]]] = {}
         self._has_weight_inputs = has_weight_inputs(model)
-        self._next = 0
+        self._identities = Identities()
+        self._ids: list[str] = []  # by number of the node
         self.counts = Counts()
 
     def keys(self) -> list[Key]:
@@ -112,7 +129,7 @@ class GraphEncoder:
         used |= self._model_keys.present(self._model)
         self._add_used(self._model.graph, used)
         for function in self._model.functions:
-            used |= self._function_keys.present(function) | {"parent", "index"}
+            used |= self._function_keys.present(function) | {"parent", "after"}
             self._add_used_by_operators(function.node, used, in_body=False)
         for graph in (self._hierarchy.main, *self._hierarchy.functions):
             for placed in graph.walk():
@@ -126,11 +143,11 @@ class GraphEncoder:
             used.add(WEIGHT_INPUTS)
         shown = [value for index, value in enumerate(graph.input) if index not in weights]
         for value in (*shown, *graph.output):
-            used |= self._value_keys.present(value) | {"index"}
+            used |= self._value_keys.present(value) | {"after"}
         if graph.output:  # which may be an input or initializer itself
             used |= {"tensor_name", "input_index"}
         if graph.initializer and self._show_parameters:
-            used |= {"parent", "index", "tensor"}
+            used |= {"parent", "after", "tensor"}
         if any(value.HasField("type") for values in (graph.input, graph.output, graph.value_info) for value in values):
             used |= {"tensor_type", "tensor_shape"}
         self._add_used_by_operators(graph.node, used, in_body=in_body)
@@ -138,8 +155,9 @@ class GraphEncoder:
     def _add_used_by_operators(self, nodes: Sequence[onnx.NodeProto], used: set[str], *, in_body: bool) -> None:
         # A body was copied with the operator around it, and is not again: there may be bodies in bodies in bodies.
         for node in nodes if in_body else _merged(nodes):
-            used |= self._op_keys.present(node) | {"parent", "index", "tensor_name", "input_index"}
+            used |= self._op_keys.present(node) | {"parent", "after", "tensor_name", "input_index"}
             for graph in graphs_of(node):
+                used.add("index")
                 self._add_used(graph, used, in_body=True)
 
     def emit(self, sink: GraphSink, report: Callable[[int], None]) -> None:
@@ -151,33 +169,35 @@ class GraphEncoder:
         """
         self._sink, self._report = sink, report
         graph = self._model.graph
-        body = self._new()
+        body = self._new(MODEL)
         self._add_types(body, graph)
-        self._emit_inputs(graph, body, None)
-        model_id = f"n{body}"
-        data: dict[str, str | Iterable[str]] = {"kind": "model", "node_id": model_id}
+        inputs = self._inputs(graph, MODEL)
+        self._emit_inputs(graph, inputs.shown, body, None)
+        data: dict[str, str | Iterable[str]] = {"kind": "model", "node_id": MODEL}
         look = appearance_of("model", String.text(graph.name) or "model")
         data["label"] = escape(look.label)
         data["format_version"] = FORMAT_VERSION
-        texts = {"node_id": model_id}
+        texts = {"node_id": MODEL}
         self._model_keys.write(self._model, texts)
-        self._write_graph(graph, body, texts)
+        self._write_graph(graph, inputs.weights, body, texts)
         set_apart(texts)
         data |= texts
         data |= self._about
         data["hierarchy_source"] = self._hierarchy.source
-        sink.open_group(model_id, data, look)
-        self._emit_operators(graph.node, self._hierarchy.main, body, model_id, self._owned_parameters())
-        for index, (function, placed) in enumerate(zip(self._model.functions, self._hierarchy.functions, strict=True)):
-            self._emit_function(function, index, model_id, placed)
+        sink.open_group(MODEL, data, look)
+        self._emit_operators(graph.node, self._hierarchy.main, body, MODEL, self._owned_parameters())
+        after = MODEL
+        for function, placed in zip(self._model.functions, self._hierarchy.functions, strict=True):
+            after = self._emit_function(function, after, placed)
         sink.close_group()
         self._report(self.counts.operators % _REPORTED)
         self._emit_outputs(graph, body, None)
         self._emit_edges()
 
-    def _new(self) -> int:
-        self._next += 1
-        return self._next - 1
+    def _new(self, node_id: str) -> int:
+        """The number of a node."""
+        self._ids.append(node_id)
+        return len(self._ids) - 1
 
     def _add_types(self, body: int, graph: onnx.GraphProto) -> None:
         types: dict[bytes, tuple[str, str]] = {}
@@ -195,35 +215,53 @@ class GraphEncoder:
         """The places of inputs that are weights, and are not drawn as inputs."""
         return weight_inputs_of(graph) if self._has_weight_inputs else frozenset()
 
-    def _write_graph(self, graph: onnx.GraphProto, body: int, data: dict[str, str]) -> None:
+    def _inputs(self, graph: onnx.GraphProto, scope: str) -> _Inputs:
+        """The inputs of a graph, given the identity of its node."""
+        weights = self._weight_inputs(graph)
+        inputs = _Inputs([], [])
+        after = scope
+        for index, value in enumerate(graph.input):
+            if index in weights:
+                inputs.weights.append((after, value))
+            else:
+                after = self._identities.of("input", scope, cast("bytes", value.name))
+                inputs.shown.append((after, value))
+        return inputs
+
+    def _write_graph(self, graph: onnx.GraphProto, weights: Sequence[_Listed], body: int, data: dict[str, str]) -> None:
         """Adds the texts of a graph, and notes the names that it defines without a node."""
         self._graph_keys.write(graph, data)
-        if weights := self._weight_inputs(graph):
-            data[WEIGHT_INPUTS] = weight_inputs_text([(i, graph.input[i]) for i in sorted(weights)], self._json)
+        if weights:
+            data[WEIGHT_INPUTS] = weight_inputs_text(weights, self._json)
         for name, rank in hidden_names(graph, with_initializers=not self._show_parameters):
             self._flow.define(body, name, OUTSIDE, rank)
 
-    def _emit_inputs(self, graph: onnx.GraphProto, body: int, parent: str | None) -> None:
-        weights = self._weight_inputs(graph)
+    def _emit_inputs(self, graph: onnx.GraphProto, inputs: Sequence[_Listed], body: int, parent: str | None) -> None:
         defaults = {tensor.name for tensor in graph.initializer}
-        for index, value in enumerate(graph.input):
-            if index not in weights:
-                role = " (has a default)" if value.name in defaults else ""
-                number = self._emit_value("input", value, index, parent, role)
-                self._flow.define(body, cast("bytes", value.name), number, INPUT_RANK + index)
+        after = self._ids[body]
+        for index, (node_id, value) in enumerate(inputs):
+            role = " (has a default)" if value.name in defaults else ""
+            number = self._emit_value("input", value, node_id, after, parent, role)
+            self._flow.define(body, cast("bytes", value.name), number, INPUT_RANK + index)
+            after = node_id
 
     def _emit_outputs(self, graph: onnx.GraphProto, body: int, parent: str | None) -> None:
-        for index, value in enumerate(graph.output):
-            number = self._emit_value("output", value, index, parent)
+        scope = after = self._ids[body]
+        for value in graph.output:
+            node_id = self._identities.of("output", scope, cast("bytes", value.name))
+            number = self._emit_value("output", value, node_id, after, parent)
             self._flow.use(body, cast("bytes", value.name), number, 0)
+            after = node_id
 
-    def _emit_value(self, kind: str, value: onnx.ValueInfoProto, index: int, parent: str | None, role: str = "") -> int:
-        number = self._new()
+    def _emit_value(
+        self, kind: str, value: onnx.ValueInfoProto, node_id: str, after: str, parent: str | None, role: str = ""
+    ) -> int:
+        number = self._new(node_id)
         look = appearance_of(kind, String.text(value.name) + role)
-        data = _identity(kind, f"n{number}", parent, index, look)
+        data = _identity(kind, node_id, parent, look, after)
         self._value_keys.write(value, data)
         set_apart(data)
-        self._sink.node(f"n{number}", data, look)
+        self._sink.node(node_id, data, look)
         return number
 
     def _emit_operators(
@@ -236,23 +274,31 @@ class GraphEncoder:
     ) -> None:
         """The operators and modules of a graph, in the order in which they first run."""
         ids: dict[int, str] = {NOWHERE: compound}
+        scope = self._ids[body]
+        operators = self._identities.of_operators(scope, nodes)
+        tensors = self._model.graph.initializer
+        tensor_ids = self._ids_of_tensors(scope, tensors) if parameters else []
         for step, number in ModuleOrder(placed, len(nodes)).steps():
             if step == _OPERATOR:
-                self._emit_operator(nodes[number], number, body, ids[placed.placement[number]], placed)
+                after = operators[number - 1] if number else scope
+                parent = ids[placed.placement[number]]
+                self._emit_operator(nodes[number], number, operators[number], after, body, parent, placed)
             elif step == _CLOSE:
                 self._sink.close_group()
             else:
                 if number != NOWHERE:
                     outer = placed.modules[number].parent
                     parent = ids[NOWHERE if outer is None else outer]
-                    ids[number] = self._open_module(placed.modules[number], number, parent)
+                    ids[number] = self._open_module(placed.modules[number], scope, parent)
                 for index in parameters.get(number, ()):
-                    self._emit_tensor(self._model.graph.initializer[index], index, body, ids[number])
+                    self._emit_tensor(tensors, index, tensor_ids, body, ids[number])
 
-    def _open_module(self, module: Module, index: int, parent: str) -> str:
-        node_id = f"n{self._new()}"
+    def _open_module(self, module: Module, scope: str, parent: str) -> str:
+        title = _title_of(module).encode("utf-8", "replace")
+        node_id = self._identities.of("module", scope, module.scope.encode("utf-8", "surrogatepass"), title)
+        self._new(node_id)
         look = appearance_of("module", module.label)
-        data = _identity("module", node_id, parent, index, look)
+        data = _identity("module", node_id, parent, look)
         data["hierarchy_tag"] = data["traced_tag"] = escape(module.tag)
         if module.class_name:
             data["class_name"] = escape(module.class_name)
@@ -296,23 +342,29 @@ class GraphEncoder:
             left = -1 if outer is None else outer
         return left
 
-    def _emit_tensor(self, tensor: onnx.TensorProto, index: int, body: int, parent: str) -> None:
-        number = self._new()
-        name = cast("bytes", tensor.name)
+    def _ids_of_tensors(self, scope: str, tensors: Iterable[onnx.TensorProto]) -> list[str]:
+        return [self._identities.of("parameter", scope, cast("bytes", tensor.name)) for tensor in tensors]
+
+    def _emit_tensor(
+        self, tensors: Sequence[onnx.TensorProto], index: int, ids: Sequence[str], body: int, parent: str
+    ) -> None:
+        number = self._new(ids[index])
+        name = cast("bytes", tensors[index].name)
         look = appearance_of("parameter", String.text(name))
-        data = _identity("parameter", f"n{number}", parent, index, look)
-        data["tensor"] = self._json.write(cast("Message", tensor))
-        self._sink.node(f"n{number}", data, look)
+        data = _identity("parameter", ids[index], parent, look, ids[index - 1] if index else self._ids[body])
+        data["tensor"] = self._json.write(cast("Message", tensors[index]))
+        self._sink.node(ids[index], data, look)
         self._flow.define(body, name, number, INITIALIZER_RANK + index)
 
-    def _emit_operator(self, node: onnx.NodeProto, index: int, body: int, parent: str, placed: Placed) -> None:
-        number = self._new()
-        node_id = f"n{number}"
+    def _emit_operator(
+        self, node: onnx.NodeProto, index: int, node_id: str, after: str, body: int, parent: str, placed: Placed
+    ) -> None:
+        number = self._new(node_id)
         look = appearance_of("op", String.text(node.op_type))
         called = self._functions.get((node.domain, node.op_type, node.overload)) if self._functions else None
         if called is not None:
             look = look._replace(label=called)
-        data = _identity("op", node_id, parent, index, look)
+        data = _identity("op", node_id, parent, look, after)
         module = placed.placement[index]
         tag = placed.tags[index] or (placed.modules[module].tag if module != NOWHERE else None)
         if tag:
@@ -333,7 +385,7 @@ class GraphEncoder:
             self._sink.node(node_id, data, look)
             return
         # No edge may end at a group: the operator is a node, in a frame with its bodies.
-        frame = f"n{self._new()}"
+        frame = of_frame(node_id)
         frame_data = {"kind": "frame", "node_id": frame, "parent": parent, "label": data["label"]}
         self._sink.open_group(frame, frame_data, appearance_of("frame", look.label))
         self._sink.node(node_id, data, look)
@@ -342,28 +394,33 @@ class GraphEncoder:
         self._sink.close_group()
 
     def _emit_subgraph(self, graph: onnx.GraphProto, index: int, operator: str, outer: int, placed: Placed) -> None:
-        body = self._new()
-        node_id = f"n{body}"
+        node_id = of_body(operator, index)
+        body = self._new(node_id)
         self._outer[body] = outer
         self._add_types(body, graph)
         look = appearance_of("subgraph", String.text(graph.name))
-        data = _identity("subgraph", node_id, operator, index, look)
-        self._write_graph(graph, body, data)
+        data = _identity("subgraph", node_id, operator, look)
+        data["index"] = str(index)
+        inputs = self._inputs(graph, node_id)
+        self._write_graph(graph, inputs.weights, body, data)
         set_apart(data)
         self._sink.open_group(node_id, data, look)
         if self._show_parameters:
-            for position, tensor in enumerate(graph.initializer):
-                self._emit_tensor(tensor, position, body, node_id)
-        self._emit_inputs(graph, body, node_id)
+            ids = self._ids_of_tensors(node_id, graph.initializer)
+            for position in range(len(ids)):
+                self._emit_tensor(graph.initializer, position, ids, body, node_id)
+        self._emit_inputs(graph, inputs.shown, body, node_id)
         self._emit_operators(graph.node, placed, body, node_id, {})
         self._emit_outputs(graph, body, node_id)
         self._sink.close_group()
 
-    def _emit_function(self, function: onnx.FunctionProto, index: int, model_id: str, placed: Placed) -> None:
-        body = self._new()
-        node_id = f"n{body}"
-        look = appearance_of("function", self._functions[_called(function)])
-        data = _identity("function", node_id, model_id, index, look)
+    def _emit_function(self, function: onnx.FunctionProto, after: str, placed: Placed) -> str:
+        title = self._functions[_called(function)]
+        called = cast("tuple[bytes, ...]", _called(function))
+        node_id = self._identities.of("function", MODEL, b"\0".join(called), called[1])
+        body = self._new(node_id)
+        look = appearance_of("function", title)
+        data = _identity("function", node_id, MODEL, look, after)
         self._function_keys.write(function, data)
         set_apart(data)
         self._types[body] = {}
@@ -372,15 +429,17 @@ class GraphEncoder:
         self._sink.open_group(node_id, data, look)
         self._emit_operators(function.node, placed, body, node_id, {})
         self._sink.close_group()
+        return node_id
 
     def _emit_edges(self) -> None:
-        for use in self._flow.uses(self._flow.flows(range(self._next), self._outer)):
+        ids = self._ids
+        for use in self._flow.uses(self._flow.flows(range(len(self._ids)), self._outer)):
             data = {"tensor_name": escape(String.text(use.tensor))}
             facts = self._types[use.scope].get(use.tensor)
             if facts is not None:
                 data["tensor_type"], data["tensor_shape"] = facts
             data["input_index"] = str(use.input_index)
-            self._sink.edge(f"n{use.source}", f"n{use.target}", data)
+            self._sink.edge(ids[use.source], ids[use.target], data)
 
 
 def _called(function: onnx.FunctionProto) -> tuple[str, str, str]:
@@ -394,11 +453,19 @@ def _title(function: onnx.FunctionProto) -> str:
     return f"{domain}::{name}:{overload}" if overload else f"{domain}::{name}" if domain else name
 
 
+def _title_of(module: Module) -> str:
+    """What a person reads in the identity of a module: the last part of its path, and one more before a number."""
+    outer, _, name = module.scope.rpartition(".")
+    if name.isdecimal() and outer:
+        name = f"{outer.rpartition('.')[2]}_{name}"
+    return name or module.class_name
+
+
 def _keys_of_places(placed: Placed) -> set[str]:
     """The keys with which the modules of a graph and the places of its operators are written."""
     used: set[str] = set()
     if placed.modules:
-        used |= {"parent", "index", "hierarchy_tag", "scope", "traced_tag", "module_source"}
+        used |= {"parent", "hierarchy_tag", "scope", "traced_tag", "module_source"}
         used |= {"placed_by"} if placed.placement else set()
         used |= {"class_name"} if any(module.class_name for module in placed.modules) else set()
         used |= {"execution_order"} if any(module.execution_order is not None for module in placed.modules) else set()
@@ -408,12 +475,15 @@ def _keys_of_places(placed: Placed) -> set[str]:
     return used | ({"hierarchy_tag"} if any(placed.tags) else set())
 
 
-def _identity(kind: str, node_id: str, parent: str | None, index: int, look: Appearance) -> dict[str, str]:
+def _identity(
+    kind: str, node_id: str, parent: str | None, look: Appearance, after: str | None = None
+) -> dict[str, str]:
     """The first values of every node that has a place in an ONNX list or in the hierarchy."""
     data = {"kind": kind, "node_id": node_id}
     if parent is not None:
         data["parent"] = parent
-    data["index"] = str(index)
+    if after is not None:
+        data["after"] = after
     data["label"] = _escaped(look.label)
     return data
 

@@ -1,26 +1,29 @@
 """Collects the nodes and edges of a graph in whatever order they come, and checks that they fit together.
 
 Nothing is taken from XML ids, nesting or document order: a node says itself what it is (``kind``), its identity
-(``node_id``), and its position (``parent``, ``index``).
+(``node_id``), and its position (``parent``, ``after``).
 
 Source: docs/format.md, section "Nodes".
 """
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from dataclasses import dataclass, field
+from functools import cache
 from operator import eq
-from typing import TYPE_CHECKING, NamedTuple, Never, cast
+from typing import TYPE_CHECKING, NamedTuple, Never, TypeAlias, cast
 
 from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.dataflow import Dataflow
-from graphml_onnx.codec.edges import Edges
+from graphml_onnx.codec.edges import Edges, Numbers
 from graphml_onnx.codec.fields import CATCH_ALL, MessageKeys
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND, PARENTS_OF_KIND
 from graphml_onnx.codec.node_names import drop_given_name, named_by_message, named_by_texts
-from graphml_onnx.codec.node_table import OrderedNodes
+from graphml_onnx.codec.node_table import NOWHERE, OrderedNodes, Place
+from graphml_onnx.codec.order import needs_by_body
 from graphml_onnx.codec.protojson import GRAPH, FieldError, MessageCodec
 from graphml_onnx.codec.scalars import String
 from graphml_onnx.codec.scopes import (
@@ -61,8 +64,9 @@ class Compound:
 
     Attributes:
         kind: which of them.
+        identity: number of its node_id.
         parent: node_id of its own parent; None for the model.
-        index: position among siblings of its kind.
+        index: number of a subgraph in the attributes of its operator.
         texts: its texts by key.
         line: its line in the file.
         container_id: number that its members share.
@@ -70,6 +74,7 @@ class Compound:
     """
 
     kind: str
+    identity: int
     parent: str | None
     index: int
     texts: Mapping[str, str]
@@ -82,9 +87,10 @@ class WaitingOperator(NamedTuple):
     """An operator with bodies, which can only be built when all nodes are known."""
 
     node_id: str
+    number: int
     texts: Mapping[str, str]
     line: int
-    container_id: int
+    container: int
 
 
 _TENSOR_FIELDS = [
@@ -93,6 +99,8 @@ _TENSOR_FIELDS = [
     if field_.name in ("initializer", "sparse_initializer")
 ]
 
+
+_Tensor: TypeAlias = "tuple[bytes, bytes]"  # name and serialised message
 
 _GIVEN = frozenset({"node_id", "parent"})  # what readers give to nodes that hold no data
 
@@ -109,8 +117,7 @@ def _is_index(text: str) -> bool:
 def _is_usual(columns: Columns) -> bool:
     """Whether operators can be taken by column: nothing about any of them needs a closer look."""
     return (
-        all(map(_is_index, cast("Sequence[str]", columns["index"])))
-        and not any(map(eq, columns.get("name", ()), columns["node_id"]))  # a name that Cytoscape gave
+        not any(map(eq, columns.get("name", ()), columns["node_id"]))  # a name that Cytoscape gave
         and not any(GRAPH in text for text in columns.get("attributes", ()) if text is not None)  # has bodies
         and not any(columns.get(CATCH_ALL["NodeProto"], ()))
     )
@@ -136,17 +143,21 @@ class GraphIndex:
         self._model: Compound | None = None
         self.compounds: dict[str, Compound] = {}
         self.operators: OrderedNodes[bytes | WaitingOperator] = OrderedNodes("operator")
-        self.inputs: OrderedNodes[bytes] = OrderedNodes("input")
-        self.outputs: OrderedNodes[bytes] = OrderedNodes("output")
-        self.parameters: OrderedNodes[bytes] = OrderedNodes("parameter")
+        self.inputs: OrderedNodes[_Tensor] = OrderedNodes("input")
+        self.outputs: OrderedNodes[_Tensor] = OrderedNodes("output")
+        self.parameters: OrderedNodes[_Tensor] = OrderedNodes("parameter")
+        self.functions: OrderedNodes[Compound] = OrderedNodes("function")
+        self._weight_inputs: dict[int, list[tuple[int, bytes]]] = {}  # by container_id, what each stands after
         self.passed_over: list[int] = []
         """Lines of nodes that hold no data of the format: notes, groups and shapes that somebody drew."""
+        self._starts: dict[int, int] = {}  # by body, what the first node of a list stands after
         self._waiting: dict[str, WaitingOperator] = {}
         self.bodies: dict[str, dict[int, Compound]] = {}
         """By operator, its subgraphs by their index."""
         self._containers: dict[str, int] = {"": MAIN_BODY}  # container_id by the node_id that members name as parent
         self._first_lines = array("q", [0])  # of each container: that of the first node that named it
-        self._lines: dict[str, int] = {}  # of every node_id
+        self._identities = Numbers()  # of every node_id, defined or named
+        self._lines = array("q")  # of identities; 0, or missing at the end, where no node has it
         self._parents: dict[tuple[str, str], int] = {}  # kinds and parents; the first line that has both
         self._flow: Dataflow[bytes] = Dataflow(b"")
         self.edges = Edges(origin, self._flow, self._names)
@@ -157,7 +168,7 @@ class GraphIndex:
             "parameter": self._take_parameter,
             "model": self._take_model,
             "module": self._take_compound,
-            "subgraph": self._take_subgraph,
+            "subgraph": self._take_compound,
             "function": self._take_compound,
         }
 
@@ -228,7 +239,7 @@ class GraphIndex:
         node_id = record.data.get("node_id")
         if node_id is None:
             self.fail(record.line, "the node has no node_id")
-        self._add_identity(node_id, record.line)
+        (identity,) = self._add_identities([node_id], [record.line])
         if record.data.get("name") == node_id:
             drop_given_name(record.data)
         take = self._take.get(kind)
@@ -237,13 +248,25 @@ class GraphIndex:
         if not record.data.keys() <= KEYS_OF_KIND[kind]:
             strange = min(record.data.keys() - KEYS_OF_KIND[kind])
             self.fail(record.line, f"the key {strange!r} has no meaning on a node of kind {kind!r}", "remove it")
-        take(record, number, node_id)
+        take(record, number, identity)
 
-    def _add_identity(self, node_id: str, line: int) -> None:
-        if node_id in self._lines:
-            remedy = "give a copied node an identity of its own"
-            self.fail(line, f"node_id {node_id!r} is already used in {self.origin.place(self._lines[node_id])}", remedy)
-        self._lines[node_id] = line
+    def _add_identities(self, node_ids: Sequence[str], lines: Sequence[int]) -> Sequence[int]:
+        """The numbers of the identities of nodes."""
+        known, taken = self._identities, self._lines
+        count = len(known)
+        taken.extend([0] * (count - len(taken)))
+        identities = [known[node_id] for node_id in node_ids]
+        if len(known) == count + len(identities):  # all of them are new
+            taken.extend(lines)
+            return identities
+        taken.extend([0] * (len(known) - count))
+        for identity, line in zip(identities, lines, strict=True):
+            if taken[identity]:
+                remedy = "give a copied node an identity of its own"
+                node_id, place = list(known)[identity], self.origin.place(taken[identity])
+                self.fail(line, f"node_id {node_id!r} is already used in {place}", remedy)
+            taken[identity] = line
+        return identities
 
     def _take_rows(self, rows: NodeRows) -> None:
         columns = dict(zip(rows.keys, zip(*rows.values, strict=True), strict=True))
@@ -265,52 +288,53 @@ class GraphIndex:
         except FieldError:  # one by one, the error gets its line
             self._take_nodes(rows.records())
             return
-        node_ids, parents, texts = (cast("Sequence[str]", columns[key]) for key in ("node_id", "parent", "index"))
+        node_ids, parents, before = (cast("Sequence[str]", columns[key]) for key in ("node_id", "parent", "after"))
         numbers = self.edges.number_nodes(rows.node_ids, rows.lines)
-        for node_id, line in zip(node_ids, rows.lines, strict=True):
-            self._add_identity(node_id, line)
+        identities = self._add_identities(node_ids, rows.lines)
+        known = self._identities
+        after = [known[node_id] for node_id in before]
         containers = list(map(self._container, parents, rows.lines))
-        indices = list(map(int, texts))
-        self.operators.add_all(numbers, containers, indices, rows.lines, contents)
+        self.operators.add_all(numbers, containers, identities, after, rows.lines, contents)
         none: Sequence[list[bytes]] = [[]] * len(contents)
-        self._flow.operators(containers, numbers, indices, names.get("inputs", none), names.get("outputs", none))
+        self._flow.operators(
+            containers, numbers, itertools.repeat(0), names.get("inputs", none), names.get("outputs", none)
+        )
 
-    def _take_operator(self, record: NodeRecord, number: int, node_id: str) -> None:
-        texts, line = record.data, record.line
+    def _take_operator(self, record: NodeRecord, number: int, identity: int) -> None:
+        texts, line, node_id = record.data, record.line, record.data["node_id"]
         container = self._container(self._parent(record), line)
-        index = self._index(record)
+        place = self._place(record, container, identity)
         keys = self._operator_keys
         try:
             inputs, outputs = keys.names("inputs", texts), keys.names("outputs", texts)
             if GRAPH in texts.get("attributes", ""):
-                waiting = self._waiting[node_id] = WaitingOperator(node_id, texts, line, container)
-                self.operators.add(number, container, index, line, waiting)
+                waiting = self._waiting[node_id] = WaitingOperator(node_id, number, texts, line, container)
+                self.operators.add(number, place, line, waiting)
             else:
-                self.operators.add(number, container, index, line, keys.serialise(texts))
+                self.operators.add(number, place, line, keys.serialise(texts))
         except FieldError as error:
             self.fail(line, f"{error.path}: {error.message}")
-        self._flow.operator(container, number, index, inputs, outputs)
+        self._flow.operator(container, number, 0, inputs, outputs)
 
-    def _take_value(self, record: NodeRecord, number: int, _: str) -> None:
+    def _take_value(self, record: NodeRecord, number: int, identity: int) -> None:
         parent = record.data.get("parent", "")
         if parent:
             self._parents.setdefault((record.data["kind"], parent), record.line)
         container_id = self._container(parent, record.line)
-        index = self._index(record)
+        place = self._place(record, container_id, identity)
         content = self._serialise(self._value_keys, record.data, record.line)
         name = String.read(unescape(record.data.get("name", "")))
         if record.data["kind"] == "input":
-            self.inputs.add(number, container_id, index, record.line, content)
-            self._flow.define(container_id, name, number, INPUT_RANK + index)
+            self.inputs.add(number, place, record.line, (name, content))
         else:
-            self.outputs.add(number, container_id, index, record.line, content)
+            self.outputs.add(number, place, record.line, (name, content))
             self._flow.use(container_id, name, number, 0)
 
-    def _take_parameter(self, record: NodeRecord, number: int, _: str) -> None:
+    def _take_parameter(self, record: NodeRecord, number: int, identity: int) -> None:
         parent = self._parent(record)
         self._parents.setdefault(("parameter", parent), record.line)
         container_id = self._container(parent, record.line)
-        index = self._index(record)
+        place = self._place(record, container_id, identity)
         message = self._tensor_class()
         try:
             self._json.read(message, parse(record.data.get("tensor", "{}")))
@@ -318,35 +342,36 @@ class GraphIndex:
             self.fail(record.line, f"tensor: {error.path}: {error.message}")
         except JsonError as error:
             self.fail(record.line, f"tensor: {error}")
-        self.parameters.add(number, container_id, index, record.line, message.SerializeToString())
         name = cast("bytes", cast("onnx.TensorProto", message).name)
-        self._flow.define(container_id, name, number, INITIALIZER_RANK + index)
+        self.parameters.add(number, place, record.line, (name, message.SerializeToString()))
 
-    def _take_model(self, record: NodeRecord, _: int, node_id: str) -> None:
+    def _take_model(self, record: NodeRecord, _: int, identity: int) -> None:
+        node_id = record.data["node_id"]
         if self._model is not None:
             self.fail(record.line, f"a second model; the first is in {self.origin.place(self._model.line)}")
         self._check_version(record)
         if "parent" in record.data:
             self.fail(record.line, "the model has a parent", "remove it: nothing holds the model")
-        self._model = Compound("model", None, 0, record.data, record.line, self._container(node_id, record.line))
+        container_id = self._container(node_id, record.line)
+        self._model = Compound("model", identity, None, 0, record.data, record.line, container_id)
         self.compounds[node_id] = self._model
 
-    def _take_compound(self, record: NodeRecord, _: int, node_id: str) -> None:
-        kind = record.data["kind"]
-        index = 0 if kind == "module" else self._index(record)
-        container_id = self._container(node_id, record.line)
+    def _take_compound(self, record: NodeRecord, number: int, identity: int) -> None:
+        kind, node_id, line = record.data["kind"], record.data["node_id"], record.line
+        container_id = self._container(node_id, line)
         parent = self._parent(record)
-        if kind != "subgraph":  # whose parent has to have bodies
-            self._parents.setdefault((kind, parent), record.line)
-        self.compounds[node_id] = Compound(kind, parent, index, record.data, record.line, container_id)
-
-    def _take_subgraph(self, record: NodeRecord, number: int, node_id: str) -> None:
-        self._take_compound(record, number, node_id)
-        compound = self.compounds[node_id]
-        bodies = self.bodies.setdefault(cast("str", compound.parent), {})
-        if compound.index in bodies:
-            self.fail(record.line, f"a second body with index {compound.index} of operator {compound.parent!r}")
-        bodies[compound.index] = compound
+        index = self._index(record) if kind == "subgraph" else 0
+        compound = Compound(kind, identity, parent, index, record.data, line, container_id)
+        self.compounds[node_id] = compound
+        if kind == "subgraph":
+            bodies = self.bodies.setdefault(parent, {})
+            if index in bodies:
+                self.fail(line, f"a second body with index {index} of operator {parent!r}")
+            bodies[index] = compound
+            return
+        self._parents.setdefault((kind, parent), line)  # that of a subgraph has to have bodies
+        if kind == "function":
+            self.functions.add(number, self._place(record, self._container(parent, line), identity), line, compound)
 
     def _check_version(self, record: NodeRecord) -> None:
         version = record.data.get("format_version")
@@ -366,6 +391,10 @@ class GraphIndex:
         if container_id == len(self._first_lines):
             self._first_lines.append(line)
         return container_id
+
+    def _place(self, record: NodeRecord, container: int, identity: int) -> Place:
+        after = record.data.get("after")
+        return Place(container, identity, NOWHERE if after is None else self._identities[after])
 
     def _index(self, record: NodeRecord) -> int:
         text = record.data.get("index")
@@ -390,7 +419,7 @@ class GraphIndex:
             else:
                 found[number] = named_by_texts(item.texts)
         for kind, items in (("input", self.inputs), ("output", self.outputs), ("parameter", self.parameters)):
-            found |= {number: named_by_message(kind, content) for number, content in items.of_nodes(numbers)}
+            found |= {number: named_by_message(kind, content) for number, (_, content) in items.of_nodes(numbers)}
         return found
 
     # Structure
@@ -414,7 +443,40 @@ class GraphIndex:
                 self._read_function(compound)
             elif compound.kind != "module":
                 self._read_graph(compound)
-        return body_of, self.outer_bodies(body_of)
+        outer = self.outer_bodies(body_of)
+        self._arrange(body_of, outer)
+        return body_of, outer
+
+    def _arrange(self, body_of: Sequence[int], outer: Mapping[int, int]) -> None:
+        """Puts lists into their order, by which definitions of the same name are told from each other."""
+        starts = self._starts
+        starts.update((c.container_id, c.identity) for c in self.compounds.values() if c.kind != "module")
+        starts[MAIN_BODY] = self.model.identity
+        for items in (self.functions, self.inputs, self.outputs, self.parameters):
+            items.arrange(body_of, starts, self.origin)
+        for tensors, rank in ((self.inputs, INPUT_RANK), (self.parameters, INITIALIZER_RANK)):
+            for placed in tensors.placed():
+                self._flow.define(placed.container, placed.content[0], placed.node, rank + placed.position)
+
+        @cache
+        def needs() -> Mapping[int, Mapping[int, Sequence[int]]]:
+            return self._needs(body_of, outer)
+
+        self.operators.arrange(body_of, starts, self.origin, lambda body: needs().get(body, {}))
+        self._flow.place(self.operators.positions())
+
+    def _needs(self, body_of: Sequence[int], outer: Mapping[int, int]) -> Mapping[int, Mapping[int, Sequence[int]]]:
+        """By body and operator, the operators of the body that make what it, or a body of it, consumes."""
+        around = {
+            compound.container_id: self._waiting[cast("str", compound.parent)].number
+            for compound in self.compounds.values()
+            if compound.kind == "subgraph"
+        }
+        # Among definitions of the same name, which no valid model has, the order would tell.
+        flows = self._flow.flows(body_of, outer)
+        bodies = {node: body_of[container] for node, container in self.operators.containers()}
+        # An output is in no list of operators, but consumes what they make.
+        return needs_by_body(zip(flows.source.tolist(), flows.target.tolist(), strict=True), bodies, around)
 
     def _read_function(self, compound: Compound) -> None:
         compound.fields = self.read(self._function_keys, compound.texts, compound.line)
@@ -437,9 +499,34 @@ class GraphIndex:
                 inputs = read_weight_inputs(compound.texts[WEIGHT_INPUTS], self._json)
             except FieldError as error:
                 self.fail(line, f"{error.path}: {error.message}")
-            for index, name, content in inputs:
-                self.inputs.add(OUTSIDE, container_id, index, line, content)
+            weights = self._weight_inputs[MAIN_BODY if compound.kind == "model" else container_id] = []
+            for index, (after, name, content) in enumerate(inputs):
+                weights.append((self._identities[after], content))
                 self._flow.define(container_id, name, OUTSIDE, WEIGHT_INPUT_RANK + index)
+
+    def inputs_by_body(self) -> Mapping[int, Sequence[bytes]]:
+        """The inputs of each graph, weights included."""
+        found: dict[int, list[bytes]] = {}
+        shown: dict[int, list[tuple[int, bytes]]] = {}
+        for placed in self.inputs.placed():
+            shown.setdefault(placed.body, []).append((placed.identity, placed.content[1]))
+        for body in shown.keys() | self._weight_inputs.keys():
+            inputs = shown.get(body, [])
+            known = {identity for identity, _ in inputs}
+            behind: dict[int, list[bytes]] = {}  # by the input that stands before them
+            last = NOWHERE
+            for after, content in self._weight_inputs.get(body, ()):
+                last = after if after in known or after == self._starts[body] else last
+                behind.setdefault(NOWHERE if last == self._starts[body] else last, []).append(content)
+            found[body] = list(behind.get(NOWHERE, ()))
+            for identity, content in inputs:
+                found[body] += [content, *behind.get(identity, ())]
+        return found
+
+    def parents(self) -> Sequence[str]:
+        """The node_id of the compound of each operator of the main graph, in their order."""
+        names = list(self._containers)
+        return [names[container] for container in self.operators.containers_in(MAIN_BODY)]
 
     def scopes(self, body_of: Sequence[int], outer: Mapping[int, int]) -> Scopes[bytes]:
         """What names mean in each body; see `structure`."""
@@ -477,8 +564,9 @@ class GraphIndex:
         bodies |= dict.fromkeys(modules, bodies[parent])
 
     def _fail_on_parent(self, line: int, parent: str) -> Never:
-        known = self._lines.get(parent)
-        if known is not None:
+        identity = self._identities.get(parent)
+        known = 0 if identity is None or identity >= len(self._lines) else self._lines[identity]
+        if known:
             self.fail(line, f"the parent {parent!r}, in {self.origin.place(known)}, is not a compound")
         self.fail(line, f"no node has the node_id {parent!r}, which is given as parent")
 
@@ -511,7 +599,7 @@ class GraphIndex:
                 owner = self._waiting.get(cast("str", compound.parent))
                 if owner is None:
                     self.fail(compound.line, f"the parent {compound.parent!r} is not an operator with bodies")
-                outer[compound.container_id] = body_of[owner.container_id]
+                outer[compound.container_id] = body_of[owner.container]
         for start in outer:
             body: int | None = start
             for _ in range(MAX_NESTING + 1):  # the last step leaves the main graph

@@ -11,7 +11,7 @@ from graphml_onnx.codec.fields import CATCH_ALL, FIELDS, Form
 from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
 from graphml_onnx.graphml.elements import Key, Nesting, RowKeys
 
-FORMAT_VERSION = "3.0.0"
+FORMAT_VERSION = "4.0.0"
 
 
 class KeyInfo(NamedTuple):
@@ -56,7 +56,8 @@ _TABLE = (
     _truth("kind", Form.AS_IS, "model, module, op, input, output, subgraph, function, parameter or frame"),
     _truth("node_id", Form.AS_IS, "the node's identity; XML ids are not read"),
     _truth("parent", Form.AS_IS, "node_id of the compound that holds the node"),
-    _truth("index", Form.INTEGER, "place in its ONNX list"),
+    _truth("after", Form.AS_IS, "node_id of the node before it in its ONNX list, or of the graph or function"),
+    _truth("index", Form.INTEGER, "number of the subgraph in the operator's attributes"),
     _derived("label", Form.TEXT, "what a person reads on the node"),
     _derived("hierarchy_tag", Form.TEXT, "HTP tag of the operator or module"),
     _truth("format_version", Form.AS_IS, "version of this format"),
@@ -67,7 +68,7 @@ _TABLE = (
     _truth("parameter_size", Form.INTEGER, "size in bytes of the store of payloads"),
     _truth("parameter_checksum", Form.TEXT, "SHA-256 of the header of a sidecar"),
     *_field_keys(),
-    _truth(WEIGHT_INPUTS, Form.JSON, "inputs that are weights, before IR version 4: index and ValueInfoProto of each"),
+    _truth(WEIGHT_INPUTS, Form.JSON, "inputs that are weights, before IR version 4: place and ValueInfoProto of each"),
     _truth("tensor", Form.JSON, "TensorProto of an initializer that is shown as a node"),
     _truth("external_files", Form.JSON, "data files of the model"),
     _truth("residue", Form.JSON, "patch that restores a file that is not canonical protobuf"),
@@ -91,7 +92,7 @@ _TABLE = (
 KEYS: dict[str, KeyInfo] = {info.key.name: info for info in _TABLE}
 """All keys by name, in the order in which they are declared."""
 
-_IDENTITY = frozenset({"kind", "node_id", "parent", "index"})
+_IDENTITY = frozenset({"kind", "node_id", "parent"})
 _STORE = frozenset(name for name in KEYS if name.startswith(("parameter_", "source_")))
 
 
@@ -105,18 +106,18 @@ KEYS_OF_KIND = {
     | _STORE
     | {"format_version", "external_files", "residue", "htp_metadata", WEIGHT_INPUTS},
     "module": _IDENTITY,
-    "op": _keys_of("NodeProto"),
-    "input": _keys_of("ValueInfoProto"),
-    "output": _keys_of("ValueInfoProto"),
-    "subgraph": _keys_of("GraphProto") | {WEIGHT_INPUTS},
-    "function": _keys_of("FunctionProto"),
-    "parameter": _IDENTITY | {"tensor"},
+    "op": _keys_of("NodeProto") | {"after"},
+    "input": _keys_of("ValueInfoProto") | {"after"},
+    "output": _keys_of("ValueInfoProto") | {"after"},
+    "subgraph": _keys_of("GraphProto") | {"index", WEIGHT_INPUTS},
+    "function": _keys_of("FunctionProto") | {"after"},
+    "parameter": _IDENTITY | {"after", "tensor"},
 }
 """By kind of node, the truth that it can hold."""
 
 OPERATOR_ROWS = RowKeys(
     ("kind", "op"),
-    ("node_id", "parent", "index"),
+    ("node_id", "parent", "after"),
     (
         *("label", "hierarchy_tag", "placed_by", "call"),
         *(row.key for row in FIELDS if row.message == "NodeProto"),

@@ -4,16 +4,56 @@ from __future__ import annotations
 
 import itertools
 from array import array
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from graphml_onnx.codec.order import CircleError, in_order
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
     from graphml_onnx.codec.graph_location import GraphLocation
 
 _Content = TypeVar("_Content")
+
+
+class Place(NamedTuple):
+    """Where a node stands.
+
+    Attributes:
+        container: container_id of its compound.
+        identity: number of its own identity.
+        after: number of the identity of the node before it; `NOWHERE` if it says none.
+    """
+
+    container: int
+    identity: int
+    after: int
+
+
+class Placed(NamedTuple, Generic[_Content]):
+    """A node at its place in a list.
+
+    Attributes:
+        node: its number.
+        container: container_id of its compound.
+        identity: number of its identity.
+        body: the graph or function to whose list it belongs.
+        position: its place in the list.
+        content: its content.
+    """
+
+    node: int
+    container: int
+    identity: int
+    body: int
+    position: int
+    content: _Content
+
+
+NOWHERE = -1
+"""In place of the number of an identity."""
 
 
 class OrderedNodes(Generic[_Content]):
@@ -25,60 +65,103 @@ class OrderedNodes(Generic[_Content]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._rows = array("q")  # node, container_id, index and line of each
+        self._rows = array("q")  # node, container_id, identity, what it stands after, and line of each
         self._content: list[_Content] = []
+        self._order: dict[int, Sequence[int]] = {}  # rows by body; known after `arrange`
 
     def __len__(self) -> int:
         return len(self._content)
 
-    def add(self, node: int, container_id: int, index: int, line: int, content: _Content) -> None:
-        """Adds node number ``node``, of line ``line``, at ``index`` of its list."""
-        self._rows.extend((node, container_id, index, line))
+    def add(self, node: int, place: Place, line: int, content: _Content) -> None:
+        """Adds node number ``node``, of line ``line``."""
+        self._rows.extend((node, *place, line))
         self._content.append(content)
 
     def add_all(
         self,
         nodes: Sequence[int],
         container_ids: Sequence[int],
-        indices: Sequence[int],
+        identities: Sequence[int],
+        after: Sequence[int],
         lines: Sequence[int],
         contents: Sequence[_Content],
     ) -> None:
         """Adds several nodes, given in columns."""
-        self._rows.extend(itertools.chain.from_iterable(zip(nodes, container_ids, indices, lines, strict=True)))
+        columns = zip(nodes, container_ids, identities, after, lines, strict=True)
+        self._rows.extend(itertools.chain.from_iterable(columns))
         self._content += contents
 
     def of_nodes(self, numbers: Set[int]) -> Iterator[tuple[int, _Content]]:
         """The contents of some of the nodes."""
-        for number, content in zip(self._rows[::4], self._content, strict=True):
+        for number, content in zip(self._rows[::5], self._content, strict=True):
             if number in numbers:
                 yield number, content
 
-    def by_body(self, body_of: Sequence[int], origin: GraphLocation) -> Mapping[int, Sequence[_Content]]:
-        """The contents of each body, in order.
+    def arrange(
+        self,
+        body_of: Sequence[int],
+        starts: Mapping[int, int],
+        origin: GraphLocation,
+        needs: Callable[[int], Mapping[int, Iterable[int]]] | None = None,
+    ) -> None:
+        """Puts the nodes of each body into their order; called once, when all are there.
 
         Args:
             body_of: the body of each container.
+            starts: for each body, the identity that the first node of its list stands after.
             origin: where the nodes come from, for messages.
+            needs: for a body, the nodes that have to stand before each node; only called where the order is open.
 
         Raises:
-            GraphMLError: two nodes of a body have the same index.
+            GraphMLError: nodes stand behind each other in a circle.
         """
         if not self._content:
-            return {}
-        _, container_id, index, line = np.array(self._rows, np.int64).reshape(-1, 4).T
-        body = np.fromiter(body_of, np.int64, len(body_of))[container_id]
-        order = np.lexsort((index, body))
-        index, body = index[order], body[order]
-        same_body = body[1:] == body[:-1]
-        twice = np.flatnonzero(same_body & (index[1:] == index[:-1]))
-        if len(twice):
-            first, second = (int(line[order[twice[0] + step]]) for step in (0, 1))
-            problem = f"a second {self.kind} has the index {index[twice[0]]} in this body"
-            origin.fail(second, f"{problem}; the first is in {origin.place(first)}")
-        starts = [0, *(np.flatnonzero(~same_body) + 1).tolist(), len(order)]
+            return
+        node, container, identity, after, line = np.array(self._rows, np.int64).reshape(-1, 5).T
+        body = np.fromiter(body_of, np.int64, len(body_of))[container]
+        order = np.lexsort((line, body))
+        body = body[order]
+        ends = [0, *(np.flatnonzero(body[1:] != body[:-1]) + 1).tolist(), len(order)]
+        for low, high in itertools.pairwise(ends):
+            number, rows = int(body[low]), order[low:high]
+
+            def needed(number: int = number, nodes: list[int] = node[rows].tolist()) -> Mapping[int, Iterable[int]]:  # noqa: B008
+                places = {node: place for place, node in enumerate(nodes)}
+                found = {} if needs is None else needs(number)
+                return {places[node]: [places[other] for other in others] for node, others in found.items()}
+
+            try:
+                chain = in_order(identity[rows].tolist(), after[rows].tolist(), starts[number], needed)
+            except CircleError as error:
+                place = int(line[rows[error.row]])
+                origin.fail(place, f"the {self.kind} stands after nodes that stand after it", "take out its `after`")
+            self._order[number] = rows[chain].tolist()
+
+    def placed(self) -> Iterator[Placed[_Content]]:
+        """The nodes of each body in their order, which must be known."""
+        rows = self._rows
+        for body, order in self._order.items():
+            for position, row in enumerate(order):
+                node, container, identity = rows[5 * row : 5 * row + 3]
+                yield Placed(node, container, identity, body, position, self._content[row])
+
+    def positions(self) -> Sequence[int]:
+        """The place of each node in its list, in the order in which nodes were added; their order must be known."""
+        positions = np.zeros(len(self._content), np.int64)
+        for order in self._order.values():
+            positions[order] = np.arange(len(order))
+        return positions.tolist()
+
+    def containers(self) -> Iterator[tuple[int, int]]:
+        """Each node with the container_id of its compound."""
+        return zip(self._rows[::5], self._rows[1::5], strict=True)
+
+    def containers_in(self, body: int) -> Sequence[int]:
+        """The container_id of the compound of each node of a body, in their order, which must be known."""
+        containers = self._rows[1::5]
+        return [containers[row] for row in self._order.get(body, ())]
+
+    def by_body(self) -> Mapping[int, Sequence[_Content]]:
+        """The contents of each body, in order; the order must be known."""
         content = self._content
-        return {
-            int(body[start]): [content[row] for row in order[start:end].tolist()]
-            for start, end in itertools.pairwise(starts)
-        }
+        return {body: [content[row] for row in rows] for body, rows in self._order.items()}

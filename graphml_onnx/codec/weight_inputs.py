@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from graphml_onnx.codec.numbers import NumberError, integer
+from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError
 from graphml_onnx.codec.scalars import list_of
+from graphml_onnx.graphml.text import json_string
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.support.strictjson import JsonError, parse
 
@@ -23,19 +24,17 @@ if TYPE_CHECKING:
 
 KEY = "weight_inputs"
 
-MAX_INDEX = 10**9 - 1
-
 
 class WeightInput(NamedTuple):
     """A weight that a graph lists among its inputs.
 
     Attributes:
-        position: its index among the inputs.
+        after: the identity of the input before it, or of the graph.
         name: the tensor.
         content: the serialised ValueInfoProto.
     """
 
-    position: int
+    after: str
     name: bytes
     content: bytes
 
@@ -47,9 +46,11 @@ def weight_inputs_of(graph: onnx.GraphProto) -> frozenset[int]:
     return frozenset(index for index, value in enumerate(graph.input) if value.name in own) if own else frozenset()
 
 
-def weight_inputs_text(inputs: Iterable[tuple[int, onnx.ValueInfoProto]], codec: MessageCodec) -> str:
-    """The text of the key: one line for each."""
-    lines = [f'{{"index":{index},"value":{codec.write(cast("Message", value))}}}' for index, value in inputs]
+def weight_inputs_text(inputs: Iterable[tuple[str, onnx.ValueInfoProto]], codec: MessageCodec) -> str:
+    """The text of the key: one line for each, with the identity of the node before it."""
+    lines = [
+        f'{{"after":{json_string(after)},"value":{codec.write(cast("Message", value))}}}' for after, value in inputs
+    ]
     return f"[{lines[0]}]" if len(lines) == 1 else "[\n" + ",\n".join(lines) + "\n]"
 
 
@@ -63,18 +64,18 @@ def read_weight_inputs(text: str, codec: MessageCodec) -> list[WeightInput]:
     message = schema.message_class("ValueInfoProto")
     try:
         for place, item in enumerate(list_of(parse(text))):
-            if not isinstance(item, dict) or item.keys() != {"index", "value"}:
-                raise FieldError("must have the members index and value, and no others", f"[{place}]")
+            if not isinstance(item, dict) or item.keys() != {"after", "value"}:
+                raise FieldError("must have the members after and value, and no others", f"[{place}]")
+            after = item["after"]
+            if not isinstance(after, str):
+                raise FieldError("after: must be a string", f"[{place}]")
             value = message()
             try:
-                index = integer(item["index"], 0, MAX_INDEX)
                 codec.read(value, item["value"])
             except FieldError as error:
                 raise error.within(f"[{place}].value") from None
-            except NumberError as error:
-                raise FieldError(f"index: {error}", f"[{place}]") from None
             name = cast("bytes", cast("onnx.ValueInfoProto", value).name)
-            found.append(WeightInput(index, name, value.SerializeToString()))
+            found.append(WeightInput(after, name, value.SerializeToString()))
     except FieldError as error:
         raise error.within(KEY) from None
     except (NumberError, JsonError) as error:

@@ -28,7 +28,7 @@ from graphml_onnx.support.sniff import HEAD, unlike_graphml
 from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -61,6 +61,7 @@ class LoadedModel(NamedTuple):
         findings: what a reader should know, one line each.
         older: what messages call the earlier format that it was read from; None for this one.
         lists: its long lists by address.
+        parents: node_id of the compound of each operator of the main graph; empty for an earlier format.
     """
 
     skeleton: bytes
@@ -74,6 +75,7 @@ class LoadedModel(NamedTuple):
     findings: tuple[str, ...]
     older: str | None = None
     lists: Mapping[int, LongList] = _NO_LISTS
+    parents: Sequence[str] = ()
 
     def with_lists(self) -> LoadedModel:
         """The same with its long lists in the skeleton, where others look for them."""
@@ -253,6 +255,7 @@ def _load(
         _text(texts, "source_sha256"),
         tuple(findings),
         lists=lists,
+        parents=graph.parents,
     )
     # Before anything of them is read or allocated.
     size = store.size if embedded is None else embedded.size

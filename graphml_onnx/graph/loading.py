@@ -132,7 +132,7 @@ def _of_graphml(path: Path, stack: ExitStack) -> LoadedGraph:
     except ValueError as error:
         raise GraphMLError(str(error), file=path, remedy="take the last edit back") from None
     if loaded.older is None:
-        hierarchy = modules.hierarchy(len(model.graph.node))
+        hierarchy = modules.hierarchy(loaded.parents)
     else:
         hierarchy = hierarchy_of(model, loaded.skeleton, None)
     stored = {} if loaded.store.strategy == "reference" else {f.location: f.content for f in loaded.externals}

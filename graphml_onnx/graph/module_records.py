@@ -1,16 +1,16 @@
-"""Takes the modules, and the place of each operator in them, out of the nodes of a GraphML file as they pass by."""
+"""Takes the modules out of the nodes of a GraphML file as they pass by."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from graphml_onnx.graphml.elements import Batch, NodeRecord, NodeRows
+from graphml_onnx.graphml.elements import Batch, NodeRecord
 from graphml_onnx.graphml.text import unescape
 from graphml_onnx.hierarchy import Hierarchy, Module, Placed, SourceName
 from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 HIERARCHY_KEYS = frozenset({"class_name", "module_type", "scope", "traced_tag", "execution_order", "hierarchy_source"})
 """Derived keys, which decoding passes over."""
@@ -20,7 +20,7 @@ _NOWHERE = -1
 
 class _Record(NamedTuple):
     parent: str
-    position: int
+    line: int
     texts: Mapping[str, str]
 
 
@@ -32,7 +32,6 @@ class ModuleRecords:
 
     def _forget(self) -> None:
         self._modules: dict[str, _Record] = {}
-        self._operators: list[tuple[int, str]] = []  # index and parent
         self._model = ""
         self._source: str = "none"
 
@@ -40,40 +39,31 @@ class ModuleRecords:
         """The same nodes and edges without the keys of `HIERARCHY_KEYS`, which it takes down anew."""
         self._forget()
         for record in records:
-            if isinstance(record, NodeRows):
-                self._take_rows(record)
-            elif isinstance(record, NodeRecord):
+            if isinstance(record, NodeRecord):
                 self._take(record)
                 for key in HIERARCHY_KEYS & record.data.keys():
                     del record.data[key]
             yield record
 
-    def _take_rows(self, rows: NodeRows) -> None:
-        if rows.first == ("kind", "op"):
-            parent, index = rows.keys.index("parent"), rows.keys.index("index")
-            self._operators += [(_number(row[index]), row[parent] or "") for row in rows.values]
-
     def _take(self, record: NodeRecord) -> None:
         data = record.data
         kind, node_id, parent = data.get("kind"), data.get("node_id", ""), data.get("parent", "")
-        if kind == "op":
-            self._operators.append((_number(data.get("index")), parent))
-        elif kind == "module":
+        if kind == "module":
             texts = {key: data[key] for key in HIERARCHY_KEYS & data.keys()}
-            self._modules[node_id] = _Record(parent, _number(data.get("index")), texts)
+            self._modules[node_id] = _Record(parent, record.line, texts)
         elif kind == "model":
             self._model = node_id
             self._source = data.get("hierarchy_source", "none")
 
-    def hierarchy(self, count: int) -> Hierarchy:
+    def hierarchy(self, parents: Sequence[str]) -> Hierarchy:
         """The modules, once all nodes have passed.
 
         Args:
-            count: operators of the main graph.
+            parents: node_id of the compound of each operator of the main graph.
         """
         children: dict[str, list[tuple[int, str]]] = {}
         for node_id, record in self._modules.items():
-            children.setdefault(record.parent, []).append((record.position, node_id))
+            children.setdefault(record.parent, []).append((record.line, node_id))
         places: dict[str, int] = {self._model: _NOWHERE}
         modules: list[Module] = []
         todo = [(self._model, "")]
@@ -85,9 +75,7 @@ class ModuleRecords:
                 modules.append(module)
                 path = module.scope
             todo.extend((node_id, path) for _, node_id in sorted(children.get(outer, ()), reverse=True))
-        placement = [places[parent] for _, parent in sorted(self._operators) if parent in places]
-        if len(placement) != count:  # the reader has found fault with it already, or the file lacks its modules
-            placement, modules = [_NOWHERE] * count, []
+        placement = [places.get(parent, _NOWHERE) for parent in parents]
         main = Placed(tuple(modules), placement, [], [], {}, {})
         return Hierarchy(cast("SourceName", self._source), main, (), (), 100.0, {})
 

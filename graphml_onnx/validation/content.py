@@ -31,7 +31,9 @@ class Node:
         kind: what it is.
         node_id: its identity; empty where it has none.
         parent: the identity of its compound, or None.
-        index: its place in its list, or None where it says none.
+        index: of a subgraph, its number in the attributes of its operator; of others, their place in their list, once
+            it is known.
+        after: the identity of the node before it in its list, or None where it says none.
         name: its name; of inputs, outputs and parameters, that of the tensor.
         op_type: of an operator.
         inputs: tensors that an operator consumes; parameters of a function.
@@ -49,6 +51,7 @@ class Node:
     node_id: str
     parent: str | None
     index: int | None
+    after: str | None = None
     name: str = ""
     op_type: str = ""
     inputs: tuple[str, ...] = ()

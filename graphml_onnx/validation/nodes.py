@@ -40,7 +40,7 @@ DERIVED = frozenset({"hierarchy_tag", "traced_tag", "scope"})
 
 _GIVEN = DERIVED | {"node_id", "parent"}  # what a node may have that holds no data of the format
 _NEEDS_PARENT = frozenset({"op", "module", "subgraph", "function", "parameter"})
-_NEEDS_INDEX = frozenset({"op", "input", "output", "subgraph", "function", "parameter"})
+_NEEDS_INDEX = frozenset({"subgraph"})
 _MESSAGES = {
     "model": ("ModelProto", "GraphProto"),
     "op": ("NodeProto",),
@@ -122,7 +122,8 @@ class _NodeReader:
         for key in sorted(record.data.keys() - KEYS_OF_KIND[kind]):
             self._findings.add("key-on-wrong-kind", line, f"the key {key!r} has no meaning on a node of kind {kind!r}")
             del record.data[key]
-        node = Node(number, line, intern(kind), *self._identity(record, kind), derived=derived)
+        identity = self._identity(record, kind)
+        node = Node(number, line, intern(kind), *identity, record.data.get("after"), derived=derived)
         self._read_values(node, record.data)
         content.nodes.append(node)
         content.by_number[number] = node
@@ -228,9 +229,7 @@ class _NodeReader:
             return
         message = schema.message_class("ValueInfoProto")
         values = [cast("onnx.ValueInfoProto", message.FromString(item.content)) for item in inputs]
-        node.weight_inputs = tuple(
-            ListedWeight(item.position, _text(value.name)) for item, value in zip(inputs, values, strict=True)
-        )
+        node.weight_inputs = tuple(ListedWeight(position, _text(value.name)) for position, value in enumerate(values))
         node.types |= _types(values)
 
     def _read_parameter(self, node: Node, data: Mapping[str, str]) -> None:

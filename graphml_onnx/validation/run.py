@@ -20,6 +20,7 @@ from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.support.sniff import HEAD, UTF_16, looks_like, unlike_graphml
 from graphml_onnx.validation.findings import Findings
 from graphml_onnx.validation.flow import EDGE_KEYS, check_flow, dataflow_of
+from graphml_onnx.validation.lists import check_lists
 from graphml_onnx.validation.names import check_names
 from graphml_onnx.validation.nodes import DERIVED, read_nodes
 from graphml_onnx.validation.outcome import check_outcome, line_of
@@ -114,6 +115,7 @@ def _check_content(
     findings.extend(found)
     if content.model is not None or content.nodes:
         structure = check_structure(content, findings)
+        check_lists(content, structure, findings)
         tensors = dataflow_of(content, structure)
         scopes = tensors.scopes(range(len(structure.compound_of)), structure.outer)
         check_names(content, structure, scopes, findings)

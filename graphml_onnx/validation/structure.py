@@ -42,7 +42,7 @@ def check_structure(content: Content, findings: Findings) -> Structure:
     _check_parents(content, findings)
     bodies = _Bodies(content, findings)
     body_of = [bodies.around(node) for node in content.nodes]
-    _check_lists(content, body_of, bodies.compounds, findings)
+    _check_indices(content, findings)
     _check_named_bodies(content, findings)
     return Structure(body_of, bodies.compounds, bodies.outer())
 
@@ -131,23 +131,15 @@ class _Bodies:
         del outer[body]
 
 
-def _check_lists(
-    content: Content, body_of: Sequence[int], compounds: Sequence[Node | None], findings: Findings
-) -> None:
-    """Makes sure that no two nodes claim the same place of one list."""
-    first: dict[tuple[object, str, int], Node] = {}
-    for body, compound in enumerate(compounds):
-        for weight in () if compound is None else compound.weight_inputs:
-            if compound is not None and first.setdefault((body, "input", weight.position), compound) is not compound:
-                findings.add("index-twice", compound.line, f"a second input has the index {weight.position}")
-    for node, body in zip(content.nodes, body_of, strict=True):
-        if node.index is None:
-            continue
-        owner = node.parent if node.kind == "subgraph" else body
-        other = first.setdefault((owner, node.kind, node.index), node)
-        if other is not node:
-            message = f"a second {node.kind} has the index {node.index}; the first is in line {other.line}"
-            findings.add("index-twice", node.line, message)
+def _check_indices(content: Content, findings: Findings) -> None:
+    """Makes sure that no two bodies of an operator have one number."""
+    first: dict[tuple[str | None, int], Node] = {}
+    for node in content.nodes:
+        if node.kind == "subgraph" and node.index is not None:
+            other = first.setdefault((node.parent, node.index), node)
+            if other is not node:
+                message = f"a second subgraph has the index {node.index}; the first is in line {other.line}"
+                findings.add("index-twice", node.line, message)
 
 
 def _check_named_bodies(content: Content, findings: Findings) -> None:

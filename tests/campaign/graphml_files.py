@@ -33,16 +33,16 @@ _ELEMENTS = (
 )  # fmt: skip
 _TEXTS = (
     "", " ", "x", "0", "1", "-1", "999999999", "1000000000", "9" * 400, "²", "1.5", "op", "model", "module", "subgraph",
-    "function", "input", "output", "parameter", "frame", "sidecar", "embedded", "reference", "3.0.0", "3.1.7", "4.0",
-    "1.0", "n0", "n1", "m", "[]", "{}", "null", '""', '"\\ud800"', "[" * 20_000, '[{"g":{"$graph":0}}]', '["x","x"]',
+    "function", "input", "output", "parameter", "frame", "sidecar", "embedded", "reference", "4.0.0", "4.1.7", "5.0",
+    "1.0", "model", "m", "[]", "{}", "null", '""', '"\\ud800"', "[" * 20_000, '[{"g":{"$graph":0}}]', '["x","x"]',
     "../x", "/etc/passwd", "graph.graphml", "out", "m0.onnx", "a" * 3000, "0" * 64, "AAAA", "AA==AAAA", "A" * 5,
     "&amp;&lt;&gt;", "&#0;", "&#xD800;", "&#x10FFFF;", "&a;", "&", "\x00", "\x0b", "\ufffe", "\U0001f600", "\u2028",
 )  # fmt: skip
 _VALUES = (
     "",
     "x",
-    "n0",
-    "n1",
+    "model",
+    "after",
     "m",
     "kind",
     "index",

@@ -193,7 +193,7 @@ def _graph(*elements: str, **data: object) -> bytes:
 
 
 def _operators(count: int, **data: object) -> list[str]:
-    return [graph_text.operator(f"o{i}", i, **data) for i in range(count)]
+    return [graph_text.operator(f"o{i}", f"o{i - 1}" if i else "m", **data) for i in range(count)]
 
 
 def _empty_elements(count: int) -> bytes:
@@ -211,7 +211,7 @@ def _module_chain(count: int) -> bytes:
 
 def _module_circle(count: int) -> bytes:
     modules = [graph_text.module(f"k{i}", f"k{(i + 1) % count}") for i in range(count)]
-    return _graph(*modules, graph_text.operator("o", 0, "k7"))
+    return _graph(*modules, graph_text.operator("o", "m", "k7"))
 
 
 def _foreign_keys(count: int) -> bytes:
@@ -232,7 +232,7 @@ def _last(element: str) -> Callable[[int], bytes]:
 
 
 def _wired(count: int) -> bytes:
-    operators = [graph_text.operator(f"o{i}", i, inputs=f'["t{i}"]', outputs=f'["t{i + 1}"]') for i in range(count)]
+    operators = [graph_text.operator(f"o{i}", f"o{i - 1}" if i else "m", inputs=f'["t{i}"]', outputs=f'["t{i + 1}"]') for i in range(count)]
     return _graph(*operators, *(graph_text.edge(f"o{i}", f"o{i + 1}") for i in range(count - 1)))
 
 

@@ -78,9 +78,9 @@ def _of_graph(
     weights = {tensor.name for tensor in graph.initializer} | {
         sparse.values.name for sparse in graph.sparse_initializer
     }
-    for index, value in enumerate(graph.input):
-        if not (old and value.name in weights):
-            own.setdefault(value.name, Thing(path, "input", index))
+    shown_inputs = [value.name for value in graph.input if not (old and value.name in weights)]
+    for index, name in enumerate(shown_inputs):
+        own.setdefault(name, Thing(path, "input", index))
     for index, initializer in enumerate(graph.initializer):
         own.setdefault(initializer.name, Thing(path, "parameter", index) if shown else None)
     for sparse in graph.sparse_initializer:
@@ -111,7 +111,14 @@ def drawn(path: Path) -> Counter[tuple[Thing, Thing, str]]:
 
     def thing(node: str) -> Thing:
         data = graph.nodes[node]
-        return Thing(place(data.get("parent")), data["kind"], data["index"])
+        return Thing(place(data.get("parent")), data["kind"], index_of(node))
+
+    def index_of(node: str) -> int:
+        """How many nodes of its list stand before it."""
+        count = 0
+        while graph.nodes[node]["kind"] == graph.nodes[graph.nodes[node]["after"]]["kind"]:
+            node, count = graph.nodes[node]["after"], count + 1
+        return count
 
     def place(parent: str | None) -> str:
         data = {} if parent is None else graph.nodes[parent]
@@ -119,10 +126,10 @@ def drawn(path: Path) -> Counter[tuple[Thing, Thing, str]]:
         if kind == "model":
             return "main"
         if kind == "function":
-            return f"f{data['index']}"
+            return f"f{index_of(parent or '')}"
         if kind == "subgraph":
             operator = graph.nodes[data["parent"]]
-            return f"{place(operator['parent'])}/{operator['index']}.{data['index']}"
+            return f"{place(operator['parent'])}/{index_of(data['parent'])}.{data['index']}"
         return place(data["parent"])
 
     return Counter(

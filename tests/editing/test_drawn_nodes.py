@@ -31,7 +31,7 @@ def test_what_is_only_drawn_changes_nothing(tmp_path: Path, name: str, trust: Tr
     path.write_bytes(edits.model().SerializeToString())
     graph = encode(path, tmp_path / "graph.graphml", parameters="embedded").graphml
     text = graph.read_text("utf-8")
-    node = re.search(r'<node id="(\w+)">\n  <data key="kind">op</data>.*?</node>\n', text, re.DOTALL)
+    node = re.search(r'<node id="([\w.]+)">\n  <data key="kind">op</data>.*?</node>\n', text, re.DOTALL)
     assert node is not None
     edited = text.replace(node[0], DRAWN[name](node[0]))
     end = edited.rindex("</graph>\n</graphml>")

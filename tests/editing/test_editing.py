@@ -92,12 +92,18 @@ def renamed_h(text: Text) -> Text:
 
 
 def inserted(text: Text) -> Text:
-    new = graph_text.operator("new", 60, "n0", op_type="Sigmoid", name="added", inputs='["h"]', outputs='["s"]')
+    last = text.xml_id("/second/dead")
+    new = graph_text.operator("new", last, "model", op_type="Sigmoid", name="added", inputs='["h"]', outputs='["s"]')
     return text.insert(new + graph_text.edge(text.xml_id("/first/relu"), "new"))
 
 
 def add_sigmoid(model: onnx.ModelProto) -> None:
     model.graph.node.append(helper.make_node("Sigmoid", ["h"], ["s"], name="added"))
+
+
+def swapped(text: Text) -> Text:
+    text = text.set("/first/relu", "after", text.xml_id("/first/add")).set("/first/add", "after", "model")
+    return text.set("/second/matmul", "after", text.xml_id("/first/relu"))
 
 
 def swap(model: onnx.ModelProto) -> None:
@@ -170,7 +176,7 @@ EDITS = (
     Edit("an operator removed, with its edges", lambda t: t.without("/second/dead"),
          lambda m: m.graph.node.remove(op(m, "/second/dead"))),
     Edit("an operator inserted, with its edge", inserted, add_sigmoid),
-    Edit("two operators swapped", lambda t: t.set("/first/relu", "index", "1").set("/first/add", "index", "0"), swap,
+    Edit("two operators swapped", swapped, swap,
          "Add '/first/add': Nodes in a graph must be topologically sorted, however input 'h' is not"),
     Edit("an operator in a body", lambda t: t.set("neg", "op_type", "Sign"),
          lambda m: setattr(body(m, "Neg branch").node[0], "op_type", "Sign")),
@@ -261,11 +267,11 @@ DERIVED = (
 
 
 def other_identities(text: Text) -> Text:
-    return text.every(r'(<data key="(?:node_id|parent)">)(n\d+)<', r"\1the node \2<")
+    return text.every(r'(<data key="(?:node_id|parent|after)">)([^<]+)<', r"\1the node \2<")
 
 
 def other_module(text: Text) -> Text:
-    first = re.search(r'"parent">(n\d+)<', text.block("/first/relu"))
+    first = re.search(r'"parent">([^<]+)<', text.block("/first/relu"))
     assert first is not None
     return text.set("/second/matmul", "parent", first[1])
 
@@ -277,9 +283,10 @@ def other_module(text: Text) -> Text:
         pytest.param(lambda t: t.every(rf'\n?(  )?<data key="(?:{DERIVED})">[^<]*</data>', ""), id="no derived keys"),
         pytest.param(other_identities, id="other identities"),
         pytest.param(other_module, id="an operator in another module"),
-        pytest.param(lambda t: t.set("/second/matmul", "parent", "n0"), id="an operator out of its module"),
+        pytest.param(lambda t: t.set("/second/matmul", "parent", "model"), id="an operator out of its module"),
         pytest.param(lambda t: t.within("/second/softmax", '"name":"axis","i":1', '"i": 1, "name": "axis"'), id="JSON"),
-        pytest.param(lambda t: t.set("/second/dead", "index", "999999999"), id="a gap in the indices"),
+        pytest.param(lambda t: t.set("/second/dead", "after", "nobody"), id="the last one stands after nobody"),
+        pytest.param(lambda t: t.every('  <data key="after">.*\n', ""), id="no order"),
         pytest.param(lambda t: t.set("x", "name", '"x"'), id="a name as a JSON literal"),
     ],
 )
@@ -374,7 +381,7 @@ def test_edges_that_disagree_are_refused_unless_nodes_are_trusted(
 
 
 def test_of_equal_edges_the_last_is_too_many(tmp_path: Path) -> None:
-    ends = [graph_text.operator("a", 0, outputs='["t"]'), graph_text.operator("b", 1, inputs='["t","t"]')]
+    ends = [graph_text.operator("a", outputs='["t"]'), graph_text.operator("b", "a", inputs='["t","t"]')]
     text = graph_text.graph(*ends, *[graph_text.edge("a", "b")] * 4)
     (tmp_path / "graph.graphml").write_text(text, "utf-8")
     lines = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith("<edge")]

@@ -25,8 +25,8 @@ def node(node_id: str, **data: object) -> str:
     return f'<node id="{node_id}">{texts}</node>\n'
 
 
-def operator(node_id: str, index: int = 0, parent: str = "m", **data: object) -> str:
-    return node(node_id, **{"kind": "op", "parent": parent, "index": index, "op_type": "Relu", **data})
+def operator(node_id: str, after: str = "m", parent: str = "m", **data: object) -> str:
+    return node(node_id, **{"kind": "op", "parent": parent, "after": after, "op_type": "Relu", **data})
 
 
 def body(node_id: str, parent: str, index: int = 0) -> str:
@@ -34,7 +34,7 @@ def body(node_id: str, parent: str, index: int = 0) -> str:
 
 
 def module(node_id: str, parent: str) -> str:
-    return node(node_id, kind="module", parent=parent, index=0)
+    return node(node_id, kind="module", parent=parent)
 
 
 def edge(source: str, target: str) -> str:

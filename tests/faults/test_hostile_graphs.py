@@ -86,21 +86,21 @@ REFUSED = {
     "a format of 5,000 digits": (graph(format_version="9" * 5000), "newer"),
     "two models": (graph(node("z", kind="model", format_version=FORMAT_VERSION)), "second model"),
     "a kind that is none": (graph(node("z", kind="tensor")), "'tensor' is not one of"),
-    "truth on the wrong kind": (graph(node("z", kind="module", parent="m", index=0, inputs="[]")), "'inputs' has no m"),
-    "an index of ten digits": (graph(operator("o", 10**9)), "at most 9 digits"),
-    "an index that is no decimal": (graph(operator("o", "²")), "not a number"),  # type: ignore[arg-type]
+    "truth on the wrong kind": (graph(node("z", kind="module", parent="m", inputs="[]")), "'inputs' has no m"),
+    "an index of ten digits": (graph(operator("o"), body("b", "o", 10**9)), "at most 9 digits"),
+    "an index that is no decimal": (graph(operator("o"), body("b", "o", "²")), "not a number"),  # type: ignore[arg-type]
     "modules in a circle": (graph(*(module(f"k{i}", f"k{i - 1}") for i in range(1, 9)), module("k0", "k8")), "cycle"),
     "20,000 modules in a circle": (
-        graph(many(20_000, lambda i: module(f"k{i}", f"k{(i + 1) % 20_000}")), operator("o", 0, "k7")),
+        graph(many(20_000, lambda i: module(f"k{i}", f"k{(i + 1) % 20_000}")), operator("o", "m", "k7")),
         "cycle",
     ),
-    "a function in a module": (graph(module("k", "m"), node("f", kind="function", parent="k", index=0)), "function"),
+    "a function in a module": (graph(module("k", "m"), node("f", kind="function", parent="k")), "function"),
     "an input in the model": (
-        graph(node("i", kind="input", parent="m", index=0)), r"line \d+: .* this input is a model .*none"),
+        graph(node("i", kind="input", parent="m")), r"line \d+: .* this input is a model .*none"),
     "an output in a module": (
-        graph(module("k", "m"), node("o", kind="output", parent="k", index=0)), "'k' of this output is a module"),
+        graph(module("k", "m"), node("o", kind="output", parent="k")), "'k' of this output is a module"),
     "a parameter in a function": (
-        graph(node("f", kind="function", parent="m", index=0), node("p", kind="parameter", parent="f", index=0)),
+        graph(node("f", kind="function", parent="m"), node("p", kind="parameter", parent="f")),
         "'f' of this parameter is a function .*model or module or subgraph"),
     "a module in an operator": (graph(operator("o"), module("k", "o")), "is not a compound"),
     "a function that stands nowhere": (graph(node("f", kind="function", parent="z", index=0)), "node_id 'z'"),
@@ -117,10 +117,10 @@ REFUSED = {
     "two bodies with one index": (graph(operator("o", attributes=f"[{BODY % 0}]"), body("b", "o"), body("c", "o")),
                                   "second body"),
     "a body of the model": (graph(body("b", "m")), "not an operator with bodies"),
-    "a body within itself": (graph(operator("o", 0, "b", attributes=f"[{BODY % 0}]"), body("b", "o")), "each other"),
+    "a body within itself": (graph(operator("o", "m", "b", attributes=f"[{BODY % 0}]"), body("b", "o")), "each other"),
     "bodies within each other": (
-        graph(operator("o", 0, "c", attributes=f"[{BODY % 0}]"), body("b", "o"),
-              operator("p", 0, "b", attributes=f"[{BODY % 0}]"), body("c", "p")), "each other"),
+        graph(operator("o", "m", "c", attributes=f"[{BODY % 0}]"), body("b", "o"),
+              operator("p", "m", "b", attributes=f"[{BODY % 0}]"), body("c", "p")), "each other"),
     "34 bodies": (nested(34), "line .* more than 33 deep"),
     "99 bodies": (nested(99), "line .* more than 33 deep"),
     "20,000 bodies": (nested(20_000), "more than 33 deep"),
@@ -202,23 +202,27 @@ REFUSED = {
 
 ACCEPTED = {
     "a chain of 20,000 modules": graph(
-        many(20_000, lambda i: module(f"k{i}", f"k{i - 1}" if i else "m")), operator("o", 0, "k19999")
+        many(20_000, lambda i: module(f"k{i}", f"k{i - 1}" if i else "m")), operator("o", "m", "k19999")
     ),
     "a chain of 20,000 modules from its end": graph(
         many(20_000, lambda i: module(f"k{20_000 - i}", f"k{19_999 - i}" if i < 19_999 else "m")),
-        operator("o", 0, "k20000"),
+        operator("o", "m", "k20000"),
     ),
     "33 bodies": nested(33),
     "100,000 empty graphs": graph(many(100_000, lambda _: '<graph edgedefault="directed"/>')),
     "10,000 foreign keys": graph().replace(
         '<key id="kind"', many(10_000, lambda i: f'<key id="f{i}" for="node" attr.name="f{i}"/>') + '<key id="kind"'
     ),
-    "20,000 operators with one output": graph(many(20_000, lambda i: operator(f"o{i}", i, outputs='["y"]'))),
+    "20,000 operators with one output": graph(many(20_000, lambda i: operator(f"o{i}", f"o{i - 1}" if i else "m", outputs='["y"]'))),
     "100,000 comments in a value": graph(name="x").replace(">x<", ">" + "a<!---->" * 100_000 + "<"),
     "base64 with white space": embedded("A" + " \n" * 100_000 + "AAA"),
     "groups 90 deep": unknown('[[999,"group",' * 90 + "[]" + "]]" * 90),
     "a payload's name in a text": graph(doc_string=payload()),
-    "a gap in the indices": graph(operator("o", 999_999_999)),
+    "an operator after one that is not there": graph(operator("o", "nobody")),
+    "20,000 operators after one": graph(many(20_000, lambda i: operator(f"o{i}"))),
+    "20,000 operators after each other, backwards": graph(
+        many(20_000, lambda i: operator(f"o{i}", f"o{i + 1}", inputs=f'["t{i + 1}"]', outputs=f'["t{i}"]'))
+    ),
 }
 
 

@@ -41,7 +41,7 @@ UNLIKE = {
     "a key for all": lambda text: text.text.replace('for="node"', 'for="all"', 1),
     "a key of doubles": lambda text: text.text.replace('attr.type="string"', 'attr.type="double"', 1),
     "data of the graph": lambda text: text.text.replace("<node ", '<data key="name">g</data><node ', 1),
-    "an id with a space": lambda text: text.text.replace('"n1"', '"n 1"'),
+    "an id with a space": lambda text: text.text.replace(f'"{text.xml_id("x")}"', '"n 1"'),
     "a second graph": lambda text: text.text.replace("</graphml>", '<graph edgedefault="directed"/></graphml>'),
     "an empty node": lambda text: text.insert('<node id="z"><data key="kind">frame</data></node>').text,
 }

@@ -70,7 +70,7 @@ def copied(text: Text) -> Text:
 
 
 def module_of(text: Text, name: str) -> str:
-    found = re.search(r'"parent">(n\d+)<', text.block(name))
+    found = re.search(r'"parent">([^<]+)<', text.block(name))
     assert found is not None
     return found[1]
 
@@ -83,14 +83,15 @@ def in_a_circle(text: Text) -> Text:
 
 
 def exchanged(text: Text) -> Text:
-    return text.set(RELU, "index", "1").set(ADD, "index", "0")
+    text = text.set(RELU, "after", text.xml_id(ADD)).set(ADD, "after", "model")
+    return text.set(MATMUL, "after", text.xml_id(RELU))
 
 
 def bodies_of_each_other(text: Text) -> Text:
     choice = text.block("/second/choice")
-    body = re.search(r'id="(n\d+)"[^>]*>\s*<data key="kind">subgraph</data>\s*<data key="node_id">(n\d+)', text.text)
+    body = re.search(r'id="([^"]+)"[^>]*>\s*<data key="kind">subgraph</data>\s*<data key="node_id">([^<]+)', text.text)
     assert body is not None
-    parent = re.search(r'"parent">(n\d+)<', choice)
+    parent = re.search(r'"parent">([^<]+)<', choice)
     assert parent is not None
     return text.once(choice, choice.replace(f'"parent">{parent[1]}<', f'"parent">{body[2]}<'))
 
@@ -112,7 +113,7 @@ BREAKS = (
     Break("limit", deep, told="2,000 deep"),
     Break("misplaced-element", replaced(GRAPH, GRAPH + '<key id="late" for="node"/>\n'), '"late"', "<key> element"),
     Break("unknown-element", replaced(GRAPH, GRAPH + "<vertex/>\n"), "<vertex/>", "<vertex>"),
-    Break("missing-attribute", lambda t: t.insert('<edge source="n1"/>\n'), '<edge source="n1"/>', "no target"),
+    Break("missing-attribute", lambda t: t.insert('<edge source="model"/>\n'), '<edge source="model"/>', "no target"),
     Break("edgedefault-missing", replaced(GRAPH, '<graph id="g">\n'), '<graph id="g">', "no edgedefault"),
     Break("missing-attribute", lambda t: t.insert("<node/>\n"), "<node/>", "no id"),
     Break("element-in-value", lambda t: t.within(RELU, '["h"]', '["h"]<b/>'), '<data key="outputs">["h"]<b/>',
@@ -135,23 +136,29 @@ BREAKS = (
     Break("foreign", lambda t: Text('<graphml><key id="a" for="node" attr.name="a"/><graph edgedefault="directed">'
                                     '<node id="n"/></graph></graphml>')),
     # nodes
-    Break("format-version", lambda t: t.set("editable", "format_version", "4.0.0"), Named("editable"), "4.0.0"),
+    Break("format-version", lambda t: t.set("editable", "format_version", "5.0.0"), Named("editable"), "5.0.0"),
     Break("format-version", lambda t: t.every('.*"format_version">.*\n', ""), Named("editable"), "no format_version"),
     Break("model-missing", lambda t: t.set("editable", "kind", "module")),
-    Break("model-twice", lambda t: t.insert(node("z", "model", format_version="3.0.0")), 'id="z"'),
+    Break("model-twice", lambda t: t.insert(node("z", "model", format_version="4.0.0")), 'id="z"'),
     Break("incomplete-node", lambda t: t.insert(graph_text.node("z", op_type="Relu")), 'id="z"', "no kind"),
-    Break("incomplete-node", lambda t: t.insert(node("z", "op", index=70)), 'id="z"', "no parent"),
-    Break("incomplete-node", lambda t: t.insert(node("z", "op", parent="n0")), 'id="z"', "no index"),
+    Break("incomplete-node", lambda t: t.insert(node("z", "op", after="model")), 'id="z"', "no parent"),
+    Break("incomplete-node", lambda t: t.within("Neg branch", '"index">1<', '"index"> <'),
+          Named("Neg branch"), "no index"),
     Break("incomplete-node", lambda t: t.within(RELU, f'  <data key="node_id">{t.xml_id(RELU)}</data>\n', ""),
           Named(RELU), "no node_id"),
     Break("unknown-kind", lambda t: t.set(RELU, "kind", "operator"), Named(RELU), '"operator"'),
     Break("key-on-wrong-kind", lambda t: t.add("x", "op_type", "Relu"), Named("x"), "'op_type'"),
     Break("bad-value", lambda t: t.set(RELU, "inputs", "[x]"), Named(RELU), "inputs: not valid JSON"),
     Break("bad-value", lambda t: t.within(SOFTMAX, '"i":1', '"i":"1"'), Named(SOFTMAX), "attributes[0].i: "),
-    Break("bad-value", lambda t: t.set(RELU, "index", "first"), Named(RELU), '"first"'),
+    Break("bad-value", lambda t: t.set("Neg branch", "index", "first"), Named("Neg branch"), '"first"'),
     Break("id-twice", lambda t: copied(t).once('id="copy"', f'id="{t.xml_id(RELU)}" '), None, "second node"),
     Break("node-twice", copied, 'id="copy"', "already"),
-    Break("index-twice", lambda t: t.set(ADD, "index", "0"), None, "the index 0"),
+    Break("index-twice", lambda t: t.set("Neg branch", "index", "0"), None, "the index 0"),
+    Break("order-open", lambda t: t.set(MATMUL, "after", "nobody"), Named(MATMUL), '"nobody", which is not in its list'),
+    Break("order-open", lambda t: t.set(MATMUL, "after", t.xml_id(RELU)), None, "stands after the same node as"),
+    Break("order-open", lambda t: t.every(rf'({t.xml_id(ADD)}</data>\n.*\n).*"after".*\n', r"\1"), Named(ADD),
+          "does not say what it stands after"),
+    Break("order-circle", lambda t: t.set(RELU, "after", t.xml_id(MATMUL)), Named(RELU), "stand after it"),
     Break("parent-missing", lambda t: t.set(RELU, "parent", "nobody"), Named(RELU), '"nobody"'),
     Break("parent-kind", lambda t: t.set(RELU, "parent", t.xml_id(ADD)), Named(RELU), "/first/add"),
     Break("parent-cycle", lambda t: t.every(rf'("node_id">{module_of(t, RELU)}</data>\n.*"parent">)[^<]*',
@@ -163,11 +170,11 @@ BREAKS = (
           Named("/second/choice"), "body 1"),
     Break("body-unnamed", lambda t: t.within("/second/choice", '"$graph":1', '"$graph":0'),
           Named("/second/choice"), "once"),
-    Break("edge-end-missing", lambda t: t.insert(graph_text.edge("n1", "nowhere")), '"nowhere"', '"nowhere"'),
+    Break("edge-end-missing", lambda t: t.insert(graph_text.edge("model", "nowhere")), '"nowhere"', '"nowhere"'),
     # graph
     Break("edge-mismatch", lambda t: t.once(t.edge("x", RELU), ""),
           Named(RELU), 'input 0 of operator "/first/relu" (Relu)'),
-    Break("edge-mismatch", lambda t: t.insert('<edge source="n1"  target="n1"/>\n'), '"n1"  target', "flows"),
+    Break("edge-mismatch", lambda t: t.insert('<edge source="model"  target="model"/>\n'), '"model"  target', "flows"),
     Break("dangling-input", lambda t: t.set(MATMUL, "outputs", '["p"]'),
           Named(SOFTMAX), '"product", is produced by nothing'),
     Break("dangling-output", lambda t: t.set("/second/choice", "outputs", '["z"]'), Named("y"), '"y"'),
@@ -176,7 +183,7 @@ BREAKS = (
     Break("tensor-twice", lambda t: t.set("/second/dead", "outputs", '["q","q"]'), Named("/second/dead"), '"q"'),
     Break("tensor-shadowed", lambda t: t.set("neg", "outputs", '["h"]'), Named("neg"), '"h"'),
     Break("name-twice", lambda t: t.every(">/second/dead<", ">/second/fill<"), None, "/second/fill"),
-    Break("name-empty", lambda t: t.insert(node("z", "input", index=9)), 'id="z"', "input has no name"),
+    Break("name-empty", lambda t: t.insert(node("z", "input", after="c")), 'id="z"', "input has no name"),
     Break("not-sorted", exchanged, Named(ADD), "comes later"),
     Break("cycle", in_a_circle, None, "/first/add"),
     Break("stale-edge", on_edge(">x<", ">z<"), ">z<",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, cast
 
+from graphml_onnx.codec.identities import MODEL
 from graphml_onnx.decoding.legacy.values import tensor_type
 from graphml_onnx.graphml.elements import NodeRecord
 from graphml_onnx.graphml.text import escape
@@ -54,8 +55,10 @@ def border(values: Mapping[str, str], miss: Callable[[str], None]) -> list[NodeR
         return None
     nodes: list[NodeRecord] = []
     for kind, tensors in lists.items():
+        after = MODEL
         for index, (name, (type_, _)) in enumerate(tensors.items()):
-            data = {"kind": kind, "node_id": f"{kind} {index}", "index": str(index), "name": escape(name)}
+            data = {"kind": kind, "node_id": f"{kind} {index}", "after": after, "name": escape(name)}
+            after = data["node_id"]
             if type_ is None:
                 miss(f"type of the {kind} {quoted(name)}")
             else:

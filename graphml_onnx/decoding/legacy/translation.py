@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from onnx import helper
 
+from graphml_onnx.codec.identities import MODEL
 from graphml_onnx.codec.keys import FORMAT_VERSION
 from graphml_onnx.decoding.legacy.interface import border, intermediate, operator_sets, scalars
 from graphml_onnx.decoding.legacy.recognition import MODULE_KEYS, OPERATOR_KEYS
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.decoding.legacy.recognition import Older
 
-_MODEL = "model"
+
 _SHOWN = 8  # lacks that an error message names
 _MAX_LACKS = 100  # that are gathered
 _BORDER = ("Input", "Output")  # op_type of nodes that represent inputs and outputs of the graph
@@ -142,7 +143,7 @@ class _Translator:
             ir_version = max(ir_version, _IR_OF_INITIALIZERS)
         texts = {
             "kind": "model",
-            "node_id": _MODEL,
+            "node_id": MODEL,
             "format_version": FORMAT_VERSION,
             "ir_version": str(ir_version),
             "opset_imports": json.dumps([{"domain": name, "version": number} for name, number in opsets.items()]),
@@ -155,7 +156,7 @@ class _Translator:
         }
         if (value_info := intermediate(self._older.values)) is not None:
             texts["value_info"] = value_info
-        return Translation([NodeRecord(_MODEL, texts, 1), *records], self._lacks(ir_version), bytes(weights.store))
+        return Translation([NodeRecord(MODEL, texts, 1), *records], self._lacks(ir_version), bytes(weights.store))
 
     def _lacks(self, ir_version: int) -> tuple[str, ...]:
         empty = [
@@ -224,11 +225,11 @@ class _Translator:
                 self._miss(f"op_type of the node in line {record.line}")
                 continue
             kind = "input" if xml_id in sources else "output"
-            index = sum(node.data["kind"] == kind for node in nodes)
+            before = [node.data["node_id"] for node in nodes if node.data["kind"] == kind]
             data = {
                 "kind": kind,
                 "node_id": _identity(xml_id),
-                "index": str(index),
+                "after": before[-1] if before else MODEL,
                 "name": escape(edge.data.get("tensor_name", "")),
             }
             type_ = type_of(edge.data)
@@ -244,7 +245,9 @@ class _Translator:
     # Operators
 
     def _operator_nodes(self, opsets: Mapping[str, int]) -> list[NodeRecord]:
-        return [self._operator(index, operator, opsets) for index, operator in enumerate(self._sorted())]
+        operators = self._sorted()
+        before = [MODEL, *(_identity(operator.record.node_id) for operator in operators)]
+        return [self._operator(operator, after, opsets) for operator, after in zip(operators, before, strict=False)]
 
     def _sorted(self) -> list[_Operator]:
         """The operators in the order of the document, as far as each comes after those whose tensors it consumes."""
@@ -267,7 +270,7 @@ class _Translator:
             order = list(places)
         return [self._operators[xml_id] for xml_id in order]
 
-    def _operator(self, index: int, operator: _Operator, opsets: Mapping[str, int]) -> NodeRecord:
+    def _operator(self, operator: _Operator, after: str, opsets: Mapping[str, int]) -> NodeRecord:
         record = operator.record
         title = f"{quoted(record.data['op_type'])} in line {record.line}"
         if len(operator.inputs) > 1 and not operator.is_listed:
@@ -280,8 +283,8 @@ class _Translator:
         data = {
             "kind": "op",
             "node_id": _identity(record.node_id),
-            "parent": _MODEL,
-            "index": str(index),
+            "parent": MODEL,
+            "after": after,
             "inputs": json.dumps(operator.inputs),
             "outputs": json.dumps(operator.outputs),
         }
