@@ -121,9 +121,8 @@ class _Content:
     def _add_value(self, kind: str, value: ValueInfoProto) -> str:
         number, name = self._number(), value.name
         content = {"tensor_type": {"elem_type": _elements(value), "shape": {"dim": _dimensions(value)}}}
-        self.graph.add_node(
-            number, kind=kind, node_id=number, after=self._after(kind, number), label=name, name=name, type=_json(content)
-        )
+        after = self._after(kind, number)
+        self.graph.add_node(number, kind=kind, node_id=number, after=after, label=name, name=name, type=_json(content))
         return number
 
     def add_model(self, data: bytes) -> None:
@@ -152,7 +151,8 @@ class _Content:
             scope = node.name.rpartition("/")[0]
             parent = self._module(scope)
             number = self._number()
-            values: dict[str, str] = {"kind": "op", "node_id": number, "parent": parent, "after": self._after("op", number)}
+            values: dict[str, str] = {"kind": "op", "node_id": number, "parent": parent}
+            values["after"] = self._after("op", number)
             values["label"] = node.op_type
             if scope:
                 values["hierarchy_tag"] = scope

@@ -232,7 +232,10 @@ def _last(element: str) -> Callable[[int], bytes]:
 
 
 def _wired(count: int) -> bytes:
-    operators = [graph_text.operator(f"o{i}", f"o{i - 1}" if i else "m", inputs=f'["t{i}"]', outputs=f'["t{i + 1}"]') for i in range(count)]
+    operators = [
+        graph_text.operator(f"o{i}", f"o{i - 1}" if i else "m", inputs=f'["t{i}"]', outputs=f'["t{i + 1}"]')
+        for i in range(count)
+    ]
     return _graph(*operators, *(graph_text.edge(f"o{i}", f"o{i + 1}") for i in range(count - 1)))
 
 

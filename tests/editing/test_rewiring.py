@@ -256,7 +256,9 @@ def test_all_disagreements_are_named_up_to_ten(tmp_path: Path) -> None:
     nxgraph.remove_edges_from(list(nxgraph.edges))
     with pytest.raises(GraphMLError) as caught:
         from_networkx(nxgraph)
-    told = re.findall(r"node 'relu_[\w.]+': no edge says that Relu 'relu (\d+)' takes 'x' from input 'x'", str(caught.value))
+    told = re.findall(
+        r"node 'relu_[\w.]+': no edge says that Relu 'relu (\d+)' takes 'x' from input 'x'", str(caught.value)
+    )
     assert told == [str(i) for i in range(10)]
     assert "and 4 more" in caught.value.message
 

@@ -213,7 +213,9 @@ ACCEPTED = {
     "10,000 foreign keys": graph().replace(
         '<key id="kind"', many(10_000, lambda i: f'<key id="f{i}" for="node" attr.name="f{i}"/>') + '<key id="kind"'
     ),
-    "20,000 operators with one output": graph(many(20_000, lambda i: operator(f"o{i}", f"o{i - 1}" if i else "m", outputs='["y"]'))),
+    "20,000 operators with one output": graph(
+        many(20_000, lambda i: operator(f"o{i}", f"o{i - 1}" if i else "m", outputs='["y"]'))
+    ),
     "100,000 comments in a value": graph(name="x").replace(">x<", ">" + "a<!---->" * 100_000 + "<"),
     "base64 with white space": embedded("A" + " \n" * 100_000 + "AAA"),
     "groups 90 deep": unknown('[[999,"group",' * 90 + "[]" + "]]" * 90),

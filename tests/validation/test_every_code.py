@@ -154,7 +154,7 @@ BREAKS = (
     Break("id-twice", lambda t: copied(t).once('id="copy"', f'id="{t.xml_id(RELU)}" '), None, "second node"),
     Break("node-twice", copied, 'id="copy"', "already"),
     Break("index-twice", lambda t: t.set("Neg branch", "index", "0"), None, "the index 0"),
-    Break("order-open", lambda t: t.set(MATMUL, "after", "nobody"), Named(MATMUL), '"nobody", which is not in its list'),
+    Break("order-open", lambda t: t.set(MATMUL, "after", "nobody"), Named(MATMUL), '"nobody", which is not'),
     Break("order-open", lambda t: t.set(MATMUL, "after", t.xml_id(RELU)), None, "stands after the same node as"),
     Break("order-open", lambda t: t.every(rf'({t.xml_id(ADD)}</data>\n.*\n).*"after".*\n', r"\1"), Named(ADD),
           "does not say what it stands after"),
