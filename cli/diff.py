@@ -7,7 +7,7 @@ import typer
 
 from graphml_onnx.errors import Category, UsageError
 
-from . import exits, options, show
+from . import exits, options, reports, show
 
 if TYPE_CHECKING:
     from graphml_onnx.graph.difference import Aspect, Change, ModelDiff
@@ -17,6 +17,7 @@ Examples:
   g2o diff old.onnx new.onnx
   g2o diff old.onnx new.graphml --module encoder.layer.0
   g2o diff base.onnx finetuned.onnx --stats
+  g2o diff old.onnx new.onnx --html changes.html
   g2o diff exported.onnx optimised.onnx --ignore types --ignore names --json
 """
 
@@ -37,6 +38,10 @@ def diff(
     stats: Annotated[
         bool, typer.Option("--stats", help="Read the weights that changed, and say how far the values are apart.")
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", readable=False, metavar="FILE", help="Write a page of its own to read; replaces FILE."),
+    ] = None,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
@@ -56,7 +61,9 @@ def diff(
         if aspect is None:
             raise UsageError(f"--ignore {text!r} is not one of {', '.join(ASPECTS)}")
         aspects.append(aspect)
-    found = graphml_onnx.diff(old, new, module=module, ignore=aspects, stats=stats)
+    with reports.report(html, (old, new)) as write:
+        found = graphml_onnx.diff(old, new, module=module, ignore=aspects, stats=stats)
+        write(lambda: found.to_html(str(old), str(new)).encode())
     if json:
         show.document(found.to_dict() | {"old": str(old), "new": str(new), "error": None})
     elif not quiet:

@@ -2,55 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
-
-from graphml_onnx.errors import writing_failed
 
 from .show import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from .outcome import Outcome
-
-
-@contextlib.contextmanager
-def reporting(target: Path | None, models: Sequence[Path]) -> Iterator[Callable[[Sequence[Outcome]], None]]:
-    """A function that writes the report, one test case for each model and check.
-
-    The target is checked at once, so that a long run does not end with a report that cannot be written. A report
-    that exists is replaced whole, in one step.
-
-    Args:
-        target: the report; None where none is wanted, and then the function does nothing.
-        models: the models, which the report must not replace.
-
-    Raises:
-        OutputError: the report cannot be created.
-        UsageError: the report is one of the models.
-        StorageError: no space is left.
-    """
-    if target is None:
-        yield lambda _: None
-        return
-    from graphml_onnx.files import Publication
-
-    with Publication(overwrite=True, inputs=models) as publication:
-        staged = publication.stage(target)
-
-        def write(outcomes: Sequence[Outcome]) -> None:
-            try:
-                with io.BufferedWriter(staged.file) as stream:
-                    stream.write(document(outcomes))
-            except OSError as error:
-                raise writing_failed(error, staged.path) from error
-            publication.publish()
-
-        yield write
 
 
 def document(outcomes: Sequence[Outcome]) -> bytes:

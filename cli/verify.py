@@ -9,7 +9,7 @@ import typer
 from graphml_onnx.errors import Category, GraphmlOnnxError, UsageError
 from graphml_onnx.results import Layout, ParameterStrategy
 
-from . import exits, failure, junit, options, progress, show
+from . import exits, failure, junit, options, progress, reports, show
 from .outcome import Outcome
 
 EXAMPLES = """\b
@@ -62,12 +62,12 @@ def verify(
         raise UsageError("--input-specs belongs to one model", remedy="verify models with such inputs one by one")
     settings = Settings(metadata, parameters, layout, numeric, input_specs)
     outcomes = []
-    with junit.reporting(junit_file, models) as report:
+    with reports.report(junit_file, models) as write:
         for model in models:
             outcome = _outcome(model, settings, quiet=quiet or json)
             outcomes.append(outcome)
             _show_outcome(outcome, json=json, quiet=quiet)
-        report(outcomes)
+        write(lambda: junit.document(outcomes))
     passed = sum(outcome.passed for outcome in outcomes)
     if json:
         counts = {"passed": passed, "failed": len(outcomes) - passed}

@@ -96,6 +96,17 @@ class ModelDiff:
         """The difference as JSON values."""
         return {"counts": dict(self.counts()), "changes": [change.to_dict() for change in self.changes]}
 
+    def to_html(self, old: str = "old", new: str = "new") -> str:
+        """The difference as a page of its own, without scripts.
+
+        Args:
+            old: what the one model is called on it.
+            new: what the other is called.
+        """
+        from graphml_onnx.graph.difference_page import page
+
+        return page(self, old, new)
+
 
 def diff(
     old: str | os.PathLike[str] | ModelGraph,
