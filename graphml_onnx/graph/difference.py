@@ -120,7 +120,8 @@ def diff(
 
     Operators are matched by name and module, by the tensors that they make, then by their neighbours and their look. An
     operator that is put between others, or taken away from between them, is one change: that its neighbours take
-    another tensor follows from it. The order of operators has no meaning where the flow is the same.
+    another tensor follows from it. The order of operators has no meaning where the flow is the same. Where the modules of
+    the two were told by other sources (tags and names, say), their paths differ without anybody having moved an operator.
 
     Args:
         old: the one.
@@ -217,20 +218,24 @@ class _Comparison:
             ours, theirs = all_ours[by_place:], all_theirs[by_place:]
             before = {tensor.name: tensor for tensor in ours if tensor.parameter is None or subject == "output"}
             after = {tensor.name: tensor for tensor in theirs if tensor.parameter is None or subject == "output"}
+            known = {tensor: name for name, tensor in after.items() if name not in before}
             for name, tensor in before.items():
-                if name not in after:
+                # One of another name, if the operator that makes it is there: an exporter called it so.
+                now = name if name in after else known.pop(matching.new_tensor.get(tensor, tensor), None)
+                if now is None:
                     yield Change("removed", subject, "", name, (("type", str(tensor.type), None),), body=old.path)
                     continue
+                if now != name and "names" not in self.ignore:
+                    yield Change("renamed", subject, "", now, (("name", name, now),), body=new.path)
                 details: list[tuple[str, str | None, str | None]] = []
                 if "types" not in self.ignore:
-                    _compare(details, "type", str(tensor.type), str(after[name].type))
-                if subject == "output" and not flow.is_same(tensor, after[name]):
-                    _compare(details, "producer", _maker(tensor), _maker(after[name]))
+                    _compare(details, "type", str(tensor.type), str(after[now].type))
+                if subject == "output" and not flow.is_same(tensor, after[now]):
+                    _compare(details, "producer", _maker(tensor), _maker(after[now]))
                 if details:
-                    yield Change("changed", subject, "", name, tuple(details), body=old.path)
-            for name, tensor in after.items():
-                if name not in before:
-                    yield Change("added", subject, "", name, (("type", None, str(tensor.type)),), body=new.path)
+                    yield Change("changed", subject, "", now, tuple(details), body=old.path)
+            for tensor, name in known.items():
+                yield Change("added", subject, "", name, (("type", None, str(tensor.type)),), body=new.path)
         if old.kind != "graph":
             for place, (left, right) in enumerate(zip(old.outputs, new.outputs, strict=False)):
                 if not flow.is_same(left, right):
@@ -262,7 +267,7 @@ class _Comparison:
     # Operators
 
     def _operator(self, old: Operator, new: Operator, matching: Matching, flow: _Flow) -> Iterator[Change]:
-        if old.module.path != new.module.path:
+        if self.old.hierarchy_source == self.new.hierarchy_source and old.module.path != new.module.path:
             yield _change("moved", new, (("module", old.module.path, new.module.path),))
         renamed: list[tuple[str, str | None, str | None]] = []
         if "names" not in self.ignore:
@@ -341,8 +346,8 @@ class _Flow:
         if old in pairs:
             if pairs[old] is new:
                 return True
-        elif old.name == new.name and old.producer is None and new.producer is None:
-            return True
+        elif old.name == new.name and new not in self._matching.old_tensor:
+            return True  # made by other operators, of which the difference tells
         before = {old, *_behind(old, self._matching.new_of)}
         after = {new, *_behind(new, self._matching.old_of)}
         return (len(before) > 1 or len(after) > 1) and any(pairs.get(tensor) in after for tensor in before)

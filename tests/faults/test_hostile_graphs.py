@@ -103,7 +103,7 @@ REFUSED = {
         graph(node("f", kind="function", parent="m"), node("p", kind="parameter", parent="f")),
         "'f' of this parameter is a function .*model or module or subgraph"),
     "a module in an operator": (graph(operator("o"), module("k", "o")), "is not a compound"),
-    "a function that stands nowhere": (graph(node("f", kind="function", parent="z", index=0)), "node_id 'z'"),
+    "a function that stands nowhere": (graph(node("f", kind="function", parent="z")), "node_id 'z'"),
     "a model in a module": (graph(module("k", "m"), parent="k"), "the model has a parent"),
     "two nodes with one id": (graph(operator("o"), operator("o").replace(">o<", ">p<")), "second node has the id"),
     "an edge that ends nowhere": (graph(edge("m", "nowhere")), "'nowhere', which does not exist"),
@@ -128,10 +128,10 @@ REFUSED = {
     "JSON 100,000 deep": (attribute("[" * 100_000), "nested too deeply"),
     "objects 100,000 deep": (attribute('[{"t":' * 100_000), "nested too deeply"),
     "a type 60 deep": (
-        graph(node("i", kind="input", index=0, type=SEQUENCE * 60 + "{}" + "}}" * 60)),
+        graph(node("i", kind="input", type=SEQUENCE * 60 + "{}" + "}}" * 60)),
         "more than 100 deep",
     ),
-    "a type 3,000 deep": (graph(node("i", kind="input", index=0, type=SEQUENCE * 3000 + "{}" + "}}" * 3000)), "deepl"),
+    "a type 3,000 deep": (graph(node("i", kind="input", type=SEQUENCE * 3000 + "{}" + "}}" * 3000)), "deepl"),
     "training 40 deep": (
         graph(training_info='[{"algorithm":' + '{"node":[{"attribute":[{"g":' * 40 + "{}" + "}]}]}" * 40 + "}]"),
         "100 deep",
@@ -223,7 +223,8 @@ ACCEPTED = {
     "an operator after one that is not there": graph(operator("o", "nobody")),
     "20,000 operators after one": graph(many(20_000, lambda i: operator(f"o{i}"))),
     "20,000 operators after each other, backwards": graph(
-        many(20_000, lambda i: operator(f"o{i}", f"o{i + 1}", inputs=f'["t{i + 1}"]', outputs=f'["t{i}"]'))
+        many(20_000, lambda i: operator(f"o{i}", f"o{i + 1}", inputs=f'["t{i + 1}"]', outputs=f'["t{i}"]')),
+        many(19_999, lambda i: edge(f"o{i + 1}", f"o{i}")),
     ),
 }
 

@@ -265,7 +265,7 @@ def test_files_of_before_are_refused_by_version(tmp_path: Path) -> None:
     text = graph.read_text("utf-8")
     old = text.replace(f'"format_version">{FORMAT_VERSION}', '"format_version">2.0.0')
     graph.write_text(old.replace('{"name":"a","length"', '{"offset":0,"length"'), "utf-8")
-    with pytest.raises(Exception, match=r"format '2\.0\.0' is not format 3") as caught:
+    with pytest.raises(Exception, match=r"format '2\.0\.0' is not format 4") as caught:
         decode(graph, tmp_path / "x.onnx")
     assert not isinstance(caught.value, PayloadError)
 
