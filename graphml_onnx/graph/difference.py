@@ -120,8 +120,8 @@ def diff(
 
     Operators are matched by name and module, by the tensors that they make, then by their neighbours and their look. An
     operator that is put between others, or taken away from between them, is one change: that its neighbours take
-    another tensor follows from it. The order of operators has no meaning where the flow is the same. Where the modules of
-    the two were told by other sources (tags and names, say), their paths differ without anybody having moved an operator.
+    another tensor follows from it. The order of operators has no meaning where the flow is the same. Where modules of
+    the two were told by other sources (tags and names, say), their paths differ although nobody moved an operator.
 
     Args:
         old: the one.

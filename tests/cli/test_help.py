@@ -30,7 +30,7 @@ OPTIONS = {
     "--torch-modules --clean-onnx --with-report --with-graphml --graphml-parameters --graphml-output --overwrite "
     "--batch-size --model --shape "
     "--json --quiet --profile --debug",
-    "diff": "--module --ignore --stats --json --quiet --debug",
+    "diff": "--module --ignore --stats --html --json --quiet --debug",
     "extract": "--output --module --inputs --outputs --ops --metadata --overwrite --json --quiet --debug",
     "inspect": "--depth --module --by --stats --dim --metadata --json --debug",
     "replace": "--module --output --metadata --overwrite --json --quiet --debug",

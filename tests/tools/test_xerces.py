@@ -23,5 +23,5 @@ def test_documents_are_valid(tmp_path: Path) -> None:
 
 def test_an_edge_to_nowhere_is_seen(tmp_path: Path) -> None:
     graph = write("functions", "plain", tmp_path).graph
-    graph.write_bytes(graph.read_bytes().replace(b'<edge source="n', b'<edge source="nowhere'))
+    graph.write_bytes(graph.read_bytes().replace(b'<edge source="', b'<edge source="nowhere'))
     assert "edge_source_ref" in java_program.run("Validate.java", SCHEMA, graph).stdout
