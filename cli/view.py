@@ -55,20 +55,28 @@ def view(
     search (/), details, links to modules, and keys for everything (?). Names in the
     model stay data: the page is safe for models that nobody has checked.
     """
+    import gc
+
     import graphml_onnx
 
-    with progress.shown(quiet=quiet or json) as bars:
-        result = graphml_onnx.view(
-            model,
-            output,
-            metadata=metadata,
-            module=module,
-            diff=diff,
-            stats=stats,
-            sizes=options.sizes(dims),
-            overwrite=overwrite,
-            progress=bars,
-        )
+    has_collection = gc.isenabled()
+    gc.disable()  # the graph is kept to the end: to look for garbage in it takes a third of the time
+    try:
+        with progress.shown(quiet=quiet or json) as bars:
+            result = graphml_onnx.view(
+                model,
+                output,
+                metadata=metadata,
+                module=module,
+                diff=diff,
+                stats=stats,
+                sizes=options.sizes(dims),
+                overwrite=overwrite,
+                progress=bars,
+            )
+    finally:
+        if has_collection:
+            gc.enable()
     if json:
         show.document({**show.plain(result), "error": None})
     elif not quiet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.graph.attributes import text_of
@@ -41,7 +42,7 @@ def inferred_model(
         _empty_payload(tensor, storage)
     try:
         inferred = onnx.shape_inference.infer_shapes(copy.SerializeToString(), data_prop=True)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, TypeError) as error:
+    except (onnx.shape_inference.InferenceError, DecodeError, RuntimeError, ValueError, TypeError) as error:
         return None, (f"shapes could not be inferred: {' '.join(str(error).split())}",)
     return schema.parse_model(inferred.SerializeToString()), ()
 

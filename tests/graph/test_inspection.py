@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import graphml_onnx
+from benchmarks import graphs
 from graphml_onnx.graph.inspection import module_shares, operator_shares, parameter_statistics
 from graphml_onnx.graph.macs import macs_of
 from tests.cli.g2o_process import run
@@ -137,3 +138,10 @@ def test_what_goes_wrong_is_one_line(tmp_path: Path, arguments: tuple[str, ...],
     assert ran.code == code
     assert says in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_bodies_too_deep_for_shape_inference_are_shown_without_its_shapes(tmp_path: Path) -> None:
+    model = graphs.bodies(tmp_path / "deep.onnx", 448)  # in 32 levels, which ONNX's inference cannot give back
+    with graphml_onnx.open(model, infer_shapes=True) as graph:
+        assert len([*graph.all_operators()]) == 448
+        assert any("shapes could not be inferred" in finding for finding in graph.findings)
