@@ -12,6 +12,7 @@ Examples:
   g2o view model.onnx
   g2o view model.graphml -o model.html --no-open
   g2o view model.onnx --module encoder.layer.0 --stats
+  g2o view model.onnx --module encoder.layer.0 --depth 2 -o layer.svg
   g2o view new.onnx --diff old.onnx -o changes.html
 """
 
@@ -23,12 +24,15 @@ def view(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", readable=False, metavar="FILE", help="The HTML file; by default MODEL.html beside MODEL."
+            "--output", "-o", readable=False, metavar="FILE", help="HTML, SVG or PNG file; by default MODEL.html."
         ),
     ] = None,
     module: Annotated[
         str | None, typer.Option("--module", "-m", metavar="PATH", help="The module that is open at first.")
     ] = None,
+    depth: Annotated[
+        int, typer.Option("--depth", "-d", min=0, metavar="N", help="How many levels of modules are open at first.")
+    ] = 0,
     diff: Annotated[
         Path | None,
         typer.Option(
@@ -53,7 +57,8 @@ def view(
 
     Modules are nested boxes, closed at first; a double click opens one. The page has
     search (/), details, links to modules, and keys for everything (?). Names in the
-    model stay data: the page is safe for models that nobody has checked.
+    model stay data: the page is safe for models that nobody has checked. For an output
+    of SVG or PNG, the page is drawn by the system's Chromium or Chrome.
     """
     import gc
 
@@ -68,6 +73,7 @@ def view(
                 output,
                 metadata=metadata,
                 module=module,
+                depth=depth,
                 diff=diff,
                 stats=stats,
                 sizes=options.sizes(dims),

@@ -14,6 +14,7 @@ from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.model_graph import ModelGraph
 from graphml_onnx.viewing.changes import changes_of
 from graphml_onnx.viewing.page import page
+from graphml_onnx.viewing.pictures import format_of, picture
 from graphml_onnx.viewing.tables import Tables
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class ViewResult:
     """Outcome of `view`.
 
     Attributes:
-        page: the HTML file.
+        page: the HTML file, or the picture.
         size: its size in bytes.
         operators: operators of all bodies.
         modules: modules of the hierarchy.
@@ -54,6 +55,7 @@ def view(
     metadata: str | os.PathLike[str] | None = None,
     module: str | None = None,
     diff: str | os.PathLike[str] | None = None,
+    depth: int = 0,
     stats: bool = False,
     sizes: Mapping[str, int] | None = None,
     overwrite: bool = False,
@@ -63,9 +65,11 @@ def view(
 
     Args:
         model: an ONNX file, a GraphML file, or an open graph, which stays open.
-        output: the HTML file; by default MODEL.html beside the model.
+        output: the HTML file; by default MODEL.html beside the model. With the ending ``.svg`` or ``.png``, a picture
+            of the model, or of the module, which the system's Chromium or Chrome draws.
         metadata: HTP metadata, as for `open`.
         module: path of the module that is open at first.
+        depth: how many levels of modules are open at first.
         diff: an older model, ONNX or GraphML; what differs is shown in colours and in a list.
         stats: whether to read the weights, and to show statistics and a histogram of each.
         sizes: sizes of dynamic dimensions by their names.
@@ -73,7 +77,8 @@ def view(
         progress: called as the weights are read.
 
     Raises:
-        UsageError: there is no such module, or the model has no file and no output is given.
+        UsageError: there is no such module; the model has no file and no output is given; there is no browser for a
+            picture.
         OutputError: the output exists, or cannot be written.
         GraphmlOnnxError: the model cannot be read, or its weights.
     """
@@ -87,7 +92,11 @@ def view(
         older = None if diff is None else stack.enter_context(open_graph(diff, infer_shapes=True, sizes=sizes))
         target = _target(graph, output)
         document = document_of(graph, module, diff=older, stats=stats, progress=progress)
+        kind = format_of(target)
+        document |= {"depth": depth, "picture": kind}
         content = page_of(graph, document)
+        if kind is not None:
+            content = picture(content, kind)
         inputs = [path for path in (graph.path, None if older is None else older.path) if path is not None]
         with Publication(overwrite=overwrite, inputs=inputs) as publication:
             publication.stage(target).file.write(content)

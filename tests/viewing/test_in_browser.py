@@ -227,6 +227,22 @@ def test_pictures_are_saved(show: Callable[..., Shown], layers: Path, tmp_path: 
     assert (tmp_path / "PNG").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("chromium")
+def test_pictures_are_written_without_a_reader(layers: Path, tmp_path: Path) -> None:
+    whole = graphml_onnx.view(layers, tmp_path / "whole.svg", depth=1)
+    texts = [element.text for element in ET.parse(whole.page).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"x", "− encoder", "layer.1", "− head", "ReduceMean"} <= set(texts)
+    assert "MatMul" not in texts
+    part = graphml_onnx.view(layers, tmp_path / "part.svg", module="encoder.layer.1", depth=2)
+    texts = [element.text for element in ET.parse(part.page).iter("{http://www.w3.org/2000/svg}text")]
+    assert "MatMul" in texts
+    assert "head" not in texts
+    hostile = graphml_onnx.view(models.hostile(tmp_path / "hostile.onnx"), tmp_path / "hostile.svg")
+    assert any("<script>" in (element.text or "") for element in ET.parse(hostile.page).iter())
+    picture = graphml_onnx.view(layers, tmp_path / "whole.png").page.read_bytes()
+    assert picture.startswith(b"\x89PNG")
+
+
 def test_print_shows_the_picture_alone(show: Callable[..., Shown], layers: Path) -> None:
     shown = show(layers)
     shown.run("dispatchEvent(new Event('beforeprint'))")

@@ -156,6 +156,13 @@ def test_open_graph_can_be_shown(tmp_path: Path) -> None:
             graphml_onnx.view(graph, tmp_path / "other.html", sizes={"batch": 1})
 
 
+def test_pictures_need_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="to draw SVG without a reader takes Chromium or Chrome"):
+        graphml_onnx.view(models.layers(tmp_path / "m.onnx"), tmp_path / "m.svg")
+    assert not (tmp_path / "m.svg").exists()
+
+
 def test_notebook_shows_a_frame_that_the_page_cannot_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with graphml_onnx.open(models.hostile(tmp_path / "m.onnx")) as graph:
         frame = graph._repr_html_()

@@ -180,15 +180,23 @@ class Page {
   }
 
   private start(): void {
+    const { start, depth, picture } = this.model.columns;
+    if (depth) this.scene.openTo(start, depth);
     if (location.hash.length > 2) this.follow();
+    else if (start || depth) this.go(start, true);
     else {
-      const start = this.model.columns.start || 0;
-      if (start) this.go(start, true);
-      else {
-        this.select(0);
-        this.fit(0);
-      }
+      this.select(0);
+      this.fit(0);
     }
+    if (picture) this.handOver(picture, start);
+  }
+
+  /** Leaves nothing but the picture, for the program that opened the page. */
+  private handOver(kind: "svg" | "png", node: number): void {
+    this.selected = 0;
+    const area = node ? { ...this.scene.corner(node), width: this.scene.width[node]!, height: this.scene.height[node]! } : this.whole();
+    const text = kind === "svg" ? this.svgText(area) : this.png(area).toDataURL("image/png").split(",")[1]!;
+    document.body.replaceChildren(h("pre", { id: "picture" }, text));
   }
 
   private follow(): void {
@@ -694,20 +702,22 @@ class Page {
     return { x: -MARGIN, y: -MARGIN, width: this.scene.width[0]! + 2 * MARGIN, height: this.scene.height[0]! + 2 * MARGIN };
   }
 
-  private svg(): SVGSVGElement {
-    const area = this.whole();
+  private svg(area = this.whole()): SVGSVGElement {
     const look = { ...this.look(area, 1), hovered: -1, hoveredPiece: null };
     const painter = new SvgPainter(area, look.colours("background"));
     paint(this.scene, painter, look);
     return painter.root;
   }
 
-  private saveSvg(): void {
-    this.save(new Blob([new XMLSerializer().serializeToString(this.svg())], { type: "image/svg+xml" }), "svg");
+  private svgText(area?: Area): string {
+    return new XMLSerializer().serializeToString(this.svg(area));
   }
 
-  private savePng(): void {
-    const area = this.whole();
+  private saveSvg(): void {
+    this.save(new Blob([this.svgText()], { type: "image/svg+xml" }), "svg");
+  }
+
+  private png(area = this.whole()): HTMLCanvasElement {
     const scale = Math.min(2, PNG_MOST / Math.max(area.width, area.height));
     const canvas = h("canvas", { width: Math.ceil(area.width * scale), height: Math.ceil(area.height * scale) });
     const context = canvas.getContext("2d")!;
@@ -716,7 +726,11 @@ class Page {
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.setTransform(scale, 0, 0, scale, -area.x * scale, -area.y * scale);
     paint(this.scene, new CanvasPainter(context), look);
-    canvas.toBlob((blob) => { if (blob) this.save(blob, "png"); }, "image/png");
+    return canvas;
+  }
+
+  private savePng(): void {
+    this.png().toBlob((blob) => { if (blob) this.save(blob, "png"); }, "image/png");
   }
 
   private save(blob: Blob, ending: string): void {

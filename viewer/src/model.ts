@@ -29,6 +29,8 @@ export interface Columns {
   parameterTensor: number[]; parameterOwner: number[]; parameterKind: number[]; parameterType: number[];
   parameterSize: number[]; parameterBytes: number[]; parameterFile: number[]; parameterValue: number[];
   statistics: Statistics[] | null; changes?: Change[]; other?: string;
+  /** How many levels below `start` are open at first; whether the page is to draw one picture and nothing else. */
+  depth?: number; picture?: "svg" | "png" | null;
 }
 
 export const VERSION = 1;

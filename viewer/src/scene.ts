@@ -98,6 +98,15 @@ export class Scene {
     this.forget(node);
   }
 
+  /** Opens so many levels below a box. */
+  openTo(node: number, depth: number): void {
+    if (depth < 1) return;
+    for (const child of this.model.children.of(node)) {
+      this.set(child, true);
+      this.openTo(child, depth - 1);
+    }
+  }
+
   reveal(node: number): void {
     for (let at = this.model.parent[node]!; at > 0; at = this.model.parent[at]!) this.set(at, true);
   }

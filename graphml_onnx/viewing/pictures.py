@@ -1,0 +1,71 @@
+"""Pictures without a reader: the system's Chromium opens the page, draws, and hands the picture back."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from html import unescape
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from graphml_onnx.errors import OutputError, UsageError
+
+PictureFormat: TypeAlias = Literal["svg", "png"]
+
+_PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+_MAC: Final = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+_PATIENCE: Final = 300  # seconds
+_PICTURE: Final = re.compile(r'<pre id="picture">(.*?)</pre>', re.DOTALL)
+
+
+def format_of(path: Path) -> PictureFormat | None:
+    """The format that the ending of a file asks for; None for a page."""
+    match path.suffix.lower():
+        case ".svg":
+            return "svg"
+        case ".png":
+            return "png"
+        case _:
+            return None
+
+
+def picture(page: bytes, kind: PictureFormat) -> bytes:
+    """The picture that a page draws of its model, where its data ask for one.
+
+    Args:
+        page: the HTML file.
+        kind: what it draws.
+
+    Raises:
+        UsageError: there is no Chromium.
+        OutputError: it does not start, or draws nothing.
+    """
+    program = next(filter(None, map(shutil.which, (*_PROGRAMS, _MAC))), None)
+    if program is None:
+        raise UsageError(
+            f"to draw {kind.upper()} without a reader takes Chromium or Chrome, which is not on the path",
+            remedy="install it, or open the page and save the picture there",
+        )
+    with tempfile.TemporaryDirectory(prefix="g2o-view-") as folder:
+        file = Path(folder, "page.html")
+        file.write_bytes(page)
+        arguments = ["--headless", "--disable-gpu", f"--user-data-dir={folder}/profile", "--dump-dom"]
+        arguments += ["--virtual-time-budget=60000", "--no-first-run"]
+        if sys.platform != "win32" and os.geteuid() == 0:
+            arguments.append("--no-sandbox")  # with it, Chromium does not start as root
+        try:
+            done = subprocess.run(  # noqa: S603 - no shell, and a page that can ask for nothing
+                [program, *arguments, file.as_uri()], capture_output=True, timeout=_PATIENCE, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise OutputError(f"{program} did not draw the model: {error}") from error
+    found = _PICTURE.search(done.stdout.decode("utf-8", "replace"))
+    if found is None:
+        raise OutputError(f"{program} did not draw the model", remedy="open the page, and save the picture there")
+    text = unescape(found[1])
+    return text.encode() if kind == "svg" else base64.b64decode(text)
