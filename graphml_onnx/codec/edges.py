@@ -33,6 +33,14 @@ class Numbers(dict[str, int]):
         self[xml_id] = number = len(self)
         return number
 
+    def of_new(self, names: Sequence[str]) -> Sequence[int] | None:
+        """The numbers of names that are all new and different, given at once; None where they are not."""
+        if not self.keys().isdisjoint(names) or len(set(names)) < len(names):
+            return None
+        numbers = range(len(self), len(self) + len(names))
+        self.update(zip(names, numbers, strict=True))
+        return numbers
+
 
 class Edges:
     """The edges of a file, and numbers for the XML ids at which they end.
@@ -70,11 +78,11 @@ class Edges:
         """
         known = self._numbers
         self._pad()
-        count = len(known)
-        numbers = [known[xml_id] for xml_id in xml_ids]
-        if len(known) == count + len(numbers):  # all of them are new
+        fresh = known.of_new(xml_ids)
+        if fresh is not None:
             self._lines.extend(lines)
-            return numbers
+            return fresh
+        numbers = [known[xml_id] for xml_id in xml_ids]
         self._pad()
         for number, line in zip(numbers, lines, strict=True):
             if self._lines[number]:

@@ -434,7 +434,7 @@ class GraphEncoder:
     def _emit_edges(self) -> None:
         ids = self._ids
         for use in self._flow.uses(self._flow.flows(range(len(self._ids)), self._outer)):
-            data = {"tensor_name": escape(String.text(use.tensor))}
+            data = {"tensor_name": _tensor_text(use.tensor)}
             facts = self._types[use.scope].get(use.tensor)
             if facts is not None:
                 data["tensor_type"], data["tensor_shape"] = facts
@@ -486,6 +486,12 @@ def _identity(
         data["after"] = after
     data["label"] = _escaped(look.label)
     return data
+
+
+@lru_cache(maxsize=4096)
+def _tensor_text(name: bytes) -> str:
+    """The text of a tensor, which several edges in a row have."""
+    return escape(String.text(name))
 
 
 _escaped = lru_cache(maxsize=4096)(escape)

@@ -253,13 +253,13 @@ class GraphIndex:
     def _add_identities(self, node_ids: Sequence[str], lines: Sequence[int]) -> Sequence[int]:
         """The numbers of the identities of nodes."""
         known, taken = self._identities, self._lines
-        count = len(known)
-        taken.extend([0] * (count - len(taken)))
-        identities = [known[node_id] for node_id in node_ids]
-        if len(known) == count + len(identities):  # all of them are new
+        taken.extend([0] * (len(known) - len(taken)))
+        fresh = known.of_new(node_ids)
+        if fresh is not None:
             taken.extend(lines)
-            return identities
-        taken.extend([0] * (len(known) - count))
+            return fresh
+        identities = [known[node_id] for node_id in node_ids]
+        taken.extend([0] * (len(known) - len(taken)))
         for identity, line in zip(identities, lines, strict=True):
             if taken[identity]:
                 remedy = "give a copied node an identity of its own"
@@ -293,7 +293,7 @@ class GraphIndex:
         identities = self._add_identities(node_ids, rows.lines)
         known = self._identities
         after = [known[node_id] for node_id in before]
-        containers = list(map(self._container, parents, rows.lines))
+        containers = self._containers_of(parents, rows.lines)
         self.operators.add_all(numbers, containers, identities, after, rows.lines, contents)
         none: Sequence[list[bytes]] = [[]] * len(contents)
         self._flow.operators(
@@ -385,6 +385,13 @@ class GraphIndex:
                 f"format {version[:40]!r} is not format {ours}, which this version of g2o reads",
                 "install a newer graphml-onnx" if newer else "encode the model again",
             )
+
+    def _containers_of(self, parents: Sequence[str], lines: Sequence[int]) -> list[int]:
+        for parent in dict.fromkeys(parents):
+            if parent not in self._containers:
+                self._container(parent, lines[parents.index(parent)])
+        known = self._containers
+        return [known[parent] for parent in parents]
 
     def _container(self, parent: str, line: int) -> int:
         container_id = self._containers.setdefault(parent, len(self._containers))

@@ -42,22 +42,26 @@ class Identities:
     def of_operators(self, scope: str, nodes: Sequence[onnx.NodeProto]) -> list[str]:
         """The identities of the operators of a graph or function, by their names or first tensors."""
         seed = crc32(f"op\0{scope}\0".encode())
-        given = self._given
-        identities = []
-        for node in nodes:
-            name = cast("bytes", node.name)
-            if name:
-                identity = f"{_title(name.rpartition(b'/')[2])}.{crc32(name, seed):08x}"
-            else:
-                identity = _identity(_tensors(node), cast("bytes", node.op_type), seed)
-            if identity in given:
-                if name:
-                    identity = _identity(b"\0".join((name, _tensors(node))), name.rpartition(b"/")[2], seed)
-                identity = self._free(identity)
-            else:
-                given[identity] = 1
-            identities.append(identity)
-        return identities
+        names = [cast("bytes", node.name) for node in nodes]
+        # The name after its last slash: rfind gives -1 where there is none.
+        identities = [
+            f"{_title(name[name.rfind(b'/') + 1 :])}.{crc32(name, seed):08x}"
+            if name
+            else _identity(_tensors(node), cast("bytes", node.op_type), seed)
+            for name, node in zip(names, nodes, strict=True)
+        ]
+        if len(set(identities)) == len(identities) and self._given.keys().isdisjoint(identities):
+            self._given.update(dict.fromkeys(identities, 1))
+            return identities
+        return [
+            self._free_operator(*operator, seed)
+            for operator in zip(identities, names, map(_tensors, nodes), strict=True)
+        ]
+
+    def _free_operator(self, identity: str, name: bytes, tensors: bytes, seed: int) -> str:
+        if identity in self._given and name:
+            identity = _identity(b"\0".join((name, tensors)), name.rpartition(b"/")[2], seed)
+        return self._free(identity)
 
     def _free(self, identity: str) -> str:
         count = self._given[identity] = self._given.get(identity, 0) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from array import array
+from functools import partial
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,6 +13,8 @@ from graphml_onnx.codec.order import CircleError, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+
+    from numpy.typing import NDArray
 
     from graphml_onnx.codec.graph_location import GraphLocation
 
@@ -124,14 +127,13 @@ class OrderedNodes(Generic[_Content]):
         ends = [0, *(np.flatnonzero(body[1:] != body[:-1]) + 1).tolist(), len(order)]
         for low, high in itertools.pairwise(ends):
             number, rows = int(body[low]), order[low:high]
-
-            def needed(number: int = number, nodes: list[int] = node[rows].tolist()) -> Mapping[int, Iterable[int]]:  # noqa: B008
-                places = {node: place for place, node in enumerate(nodes)}
-                found = {} if needs is None else needs(number)
-                return {places[node]: [places[other] for other in others] for node, others in found.items()}
-
+            own, before, start = identity[rows], after[rows], starts[number]
+            if before[0] == start and np.array_equal(before[1:], own[:-1]):  # as they stand in the document
+                self._order[number] = rows.tolist()
+                continue
+            needed = partial(_needed, number, node[rows], needs)
             try:
-                chain = in_order(identity[rows].tolist(), after[rows].tolist(), starts[number], needed)
+                chain = in_order(own.tolist(), before.tolist(), start, needed)
             except CircleError as error:
                 place = int(line[rows[error.row]])
                 origin.fail(place, f"the {self.kind} stands after nodes that stand after it", "take out its `after`")
@@ -165,3 +167,12 @@ class OrderedNodes(Generic[_Content]):
         """The contents of each body, in order; the order must be known."""
         content = self._content
         return {body: [content[row] for row in rows] for body, rows in self._order.items()}
+
+
+def _needed(
+    body: int, nodes: NDArray[np.int64], needs: Callable[[int], Mapping[int, Iterable[int]]] | None
+) -> Mapping[int, Iterable[int]]:
+    """The rows that each row of a body needs before it."""
+    rows = {node: row for row, node in enumerate(nodes.tolist())}
+    found = {} if needs is None else needs(body)
+    return {rows[node]: [rows[other] for other in others] for node, others in found.items()}

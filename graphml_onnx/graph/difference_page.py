@@ -14,11 +14,11 @@ _OPEN = 200  # changes; beyond them, modules are closed at first
 _LONG = 400  # characters of a value that are shown
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
+:root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
 h1 { font-size: 1.3rem; } code, td, summary b { font-family: ui-monospace, monospace; font-size: .92em; }
-summary { cursor: pointer; padding: .3rem .5rem; background: var(--soft); } details { margin: .5rem 0; }
-table { border-collapse: collapse; width: 100%; } td { border-top: 1px solid var(--line); padding: .25rem .5rem;
+summary { cursor: pointer; padding: .3rem .5rem; background: #8882; } details { margin: .5rem 0; }
+table { border-collapse: collapse; width: 100%; } td { border-top: 1px solid #8884; padding: .25rem .5rem;
 vertical-align: top; overflow-wrap: anywhere; } td:first-child { white-space: nowrap; width: 6rem; }
 td:first-child { border-left: 4px solid; } .added td:first-child { border-left-color: #2a2; }
 .removed td:first-child { border-left-color: #c33; } .changed td:first-child { border-left-color: #d90; }
