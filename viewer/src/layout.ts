@@ -97,6 +97,20 @@ class Adjacency {
   of(node: number): Int32Array {
     return this.items.subarray(this.start[node]!, this.start[node + 1]!);
   }
+
+  /** Orders the neighbours of each node by their places: by insertion, as the lists are short and mostly in order. */
+  sort(place: Int32Array): void {
+    const { start, items } = this;
+    for (let node = 0; node + 1 < start.length; node++) {
+      const first = start[node]!;
+      for (let i = first + 1; i < start[node + 1]!; i++) {
+        const item = items[i]!;
+        let at = i;
+        for (; at > first && place[items[at - 1]!]! > place[item]!; at--) items[at] = items[at - 1]!;
+        items[at] = item;
+      }
+    }
+  }
 }
 
 function topological(edges: Edge[], count: number): Int32Array {
@@ -230,13 +244,11 @@ function ordered(net: Net): number[][] {
     for (let i = 1; i < layers.length; i++) {
       const layer = layers[isDown ? i : layers.length - 1 - i]!;
       for (const node of layer) {
-        const neighbours = from.of(node);
-        if (!neighbours.length) weight[node] = place[node]!;
-        else {
-          let sum = 0;
-          for (const neighbour of neighbours) sum += place[neighbour]!;
-          weight[node] = sum / neighbours.length;
-        }
+        const begin = from.start[node]!;
+        const end = from.start[node + 1]!;
+        let sum = 0;
+        for (let j = begin; j < end; j++) sum += place[from.items[j]!]!;
+        weight[node] = begin === end ? place[node]! : sum / (end - begin);
       }
       layer.sort((a, b) => weight[a]! - weight[b]! || place[a]! - place[b]!);
       number(layer);
@@ -253,6 +265,7 @@ function ordered(net: Net): number[][] {
 /** How often links cross (Barth, Mutzel and Jünger). */
 function crossings(layers: number[][], down: Adjacency, place: Int32Array): number {
   let total = 0;
+  down.sort(place);
   for (let i = 0; i + 1 < layers.length; i++) {
     const size = layers[i + 1]!.length;
     if (size < 2 || layers[i]!.length < 2) continue;
@@ -261,9 +274,8 @@ function crossings(layers: number[][], down: Adjacency, place: Int32Array): numb
     const tree = new Int32Array(2 * first - 1);
     first -= 1;
     for (const node of layers[i]!) {
-      const ends = down.of(node).slice().map((n) => place[n]!).sort();
-      for (const end of ends) {
-        let at = end + first;
+      for (let j = down.start[node]!; j < down.start[node + 1]!; j++) {
+        let at = place[down.items[j]!]! + first;
         tree[at]!++;
         while (at > 0) {
           if (at % 2) total += tree[at + 1]!;
@@ -283,6 +295,8 @@ function places(net: Net, layers: number[][]): Float64Array {
   const down = new Adjacency(net.links, net.count, "from");
   const place = new Int32Array(net.count);
   for (const layer of layers) layer.forEach((node, i) => (place[node] = i));
+  up.sort(place);
+  down.sort(place);
   const conflicts = crossedPoints(net, layers, up, place);
   const found: Float64Array[] = [];
   for (const isUp of [true, false]) {
@@ -325,22 +339,23 @@ function crossedPoints(net: Net, layers: number[][], up: Adjacency, place: Int32
 function aligned(
   net: Net, rows: number[][], near: Adjacency, place: Int32Array, conflicts: Set<number>, isLeft: boolean,
 ): Float64Array {
-  const { count } = net;
-  const root = Int32Array.from({ length: count }, (_, i) => i);
+  const total = net.count;
+  const root = Int32Array.from({ length: total }, (_, i) => i);
   const next = root.slice();
   const sign = isLeft ? 1 : -1;
   const inOrder = (row: number[]) => (isLeft ? row : [...row].reverse());
   for (let i = 1; i < rows.length; i++) {
     let taken = -Infinity;
     for (const node of inOrder(rows[i]!)) {
-      const neighbours = near.of(node).slice().sort((a, b) => sign * (place[a]! - place[b]!));
-      if (!neighbours.length) continue;
-      const middle = (neighbours.length - 1) / 2;
+      const begin = near.start[node]!;
+      const count = near.start[node + 1]! - begin;
+      if (!count) continue;
+      const middle = (count - 1) / 2;
       for (let m = Math.floor(middle); m <= Math.ceil(middle); m++) {
-        const other = neighbours[m]!;
+        const other = near.items[begin + (isLeft ? m : count - 1 - m)]!;
         const where = sign * place[other]!;
         if (next[node] !== node || where <= taken) continue;
-        if (conflicts.has(other * count + node) || conflicts.has(node * count + other)) continue;
+        if (conflicts.has(other * net.count + node) || conflicts.has(node * net.count + other)) continue;
         next[other] = node;
         root[node] = root[other]!;
         next[node] = root[node]!;
@@ -349,43 +364,43 @@ function aligned(
     }
   }
   // Blocks one beside the other: each as far left as those before it allow, then as far right as those after it.
-  const pairs: Edge[] = [];
-  const apart: number[] = [];
+  const most = rows.reduce((sum, row) => sum + Math.max(0, row.length - 1), 0);
+  const [from, to, apart] = [new Int32Array(most), new Int32Array(most), new Float64Array(most)];
+  const waiting = new Int32Array(total);
+  const starts = new Int32Array(total + 1);
+  let pairs = 0;
   for (const row of rows) {
-    const line = inOrder(row);
-    for (let i = 1; i < line.length; i++) {
-      pairs.push({ from: root[line[i - 1]!]!, to: root[line[i]!]! });
-      apart.push(distance(net, line[i - 1]!, line[i]!));
+    for (let i = 1; i < row.length; i++) {
+      const [one, other] = isLeft ? [row[i - 1]!, row[i]!] : [row[i]!, row[i - 1]!];
+      from[pairs] = root[one]!;
+      to[pairs] = root[other]!;
+      apart[pairs++] = distance(net, one, other);
+      waiting[root[other]!]!++;
+      starts[root[one]! + 1]!++;
     }
   }
-  const waiting = new Int32Array(count);
-  const starts = new Int32Array(count + 1);
-  pairs.forEach((pair) => {
-    waiting[pair.to]!++;
-    starts[pair.from + 1]!++;
-  });
-  for (let i = 0; i < count; i++) starts[i + 1]! += starts[i]!;
-  const after = new Int32Array(pairs.length);
+  for (let i = 0; i < total; i++) starts[i + 1]! += starts[i]!;
+  const after = new Int32Array(pairs);
   const slot = starts.slice();
-  pairs.forEach((pair, i) => (after[slot[pair.from]!++] = i));
-  const x = new Float64Array(count);
+  for (let i = 0; i < pairs; i++) after[slot[from[i]!]!++] = i;
+  const x = new Float64Array(total);
   const order: number[] = [];
-  for (let i = 0; i < count; i++) if (root[i] === i && !waiting[i]) order.push(i);
+  for (let i = 0; i < total; i++) if (root[i] === i && !waiting[i]) order.push(i);
   for (let i = 0; i < order.length; i++) {
     const block = order[i]!;
     for (let j = starts[block]!; j < starts[block + 1]!; j++) {
-      const { to } = pairs[after[j]!]!;
-      x[to] = Math.max(x[to]!, x[block]! + apart[after[j]!]!);
-      if (--waiting[to]! === 0) order.push(to);
+      const next = to[after[j]!]!;
+      x[next] = Math.max(x[next]!, x[block]! + apart[after[j]!]!);
+      if (--waiting[next]! === 0) order.push(next);
     }
   }
   for (let i = order.length - 1; i >= 0; i--) {
     const block = order[i]!;
-    let most = Infinity;
-    for (let j = starts[block]!; j < starts[block + 1]!; j++) most = Math.min(most, x[pairs[after[j]!]!.to]! - apart[after[j]!]!);
-    if (most < Infinity) x[block] = Math.max(x[block]!, most);
+    let limit = Infinity;
+    for (let j = starts[block]!; j < starts[block + 1]!; j++) limit = Math.min(limit, x[to[after[j]!]!]! - apart[after[j]!]!);
+    if (limit < Infinity) x[block] = Math.max(x[block]!, limit);
   }
-  for (let i = 0; i < count; i++) x[i] = x[root[i]!]!;
+  for (let i = 0; i < total; i++) x[i] = x[root[i]!]!;
   return x;
 }
 
