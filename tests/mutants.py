@@ -76,6 +76,11 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.LShift: ast.RShift, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
 
+_IMPORTED = (
+    "runs when the module is imported, before the fork; by hand: the module cannot be imported, or test_schema fails"
+)
+_SLOWER = "messages without anything to find are read too, which takes time only"
+
 EQUIVALENT = {
     ("_thread", "pool.shutdown(wait=False, cancel_futures=True)"): "a pool without a thread has nothing to wait for",
     ("_thread", "False"): "a pool without a thread has nothing to wait for",
@@ -91,6 +96,40 @@ EQUIVALENT = {
     ): "messages without payloads are read too, which takes time only",
     ("make_residue", "len(original) > _MAX_GROWTH * (len(canonical) + len(patch))"): "both patches give the same file",
     ("_cut", "payloads[current].offset < end"): "a part of no bytes more, where a payload starts with the next chunk",
+    ("__init__", "descriptor is not None and sys.platform == 'linux'"): "a thread that gets no work",
+    ("_build_pool", "onnx.ModelProto.DESCRIPTOR.file.CopyToProto(file)"): _IMPORTED,
+    ("_build_pool", "pool.AddSerializedFile(file.SerializeToString())"): _IMPORTED,
+    ("_build_pool", "_make_exact(message)"): _IMPORTED,
+    ("_make_exact", "_make_exact(nested)"): _IMPORTED,
+    ("_make_exact", "exact is not None"): _IMPORTED,
+    ("_make_exact", "field.ClearField('type_name')"): _IMPORTED,
+    ("_make_exact", "field.ClearField('default_value')"): "no field of ONNX that gets another type has a default",
+    ("_read_some", "os.lseek(descriptor, offset, os.SEEK_SET)"): "runs on Windows only",
+    ("_reaches_tensors", "schema.message_name(current) == 'TensorProto'"): _SLOWER,
+    ("_reaches_tensors", "False"): _SLOWER,
+    ("_within", "kind == START_GROUP"): "groups are counted downwards, and what is not 0 is within one",
+    ("_read_entry", "0"): "the offset of a tensor that is refused is not told",
+    ("close", "1"): "any negative number says that it is closed",
+    ("read", "len(data) < length"): "nothing is left to be read",
+    ("_drop_dead_ends", "1"): "any number that is no count",
+    ("find_extents", "repeats > _RUN and run_at != judged"): "the same lists are found, sooner and with more work",
+    ("find_extents", "repeats > _RUN"): "the same lists are found, with one item more or less of work",
+    ("find_extents", "(last_tag := (repeats := (run_at := (judged := (-1)))))"): "any number that is no place",
+    ("resize", "position < size"): "a piece of no bytes",
+    ("resize", "position < extent.length_at"): "a piece of no bytes",
+    ("selects", "bool(route.fields) and first < len(places) and (places[first] < end)"): _SLOWER,
+    ("selects", "end - start > shortest_message and bool(route.fields)"): _SLOWER,
+    ("_find_all", "position >= 0"): "a tag stands before each marker",
+    ("_find_all", "0"): "a tag stands before each marker",
+    ("header_of", "True"): "as many offsets as tensors",
+    ("parse_header", "tensor.offset < end"): "it is not the end, which was looked at before",
+    ("_prefix", "len(canonical) >= 8"): "both directions do the same, and so short a dictionary saves nothing",
+    ("_prefix", "8"): "both directions do the same, and so short a dictionary saves nothing",
+    ("_window_log", "31"): "windows of more than 2 GiB, which no skeleton has",
+    ("_window_log", "10"): "a larger window than needed",
+    ("_window_log", "1"): "a larger window than needed",
+    ("make_residue", "len(canonical) + len(patch)"): "both patches give the same file",
+    ("apply", "1"): "more bytes than one are too many, too",
 }
 """Function and code whose changes nobody can notice, and why."""
 

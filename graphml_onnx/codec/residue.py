@@ -164,7 +164,7 @@ def _has_too_many_messages(original: bytes, canonical: bytes, patch: bytes) -> b
 
 def _stored(original: bytes) -> bytes:
     """A frame that holds the bytes as they are, so that nobody can claim much with little; RFC 8878, 3.1.1."""
-    starts = range(0, len(original), _BLOCK) or [0]
+    starts = range(0, max(len(original), 1), _BLOCK)
     parts = [b"\x28\xb5\x2f\xfd\xe0", len(original).to_bytes(8, "little")]  # one segment, its size in 8 bytes
     for start in starts:
         block = original[start : start + _BLOCK]

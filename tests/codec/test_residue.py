@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphml_onnx.codec import residue as residues
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.residue import Residue, make_residue, ranks
 from graphml_onnx.onnxfile.messages import count_messages
@@ -53,6 +54,28 @@ def test_a_few_changes_in_a_large_file_cost_a_few_bytes():
     residue = make_residue(original, canonical, NONCE, {})
     assert len(residue.patch) < 200
     assert residue.apply(canonical) == original
+
+
+def test_what_a_patch_may_claim_ends_at_a_limit():
+    canonical = b"canonical bytes"
+    residue = make_residue(b"original", canonical, NONCE, {})
+    limit = residues._MAX_GROWTH * (len(canonical) + len(residue.patch))
+    with pytest.raises(NumberError, match=f"instead of {limit}$"):
+        residue._replace(size=limit).apply(canonical)
+    with pytest.raises(NumberError, match="claims a skeleton"):
+        residue._replace(size=limit + 1).apply(canonical)
+
+
+def test_how_many_messages_a_patch_accounts_for():
+    message = b"\x3a\x00"
+    most = 2 * residues._MAX_MESSAGES + 3
+    assert not residues._has_too_many_messages(most * message, 2 * message, bytes(7))
+    assert residues._has_too_many_messages((most + 1) * message, 2 * message, bytes(7))
+
+
+def test_an_empty_skeleton_is_stored_as_one_block():
+    assert zstd.decompress(residues._stored(b"")) == b""
+    assert zstd.decompress(residues._stored(b"x" * 200_000)) == b"x" * 200_000
 
 
 def test_a_residue_applies_to_nothing_else():

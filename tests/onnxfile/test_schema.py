@@ -37,6 +37,13 @@ def test_strings_are_bytes_and_floats_are_bits():
     assert exact.graph.node[0].attribute[0].f == 0x3F800000
 
 
+def test_strings_of_nested_messages_are_bytes_too():
+    model = onnx.ModelProto()
+    model.graph.input.add().type.tensor_type.shape.dim.add(dim_param="é")
+    exact = schema.parse_model(model.SerializeToString())
+    assert exact.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "é".encode()
+
+
 def test_a_message_that_onnx_does_not_have():
     with pytest.raises(KeyError):
         schema.message_class("NoSuchProto")

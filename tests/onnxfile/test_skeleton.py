@@ -39,6 +39,30 @@ def put_together(skeleton: Skeleton, store: bytes) -> bytes:
     )
 
 
+def test_the_nonce_depends_on_every_part_of_the_file():
+    first, second = (seeds.small_models()[name] for name in ("large", "typed"))
+    nonces = {cut(data).nonce for data in (first, second, first + b"\x12\x01a", first + b"\x12\x01b")}
+    assert len(nonces) == 4
+    assert cut(first).nonce == cut(bytes(bytearray(first))).nonce
+
+
+@pytest.mark.parametrize(("size", "limit", "is_cut"), [(32, 0, 0), (33, 0, 1), (1024, 1024, 0), (1025, 1024, 1)])
+def test_what_is_longer_than_the_limit_is_a_payload(size, limit, is_cut):
+    model = onnx.ModelProto()
+    model.graph.initializer.add(raw_data=bytes(size))
+    assert len(cut(model.SerializeToString(), limit).payloads) == is_cut
+
+
+def test_a_skeleton_as_long_as_protobuf_reads(monkeypatch):
+    data = seeds.small_models()["typed"]
+    size = len(cut(data, len(data)).data)
+    monkeypatch.setattr("graphml_onnx.onnxfile.skeleton.MAX_SKELETON", size)
+    assert cut(data, len(data)).data == data
+    monkeypatch.setattr("graphml_onnx.onnxfile.skeleton.MAX_SKELETON", size - 1)
+    with pytest.raises(WireError, match="2 GiB"):
+        cut(data, len(data))
+
+
 @given(data=model_bytes(), limit=st.integers(0, 3000))
 def test_join_undoes_split(data, limit):
     skeleton = cut(data, limit)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from graphml_onnx import PayloadError
 from graphml_onnx.onnxfile.source import BytesSource
+from graphml_onnx.parameters import safetensors as sidecar
 from graphml_onnx.parameters.safetensors import (
     MAX_HEADER,
     TensorSpec,
@@ -198,6 +199,59 @@ def test_what_the_library_refuses_is_refused(name: str) -> None:
     except Exception:  # noqa: BLE001 whatever the library raises
         return
     assert any(part in name for part in stricter), name
+
+
+@pytest.mark.parametrize(
+    ("content", "before_the_end"),
+    [
+        (raw({}, length=3), 10),
+        (raw([]), 2),
+        (raw({"a": tensor(0, 1), "b": tensor(1, 2, "F32")}, b"xx"), 1),
+        (raw({"a": tensor(0, 1), "b": tensor(2, 3)}, b"xxx"), 1),
+    ],
+)
+def test_an_error_names_the_byte(content: bytes, before_the_end: int) -> None:
+    with pytest.raises(PayloadError) as caught:
+        read_header(BytesSource(content))
+    assert caught.value.place == f"byte {len(content) - before_the_end}"
+
+
+def test_messages_show_the_start_of_long_names_and_shapes() -> None:
+    shape = [1] * 8 + [2, 3]
+    for name, shown in [("n" * 80, "n" * 80), ("n" * 81, "n" * 80 + "...")]:
+        with pytest.raises(PayloadError) as caught:
+            read_header(BytesSource(raw({name: tensor(0, 1, shape=shape)}, b"x")))
+        assert caught.value.message == f"the tensor {shown!r} has 1 bytes, which U8{[1] * 8} has not"
+
+
+def test_a_header_may_name_tensors_in_any_order() -> None:
+    members = {"c": tensor(3, 3), "b": tensor(1, 3), "a": tensor(0, 1), "d": tensor(3, 4)}
+    found = read_header(BytesSource(raw(members, b"abbd")))
+    start = found.size
+    assert [(name, item.offset - start, item.end - start) for name, item in found.tensors.items()] == [
+        ("a", 0, 1), ("b", 1, 3), ("c", 3, 3), ("d", 3, 4),
+    ]  # fmt: skip
+
+
+@given(specs=tensors(), metadata=st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3))
+def test_tensors_start_where_the_widest_elements_may(specs: list[TensorSpec], metadata: dict[str, str]) -> None:
+    header = header_of(lay_out(specs), metadata)
+    assert len(header) % 8 == 0
+    assert not header[8:].rstrip(b" ").endswith(b" ")
+    assert len(header) - len(header.rstrip(b" ")) < 8
+
+
+@pytest.mark.parametrize(("shape", "size"), [([1 << 62], 1 << 62), ([(1 << 62) + 1], None), ([1 << 61, 3], None)])
+def test_no_content_is_larger_than_any_file(shape: list[int], size: int | None) -> None:
+    assert content_size("U8", shape) == size
+
+
+def test_the_limit_of_a_header_is_told_apart_from_the_end_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sidecar, "MAX_HEADER", 10)
+    assert read_header(BytesSource(raw(b"{}        "))).size == 18
+    for content, limit in [(raw(b"{}         "), "the limit of 10"), (raw(b"{}         ", length=12), "the file")]:
+        with pytest.raises(PayloadError, match=f"more than {limit} "):
+            read_header(BytesSource(content))
 
 
 class Sparse(BytesSource):
