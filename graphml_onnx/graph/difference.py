@@ -143,6 +143,20 @@ def diff(
     return ModelDiff(changes)
 
 
+def changes_of_function(old: ModelGraph, new: ModelGraph, key: tuple[str, str, str]) -> Iterator[Change]:
+    """What differs between the functions of two models that one operator would call.
+
+    Args:
+        old: the one.
+        new: the other.
+        key: domain, name and overload of the function, which both have.
+
+    Raises:
+        GraphmlOnnxError: weights cannot be read.
+    """
+    return _Comparison(old, new, frozenset(), stats=False)._function(old.functions[key], new.functions[key])
+
+
 @dataclass(slots=True)
 class _Comparison:
     old: ModelGraph

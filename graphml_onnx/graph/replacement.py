@@ -11,6 +11,7 @@ from graphml_onnx.decoding.output import check_not_store, write_pieces
 from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
 from graphml_onnx.graph.attributes import text_of
+from graphml_onnx.graph.difference import changes_of_function
 from graphml_onnx.graph.extraction import outermost, part_of
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.model_graph import bodies_of
@@ -73,7 +74,7 @@ def replace(
 
     Raises:
         UsageError: there is no such module; the message names the nearest.
-        ModelError: the part does not fit: inputs, outputs, types, names, operator sets; or a file is damaged.
+        ModelError: the part does not fit: inputs, outputs, types, names, operator sets, functions; a file is damaged.
         GraphmlOnnxError: a file is missing, or cannot be read or written.
     """
     path, part_path, target = Path(model), Path(part), Path(output)
@@ -132,6 +133,13 @@ def _check_interface(whole: ModelGraph, inner: ModelGraph, chosen: Part) -> None
         if whole.opsets.get(domain, version) != version:
             name = domain or "ai.onnx"
             raise ModelError(f"the part has operator set {name} {version}, the model {whole.opsets[domain]}")
+    for key in inner.functions.keys() & whole.functions.keys():
+        change = next(changes_of_function(whole, inner, key), None)
+        if change is not None:
+            name = inner.functions[key].path
+            raise ModelError(
+                f"the function {name} differs: {change.kind} {change.op_type or change.subject} {change.name!r}"
+            )
 
 
 class _Joined(NamedTuple):

@@ -102,3 +102,25 @@ def test_a_part_that_does_not_fit_is_refused(spoil: object, says: str, tmp_path:
     assert (ran.code, ran.err.count("\n")) == (65, 1)
     assert says in ran.err
     assert not (tmp_path / "n.onnx").exists()
+
+
+def test_a_function_that_differs_is_refused(tmp_path: Path) -> None:
+    """The model's own would silently stay: operators of the rest may call it too."""
+    onnx.save(with_body(), tmp_path / "m.onnx")
+    graphml_onnx.extract(tmp_path / "m.onnx", tmp_path / "p.onnx", module="head")
+    part = onnx.load(tmp_path / "p.onnx")
+    part.functions[0].node[0].op_type = "Mul"
+    onnx.save(part, tmp_path / "p.onnx")
+    with pytest.raises(graphml_onnx.ModelError, match=r"the function own::Twice differs: removed Add"):
+        graphml_onnx.replace(tmp_path / "m.onnx", tmp_path / "p.onnx", tmp_path / "n.onnx", module="head")
+    assert not (tmp_path / "n.onnx").exists()
+
+
+def test_a_function_under_another_name_is_added(tmp_path: Path) -> None:
+    onnx.save(with_body(), tmp_path / "m.onnx")
+    graphml_onnx.extract(tmp_path / "m.onnx", tmp_path / "p.onnx", module="head")
+    part = onnx.load(tmp_path / "p.onnx")
+    part.functions[0].name = part.graph.node[0].op_type = "Thrice"
+    onnx.save(part, tmp_path / "p.onnx")
+    graphml_onnx.replace(tmp_path / "m.onnx", tmp_path / "p.onnx", tmp_path / "n.onnx", module="head")
+    assert [function.name for function in onnx.load(tmp_path / "n.onnx").functions] == ["Twice", "Thrice"]
