@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from graphml_onnx.results import DecodeResult, Trust
+from graphml_onnx.results import DecodeResult
 
 from . import options, progress, show
 from .profile import Profile, members
@@ -50,13 +50,7 @@ def decode(
     require_exact: Annotated[
         bool, typer.Option("--require-exact", help="Write nothing unless the result is the original, byte for byte.")
     ] = False,
-    trust: Annotated[
-        Trust | None,
-        typer.Option(
-            "--trust",
-            help="If edges contradict the inputs of operators: keep the inputs (nodes) or rebuild them (edges).",
-        ),
-    ] = None,
+    trust: options.TrustOption = None,
     infer_shapes: Annotated[
         bool, typer.Option("--infer-shapes", help="Also check the types and shapes of an edited model.")
     ] = False,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphml_onnx.graph import ModelGraph, Module, Parameter, Tensor
     from graphml_onnx.graph.inspection import Share
     from graphml_onnx.graph.statistics import Statistics
+    from graphml_onnx.results import Trust
     from graphml_onnx.support.strictjson import Json
 
 EXAMPLES = """\b
@@ -48,6 +49,7 @@ def inspect(
     ] = False,
     dims: options.DimOption = None,
     metadata: options.MetadataOption = None,
+    trust: options.TrustOption = None,
     json: options.JsonOption = False,
     debug: options.DebugOption = False,
 ) -> int:
@@ -64,7 +66,9 @@ def inspect(
     code = exits.DONE
     for number, path in enumerate(models):
         try:
-            document = _inspect(path, depth, module, by, sizes, metadata, stats=stats, json=json, first=number == 0)
+            document = _inspect(
+                path, depth, module, by, sizes, metadata, trust, stats=stats, json=json, first=number == 0
+            )
         except GraphmlOnnxError as error:
             problem = failure.of(error)
             if len(models) == 1:
@@ -85,6 +89,7 @@ def _inspect(
     by: By,
     sizes: dict[str, int],
     metadata: Path | None,
+    trust: "Trust | None",
     *,
     stats: bool,
     json: bool,
@@ -92,7 +97,7 @@ def _inspect(
 ) -> "Json":
     import graphml_onnx
 
-    with graphml_onnx.open(path, metadata=metadata, infer_shapes=True, sizes=sizes) as graph:
+    with graphml_onnx.open(path, metadata=metadata, infer_shapes=True, sizes=sizes, trust=trust) as graph:
         try:
             module = graph.root if module_path is None else graph.module(module_path)
         except UsageError as error:

@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from graphml_onnx.errors import UsageError
-from graphml_onnx.results import Layout, ParameterStrategy
+from graphml_onnx.results import Layout, ParameterStrategy, Trust
 
 MetadataOption: TypeAlias = Annotated[
     Path | None,
@@ -38,6 +38,13 @@ ParameterFolderOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--parameter-folder", "--params-dir", readable=False, metavar="DIR", help="Folder of the sidecar, if it moved."
+    ),
+]
+TrustOption: TypeAlias = Annotated[
+    Trust | None,
+    typer.Option(
+        "--trust",
+        help="If edges contradict the inputs of operators: keep the inputs (nodes) or rebuild them (edges).",
     ),
 ]
 OverwriteOption: TypeAlias = Annotated[bool, typer.Option("--overwrite", "--force", help="Replace files that exist.")]

@@ -18,6 +18,7 @@ def textconv(
     model: Annotated[
         Path, typer.Argument(readable=False, metavar="MODEL", help="An ONNX or GraphML file.", show_default=False)
     ],
+    trust: options.TrustOption = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Print a model as stable text, so that git can show what changed in it.
@@ -29,7 +30,7 @@ def textconv(
     import graphml_onnx
     from graphml_onnx.graph.textual import text_lines
 
-    with graphml_onnx.open(model) as graph:
+    with graphml_onnx.open(model, trust=trust) as graph:
         block: list[str] = []
         for line in text_lines(graph):
             block.append(line)

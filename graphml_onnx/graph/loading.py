@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.decoding.records import LoadedModel
     from graphml_onnx.hierarchy import Hierarchy
+    from graphml_onnx.results import Trust
 
 _HEAD = 64  # bytes
 
@@ -59,6 +60,7 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
     metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
     infer_shapes: bool = False,
     sizes: Mapping[str, int] | None = None,
+    trust: Trust | None = None,
 ) -> ModelGraph:
     """Opens a model as a graph of modules, operators, tensors and parameters. Weights are not loaded.
 
@@ -67,13 +69,14 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
         metadata: HTP metadata, as for `encode`; a GraphML file has its modules already.
         infer_shapes: whether to infer the types and shapes that the model does not say, by ONNX's shape inference.
         sizes: sizes of dynamic dimensions by their names, such as ``{"batch": 1}``; shapes are inferred with them.
+        trust: of a GraphML file that was edited, which side to believe where edges and inputs disagree; see `decode`.
 
     Raises:
         ModelError: the model is no ONNX, damaged, or beyond what protobuf reads.
         GraphMLError: the GraphML is damaged, or contradicts itself.
         PayloadError: an embedded store is not base64.
         MetadataError: the metadata are not HTP metadata.
-        UsageError: metadata are given for a GraphML file.
+        UsageError: metadata are given for a GraphML file, or trust for another.
         InputError: a file is missing or may not be read.
     """
     with ExitStack() as stack:
@@ -81,7 +84,9 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
         if path is not None and is_xml(path):
             if metadata is not None:
                 raise UsageError("a GraphML file has its modules already", file=path, remedy="leave out metadata")
-            loaded = _of_graphml(path, stack)
+            loaded = _of_graphml(path, trust, stack)
+        elif trust is not None:
+            raise UsageError("trust is for GraphML, which has edges", file=path, remedy="leave it out")
         else:
             loaded = _of_model(model, metadata, stack)
         if infer_shapes or sizes:
@@ -114,7 +119,7 @@ def _of_model(
     return LoadedGraph(read.model, read.skeleton.data, storage, hierarchy, ())
 
 
-def _of_graphml(path: Path, stack: ExitStack) -> LoadedGraph:
+def _of_graphml(path: Path, trust: Trust | None, stack: ExitStack) -> LoadedGraph:
     modules = ModuleRecords()
     source = stack.enter_context(FileSource.open(path, GraphMLError))
     loaded = load_graphml(
@@ -122,7 +127,7 @@ def _of_graphml(path: Path, stack: ExitStack) -> LoadedGraph:
         path,
         stack,
         lambda _: None,
-        trust=None,
+        trust=trust,
         spool_folder=Path(tempfile.gettempdir()),
         derived_keys=HIERARCHY_KEYS,
         derived=modules.without,

@@ -32,10 +32,10 @@ OPTIONS = {
     "--json --quiet --profile --debug",
     "diff": "--module --ignore --stats --html --json --quiet --debug",
     "extract": "--output --module --inputs --outputs --ops --metadata --overwrite --json --quiet --debug",
-    "inspect": "--depth --module --by --stats --dim --metadata --json --debug",
+    "inspect": "--depth --module --by --stats --dim --metadata --trust --json --debug",
     "replace": "--module --output --metadata --overwrite --json --quiet --debug",
     "tables": "--output --metadata --infer-shapes --digests --graph-database --json --quiet --debug",
-    "textconv": "--debug",
+    "textconv": "--trust --debug",
     "validate": "--parameter-folder --schema --json --quiet --debug",
     "verify": "--metadata --parameters --layout --numeric --input-specs --json --junit --quiet --debug",
 }

@@ -1,6 +1,6 @@
 """Differences that a person has read and found right: what optimisers, a quantiser and another exporter do to a model.
 
-``G2O_UPDATE_GOLDEN=1`` writes them anew; a reviewer reads what changed. fixtures/README.md says how the models were made.
+``G2O_UPDATE_GOLDEN=1`` writes them anew; a reviewer reads what changed. fixtures/README.md says how they were made.
 """
 
 from __future__ import annotations

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 import graphml_onnx
+from tests.common.command import in_process
 from tests.graph.models import with_body
 
 HTP = sorted((Path(__file__).parents[2] / "fixtures" / "htp").glob("*/model.onnx"))
@@ -179,3 +180,22 @@ def test_reprs_say_what_it_is(mixed: Path) -> None:
     assert repr(graph.operator("/enc/0/act")) == "<Operator LeakyRelu '/enc/0/act': x -> h>"
     assert repr(graph.parameter("enc.0.weight")) == "<Parameter enc.0.weight: FLOAT[32, 32], 4,096 bytes>"
     assert "<th>modules</th><td>3 from names</td>" in graph._table()
+
+
+def test_an_edited_graph_is_opened_as_one_of_its_sides_says(tmp_path: Path) -> None:
+    nodes = [helper.make_node(kind, [source], [made], name=made) for kind, source, made in (
+        ("Relu", "x", "a"), ("Neg", "x", "b"), ("Abs", "a", "y"),
+    )]  # fmt: skip
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:])), tmp_path / "m.onnx")
+    path = graphml_onnx.encode(tmp_path / "m.onnx", tmp_path / "m.graphml").graphml
+    path.write_text(path.read_text("utf-8").replace('"inputs">["a"]', '"inputs">["b"]'), "utf-8")
+    with pytest.raises(graphml_onnx.GraphMLError, match="disagree"):
+        graphml_onnx.open(path)
+    with graphml_onnx.open(path, trust="nodes") as graph:
+        assert graph.operator("y").predecessors == [graph.operator("b")]
+    with graphml_onnx.open(path, trust="edges") as graph:
+        assert graph.operator("y").predecessors == [graph.operator("a")]
+    with pytest.raises(graphml_onnx.UsageError, match="trust is for GraphML"):
+        graphml_onnx.open(tmp_path / "m.onnx", trust="nodes")
+    assert in_process(tmp_path, "textconv", "m.graphml", "--trust", "edges").code == 0
