@@ -100,8 +100,7 @@ def tables(
                 for name, table in made.items():
                     rows[name] = rows.get(name, 0) + table.num_rows
             stage.advance(1)
-    if len(place.files("models")) >= _MANY:
-        compact(place)
+    compact(place, at_least=_MANY)
     return TablesResult(place.url, found, rows, errors)
 
 

@@ -99,19 +99,24 @@ def write_model(place: Place, key: str, tables: Mapping[str, pa.Table]) -> None:
     _write(place, key + _ENDING, {table: [rows] for table, rows in tables.items()})
 
 
-def compact(place: Place) -> int:
+def compact(place: Place, *, at_least: int = 1) -> None:
     """Joins the files of single models into a few large ones, which readers open faster.
 
     A model that stands in a file of its own as well as in a joined one was written later there, and stays so.
 
-    Returns:
-        How many files there were of single models.
+    Args:
+        place: the folder.
+        at_least: how many files of single models there have to be.
 
     Raises:
         GraphmlOnnxError: the folder cannot be read or written.
     """
     names = place.files("models")
     singles = [name for name in names if _is_single(name)]
+    if len(singles) < at_least:
+        return
+    for table in TABLES:  # what a process that was killed has joined in some of the tables only
+        place.remove(f"{table}/{name}" for name in place.files(table) if name.startswith(_PART) and name not in names)
     newer = {name[: -len(_ENDING)] for name in singles}
     for name in names:
         if name.startswith(_PART) and (held := _keys(place, name)) & newer:
@@ -124,7 +129,6 @@ def compact(place: Place) -> int:
         _write(place, _file_name(name[: -len(_ENDING)] for name in group), rows)
         for table in TABLES:
             place.remove(f"{table}/{name}" for name in group)
-    return len(singles)
 
 
 def _is_single(name: str) -> bool:

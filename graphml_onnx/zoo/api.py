@@ -235,18 +235,34 @@ def _rows(
     workers: int | None,
 ) -> Generator[BatchRow]:
     done = _marked(earlier, settings)
-    jobs: list[Job] = []
-    for model in models:
-        row = done.get((shown(model.name), model.mark)) if model.mark else None
-        if row is not None and (row.metadata is None) == (model.metadata is None) and row.metadata is None:
+    jobs = {shown(model.name): Job(model, settings) for model in models}
+    claimed = {shown(job.graph) for job in jobs.values()}
+
+    def is_claimed(row: BatchRow) -> bool:
+        """Whether outputs of an earlier run are at the place of another model's: these two are not to share them."""
+        own = shown(jobs[row.source].graph)
+        return any(output != own and output in claimed for output in row.outputs)
+
+    left = dict(jobs)
+    for source, job in jobs.items():
+        row = done.get((source, job.source.mark)) if job.source.mark and job.source.metadata is None else None
+        if row is not None and row.metadata is None and not is_claimed(row):
+            del left[source]
             yield manifest.skipped(row, settings.run)
+    again: list[Job] = []
+    for row in _run(list(left.values()), executor, workers):
+        if row.result == "skipped" and is_claimed(row):
+            again.append(jobs[row.source]._replace(anew=True))
         else:
-            jobs.append(Job(model, settings))
+            yield row
+    yield from _run(again, executor, workers)
+
+
+def _run(jobs: Sequence[Job], executor: Executor | None, workers: int | None) -> Iterator[BatchRow]:
     if executor is not None:
-        yield from running.on_executor(jobs, executor)
-        return
+        return running.on_executor(jobs, executor)
     count = min(workers or os.cpu_count() or 1, len(jobs))
-    yield from running.in_this_process(jobs) if count <= 1 else running.in_processes(jobs, count)
+    return running.in_this_process(jobs) if count <= 1 else running.in_processes(jobs, count)
 
 
 def _marked(earlier: pa.Table | None, settings: Settings) -> Mapping[tuple[str, str], BatchRow]:

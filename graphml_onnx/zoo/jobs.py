@@ -71,10 +71,22 @@ class Settings(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A model, and what to do with it."""
+    """A model, and what to do with it.
+
+    Attributes:
+        source: the model.
+        settings: what is asked for.
+        anew: whether it is done even if an earlier run has done it.
+    """
 
     source: Source
     settings: Settings
+    anew: bool = False
+
+    @property
+    def graph(self) -> str:
+        """Where its GraphML goes, relative to the target."""
+        return f"graphs/{self.source.relative}.graphml"
 
 
 def run_job(job: Job) -> BatchRow:
@@ -87,18 +99,17 @@ def run_job(job: Job) -> BatchRow:
     Raises:
         GraphmlOnnxError: the row cannot be written, or not be read.
     """
-    source, settings = job
-    target = _place(settings.target)
-    row = manifest.read_row(target, shown(source.name), settings.run)
-    if row is None:
-        row = _Work(source, settings, target).row()
+    target = _place(job.settings.target)
+    row = manifest.read_row(target, shown(job.source.name), job.settings.run)
+    if row is None or (job.anew and row.result == "skipped"):
+        row = _Work(job, target).row()
         manifest.write_row(target, row)
     return row
 
 
 def blank_row(job: Job) -> BatchRow:
     """The row of a model of which nothing is known yet."""
-    source, settings = job
+    source, settings, _ = job
     return BatchRow(
         shown(source.name),
         "failed",
@@ -161,9 +172,10 @@ def _place(url: str) -> Place:
 class _Work:
     """The work on one model."""
 
-    def __init__(self, source: Source, settings: Settings, target: Place) -> None:
-        self._source, self._settings, self._target = source, settings, target
-        self._row = blank_row(Job(source, settings))
+    def __init__(self, job: Job, target: Place) -> None:
+        self._job, self._target = job, target
+        self._source, self._settings = job.source, job.settings
+        self._row = blank_row(job)
         self._times = {"transfer": 0.0, "encode": 0.0, "verify": 0.0, "tables": 0.0}
 
     def row(self) -> BatchRow:
@@ -199,7 +211,7 @@ class _Work:
         identity = None
         if metadata is not None:
             self._know(metadata_sha256=_sha256(metadata))
-        if settings.resume:
+        if settings.resume and not self._job.anew:
             identity = identity_of(model)
             self._know_identity(identity)
             if (earlier := self._earlier(identity)) is not None:
@@ -234,10 +246,11 @@ class _Work:
     def _earlier(self, identity: Identity) -> BatchRow | None:
         """The row of an earlier run that did all of this with the same content, and whose outputs are there."""
         settings = self._settings
-        row = _earlier_rows(settings.target, settings.run).find(identity.key)
-        if row is None or not does_the_same(row, settings, self._row.metadata_sha256):
-            return None
-        return row if all(self._target.has(output) for output in row.outputs) else None
+        rows = _earlier_rows(settings.target, settings.run).find(identity.key)
+        for row in sorted(rows, key=lambda row: row.source != self._row.source):  # its own first
+            if does_the_same(row, settings, self._row.metadata_sha256) and all(map(self._target.has, row.outputs)):
+                return row
+        return None
 
     def _here(self, folder: _Folder) -> tuple[Path, Path | None]:
         """The model and its metadata as files of this machine, data files of the model beside it."""
@@ -258,7 +271,7 @@ class _Work:
 
     def _encode(self, model: Path, metadata: Path | None, folder: _Folder) -> None:
         settings, target = self._settings, self._target
-        relative = f"graphs/{self._source.relative}.graphml"
+        relative = self._job.graph
         if target.local is not None:
             output = target.local / relative
             _make_folder(output.parent)
@@ -342,14 +355,15 @@ class _Earlier:
         self._order = np.argsort(found, kind="stable")
         self._keys = found[self._order]
 
-    def find(self, key: str) -> BatchRow | None:
+    def find(self, key: str) -> Iterator[BatchRow]:
+        """The rows of a model, whatever its sources were called."""
         import numpy as np
 
-        wanted = np.array(bytes.fromhex(key), "S32")
-        place = int(np.searchsorted(self._keys, wanted))
-        if self._table is None or place == len(self._keys) or self._keys[place] != wanted:
-            return None
-        return manifest.first_row(self._table, int(self._order[place]))
+        if self._table is not None:
+            wanted = np.array(bytes.fromhex(key), "S32")
+            first, last = (int(np.searchsorted(self._keys, wanted, side)) for side in ("left", "right"))
+            for place in range(first, last):
+                yield manifest.first_row(self._table, int(self._order[place]))
 
 
 @lru_cache(maxsize=2)

@@ -144,13 +144,24 @@ def _parsed(data: bytes, target: Place) -> pa.Table:
 
 
 def _merged(old: pa.Table | None, rows: Iterable[BatchRow]) -> pa.Table:
-    """Old and new rows, one for each source, in the order of the sources."""
+    """Old and new rows, one for each source, in the order of the sources.
+
+    An old row whose outputs were replaced by those of another model goes: it would lead to the wrong ones.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    new = arrow_rows(list({row.source: row for row in rows}.values()))
+    latest = {row.source: row for row in rows}
+    new = arrow_rows(list(latest.values()))
     if old is not None:
         kept = old.filter(pc.invert(pc.is_in(old["source"], value_set=new["source"].combine_chunks())))
+        written = {output: row.model for row in latest.values() if row.result == "done" for output in row.outputs}
+        if written and len(kept):
+            right = [
+                all(written.get(output, model) == model for output in outputs or ())
+                for model, outputs in zip(kept["model"].to_pylist(), kept["outputs"].to_pylist(), strict=True)
+            ]
+            kept = kept.filter(pa.array(right))
         new = pa.concat_tables([kept, new])
     return new.sort_by("source").combine_chunks()
 

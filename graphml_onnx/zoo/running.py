@@ -10,7 +10,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from graphml_onnx.errors import StorageError
+from graphml_onnx.errors import StorageError, UsageError
 from graphml_onnx.zoo.jobs import blank_row, failed_row, run_job
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def in_processes(jobs: Iterable[Job], workers: int) -> Iterator[BatchRow]:
             broken = yield from _on(left, pool.executor, 2 * workers)
         if not broken:
             return
+        _check_that_processes_start()
         for job in broken:
             with _Pool(1) as pool:
                 for lost in (yield from _on(iter([job]), pool.executor, 1)):
@@ -88,6 +89,18 @@ def _on(jobs: Iterator[Job], executor: Executor, window: int) -> Generator[Batch
     finally:
         for future in running:
             future.cancel()
+
+
+def _check_that_processes_start() -> None:
+    """Raises where the processes do not die under a model, but never come to one."""
+    with _Pool(1) as pool:
+        try:
+            pool.executor.submit(os.getpid).result()
+        except BrokenExecutor as error:
+            raise UsageError(
+                "worker processes end as soon as they are started",
+                remedy='a script that calls batch needs `if __name__ == "__main__":` around the call',
+            ) from error
 
 
 def _lost() -> StorageError:

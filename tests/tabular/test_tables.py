@@ -165,6 +165,19 @@ def test_a_model_that_was_written_again_before_files_are_joined_stands_once(tmp_
     assert "elsewhere" in {row["source"] for row in _rows(zoo, "models")}
 
 
+def test_what_a_killed_process_has_joined_in_half_is_cleared_away(tmp_path: Path) -> None:
+    from graphml_onnx.places import Place
+
+    zoo = tmp_path / "zoo"
+    for path in _write(tmp_path / "models", 3):
+        graphml_onnx.tables(path, zoo)
+    orphan = zoo / "operators/part-0123456789abcdef.parquet"
+    shutil.copy(next((zoo / "operators").iterdir()), orphan)
+    assert len(_rows(zoo, "operators")) == 4
+    tables_folder.compact(Place(zoo))
+    assert len(_rows(zoo, "operators")) == 3
+
+
 def test_external_data_tell_models_apart(tmp_path: Path) -> None:
     for name, value in (("a", 1), ("b", 2)):
         (tmp_path / name).mkdir()

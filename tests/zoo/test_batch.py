@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import graphml_onnx
 from graphml_onnx.errors import InputError, OutputError, UsageError
 from tests.common import seeds
+from tests.common.command import PATIENCE
 from tests.zoo import zoos
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -135,6 +137,39 @@ def test_what_was_done_is_passed_over_by_content(tmp_path: Path) -> None:
     assert changed == {"m1.graphml", "new.graphml"}
     graphml_onnx.decode(zoo / "graphs/group1/m1.graphml", tmp_path / "back.onnx")
     assert (tmp_path / "back.onnx").read_bytes() == zoos.model(77) != models["group1/m1.onnx"]
+
+
+def test_copies_have_outputs_of_their_own(tmp_path: Path) -> None:
+    """A copy beside its original is a model of the zoo too, and what becomes of the one does not touch the other."""
+    source, zoo = tmp_path / "models", tmp_path / "zoo"
+    models = zoos.write(source, 1)
+    graphml_onnx.batch(source, zoo, workers=1)
+    models["copy.onnx"] = models["group0/m0.onnx"]
+    (source / "copy.onnx").write_bytes(models["copy.onnx"])
+    assert graphml_onnx.batch(source, zoo, workers=2, resume=True).done == 1
+    zoos.check_exact(zoo, models, tmp_path)
+    assert graphml_onnx.batch(source, zoo, workers=2, resume=True).skipped == 2
+
+
+def test_a_new_model_under_the_old_name_of_another(tmp_path: Path) -> None:
+    source, zoo = tmp_path / "models", tmp_path / "zoo"
+    source.mkdir()
+    (source / "a.onnx").write_bytes(zoos.model(1))
+    graphml_onnx.batch(source, zoo, workers=1)
+    (source / "a.onnx").rename(source / "b.onnx")
+    assert graphml_onnx.batch(source, zoo, workers=1, resume=True).skipped == 1
+    assert zoos.manifest(zoo)["b.onnx"]["outputs"] == ["graphs/a.graphml", "graphs/a.onnxdata"]
+    (source / "a.onnx").write_bytes(zoos.model(2))
+
+    # Alone, it takes the place of outputs that a row led to: that row goes.
+    only = shutil.copytree(zoo, tmp_path / "only")
+    graphml_onnx.batch(source / "a.onnx", only, workers=1, resume=True)
+    assert {*zoos.manifest(only)} == {"a.onnx"}
+
+    graphml_onnx.batch(source, zoo, workers=1, resume=True)
+    for target in (zoo, only):
+        graphml_onnx.batch(source, target, workers=1, resume=True)
+        zoos.check_exact(target, {"a.onnx": zoos.model(2), "b.onnx": zoos.model(1)}, tmp_path)
 
 
 @pytest.mark.parametrize("lost", ["graph", "tables", "more to do", "another layout", "other metadata"])
@@ -341,6 +376,17 @@ def test_a_file_where_the_target_should_be(tmp_path: Path) -> None:
     (tmp_path / "zoo").write_text("")
     with pytest.raises(InputError):
         graphml_onnx.batch(tmp_path / "models", tmp_path / "zoo", workers=1)
+
+
+def test_a_script_without_its_guard_is_told_so(tmp_path: Path) -> None:
+    zoos.write(tmp_path / "models", 4)
+    script = tmp_path / "script.py"
+    script.write_text("import graphml_onnx\ngraphml_onnx.batch('models', 'zoo', workers=2)\n")
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 1
+    assert "worker processes end as soon as they are started (a script that calls batch needs" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
