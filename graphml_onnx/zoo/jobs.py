@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import hashlib
 import os
 import shutil
 import tempfile
+import threading
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -180,8 +182,8 @@ class _Work:
 
     def row(self) -> BatchRow:
         try:
-            with _temporary(self._settings.run) as folder:
-                self._do(folder)
+            with _scratch():
+                self._do()
         except Exception as error:  # noqa: BLE001 - whatever one model does, the others go on
             self._row = failed_row(self._row, error, self._source)
         return dataclasses.replace(
@@ -201,12 +203,15 @@ class _Work:
         finally:
             self._times[name] += time.perf_counter() - start
 
+    def _scratch(self, name: str) -> Path:
+        return _SCRATCH.part(self._settings.run, name)
+
     def _know(self, **facts: object) -> None:
         self._row = dataclasses.replace(self._row, **facts)  # type: ignore[arg-type]
 
-    def _do(self, folder: _Folder) -> None:
+    def _do(self) -> None:
         with self._timed("transfer"):
-            model, metadata = self._here(folder)
+            model, metadata = self._here()
         settings = self._settings
         identity = None
         if metadata is not None:
@@ -226,7 +231,7 @@ class _Work:
                 )
                 return
         if "encode" in settings.do:
-            self._encode(model, metadata, folder)
+            self._encode(model, metadata)
         elif "verify" in settings.do:
             with self._timed("verify"):
                 self._verify(model, metadata)
@@ -252,12 +257,12 @@ class _Work:
                 return row
         return None
 
-    def _here(self, folder: _Folder) -> tuple[Path, Path | None]:
+    def _here(self) -> tuple[Path, Path | None]:
         """The model and its metadata as files of this machine, data files of the model beside it."""
         source = self._source
         if not is_url(source.name):
             return Path(source.name), None if source.metadata is None else Path(source.metadata)
-        place = folder.path() / "source"
+        place = self._scratch("source")
         model = place / os.path.basename(source.name)  # noqa: PTH119 of a URL
         _download(source.name, model)
         base = source.name.rpartition("/")[0]
@@ -265,11 +270,11 @@ class _Work:
             _download(f"{base}/{location}", place / location)
         if source.metadata is None:
             return model, None
-        metadata = folder.path() / "metadata.json"
+        metadata = self._scratch("metadata") / "metadata.json"
         _download(source.metadata, metadata)
         return model, metadata
 
-    def _encode(self, model: Path, metadata: Path | None, folder: _Folder) -> None:
+    def _encode(self, model: Path, metadata: Path | None) -> None:
         settings, target = self._settings, self._target
         relative = self._job.graph
         if target.local is not None:
@@ -277,8 +282,7 @@ class _Work:
             _make_folder(output.parent)
         else:
             relative = shown(relative)
-            output = folder.path() / "out" / os.path.basename(relative)  # noqa: PTH119
-            _make_folder(output.parent)
+            output = self._scratch("out") / os.path.basename(relative)  # noqa: PTH119
         with self._timed("encode"):
             result = encode(
                 model,
@@ -297,7 +301,7 @@ class _Work:
         )
         if "verify" in settings.do:
             with self._timed("verify"):
-                decode(output, folder.path() / "back" / "model.onnx", require_exact=True)
+                decode(output, self._scratch("back") / "model.onnx", require_exact=True)
             self._know(exact=True)
         base = os.path.dirname(relative)  # noqa: PTH120
         files = [file for file in (result.sidecar, result.graphml) if file is not None]
@@ -372,41 +376,64 @@ def _earlier_rows(target: str, run: str) -> _Earlier:
     return _Earlier(manifest.read_joined(_place(target)))
 
 
-class _Folder:
-    """A temporary folder that is made when it is first asked for."""
+class _Scratch(threading.local):
+    """A temporary folder for the jobs of one thread, one after the other.
 
-    def __init__(self, run: str) -> None:
-        self._run = run
-        self.made: Path | None = None
+    To make one for each job, and to remove it, takes as long as to encode a small model.
+    """
 
-    def path(self) -> Path:
-        if self.made is None:
-            try:
-                self.made = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{self._run}-"))
-                for name in ("source", "out", "back"):
-                    (self.made / name).mkdir()
-            except OSError as error:
-                remedy = "free some space there, or set TMPDIR to another folder"
-                raise StorageError(
-                    f"no temporary folder: {error.strerror or error}", file="TMPDIR", remedy=remedy
-                ) from error
-        return self.made
+    def __init__(self) -> None:
+        self._run = ""
+        self.folder: Path | None = None
+
+    def part(self, run: str, name: str) -> Path:
+        """A folder in it, which is empty, and gets empty again by `clear`."""
+        try:
+            if self.folder is None or self._run != run or not self.folder.is_dir():
+                self.remove()
+                self._run, self.folder = run, Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{run}-"))
+            part = self.folder / name
+            part.mkdir(exist_ok=True)
+        except OSError as error:
+            remedy = "free some space there, or set TMPDIR to another folder"
+            raise StorageError(
+                f"no temporary folder: {error.strerror or error}", file="TMPDIR", remedy=remedy
+            ) from error
+        return part
+
+    def clear(self) -> None:
+        """Removes what a job has left."""
+        with contextlib.suppress(FileNotFoundError):
+            for part in () if self.folder is None else self.folder.iterdir():
+                try:
+                    for file in part.iterdir():
+                        file.unlink()
+                except OSError:  # there are folders in it
+                    shutil.rmtree(part, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Removes the folder."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
+
+
+_SCRATCH = _Scratch()
+atexit.register(_SCRATCH.remove)
 
 
 @contextlib.contextmanager
-def _temporary(run: str) -> Iterator[_Folder]:
-    """A folder that is gone afterwards; what cannot be written there has a remedy of its own."""
-    folder = _Folder(run)
+def _scratch() -> Iterator[None]:
+    """Clears the temporary folder afterwards; what cannot be written there has a remedy of its own."""
     try:
-        yield folder
+        yield
     except GraphmlOnnxError as error:
-        is_there = folder.made is not None and (error.file or "").startswith(os.fspath(folder.made))
+        is_there = _SCRATCH.folder is not None and (error.file or "").startswith(os.fspath(_SCRATCH.folder))
         if is_there and isinstance(error, StorageError):
             error.remedy = "free some space in the temporary folder, or set TMPDIR to another one"
         raise
     finally:
-        if folder.made is not None:
-            shutil.rmtree(folder.made, ignore_errors=True)
+        _SCRATCH.clear()
 
 
 def remove_leftovers(run: str) -> None:
