@@ -108,7 +108,7 @@ viewer:
 APT := $(if $(filter 0,$(shell id -u)),,sudo )apt-get
 browser: $(VENV)/developed
 	$(BIN)/python -m pip install -qq --constraint constraints.txt --group browser
-	@if command -v apt-get > /dev/null && ! command -v chromium > /dev/null; then \
+	@if command -v apt-get > /dev/null && ! command -v chromium chromium-browser google-chrome > /dev/null; then \
 	$(APT) update -qq && DEBIAN_FRONTEND=noninteractive $(APT) install -y -qq --no-install-recommends chromium; \
 	$(APT) install -y -qq --no-install-recommends firefox-esr || echo "no Firefox: its test is skipped"; fi
 	@command -v chromium chromium-browser google-chrome | head -1 | grep . || (echo "install Chromium, and try again"; exit 1)
