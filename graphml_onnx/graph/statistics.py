@@ -70,10 +70,16 @@ def histogram_of(tensor: TensorData, low: float, high: float, bins: int) -> list
         GraphmlOnnxError: its bytes are missing, or cannot be read.
     """
     counts = np.zeros(bins, np.int64)
-    if math.isfinite(low) and math.isfinite(high):
-        for values in _numbers(tensor):
+    if not math.isfinite(low) or not math.isfinite(high):
+        return [0] * bins
+    width = high / 2 - low / 2  # of half the range: the whole may be more than the largest float
+    for values in _numbers(tensor):
+        with np.errstate(invalid="ignore"):  # signalling NaN
             numbers = values.astype(np.float64)
-            counts += np.histogram(numbers[np.isfinite(numbers)], bins, (low, high))[0]
+        numbers = numbers[np.isfinite(numbers)]
+        # Without a width, all are one number, or two that are as good as one.
+        shares = (numbers / 2 - low / 2) / width if width else np.full(numbers.size, 0.5)
+        counts += np.bincount(np.clip((shares * bins).astype(np.int64), 0, bins - 1), minlength=bins)
     return [int(count) for count in counts]
 
 

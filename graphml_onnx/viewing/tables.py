@@ -345,7 +345,7 @@ def _place(parameter: Parameter) -> str:
 def _value_text(parameter: Parameter) -> str:
     try:
         values = parameter.numpy()
-    except (GraphmlOnnxError, ValueError):
+    except (GraphmlOnnxError, ValueError, IndexError):  # missing data, or indices of a sparse one that are beyond it
         return ""
     text = ", ".join(str(value) for value in values.reshape(-1))  # as short as tells the number from others of its type
     return shortened(f"[{text}]" if values.ndim else text)

@@ -14,6 +14,7 @@ import graphml_onnx
 from benchmarks import graphs
 from graphml_onnx.graph.inspection import module_shares, operator_shares, parameter_statistics
 from graphml_onnx.graph.macs import macs_of
+from graphml_onnx.graph.statistics import histogram_of
 from tests.cli.g2o_process import run
 from tests.graph.models import with_body
 
@@ -145,3 +146,25 @@ def test_bodies_too_deep_for_shape_inference_are_shown_without_its_shapes(tmp_pa
     with graphml_onnx.open(model, infer_shapes=True) as graph:
         assert len([*graph.all_operators()]) == 448
         assert any("shapes could not be inferred" in finding for finding in graph.findings)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 1.0, 1.5, 4.0], [1, 2, 0, 1]),
+        ([7.0, 7.0], [0, 0, 2, 0]),
+        ([np.finfo(np.float64).min, 0.0, np.finfo(np.float64).max], [1, 0, 1, 1]),
+        ([2.0**62, 2.0**62 + 1024], [1, 0, 0, 1]),  # as far apart as two neighbours
+        ([0.0, 5e-324], [1, 0, 0, 1]),
+        ([np.nan, np.inf, 1.0, 2.0], [1, 0, 0, 1]),
+    ],
+)
+def test_a_histogram_counts_every_finite_element(values: list[float], expected: list[int]) -> None:
+    tensor = numpy_helper.from_array(np.array(values), "w")
+    graph = helper.make_graph([helper.make_node("Neg", ["w"], ["y"])], "g", [], [], [tensor])
+    finite = [value for value in values if np.isfinite(value)]
+    with graphml_onnx.open(helper.make_model(graph)) as opened:
+        counts = histogram_of(opened.parameter("w").data, min(finite), max(finite), 4)
+    assert sum(counts) == len(finite)
+    if max(finite) > 1e-300:  # below, half of the range is no number
+        assert counts == expected

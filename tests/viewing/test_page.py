@@ -130,6 +130,19 @@ def test_a_change_has_its_place_in_the_picture(tmp_path: Path) -> None:
     assert data["other"] == "old.onnx"
 
 
+FIXTURES = [
+    path for folder in ("htp", "real", "small") for path in sorted((ROOT / "fixtures" / folder).rglob("*.onnx"))
+]
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.filterwarnings("ignore:overflow")  # of the largest float64, in its mean
+def test_every_fixture_has_a_page_with_statistics(path: Path, tmp_path: Path) -> None:
+    data = data_of(graphml_onnx.view(path, tmp_path / "m.html", stats=True).page)
+    assert len(data["parent"]) == len(data["kind"]) == len(data["name"]) == len(data["inputCount"])
+    assert len(data["statistics"]) == len(data["parameterTensor"])
+
+
 def test_start_is_a_module(tmp_path: Path) -> None:
     model = models.layers(tmp_path / "m.onnx")
     data = data_of(graphml_onnx.view(model, module="encoder.layer.1").page)
