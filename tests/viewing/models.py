@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,3 +103,17 @@ def wide(path: Path, children: int) -> Path:
         nodes.append(helper.make_node("Add", take, [f"/block/t{number}"], name=f"/block/Add_{number}"))
         made.append(f"/block/t{number}")
     return _save(path, helper.make_graph(nodes, "wide", [_value("x")], [_value(made[-1])]))
+
+
+def tangled(path: Path, seed: int, count: int = 60) -> Path:
+    """Operators in random modules that run in several parts, with random flow between all of them."""
+    random = Random(seed)  # noqa: S311
+    made = ["x"]
+    nodes = []
+    for number in range(count):
+        scope = "".join(f"/m{random.randrange(3)}" for _ in range(random.randrange(4)))
+        inputs = [random.choice(made[-1 - random.randrange(20) :]) for _ in range(random.randint(1, 3))]
+        outputs = [f"t{number}_{place}" for place in range(random.choice((1, 1, 1, 2)))]
+        nodes.append(helper.make_node("Any", inputs, outputs, name=f"{scope}/Any_{number}", domain="local"))
+        made += outputs
+    return _save(path, helper.make_graph(nodes, "tangled", [_value("x")], [_value(name) for name in made[-3:]]))

@@ -325,6 +325,14 @@ def test_everything_stands_in_its_box_and_no_edge_runs_through_a_node(show: Call
     assert shown.run("g2o.scene.open.size") > 3
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_tangled_modules_are_laid_out_too(show: Callable[..., Shown], tmp_path: Path, seed: int) -> None:
+    shown = show(models.tangled(tmp_path / "m.onnx", seed))
+    shown.keys("e")
+    assert shown.run(FACTS) == []
+    assert shown.run("g2o.scene.open.size") > 3
+
+
 def test_a_wide_module_opens(show: Callable[..., Shown], tmp_path: Path) -> None:
     shown = show(models.wide(tmp_path / "m.onnx", 2_000))
     shown.run("g2o.go(1, true)")

@@ -9,27 +9,45 @@ const MOST = 100;
 export class Details {
   readonly element = h("aside", { class: "details", "aria-label": "Details", tabindex: -1 });
 
-  constructor(private readonly model: Model, private readonly go: (node: number) => void) {}
+  constructor(
+    private readonly model: Model,
+    private readonly go: (node: number) => void,
+  ) {}
 
   show(node: number): void {
     const { model } = this;
     const kind = model.kind[node]!;
     const parts =
-      kind === Kind.Operator ? this.operator(node)
-        : kind === Kind.Input || kind === Kind.Output ? this.end(node)
+      kind === Kind.Operator
+        ? this.operator(node)
+        : kind === Kind.Input || kind === Kind.Output
+          ? this.end(node)
           : this.box(node);
     this.element.replaceChildren(...parts);
     if (node === 0) this.element.append(...this.about());
     for (const change of model.columns.changes ?? []) {
       if (change.node !== node) continue;
-      const rows = change.details.map(({ what, old, new: now }) => [what, old === null ? `+ ${now}` : now === null ? `− ${old}` : `${old} → ${now}`] as [string, string]);
+      const rows = change.details.map(
+        ({ what, old, new: now }) =>
+          [what, old === null ? `+ ${now}` : now === null ? `− ${old}` : `${old} → ${now}`] as [string, string],
+      );
       this.element.append(...section(`${change.kind}: ${change.subject} ${change.name}`, facts(rows)));
     }
     this.element.scrollTop = 0;
   }
 
   private link(node: number, text = this.model.labelOf(node)): HTMLElement {
-    return h("a", { href: this.model.linkOf(node), click: (event) => { event.preventDefault(); this.go(node); } }, visible(text));
+    return h(
+      "a",
+      {
+        href: this.model.linkOf(node),
+        click: (event) => {
+          event.preventDefault();
+          this.go(node);
+        },
+      },
+      visible(text),
+    );
   }
 
   private box(node: number): HTMLElement[] {
@@ -40,9 +58,14 @@ export class Details {
     if (path) rows.push([kind === Kind.Module ? "path" : "name", path]);
     if (model.typeOf(node) && model.typeOf(node) !== model.nameOf(node)) rows.push(["class", model.typeOf(node)]);
     rows.push(["operators", model.operators[node]!.toLocaleString("en")]);
-    if (model.elements[node]) rows.push(["parameters", `${model.elements[node]!.toLocaleString("en")} (${bytes(model.bytes[node]!)})`]);
+    if (model.elements[node])
+      rows.push(["parameters", `${model.elements[node]!.toLocaleString("en")} (${bytes(model.bytes[node]!)})`]);
     const unknown = model.unknownMacs[node]!;
-    if (model.macs[node] || unknown) rows.push(["MACs", `${amount(model.macs[node]!)}${unknown ? ` + ${counted(unknown, "operator")} of unknown shape` : ""}`]);
+    if (model.macs[node] || unknown)
+      rows.push([
+        "MACs",
+        `${amount(model.macs[node]!)}${unknown ? ` + ${counted(unknown, "operator")} of unknown shape` : ""}`,
+      ]);
     const title = node === 0 ? model.facts.name || "model" : model.nameOf(node);
     const parts = [...heading(title, kind === Kind.Module ? "module" : Kind[kind]!.toLowerCase()), facts(rows)];
     const children = [...model.children.of(node)].filter((child) => model.isContainer(child));
@@ -59,7 +82,10 @@ export class Details {
     const rows: [string, string | Node][] = [];
     const type = model.typeOf(node);
     if (model.nameOf(node)) rows.push(["name", model.nameOf(node)]);
-    rows.push(["module", this.link(model.parent[node]!, model.pathOf(model.parent[node]!) || model.nameOf(model.parent[node]!) || "model")]);
+    rows.push([
+      "module",
+      this.link(model.parent[node]!, model.pathOf(model.parent[node]!) || model.nameOf(model.parent[node]!) || "model"),
+    ]);
     const rule = model.ruleOf(node);
     if (rule) rows.push(["placed by", rule]);
     const macs = model.columns.macs[node]!;
@@ -82,46 +108,71 @@ export class Details {
   private end(node: number): HTMLElement[] {
     const isInput = this.model.kind[node] === Kind.Input;
     const tensors = [...(isInput ? this.model.outputs : this.model.inputs).of(node)];
-    return [...heading(this.model.nameOf(node), isInput ? "input" : "output"), ...section("Tensor", this.tensors(tensors, isInput ? undefined : node))];
+    return [
+      ...heading(this.model.nameOf(node), isInput ? "input" : "output"),
+      ...section("Tensor", this.tensors(tensors, isInput ? undefined : node)),
+    ];
   }
 
   /** Tensors in their order: the inputs of a node, or else outputs. */
   private tensors(tensors: number[], taker?: number): HTMLElement {
     const { model } = this;
-    return h("ol", { class: "tensors", start: 0 }, ...tensors.map((tensor, place) => {
-      if (tensor < 0) return h("li", { class: "faint" }, "left out");
-      const formal = taker === undefined ? "" : model.formalInput(taker, place);
-      const item = h("li", {}, formal && h("span", { class: "faint" }, `${formal}: `), h("code", {}, visible(model.tensorNameOf(tensor)) || "(no name)"), h("div", { class: "faint" }, visible(model.tensorTypeOf(tensor)) || "type unknown"));
-      const parameter = model.parameterBehind(tensor);
-      const producer = model.producer[tensor]!;
-      if (taker !== undefined) {
-        if (producer >= 0 && model.constant[producer]! < 0) item.append(h("div", {}, "from ", this.link(producer)));
-        if (parameter >= 0) item.append(this.parameter(parameter));
-      } else {
-        const takers = [...new Set(model.consumers.of(tensor))];
-        takers.slice(0, MOST).forEach((taker) => item.append(h("div", {}, "to ", this.link(taker))));
-        if (takers.length > MOST) item.append(h("div", { class: "faint" }, `and ${takers.length - MOST} more`));
-      }
-      return item;
-    }));
+    return h(
+      "ol",
+      { class: "tensors", start: 0 },
+      ...tensors.map((tensor, place) => {
+        if (tensor < 0) return h("li", { class: "faint" }, "left out");
+        const formal = taker === undefined ? "" : model.formalInput(taker, place);
+        const item = h(
+          "li",
+          {},
+          formal && h("span", { class: "faint" }, `${formal}: `),
+          h("code", {}, visible(model.tensorNameOf(tensor)) || "(no name)"),
+          h("div", { class: "faint" }, visible(model.tensorTypeOf(tensor)) || "type unknown"),
+        );
+        const parameter = model.parameterBehind(tensor);
+        const producer = model.producer[tensor]!;
+        if (taker !== undefined) {
+          if (producer >= 0 && model.constant[producer]! < 0) item.append(h("div", {}, "from ", this.link(producer)));
+          if (parameter >= 0) item.append(this.parameter(parameter));
+        } else {
+          const takers = [...new Set(model.consumers.of(tensor))];
+          takers.slice(0, MOST).forEach((taker) => item.append(h("div", {}, "to ", this.link(taker))));
+          if (takers.length > MOST) item.append(h("div", { class: "faint" }, `and ${takers.length - MOST} more`));
+        }
+        return item;
+      }),
+    );
   }
 
   private parameters(parameters: number[]): HTMLElement {
     const { model } = this;
     const { parameterTensor } = this;
-    return h("ul", { class: "parameters" }, ...parameters.slice(0, MOST).map((parameter) => {
-      const tensor = parameterTensor[parameter]!;
-      const taker = model.consumers.of(tensor)[0];
-      const name = model.tensorNameOf(tensor);
-      return h("li", {}, taker === undefined ? h("code", {}, visible(name)) : this.link(taker, name), this.parameter(parameter));
-    }), parameters.length > MOST && h("li", { class: "faint" }, `and ${parameters.length - MOST} more`));
+    return h(
+      "ul",
+      { class: "parameters" },
+      ...parameters.slice(0, MOST).map((parameter) => {
+        const tensor = parameterTensor[parameter]!;
+        const taker = model.consumers.of(tensor)[0];
+        const name = model.tensorNameOf(tensor);
+        return h(
+          "li",
+          {},
+          taker === undefined ? h("code", {}, visible(name)) : this.link(taker, name),
+          this.parameter(parameter),
+        );
+      }),
+      parameters.length > MOST && h("li", { class: "faint" }, `and ${parameters.length - MOST} more`),
+    );
   }
 
   private tensorsOfParameters?: Int32Array;
   private get parameterTensor(): Int32Array {
     if (!this.tensorsOfParameters) {
       const found = new Int32Array(this.model.columns.parameterTensor.length);
-      this.model.parameter.forEach((parameter, tensor) => { if (parameter >= 0) found[parameter] = tensor; });
+      this.model.parameter.forEach((parameter, tensor) => {
+        if (parameter >= 0) found[parameter] = tensor;
+      });
       this.tensorsOfParameters = found;
     }
     return this.tensorsOfParameters;
@@ -131,7 +182,12 @@ export class Details {
     const { model } = this;
     const c = model.columns;
     const file = model.text(c.parameterFile[parameter]!);
-    const text = [model.text(c.parameterKind[parameter]!).replace("_", " "), model.text(c.parameterType[parameter]!), bytes(c.parameterBytes[parameter]!), file && `in ${file}`];
+    const text = [
+      model.text(c.parameterKind[parameter]!).replace("_", " "),
+      model.text(c.parameterType[parameter]!),
+      bytes(c.parameterBytes[parameter]!),
+      file && `in ${file}`,
+    ];
     const element = h("div", { class: "faint" }, visible(text.filter(Boolean).join(", ")));
     const value = c.parameterValue[parameter]! < 0 ? "" : model.text(c.parameterValue[parameter]!);
     if (value) element.append(h("div", {}, h("code", {}, visible(value))));
@@ -142,18 +198,35 @@ export class Details {
 
   private list(nodes: number[]): HTMLElement {
     const { model } = this;
-    return h("ul", {}, ...nodes.slice(0, MOST).map((node) => h("li", {}, this.link(node), " ", h("span", { class: "faint" }, visible(model.typeOf(node))))), nodes.length > MOST && h("li", { class: "faint" }, `and ${nodes.length - MOST} more`));
+    return h(
+      "ul",
+      {},
+      ...nodes
+        .slice(0, MOST)
+        .map((node) => h("li", {}, this.link(node), " ", h("span", { class: "faint" }, visible(model.typeOf(node))))),
+      nodes.length > MOST && h("li", { class: "faint" }, `and ${nodes.length - MOST} more`),
+    );
   }
 
   private about(): HTMLElement[] {
     const { facts: f } = this.model;
     const rows: [string, string][] = [
-      ["file", f.file], ["producer", f.producer], ["IR version", String(f.irVersion)],
-      ["opsets", Object.entries(f.opsets).map(([domain, version]) => `${domain} ${version}`).join(", ")],
-      ["modules from", f.hierarchy], ["documentation", f.documentation], ...Object.entries(f.metadata),
+      ["file", f.file],
+      ["producer", f.producer],
+      ["IR version", String(f.irVersion)],
+      [
+        "opsets",
+        Object.entries(f.opsets)
+          .map(([domain, version]) => `${domain} ${version}`)
+          .join(", "),
+      ],
+      ["modules from", f.hierarchy],
+      ["documentation", f.documentation],
+      ...Object.entries(f.metadata),
     ];
     const parts = section("Model", facts(rows.filter(([, value]) => value)));
-    if (f.findings.length) parts.push(...section("Findings", h("ul", {}, ...f.findings.map((finding) => h("li", {}, visible(finding))))));
+    if (f.findings.length)
+      parts.push(...section("Findings", h("ul", {}, ...f.findings.map((finding) => h("li", {}, visible(finding))))));
     return parts;
   }
 }
@@ -167,13 +240,24 @@ function section(title: string, content: HTMLElement): HTMLElement[] {
 }
 
 function facts(rows: [string, string | Node][]): HTMLElement {
-  return h("dl", {}, ...rows.flatMap(([name, value]) => [h("dt", {}, visible(name)), h("dd", {}, typeof value === "string" ? visible(value) : value)]));
+  return h(
+    "dl",
+    {},
+    ...rows.flatMap(([name, value]) => [
+      h("dt", {}, visible(name)),
+      h("dd", {}, typeof value === "string" ? visible(value) : value),
+    ]),
+  );
 }
 
 function shown(s: Statistics): HTMLElement[] {
-  const number = (value: number | string | null) => (typeof value === "number" ? Number(value.toPrecision(4)).toString() : (value ?? "-"));
+  const number = (value: number | string | null) =>
+    typeof value === "number" ? Number(value.toPrecision(4)).toString() : (value ?? "-");
   const rows: [string, string][] = [
-    ["least", number(s.min)], ["greatest", number(s.max)], ["mean", number(s.mean)], ["deviation", number(s.std)],
+    ["least", number(s.min)],
+    ["greatest", number(s.max)],
+    ["mean", number(s.mean)],
+    ["deviation", number(s.std)],
     ["zeros", s.zeros.toLocaleString("en")],
   ];
   if (s.nan) rows.push(["NaN", s.nan.toLocaleString("en")]);

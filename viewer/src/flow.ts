@@ -106,7 +106,8 @@ export class Flows {
       if (forward) {
         for (const tensor of model.outputs.of(node)) if (tensor >= 0) model.consumers.of(tensor).forEach(add);
       } else {
-        for (const tensor of model.inputs.of(node)) if (tensor >= 0 && model.producer[tensor]! >= 0) add(model.producer[tensor]!);
+        for (const tensor of model.inputs.of(node))
+          if (tensor >= 0 && model.producer[tensor]! >= 0) add(model.producer[tensor]!);
       }
     }
     return found;

@@ -5,7 +5,11 @@
 // crosses a node. An edge over several layers has a point in each; edges from one node share these points.
 
 /** Edges between the same nodes run apart where their channels differ. */
-export interface Edge { from: number; to: number; channel?: number }
+export interface Edge {
+  from: number;
+  to: number;
+  channel?: number;
+}
 
 const CHANNELS = 64;
 
@@ -22,9 +26,11 @@ export interface Graph {
 export interface Piece {
   x0: number;
   /** Where it begins, leaves the upper layer, reaches the lower one, ends. */
-  y0: number; y1: number;
+  y0: number;
+  y1: number;
   x1: number;
-  y2: number; y3: number;
+  y2: number;
+  y3: number;
   /** Numbers of the edges that run through it. */
   edges: number[];
   /** Whether it ends at a node, at either side. */
@@ -164,7 +170,15 @@ interface Net {
 }
 
 function withPoints(graph: Graph, edges: Edge[], rank: Int32Array, count: number): Net {
-  const net: Net = { count, nodes: count, rank: [...rank], width: [...graph.width], height: [...graph.height], links: [], lanes: [] };
+  const net: Net = {
+    count,
+    nodes: count,
+    rank: [...rank],
+    width: [...graph.width],
+    height: [...graph.height],
+    links: [],
+    lanes: [],
+  };
   const farthest = new Int32Array(count);
   for (const edge of edges) farthest[edge.from] = Math.max(farthest[edge.from]!, rank[edge.to]!);
   let points = 0;
@@ -327,7 +341,8 @@ function crossedPoints(net: Net, layers: number[][], up: Adjacency, place: Int32
         const other = layer[done]!;
         for (const upper of up.of(other)) {
           const where = place[upper]!;
-          if ((where < begin || where > end) && !(isPoint(upper) && isPoint(other))) found.add(upper * net.count + other);
+          if ((where < begin || where > end) && !(isPoint(upper) && isPoint(other)))
+            found.add(upper * net.count + other);
         }
       }
       begin = end;
@@ -337,7 +352,12 @@ function crossedPoints(net: Net, layers: number[][], up: Adjacency, place: Int32
 }
 
 function aligned(
-  net: Net, rows: number[][], near: Adjacency, place: Int32Array, conflicts: Set<number>, isLeft: boolean,
+  net: Net,
+  rows: number[][],
+  near: Adjacency,
+  place: Int32Array,
+  conflicts: Set<number>,
+  isLeft: boolean,
 ): Float64Array {
   const total = net.count;
   const root = Int32Array.from({ length: total }, (_, i) => i);
@@ -397,7 +417,8 @@ function aligned(
   for (let i = order.length - 1; i >= 0; i--) {
     const block = order[i]!;
     let limit = Infinity;
-    for (let j = starts[block]!; j < starts[block + 1]!; j++) limit = Math.min(limit, x[to[after[j]!]!]! - apart[after[j]!]!);
+    for (let j = starts[block]!; j < starts[block + 1]!; j++)
+      limit = Math.min(limit, x[to[after[j]!]!]! - apart[after[j]!]!);
     if (limit < Infinity) x[block] = Math.max(x[block]!, limit);
   }
   for (let i = 0; i < total; i++) x[i] = x[root[i]!]!;
@@ -466,9 +487,16 @@ function drawn(graph: Graph, net: Net, layers: number[][], x: Float64Array, turn
     const rank = net.rank[from]!;
     const isBack = edges.every((edge) => turned[edge]);
     gaps[rank]!.push({
-      x0: ends.from[i]!, y0: from < net.nodes ? y[from]! + net.height[from]! / 2 : boxes[rank]!.bottom, y1: boxes[rank]!.bottom,
-      x1: ends.to[i]!, y2: boxes[rank + 1]!.top, y3: to < net.nodes ? y[to]! - net.height[to]! / 2 : boxes[rank + 1]!.bottom,
-      edges, starts: isBack && from < net.nodes, ends: !isBack && to < net.nodes, turned: isBack,
+      x0: ends.from[i]!,
+      y0: from < net.nodes ? y[from]! + net.height[from]! / 2 : boxes[rank]!.bottom,
+      y1: boxes[rank]!.bottom,
+      x1: ends.to[i]!,
+      y2: boxes[rank + 1]!.top,
+      y3: to < net.nodes ? y[to]! - net.height[to]! / 2 : boxes[rank + 1]!.bottom,
+      edges,
+      starts: isBack && from < net.nodes,
+      ends: !isBack && to < net.nodes,
+      turned: isBack,
     });
   });
   const lanes: Piece[] = [];
@@ -503,7 +531,13 @@ function spread(net: Net, x: Float64Array): { from: Float64Array; to: Float64Arr
 
 /** Long edges of a large graph run at its right side, each in the first lane that is free. */
 function addLanes(
-  graph: Graph, net: Net, x: Float64Array, y: Float64Array, boxes: Placed["layers"], gaps: Piece[][], lanes: Piece[],
+  graph: Graph,
+  net: Net,
+  x: Float64Array,
+  y: Float64Array,
+  boxes: Placed["layers"],
+  gaps: Piece[][],
+  lanes: Piece[],
   width: number,
 ): number {
   const edges = net.lanes.map((number) => ({ number, ...graph.edges[number]! })).filter((e) => e.from !== e.to);
@@ -520,9 +554,26 @@ function addLanes(
     if (upper + 1 >= boxes.length) continue;
     const first = boxes[upper + 1]!;
     const last = boxes[Math.max(lower - 1, upper)]!;
-    gaps[upper]!.push({ ...common, x0: x[a]!, y0: y[a]! + net.height[a]! / 2, y1: boxes[upper]!.bottom, x1: side, y2: first.top, y3: first.top });
+    gaps[upper]!.push({
+      ...common,
+      x0: x[a]!,
+      y0: y[a]! + net.height[a]! / 2,
+      y1: boxes[upper]!.bottom,
+      x1: side,
+      y2: first.top,
+      y3: first.top,
+    });
     lanes.push({ ...common, x0: side, y0: first.top, y1: first.top, x1: side, y2: last.top, y3: last.top });
-    gaps[Math.max(lower - 1, 0)]!.push({ ...common, x0: side, y0: last.top, y1: last.bottom, x1: x[b]!, y2: boxes[lower]!.top, y3: y[b]! - net.height[b]! / 2, ends: true });
+    gaps[Math.max(lower - 1, 0)]!.push({
+      ...common,
+      x0: side,
+      y0: last.top,
+      y1: last.bottom,
+      x1: x[b]!,
+      y2: boxes[lower]!.top,
+      y3: y[b]! - net.height[b]! / 2,
+      ends: true,
+    });
   }
   return width + (free.length ? 24 + free.length * 8 : 0);
 }

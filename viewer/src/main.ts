@@ -22,29 +22,63 @@ const PNG_MOST = 8192; // pixels of a side
 const THEMES = ["system", "light", "dark"] as const;
 
 const KEYS: [string, string][] = [
-  ["/", "search"], ["Enter, double click", "open or close the selection"], ["+  −", "open, close"],
-  ["e  c", "open, close all below the selection"], ["↑ ↓", "to what it takes, to what takes it"], ["← →", "to its neighbours"],
-  ["Esc", "to the box around it"], ["f", "fit the whole model"], ["z", "fit the selection"], ["[  ]", "zoom out, in"],
-  ["u  d", "light what is upstream, downstream"], ["Shift + click, then p", "light the paths between two"],
-  ["k", "show constants, or fold them"], ["h", "next heat colour"], ["m", "small map"], ["t", "light, dark"],
-  ["n  b", "next, previous change (of a comparison)"], ["?", "this list"],
+  ["/", "search"],
+  ["Enter, double click", "open or close the selection"],
+  ["+  −", "open, close"],
+  ["e  c", "open, close all below the selection"],
+  ["↑ ↓", "to what it takes, to what takes it"],
+  ["← →", "to its neighbours"],
+  ["Esc", "to the box around it"],
+  ["f", "fit the whole model"],
+  ["z", "fit the selection"],
+  ["[  ]", "zoom out, in"],
+  ["u  d", "light what is upstream, downstream"],
+  ["Shift + click, then p", "light the paths between two"],
+  ["k", "show constants, or fold them"],
+  ["h", "next heat colour"],
+  ["m", "small map"],
+  ["t", "light, dark"],
+  ["n  b", "next, previous change (of a comparison)"],
+  ["?", "this list"],
 ];
 
 class Page {
   private readonly scene: Scene;
-  private readonly canvas = h("canvas", { tabindex: 0, role: "application", "aria-label": "Picture of the model; the tree of modules beside it has the same content" });
+  private readonly canvas = h("canvas", {
+    tabindex: 0,
+    role: "application",
+    "aria-label": "Picture of the model; the tree of modules beside it has the same content",
+  });
   private readonly context = this.canvas.getContext("2d")!;
   private readonly minimap = h("canvas", { class: "minimap", "aria-hidden": "true", width: 180, height: 130 });
   private readonly tip = h("div", { class: "tip", role: "tooltip", hidden: true });
   private readonly legend = h("div", { class: "legend", hidden: true });
   private readonly status = h("div", { class: "hidden-text", role: "status", "aria-live": "polite" });
   private readonly crumbs = h("nav", { class: "crumbs", "aria-label": "Path" });
-  private readonly input = h("input", { type: "search", placeholder: "Search ( / )", "aria-label": "Search names, types, tensors, parameters, attributes", role: "combobox", "aria-expanded": "false", "aria-controls": "hits", spellcheck: "false" });
+  private readonly input = h("input", {
+    type: "search",
+    placeholder: "Search ( / )",
+    "aria-label": "Search names, types, tensors, parameters, attributes",
+    role: "combobox",
+    "aria-expanded": "false",
+    "aria-controls": "hits",
+    spellcheck: "false",
+  });
   private readonly hits = h("div", { class: "hits", id: "hits", role: "listbox", "aria-label": "Results" });
   private readonly print = h("div", { class: "print" });
   private readonly help = h("dialog", { "aria-label": "Keys" });
-  private readonly heatChoice = h("select", { "aria-label": "Heat colour" }, ...["none", "operators", "parameters", "MACs"].map((value) => h("option", { value }, value === "none" ? "no heat" : `heat: ${value}`)));
-  private readonly constants = h("button", { "aria-pressed": "false", title: "Show constants as operators (k)" }, "Constants");
+  private readonly heatChoice = h(
+    "select",
+    { "aria-label": "Heat colour" },
+    ...["none", "operators", "parameters", "MACs"].map((value) =>
+      h("option", { value }, value === "none" ? "no heat" : `heat: ${value}`),
+    ),
+  );
+  private readonly constants = h(
+    "button",
+    { "aria-pressed": "false", title: "Show constants as operators (k)" },
+    "Constants",
+  );
   private readonly tree: Tree;
   private readonly details: Details;
   private search?: Search;
@@ -78,12 +112,17 @@ class Page {
       return width;
     };
     this.scene = new Scene(model, measure);
-    this.tree = new Tree(this.scene, { select: (node) => this.select(node, { isShown: true }), toggle: (node) => this.toggle(node), focusCanvas: () => this.canvas.focus() });
+    this.tree = new Tree(this.scene, {
+      select: (node) => this.select(node, { isShown: true }),
+      toggle: (node) => this.toggle(node),
+      focusCanvas: () => this.canvas.focus(),
+    });
     this.details = new Details(model, (node) => this.go(node));
     for (const change of model.columns.changes ?? []) {
       if (change.node < 0) continue;
       if (!this.changes.has(change.node)) this.changes.set(change.node, change.kind);
-      for (let at = model.parent[change.node]!; at > 0; at = model.parent[at]!) if (!this.changes.has(at)) this.changes.set(at, "changed");
+      for (let at = model.parent[change.node]!; at > 0; at = model.parent[at]!)
+        if (!this.changes.has(at)) this.changes.set(at, "changed");
     }
     this.build();
     this.listen();
@@ -97,35 +136,73 @@ class Page {
 
   private build(): void {
     const button = (text: string, title: string, click: () => void) => h("button", { title, click }, text);
-    const bar = h("header", { class: "bar" }, this.crumbs,
+    const bar = h(
+      "header",
+      { class: "bar" },
+      this.crumbs,
       h("div", { class: "find" }, this.input, this.hits),
       button("Fit", "Fit the whole model (f)", () => this.fit(0)),
       button("Open all", "Open all below the selection (e)", () => this.setAll(true)),
       button("Close all", "Close all below the selection (c)", () => this.setAll(false)),
-      this.constants, this.heatChoice,
-      button("SVG", "Save the picture as SVG", () => this.saveSvg()), button("PNG", "Save the picture as PNG", () => this.savePng()),
-      button("◐", "Light, dark or as the system (t)", () => this.nextTheme()), button("?", "Keys", () => this.help.showModal()));
+      this.constants,
+      this.heatChoice,
+      button("SVG", "Save the picture as SVG", () => this.saveSvg()),
+      button("PNG", "Save the picture as PNG", () => this.savePng()),
+      button("◐", "Light, dark or as the system (t)", () => this.nextTheme()),
+      button("?", "Keys", () => this.help.showModal()),
+    );
     const side = h("div", { class: "side" }, this.tree.element);
     const { changes } = this.model.columns;
     if (changes) {
-      changes.forEach((change, i) => this.changeRows.push(h("div", { class: `change ${change.kind}`, role: "option", "aria-selected": "false", click: () => this.step(i) },
-        h("div", {}, `${change.kind}: `, h("code", {}, visible(change.name))), h("div", { class: "faint" }, visible([change.op_type || change.subject, change.module].filter(Boolean).join(" in "))))));
-      side.append(h("div", { class: "changes", role: "listbox", "aria-label": "Changes", tabindex: 0 }, h("h3", {}, `${counted(changes.length, "difference")} to ${visible(this.model.columns.other ?? "")}`), ...this.changeRows));
+      changes.forEach((change, i) =>
+        this.changeRows.push(
+          h(
+            "div",
+            { class: `change ${change.kind}`, role: "option", "aria-selected": "false", click: () => this.step(i) },
+            h("div", {}, `${change.kind}: `, h("code", {}, visible(change.name))),
+            h(
+              "div",
+              { class: "faint" },
+              visible([change.op_type || change.subject, change.module].filter(Boolean).join(" in ")),
+            ),
+          ),
+        ),
+      );
+      side.append(
+        h(
+          "div",
+          { class: "changes", role: "listbox", "aria-label": "Changes", tabindex: 0 },
+          h("h3", {}, `${counted(changes.length, "difference")} to ${visible(this.model.columns.other ?? "")}`),
+          ...this.changeRows,
+        ),
+      );
     }
     const picture = h("main", { class: "picture" }, this.canvas, this.minimap, this.tip, this.legend);
-    this.help.append(h("h2", {}, "Keys"), h("dl", {}, ...KEYS.flatMap(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])), h("form", { method: "dialog" }, h("button", {}, "Close")));
-    this.help.querySelector("form")!.addEventListener("submit", (event) => { event.preventDefault(); this.help.close(); });
+    this.help.append(
+      h("h2", {}, "Keys"),
+      h("dl", {}, ...KEYS.flatMap(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])),
+      h("form", { method: "dialog" }, h("button", {}, "Close")),
+    );
+    this.help.querySelector("form")!.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.help.close();
+    });
     document.body.append(bar, side, picture, this.details.element, this.status, this.print, this.help);
   }
 
   private listen(): void {
     const { canvas } = this;
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      const unit = event.deltaMode === 1 ? 16 : 1;
-      if (event.ctrlKey || event.metaKey) this.zoom(Math.exp(-event.deltaY * unit * 0.01), event.offsetX, event.offsetY);
-      else this.pan(-event.deltaX * unit, -event.deltaY * unit);
-    }, { passive: false });
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        const unit = event.deltaMode === 1 ? 16 : 1;
+        if (event.ctrlKey || event.metaKey)
+          this.zoom(Math.exp(-event.deltaY * unit * 0.01), event.offsetX, event.offsetY);
+        else this.pan(-event.deltaX * unit, -event.deltaY * unit);
+      },
+      { passive: false },
+    );
     const pointers = new Map<number, PointerEvent>();
     canvas.addEventListener("pointerdown", (event) => {
       pointers.set(event.pointerId, event);
@@ -141,7 +218,11 @@ class Page {
       if (pointers.size === 2) {
         const other = [...pointers.values()].find((pointer) => pointer.pointerId !== event.pointerId)!;
         const distance = (a: PointerEvent) => Math.hypot(a.offsetX - other.offsetX, a.offsetY - other.offsetY) || 1;
-        this.zoom(distance(event) / distance(before), (event.offsetX + other.offsetX) / 2, (event.offsetY + other.offsetY) / 2);
+        this.zoom(
+          distance(event) / distance(before),
+          (event.offsetX + other.offsetX) / 2,
+          (event.offsetY + other.offsetY) / 2,
+        );
       } else if (this.moved || Math.hypot(event.offsetX - before.offsetX, event.offsetY - before.offsetY) > 3) {
         this.moved = true;
         this.pan(event.offsetX - before.offsetX, event.offsetY - before.offsetY);
@@ -165,11 +246,17 @@ class Page {
       if (node > 0 && !this.isTwist(node, event.offsetX, event.offsetY)) this.act(node);
     });
     this.minimap.addEventListener("pointerdown", (event) => this.moveTo(event));
-    this.minimap.addEventListener("pointermove", (event) => { if (event.buttons) this.moveTo(event); });
+    this.minimap.addEventListener("pointermove", (event) => {
+      if (event.buttons) this.moveTo(event);
+    });
     document.addEventListener("keydown", (event) => this.key(event));
     this.input.addEventListener("input", () => this.find());
     this.input.addEventListener("keydown", (event) => this.searchKey(event));
-    this.input.addEventListener("blur", () => setTimeout(() => { if (document.activeElement !== this.input) this.showHits([], 0); }, 150));
+    this.input.addEventListener("blur", () =>
+      setTimeout(() => {
+        if (document.activeElement !== this.input) this.showHits([], 0);
+      }, 150),
+    );
     this.input.addEventListener("focus", () => this.find());
     this.constants.addEventListener("click", () => this.foldConstants());
     this.heatChoice.addEventListener("change", () => this.setHeat(this.heatChoice.value as Heat));
@@ -194,7 +281,9 @@ class Page {
   /** Leaves nothing but the picture, for the program that opened the page. */
   private handOver(kind: "svg" | "png", node: number): void {
     this.selected = 0;
-    const area = node ? { ...this.scene.corner(node), width: this.scene.width[node]!, height: this.scene.height[node]! } : this.whole();
+    const area = node
+      ? { ...this.scene.corner(node), width: this.scene.width[node]!, height: this.scene.height[node]! }
+      : this.whole();
     const text = kind === "svg" ? this.svgText(area) : this.png(area).toDataURL("image/png").split(",")[1]!;
     document.body.replaceChildren(h("pre", { id: "picture" }, text));
   }
@@ -209,10 +298,18 @@ class Page {
   private select(node: number, { isShown = false } = {}): void {
     this.selected = node;
     this.second = -1;
-    this.crumbs.replaceChildren(...this.model.around(node).flatMap((at) => {
-      const label = at === 0 ? this.model.facts.name || this.model.facts.file || "model" : this.model.shortOf(at);
-      return [at ? h("span", { "aria-hidden": "true" }, "›") : null, h("button", { click: () => this.go(at) }, visible(label))];
-    }).filter((part) => part !== null));
+    this.crumbs.replaceChildren(
+      ...this.model
+        .around(node)
+        .flatMap((at) => {
+          const label = at === 0 ? this.model.facts.name || this.model.facts.file || "model" : this.model.shortOf(at);
+          return [
+            at ? h("span", { "aria-hidden": "true" }, "›") : null,
+            h("button", { click: () => this.go(at) }, visible(label)),
+          ];
+        })
+        .filter((part) => part !== null),
+    );
     this.details.show(node);
     this.tree.select(node);
     this.status.textContent = `${visible(this.model.labelOf(node))} ${visible(this.model.typeOf(node))}`;
@@ -274,7 +371,10 @@ class Page {
 
   private onScreen(node: number): { x: number; y: number } {
     const { x, y } = this.scene.corner(node);
-    return { x: (x + this.scene.width[node]! / 2) * this.camera.scale + this.camera.x, y: y * this.camera.scale + this.camera.y };
+    return {
+      x: (x + this.scene.width[node]! / 2) * this.camera.scale + this.camera.x,
+      y: y * this.camera.scale + this.camera.y,
+    };
   }
 
   private rearranged(): void {
@@ -291,7 +391,9 @@ class Page {
     this.scene.fold(isFolded);
     this.constants.setAttribute("aria-pressed", String(!isFolded));
     this.rearranged();
-    this.select(isFolded && this.scene.flows.isHidden(this.selected) ? this.model.parent[this.selected]! : this.selected);
+    this.select(
+      isFolded && this.scene.flows.isHidden(this.selected) ? this.model.parent[this.selected]! : this.selected,
+    );
   }
 
   private setHeat(heat: Heat): void {
@@ -305,7 +407,8 @@ class Page {
 
   private pair(node: number): void {
     this.second = node === this.selected ? -1 : node;
-    this.status.textContent = this.second < 0 ? "" : `${visible(this.model.labelOf(node))} is the second; p lights the paths`;
+    this.status.textContent =
+      this.second < 0 ? "" : `${visible(this.model.labelOf(node))} is the second; p lights the paths`;
     this.draw();
   }
 
@@ -351,19 +454,54 @@ class Page {
     const target = event.target as HTMLElement;
     if (event.ctrlKey || event.metaKey || event.altKey || this.help.open) return;
     if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement) return;
-    if (target instanceof HTMLButtonElement || target instanceof HTMLAnchorElement) if (event.key === "Enter" || event.key === " ") return;
+    if (target instanceof HTMLButtonElement || target instanceof HTMLAnchorElement)
+      if (event.key === "Enter" || event.key === " ") return;
     const node = this.selected;
     const actions: Record<string, () => void> = {
-      "/": () => this.input.focus(), Enter: () => this.act(node), " ": () => this.act(node),
-      "+": () => { if (!this.scene.isOpen(node)) this.toggle(node); }, "=": () => { if (!this.scene.isOpen(node)) this.toggle(node); },
-      "-": () => { if (this.scene.isOpen(node)) this.toggle(node); },
-      e: () => this.setAll(true), c: () => this.setAll(false), f: () => this.fit(0), z: () => this.fit(node),
-      "[": () => this.zoom(0.8), "]": () => this.zoom(1.25), u: () => this.light("up"), d: () => this.light("down"), p: () => this.light("between"),
-      k: () => this.foldConstants(), m: () => { this.minimap.hidden = !this.minimap.hidden; this.draw(); }, t: () => this.nextTheme(),
-      h: () => this.setHeat((["none", "operators", "parameters", "MACs"] as const)[(["none", "operators", "parameters", "MACs"].indexOf(this.heat) + 1) % 4]!),
-      n: () => this.step(this.change + 1), b: () => this.step(this.change - 1), "?": () => this.help.showModal(),
-      Escape: () => { if (this.lit) this.light("none"); else this.select(Math.max(0, this.model.parent[node]!), { isShown: true }); },
-      ArrowDown: () => this.neighbour(true), ArrowUp: () => this.neighbour(false), ArrowRight: () => this.beside(1), ArrowLeft: () => this.beside(-1),
+      "/": () => this.input.focus(),
+      Enter: () => this.act(node),
+      " ": () => this.act(node),
+      "+": () => {
+        if (!this.scene.isOpen(node)) this.toggle(node);
+      },
+      "=": () => {
+        if (!this.scene.isOpen(node)) this.toggle(node);
+      },
+      "-": () => {
+        if (this.scene.isOpen(node)) this.toggle(node);
+      },
+      e: () => this.setAll(true),
+      c: () => this.setAll(false),
+      f: () => this.fit(0),
+      z: () => this.fit(node),
+      "[": () => this.zoom(0.8),
+      "]": () => this.zoom(1.25),
+      u: () => this.light("up"),
+      d: () => this.light("down"),
+      p: () => this.light("between"),
+      k: () => this.foldConstants(),
+      m: () => {
+        this.minimap.hidden = !this.minimap.hidden;
+        this.draw();
+      },
+      t: () => this.nextTheme(),
+      h: () =>
+        this.setHeat(
+          (["none", "operators", "parameters", "MACs"] as const)[
+            (["none", "operators", "parameters", "MACs"].indexOf(this.heat) + 1) % 4
+          ]!,
+        ),
+      n: () => this.step(this.change + 1),
+      b: () => this.step(this.change - 1),
+      "?": () => this.help.showModal(),
+      Escape: () => {
+        if (this.lit) this.light("none");
+        else this.select(Math.max(0, this.model.parent[node]!), { isShown: true });
+      },
+      ArrowDown: () => this.neighbour(true),
+      ArrowUp: () => this.neighbour(false),
+      ArrowRight: () => this.beside(1),
+      ArrowLeft: () => this.beside(-1),
     };
     const action = actions[event.key];
     if (!action) return;
@@ -379,7 +517,10 @@ class Page {
       if (first !== undefined) this.select(first, { isShown: true });
       return;
     }
-    const ends = layout.ties.filter((tie) => (isDown ? tie.from : tie.to) === this.selected).map((tie) => (isDown ? tie.to : tie.from)).filter((end) => end !== BORDER);
+    const ends = layout.ties
+      .filter((tie) => (isDown ? tie.from : tie.to) === this.selected)
+      .map((tie) => (isDown ? tie.to : tie.from))
+      .filter((end) => end !== BORDER);
     const { x } = this.scene.corner(this.selected);
     const nearest = ends.sort((a, b) => Math.abs(this.scene.corner(a).x - x) - Math.abs(this.scene.corner(b).x - x))[0];
     const beyond = layout.layers.findIndex((layer) => layer.nodes.includes(this.selected)) + (isDown ? 1 : -1);
@@ -411,9 +552,31 @@ class Page {
   private showHits(hits: Hit[], total: number, isCut = false): void {
     this.found = hits;
     this.chosen = 0;
-    const rows = hits.slice(0, 60).map((hit, i) => h("div", { class: "hit", id: `hit-${i}`, role: "option", "aria-selected": String(i === 0), mousedown: (event) => { event.preventDefault(); this.choose(i); } },
-      h("span", {}, visible(hit.text)), h("span", {}, visible(hit.what))));
-    if (this.input.value.trim() && document.activeElement === this.input) rows.push(h("div", { class: "hit faint" }, h("span", {}, total ? `${isCut ? "more than " : ""}${total.toLocaleString("en")} found` : "nothing found")));
+    const rows = hits.slice(0, 60).map((hit, i) =>
+      h(
+        "div",
+        {
+          class: "hit",
+          id: `hit-${i}`,
+          role: "option",
+          "aria-selected": String(i === 0),
+          mousedown: (event) => {
+            event.preventDefault();
+            this.choose(i);
+          },
+        },
+        h("span", {}, visible(hit.text)),
+        h("span", {}, visible(hit.what)),
+      ),
+    );
+    if (this.input.value.trim() && document.activeElement === this.input)
+      rows.push(
+        h(
+          "div",
+          { class: "hit faint" },
+          h("span", {}, total ? `${isCut ? "more than " : ""}${total.toLocaleString("en")} found` : "nothing found"),
+        ),
+      );
     this.hits.replaceChildren(...rows);
     this.input.setAttribute("aria-expanded", String(hits.length > 0));
   }
@@ -436,7 +599,9 @@ class Page {
     } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       const most = Math.min(this.found.length, 60) - 1;
       this.chosen = Math.max(0, Math.min(most, this.chosen + (event.key === "ArrowDown" ? 1 : -1)));
-      [...this.hits.children].forEach((row, i) => { if (row.id) row.setAttribute("aria-selected", String(i === this.chosen)); });
+      [...this.hits.children].forEach((row, i) => {
+        if (row.id) row.setAttribute("aria-selected", String(i === this.chosen));
+      });
       this.hits.children[this.chosen]?.scrollIntoView({ block: "nearest" });
       this.input.setAttribute("aria-activedescendant", `hit-${this.chosen}`);
     } else return;
@@ -490,7 +655,8 @@ class Page {
     const left = x * scale + this.camera.x;
     const top = y * scale + this.camera.y;
     const [w, tall] = [this.scene.width[node]! * scale, this.scene.height[node]! * scale];
-    const isSeen = left >= 0 && top >= 0 && left + Math.min(w, width) <= width + 1 && top + Math.min(tall, height) <= height + 1;
+    const isSeen =
+      left >= 0 && top >= 0 && left + Math.min(w, width) <= width + 1 && top + Math.min(tall, height) <= height + 1;
     if (isSeen && scale > 0.2) return;
     if (scale < 0.2 || w > width || tall > height) this.fit(node);
     else this.pan(width / 2 - left - w / 2, height / 2 - top - tall / 2);
@@ -516,7 +682,11 @@ class Page {
   private zoom(factor: number, x = this.size.width / 2, y = this.size.height / 2): void {
     const before = this.camera.scale;
     const scale = Math.min(MOST_SCALE, Math.max(LEAST_SCALE, before * factor));
-    this.camera = { scale, x: x - ((x - this.camera.x) * scale) / before, y: y - ((y - this.camera.y) * scale) / before };
+    this.camera = {
+      scale,
+      x: x - ((x - this.camera.x) * scale) / before,
+      y: y - ((y - this.camera.y) * scale) / before,
+    };
     this.keepInSight();
     this.draw();
   }
@@ -547,7 +717,12 @@ class Page {
       box = child;
     }
     function isAt(node: number): boolean {
-      return x >= scene.x[node]! && x <= scene.x[node]! + scene.width[node]! && y >= scene.y[node]! && y <= scene.y[node]! + scene.height[node]!;
+      return (
+        x >= scene.x[node]! &&
+        x <= scene.x[node]! + scene.width[node]! &&
+        y >= scene.y[node]! &&
+        y <= scene.y[node]! + scene.height[node]!
+      );
     }
   }
 
@@ -555,7 +730,12 @@ class Page {
     const near = 5 / this.camera.scale;
     let best: Piece | null = null;
     let least = near;
-    for (const piece of piecesIn(this.scene.layoutOf(box)!, { x: x - near, y: y - near, width: 2 * near, height: 2 * near })) {
+    for (const piece of piecesIn(this.scene.layoutOf(box)!, {
+      x: x - near,
+      y: y - near,
+      width: 2 * near,
+      height: 2 * near,
+    })) {
       if (y < piece.y0 - near || y > piece.y3 + near) continue;
       const distance = distanceTo(piece, x, y);
       if (distance < least) [best, least] = [piece, distance];
@@ -565,7 +745,10 @@ class Page {
 
   private isTwist(node: number, x: number, y: number): boolean {
     const corner = this.scene.corner(node);
-    const [dx, dy] = [(x - this.camera.x) / this.camera.scale - corner.x, (y - this.camera.y) / this.camera.scale - corner.y];
+    const [dx, dy] = [
+      (x - this.camera.x) / this.camera.scale - corner.x,
+      (y - this.camera.y) / this.camera.scale - corner.y,
+    ];
     return this.model.isContainer(node) && dx >= 0 && dx < 22 && dy >= 0 && dy < 22;
   }
 
@@ -575,7 +758,11 @@ class Page {
     this.hovered = node;
     this.hoveredPiece = piece;
     this.canvas.classList.toggle("on", node > 0 || piece !== null);
-    const lines = piece ? this.describeEdge(node, piece) : node > 0 ? [visible(this.model.labelOf(node)), visible(this.model.typeOf(node))] : [];
+    const lines = piece
+      ? this.describeEdge(node, piece)
+      : node > 0
+        ? [visible(this.model.labelOf(node)), visible(this.model.typeOf(node))]
+        : [];
     this.tip.replaceChildren(...lines.filter(Boolean).map((line) => h("div", {}, line)));
     this.tip.hidden = lines.length === 0;
     const { width, height } = this.size;
@@ -588,7 +775,11 @@ class Page {
   private describeEdge(box: number, piece: Piece): string[] {
     const { ties } = this.scene.layoutOf(box)!;
     const tensors = [...new Set(piece.edges.flatMap((edge) => ties[edge]!.tensors))];
-    const lines = tensors.slice(0, 8).map((tensor) => visible(`${this.model.tensorNameOf(tensor)}: ${this.model.tensorTypeOf(tensor) || "type unknown"}`));
+    const lines = tensors
+      .slice(0, 8)
+      .map((tensor) =>
+        visible(`${this.model.tensorNameOf(tensor)}: ${this.model.tensorTypeOf(tensor) || "type unknown"}`),
+      );
     if (tensors.length > 8) lines.push(`and ${tensors.length - 8} more`);
     return tensors.length > 1 ? [counted(tensors.length, "tensor"), ...lines] : lines;
   }
@@ -607,11 +798,21 @@ class Page {
     return {
       colours: (name) => {
         let colour = this.colours.get(name);
-        if (colour === undefined) this.colours.set(name, (colour = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()));
+        if (colour === undefined)
+          this.colours.set(
+            name,
+            (colour = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()),
+          );
         return colour;
       },
-      heat: this.heat, selected: new Set(this.second >= 0 ? [this.selected, this.second] : this.selected ? [this.selected] : []),
-      hovered: this.hovered, hoveredPiece: this.hoveredPiece, lit: this.lit, changes: this.changes, scale, seen: area,
+      heat: this.heat,
+      selected: new Set(this.second >= 0 ? [this.selected, this.second] : this.selected ? [this.selected] : []),
+      hovered: this.hovered,
+      hoveredPiece: this.hoveredPiece,
+      lit: this.lit,
+      changes: this.changes,
+      scale,
+      seen: area,
       shapeOf: (tensor) => shortShape(this.model.tensorTypeOf(tensor)),
     };
   }
@@ -678,14 +879,24 @@ class Page {
       this.map.height = minimap.height = Math.max(12, Math.round(tall * this.mapScale));
       const context = this.map.getContext("2d")!;
       context.setTransform(this.mapScale, 0, 0, this.mapScale, 0, 0);
-      paint(this.scene, new CanvasPainter(context), { ...this.look({ x: 0, y: 0, width: w, height: tall }, this.mapScale), selected: new Set(), hovered: -1, hoveredPiece: null });
+      paint(this.scene, new CanvasPainter(context), {
+        ...this.look({ x: 0, y: 0, width: w, height: tall }, this.mapScale),
+        selected: new Set(),
+        hovered: -1,
+        hoveredPiece: null,
+      });
     }
     const context = minimap.getContext("2d")!;
     context.clearRect(0, 0, minimap.width, minimap.height);
     context.drawImage(this.map, 0, 0);
     context.strokeStyle = this.look(seen, 1).colours("accent");
     context.lineWidth = 1.5;
-    context.strokeRect(seen.x * this.mapScale, seen.y * this.mapScale, seen.width * this.mapScale, seen.height * this.mapScale);
+    context.strokeRect(
+      seen.x * this.mapScale,
+      seen.y * this.mapScale,
+      seen.width * this.mapScale,
+      seen.height * this.mapScale,
+    );
   }
 
   private moveTo(event: PointerEvent): void {
@@ -699,7 +910,12 @@ class Page {
   // Files
 
   private whole(): Area {
-    return { x: -MARGIN, y: -MARGIN, width: this.scene.width[0]! + 2 * MARGIN, height: this.scene.height[0]! + 2 * MARGIN };
+    return {
+      x: -MARGIN,
+      y: -MARGIN,
+      width: this.scene.width[0]! + 2 * MARGIN,
+      height: this.scene.height[0]! + 2 * MARGIN,
+    };
   }
 
   private svg(area = this.whole()): SVGSVGElement {
@@ -730,12 +946,16 @@ class Page {
   }
 
   private savePng(): void {
-    this.png().toBlob((blob) => { if (blob) this.save(blob, "png"); }, "image/png");
+    this.png().toBlob((blob) => {
+      if (blob) this.save(blob, "png");
+    }, "image/png");
   }
 
   private save(blob: Blob, ending: string): void {
     const url = URL.createObjectURL(blob);
-    const stem = (this.model.facts.file || this.model.facts.name || "model").replace(/\.(onnx|graphml)$/, "").replace(/[^\w.-]+/g, "_");
+    const stem = (this.model.facts.file || this.model.facts.name || "model")
+      .replace(/\.(onnx|graphml)$/, "")
+      .replace(/[^\w.-]+/g, "_");
     h("a", { href: url, download: `${stem}.${ending}` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   }
@@ -761,9 +981,17 @@ function distanceTo({ x0, y0, y1, x1, y2, y3 }: Piece, x: number, y: number): nu
 }
 
 function fail(error: unknown): void {
-  document.body.append(h("p", { class: "message", role: "alert" }, `This page cannot show its model: ${error instanceof Error ? error.message : String(error)}`));
+  document.body.append(
+    h(
+      "p",
+      { class: "message", role: "alert" },
+      `This page cannot show its model: ${error instanceof Error ? error.message : String(error)}`,
+    ),
+  );
 }
 
-read(document.getElementById("data")!).then((model) => {
-  (globalThis as { g2o?: Page }).g2o = new Page(model); // for tests, and for whoever opens the console
-}).catch(fail);
+read(document.getElementById("data")!)
+  .then((model) => {
+    (globalThis as { g2o?: Page }).g2o = new Page(model); // for tests, and for whoever opens the console
+  })
+  .catch(fail);

@@ -3,34 +3,87 @@
 
 import { shapeOf } from "./text.ts";
 
-export enum Kind { Module, Operator, Body, Function, Input, Output, Functions }
+export enum Kind {
+  Module,
+  Operator,
+  Body,
+  Function,
+  Input,
+  Output,
+  Functions,
+}
 
 export interface Statistics {
-  count: number; min: number | string | null; max: number | string | null; mean: number | null; std: number | null;
-  zeros: number; nan: number; infinite: number; histogram: number[];
+  count: number;
+  min: number | string | null;
+  max: number | string | null;
+  mean: number | null;
+  std: number | null;
+  zeros: number;
+  nan: number;
+  infinite: number;
+  histogram: number[];
 }
 
 export interface Change {
-  kind: string; subject: string; module: string; body: string; op_type: string; name: string;
+  kind: string;
+  subject: string;
+  module: string;
+  body: string;
+  op_type: string;
+  name: string;
   details: { what: string; old: string | null; new: string | null }[];
   node: number;
 }
 
 export interface Facts {
-  name: string; file: string; producer: string; irVersion: number; opsets: Record<string, number>;
-  metadata: Record<string, string>; documentation: string; hierarchy: string; findings: string[];
+  name: string;
+  file: string;
+  producer: string;
+  irVersion: number;
+  opsets: Record<string, number>;
+  metadata: Record<string, string>;
+  documentation: string;
+  hierarchy: string;
+  findings: string[];
 }
 
 export interface Columns {
-  version: number; model: Facts; start: number; strings: string[];
-  kind: number[]; parent: number[]; name: number[]; type: number[]; attributes: number[]; macs: number[];
-  attributeSets: number[][]; inputCount: number[]; inputs: number[]; outputCount: number[]; outputs: number[];
-  calls: number[]; constants: number[]; rules: number[]; formal: Record<string, string[]>; tensorName: number[]; tensorType: number[];
-  parameterTensor: number[]; parameterOwner: number[]; parameterKind: number[]; parameterType: number[];
-  parameterSize: number[]; parameterBytes: number[]; parameterFile: number[]; parameterValue: number[];
-  statistics: Statistics[] | null; changes?: Change[]; other?: string;
+  version: number;
+  model: Facts;
+  start: number;
+  strings: string[];
+  kind: number[];
+  parent: number[];
+  name: number[];
+  type: number[];
+  attributes: number[];
+  macs: number[];
+  attributeSets: number[][];
+  inputCount: number[];
+  inputs: number[];
+  outputCount: number[];
+  outputs: number[];
+  calls: number[];
+  constants: number[];
+  rules: number[];
+  formal: Record<string, string[]>;
+  tensorName: number[];
+  tensorType: number[];
+  parameterTensor: number[];
+  parameterOwner: number[];
+  parameterKind: number[];
+  parameterType: number[];
+  parameterSize: number[];
+  parameterBytes: number[];
+  parameterFile: number[];
+  parameterValue: number[];
+  statistics: Statistics[] | null;
+  changes?: Change[];
+  other?: string;
   /** How many levels below `start` are open at first; whether the page is to draw one picture and nothing else. */
-  depth?: number; picture?: "svg" | "png" | null;
+  depth?: number;
+  picture?: "svg" | "png" | null;
 }
 
 export const VERSION = 1;
@@ -155,8 +208,10 @@ export class Model {
       this.callers.set(called, [...(this.callers.get(called) ?? []), caller]);
     }
 
-    [this.operators, this.elements, this.bytes, this.macs, this.unknownMacs] =
-      Array.from({ length: 5 }, () => new Float64Array(n)) as [Float64Array, Float64Array, Float64Array, Float64Array, Float64Array];
+    [this.operators, this.elements, this.bytes, this.macs, this.unknownMacs] = Array.from(
+      { length: 5 },
+      () => new Float64Array(n),
+    ) as [Float64Array, Float64Array, Float64Array, Float64Array, Float64Array];
     for (let i = 0; i < n; i++) {
       if (this.kind[i] === Kind.Operator) this.operators[i] = 1;
       if (c.macs[i]! < 0) this.unknownMacs[i] = 1;
@@ -175,13 +230,20 @@ export class Model {
   private inOrder(): Lists {
     const first = new Int32Array(this.count);
     const later = 0x7fffffff;
-    for (let i = 0; i < this.count; i++) first[i] = this.kind[i] === Kind.Module || this.typeOf(i) === "Constant" ? later : i;
+    for (let i = 0; i < this.count; i++)
+      first[i] = this.kind[i] === Kind.Module || this.typeOf(i) === "Constant" ? later : i;
     for (let i = this.count - 1; i > 0; i--) {
       const parent = this.parent[i]!;
       if (first[i]! < first[parent]!) first[parent] = first[i]!;
     }
-    const order = Array.from({ length: this.count - 1 }, (_, i) => i + 1).sort((a, b) => first[a]! - first[b]! || a - b);
-    return Lists.grouped(order.map((i) => this.parent[i]!), this.count, order);
+    const order = Array.from({ length: this.count - 1 }, (_, i) => i + 1).sort(
+      (a, b) => first[a]! - first[b]! || a - b,
+    );
+    return Lists.grouped(
+      order.map((i) => this.parent[i]!),
+      this.count,
+      order,
+    );
   }
 
   text(number: number): string {
@@ -231,12 +293,19 @@ export class Model {
 
   /** The dotted path of a module. */
   pathOf(node: number): string {
-    return this.around(node).slice(1).filter((n) => this.kind[n] === Kind.Module).map((n) => this.nameOf(n)).join(".");
+    return this.around(node)
+      .slice(1)
+      .filter((n) => this.kind[n] === Kind.Module)
+      .map((n) => this.nameOf(n))
+      .join(".");
   }
 
   attributesOf(node: number): [string, string][] {
     const numbers = this.columns.attributeSets[this.columns.attributes[node]!] ?? [];
-    return Array.from({ length: numbers.length / 2 }, (_, i) => [this.text(numbers[2 * i]!), this.text(numbers[2 * i + 1]!)]);
+    return Array.from({ length: numbers.length / 2 }, (_, i) => [
+      this.text(numbers[2 * i]!),
+      this.text(numbers[2 * i + 1]!),
+    ]);
   }
 
   /** The parameter that a node hands on: a Constant, or an Identity or DequantizeLinear of parameters alone; else -1. */
@@ -256,7 +325,8 @@ export class Model {
 
   /** Whether a switch folds it into the operators that take it. */
   isFoldable(node: number): boolean {
-    if (this.kind[node] !== Kind.Operator || (this.typeOf(node) !== "Constant" && this.handedOn(node) < 0)) return false;
+    if (this.kind[node] !== Kind.Operator || (this.typeOf(node) !== "Constant" && this.handedOn(node) < 0))
+      return false;
     const takers = this.consumers.of(this.outputs.of(node)[0]!);
     return takers.length > 0 && takers.every((taker) => this.kind[taker] !== Kind.Output);
   }
@@ -278,7 +348,8 @@ export class Model {
       this.mainOperators = new Map();
       let index = 0;
       for (let i = 0; i < this.count; i++) {
-        if (this.kind[i] === Kind.Operator && this.kind[this.parent[i]!] === Kind.Module) this.mainOperators.set(i, index++);
+        if (this.kind[i] === Kind.Operator && this.kind[this.parent[i]!] === Kind.Module)
+          this.mainOperators.set(i, index++);
       }
     }
     const index = this.mainOperators.get(node);
@@ -305,22 +376,29 @@ export class Model {
   }
 
   linkOf(node: number): string {
-    const parts = this.around(node).slice(1).map((inner) => {
-      for (const [key, child] of this.keysOf(this.parent[inner]!)) if (child === inner) return encodeURIComponent(key.toWellFormed?.() ?? key);
-      return "";
-    });
+    const parts = this.around(node)
+      .slice(1)
+      .map((inner) => {
+        for (const [key, child] of this.keysOf(this.parent[inner]!))
+          if (child === inner) return encodeURIComponent(key.toWellFormed?.() ?? key);
+        return "";
+      });
     return `#/${parts.join("/")}`;
   }
 
   /** The node that a link leads to, as far as there is one: `#/encoder/layer.0`, `#/encoder.layer.0` or a name. */
   followed(link: string): number {
-    const parts = link.replace(/^#?\/?/, "").split("/").filter(Boolean).map((part) => {
-      try {
-        return decodeURIComponent(part);
-      } catch {
-        return part;
-      }
-    });
+    const parts = link
+      .replace(/^#?\/?/, "")
+      .split("/")
+      .filter(Boolean)
+      .map((part) => {
+        try {
+          return decodeURIComponent(part);
+        } catch {
+          return part;
+        }
+      });
     let node = 0;
     for (const part of parts) {
       const next = this.keysOf(node).get(part) ?? this.below(node, part);

@@ -6,9 +6,20 @@ import { Kind } from "./model.ts";
 import { HEAD, type Open, type Scene } from "./scene.ts";
 import { shapeOf, shortened, visible } from "./text.ts";
 
-export interface Area { x: number; y: number; width: number; height: number }
+export interface Area {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
 
-export interface Style { fill?: string; stroke?: string; width?: number; dash?: number[]; alpha?: number }
+export interface Style {
+  fill?: string;
+  stroke?: string;
+  width?: number;
+  dash?: number[];
+  alpha?: number;
+}
 
 export interface Painter {
   box(area: Area, radius: number, style: Style): void;
@@ -16,7 +27,16 @@ export interface Painter {
   /** Many at once, as straight lines: for where the picture is too small for more. */
   lines(pieces: Piece[], style: Style): void;
   arrow(x: number, y: number, isUp: boolean, size: number, color: string, alpha: number): void;
-  text(text: string, x: number, y: number, size: number, color: string, bold: boolean, anchor: "start" | "middle", alpha: number): void;
+  text(
+    text: string,
+    x: number,
+    y: number,
+    size: number,
+    color: string,
+    bold: boolean,
+    anchor: "start" | "middle",
+    alpha: number,
+  ): void;
   clip<T>(dx: number, dy: number, inner: () => T): T;
 }
 
@@ -46,10 +66,16 @@ const AT_ONCE = 500;
 
 const CATEGORIES: [string, RegExp][] = [
   ["product", /^(Mat|Gemm|Conv|.*MatMul|.*Conv$|Einsum|LSTM|GRU|RNN|.*Attention)/],
-  ["activation", /^(Relu|.*Relu|Gelu|.*Gelu|Sigmoid|.*Sigmoid|Tanh|Softmax|LogSoftmax|Elu|Selu|Celu|.*Swish|Mish|Softplus|Softsign|Erf|Clip)$/],
+  [
+    "activation",
+    /^(Relu|.*Relu|Gelu|.*Gelu|Sigmoid|.*Sigmoid|Tanh|Softmax|LogSoftmax|Elu|Selu|Celu|.*Swish|Mish|Softplus|Softsign|Erf|Clip)$/,
+  ],
   ["norm", /Norm|LRN/],
   ["pool", /Pool|^Reduce|ArgM|TopK|Resize|Upsample/],
-  ["shape", /^(Reshape|Transpose|Concat|Split|Slice|Gather.*|Scatter.*|Squeeze|Unsqueeze|Expand|Flatten|Shape|Pad|Tile|Cast|Identity|Range|ConstantOfShape|Constant|DepthToSpace|SpaceToDepth)$/],
+  [
+    "shape",
+    /^(Reshape|Transpose|Concat|Split|Slice|Gather.*|Scatter.*|Squeeze|Unsqueeze|Expand|Flatten|Shape|Pad|Tile|Cast|Identity|Range|ConstantOfShape|Constant|DepthToSpace|SpaceToDepth)$/,
+  ],
   ["control", /^(If|Loop|Scan|SequenceMap|Where)$/],
   ["quantize", /Quant/],
 ];
@@ -71,7 +97,8 @@ export function heatOf(scene: Scene, node: number, heat: Heat): number {
   const values = heat === "operators" ? model.operators : heat === "parameters" ? model.elements : model.macs;
   let value = values[node]!;
   if (heat === "parameters" && !value && !model.isContainer(node)) {
-    for (const tensor of model.inputs.of(node)) if (tensor >= 0 && model.parameter[tensor]! >= 0) value += model.columns.parameterSize[model.parameter[tensor]!]!;
+    for (const tensor of model.inputs.of(node))
+      if (tensor >= 0 && model.parameter[tensor]! >= 0) value += model.columns.parameterSize[model.parameter[tensor]!]!;
   }
   return values[0] ? Math.min(1, Math.sqrt(value / values[0]!)) : 0;
 }
@@ -121,7 +148,8 @@ function inside(scene: Scene, painter: Painter, look: Look, box: number, seen: A
       painter.text(text, x, 17.5, 13, colours("text"), true, "start", alpha);
       const after = x + wide + 10;
       const kind = rest.find((line) => !line.faint);
-      if (kind && after + scene.measure(kind.text, 11, false) < layout.width - 8) painter.text(kind.text, after, 17, 11, colours("faint"), false, "start", alpha);
+      if (kind && after + scene.measure(kind.text, 11, false) < layout.width - 8)
+        painter.text(kind.text, after, 17, 11, colours("faint"), false, "start", alpha);
     }
   }
 }
@@ -156,7 +184,10 @@ function edges(scene: Scene, painter: Painter, look: Look, layout: Open, seen: A
   const isSmall = look.scale < SMALL;
   const small: Piece[] = [];
   for (const piece of piecesIn(layout, seen)) {
-    const isHovered = look.hoveredPiece !== null && piece.edges.some((edge) => look.hoveredPiece!.edges.includes(edge)) && sameBox(look.hoveredPiece, layout, piece);
+    const isHovered =
+      look.hoveredPiece !== null &&
+      piece.edges.some((edge) => look.hoveredPiece!.edges.includes(edge)) &&
+      sameBox(look.hoveredPiece, layout, piece);
     let count = 0;
     let isBright = false;
     let isNear = false;
@@ -178,7 +209,8 @@ function edges(scene: Scene, painter: Painter, look: Look, layout: Open, seen: A
     if (piece.starts && look.scale > 0.25) painter.arrow(piece.x0, piece.y0, true, 4.5, color, alpha);
     if (look.scale > 0.75 && isBright && piece.ends) labels.push(piece);
   }
-  for (let i = 0; i < small.length; i += AT_ONCE) painter.lines(small.slice(i, i + AT_ONCE), { stroke: colours("edge"), width: 1.5, alpha: 1 });
+  for (let i = 0; i < small.length; i += AT_ONCE)
+    painter.lines(small.slice(i, i + AT_ONCE), { stroke: colours("edge"), width: 1.5, alpha: 1 });
   if (labels.length) writeLabels(scene, painter, look, layout, labels);
 }
 
@@ -198,7 +230,8 @@ function writeLabels(scene: Scene, painter: Painter, look: Look, layout: Open, p
     const width = scene.measure(text, 9.5, false);
     for (const t of piece.x0 === piece.x1 ? [0.5] : [0.9, 0.1, 0.5]) {
       const x = piece.x0 + (piece.x1 - piece.x0) * (3 * t * t - 2 * t * t * t) + 5;
-      const y = piece.y1 + (piece.y2 - piece.y1) * (1.5 * t * (1 - t) + t * t * t) + (t === 0.9 ? -2 : t === 0.1 ? 8 : 3);
+      const y =
+        piece.y1 + (piece.y2 - piece.y1) * (1.5 * t * (1 - t) + t * t * t) + (t === 0.9 ? -2 : t === 0.1 ? 8 : 3);
       const area = { x: x - 2, y: y - 9, width: width + 4, height: 12 };
       if (taken.some((other) => overlaps(other, area))) continue;
       taken.push(area);
@@ -242,21 +275,37 @@ function closed(scene: Scene, painter: Painter, look: Look, node: number, area: 
   const isEnd = kind === Kind.Input || kind === Kind.Output;
   const category = kind === Kind.Operator ? categoryOf(model.typeOf(node)) : isEnd ? "end" : "module";
   const mark = look.changes.get(node);
-  const fill = heatColour(scene, look, node) ?? (isBox && kind !== Kind.Operator ? colours(`level-${Math.min(depth + 1, 6)}`) : colours(`${category}-fill`));
+  const fill =
+    heatColour(scene, look, node) ??
+    (isBox && kind !== Kind.Operator ? colours(`level-${Math.min(depth + 1, 6)}`) : colours(`${category}-fill`));
   const stroke = mark ? colours(mark) : colours(`${category}-line`);
   if (area.height * look.scale < 3) {
     painter.box(area, 0, { fill: mark ? stroke : colours(`${category}-line`), alpha: alpha * 0.6 });
     return;
   }
   const radius = isEnd ? area.height / 2 : isBox ? 8 : 5;
-  if (isBox) painter.box({ ...area, x: area.x + 3, y: area.y + 3 }, radius, { fill, stroke, width: 1, alpha: alpha * 0.6 });
+  if (isBox)
+    painter.box({ ...area, x: area.x + 3, y: area.y + 3 }, radius, { fill, stroke, width: 1, alpha: alpha * 0.6 });
   painter.box(area, radius, { fill, alpha });
-  painter.box(area, radius, mark && !look.selected.has(node) ? { stroke, width: 2.5, alpha } : outline(look, node, stroke, alpha));
+  painter.box(
+    area,
+    radius,
+    mark && !look.selected.has(node) ? { stroke, width: 2.5, alpha } : outline(look, node, stroke, alpha),
+  );
   const lines = scene.lines(node);
   if (look.scale * 12 < 4) return;
   let y = area.y + (area.height - lines.length * 15) / 2 + 11.5;
   for (const line of lines) {
-    painter.text(line.text, area.x + area.width / 2, y, line.strong ? 13 : 11, line.faint ? colours("faint") : colours("text"), line.strong, "middle", alpha);
+    painter.text(
+      line.text,
+      area.x + area.width / 2,
+      y,
+      line.strong ? 13 : 11,
+      line.faint ? colours("faint") : colours("text"),
+      line.strong,
+      "middle",
+      alpha,
+    );
     y += 15;
   }
   if (isBox) painter.text("+", area.x + 8, area.y + 15, 13, colours("faint"), true, "start", alpha);

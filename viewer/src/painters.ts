@@ -63,7 +63,16 @@ export class CanvasPainter implements Painter {
     context.fill();
   }
 
-  text(text: string, x: number, y: number, size: number, color: string, bold: boolean, anchor: "start" | "middle", alpha: number): void {
+  text(
+    text: string,
+    x: number,
+    y: number,
+    size: number,
+    color: string,
+    bold: boolean,
+    anchor: "start" | "middle",
+    alpha: number,
+  ): void {
     const { context } = this;
     this.use({ fill: color, alpha });
     context.font = font(size, bold);
@@ -94,7 +103,8 @@ export class CanvasPainter implements Painter {
 }
 
 const SVG = "http://www.w3.org/2000/svg";
-const NOT_XML = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const NOT_XML =
+  /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 /** Builds an SVG document element by element, so that every name stays text. */
 export class SvgPainter implements Painter {
@@ -113,7 +123,14 @@ export class SvgPainter implements Painter {
   }
 
   box({ x, y, width, height }: Area, radius: number, style: Style): void {
-    this.add("rect", { x: short(x), y: short(y), width: short(width), height: short(height), ...(radius ? { rx: short(radius) } : {}), ...look(style) });
+    this.add("rect", {
+      x: short(x),
+      y: short(y),
+      width: short(width),
+      height: short(height),
+      ...(radius ? { rx: short(radius) } : {}),
+      ...look(style),
+    });
   }
 
   curve({ x0, y0, y1, x1, y2, y3 }: Piece, style: Style): void {
@@ -129,11 +146,29 @@ export class SvgPainter implements Painter {
 
   arrow(x: number, y: number, isUp: boolean, size: number, color: string, alpha: number): void {
     const back = isUp ? size * 1.6 : -size * 1.6;
-    this.add("path", { d: `M${short(x)} ${short(y)}l${short(-size)} ${short(back)}h${short(2 * size)}z`, ...look({ fill: color, alpha }) });
+    this.add("path", {
+      d: `M${short(x)} ${short(y)}l${short(-size)} ${short(back)}h${short(2 * size)}z`,
+      ...look({ fill: color, alpha }),
+    });
   }
 
-  text(text: string, x: number, y: number, size: number, color: string, bold: boolean, anchor: "start" | "middle", alpha: number): void {
-    const attributes = { x: short(x), y: short(y), "font-size": String(size), "text-anchor": anchor, ...(bold ? { "font-weight": "600" } : {}) };
+  text(
+    text: string,
+    x: number,
+    y: number,
+    size: number,
+    color: string,
+    bold: boolean,
+    anchor: "start" | "middle",
+    alpha: number,
+  ): void {
+    const attributes = {
+      x: short(x),
+      y: short(y),
+      "font-size": String(size),
+      "text-anchor": anchor,
+      ...(bold ? { "font-weight": "600" } : {}),
+    };
     this.add("text", { ...attributes, ...look({ fill: color, alpha }) }).textContent = text.replace(NOT_XML, "\ufffd");
   }
 

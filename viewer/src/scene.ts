@@ -33,7 +33,11 @@ export interface Open {
   below: Map<number, number>;
 }
 
-export interface Line { text: string; strong: boolean; faint: boolean }
+export interface Line {
+  text: string;
+  strong: boolean;
+  faint: boolean;
+}
 
 export type Measure = (text: string, size: number, bold: boolean) => number;
 
@@ -48,9 +52,17 @@ export class Scene {
   private readonly layouts = new Map<number, Open>();
   private readonly texts = new Map<number, Line[]>();
 
-  constructor(readonly model: Model, readonly measure: Measure) {
+  constructor(
+    readonly model: Model,
+    readonly measure: Measure,
+  ) {
     this.flows = new Flows(model);
-    [this.x, this.y, this.width, this.height] = Array.from({ length: 4 }, () => new Float64Array(model.count)) as [Float64Array, Float64Array, Float64Array, Float64Array];
+    [this.x, this.y, this.width, this.height] = Array.from({ length: 4 }, () => new Float64Array(model.count)) as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ];
     this.arrange();
   }
 
@@ -160,7 +172,11 @@ export class Scene {
   private describe(node: number): Line[] {
     const { model } = this;
     const kind = model.kind[node];
-    const line = (text: string, strong = false, faint = false): Line => ({ text: shortened(visible(text), 44), strong, faint });
+    const line = (text: string, strong = false, faint = false): Line => ({
+      text: shortened(visible(text), 44),
+      strong,
+      faint,
+    });
     if (kind === Kind.Input || kind === Kind.Output) {
       const tensor = (kind === Kind.Input ? model.outputs : model.inputs).of(node)[0]!;
       const type = tensor < 0 ? "" : model.tensorTypeOf(tensor);
@@ -200,7 +216,12 @@ export class Scene {
     const producer = model.producer[tensor]!;
     if (producer >= 0 && !this.flows.isHidden(producer)) return "";
     const parameter = model.parameterBehind(tensor);
-    const value = parameter >= 0 ? model.text(model.columns.parameterValue[parameter]!) : producer >= 0 ? (model.attributesOf(producer)[0]?.[1] ?? "") : "";
+    const value =
+      parameter >= 0
+        ? model.text(model.columns.parameterValue[parameter]!)
+        : producer >= 0
+          ? (model.attributesOf(producer)[0]?.[1] ?? "")
+          : "";
     const short = value.replaceAll(ENDLESS, "∞");
     if (short && (short.length < 24 || parameter < 0)) return `= ${short}`;
     return parameter >= 0 ? model.parameterShape(parameter) : "";
@@ -256,7 +277,9 @@ export class Scene {
     const result = layered({
       width: [...above.map(() => 8), ...placed.map((child) => this.width[child]!), ...below.map(() => 8)],
       height: [...above.map(() => 0), ...placed.map((child) => this.height[child]!), ...below.map(() => 0)],
-      edges, top: above.length, bottom: below.length,
+      edges,
+      top: above.length,
+      bottom: below.length,
     });
     const title = this.lines(box)[0]!;
     const least = box === 0 ? 0 : this.measure(title.text, 13, true) + 90;
@@ -268,7 +291,8 @@ export class Scene {
       this.x[child] = result.x[number]! - this.width[child]! / 2 + left;
       this.y[child] = result.y[number]! - this.height[child]! / 2 + top;
     });
-    const own = (nodes: number[]) => nodes.filter((n) => n >= above.length && n < firstBelow).map((n) => placed[n - above.length]!);
+    const own = (nodes: number[]) =>
+      nodes.filter((n) => n >= above.length && n < firstBelow).map((n) => placed[n - above.length]!);
     const layers = result.layers.map((l) => ({ top: l.top + top, bottom: l.bottom + top, nodes: own(l.nodes) }));
     let width = inner + 2 * PAD;
     let height = top + result.height + (below.length ? 0 : PAD);
@@ -288,10 +312,18 @@ export class Scene {
       piece.y3 += top;
       this.bend(piece, ties, below.length ? height : 0);
     }
-    const places = (tensors: number[], start: number) => new Map(tensors.map((tensor, i) => [tensor, result.x[start + i]! + left]));
+    const places = (tensors: number[], start: number) =>
+      new Map(tensors.map((tensor, i) => [tensor, result.x[start + i]! + left]));
     return {
-      width, height, children, layers, gaps: result.gaps, lanes: result.lanes, ties,
-      above: places(above, 0), below: places(below, firstBelow),
+      width,
+      height,
+      children,
+      layers,
+      gaps: result.gaps,
+      lanes: result.lanes,
+      ties,
+      above: places(above, 0),
+      below: places(below, firstBelow),
     };
   }
 

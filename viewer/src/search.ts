@@ -99,20 +99,29 @@ export class Search {
     for (const node of this.named.of(number)) {
       const kind = model.kind[node]!;
       const isModule = kind === Kind.Module;
-      add(node, isModule ? "module" : Kind[kind]!.toLowerCase(), isModule ? model.pathOf(node) || model.nameOf(node) : model.nameOf(node), isModule ? -0.5 : 0);
+      add(
+        node,
+        isModule ? "module" : Kind[kind]!.toLowerCase(),
+        isModule ? model.pathOf(node) || model.nameOf(node) : model.nameOf(node),
+        isModule ? -0.5 : 0,
+      );
     }
     const typed = this.typed.of(number);
-    for (const node of typed.subarray(0, MOST)) add(node, model.typeOf(node), model.kind[node] === Kind.Module ? model.pathOf(node) : model.labelOf(node), 0.3);
+    for (const node of typed.subarray(0, MOST))
+      add(node, model.typeOf(node), model.kind[node] === Kind.Module ? model.pathOf(node) : model.labelOf(node), 0.3);
     total += Math.max(0, typed.length - MOST);
     for (const tensor of this.tensors.of(number)) {
       const producer = model.producer[tensor]!;
       const parameter = model.parameter[tensor]!;
       if (producer >= 0 && model.kind[producer] === Kind.Input) continue; // found by its name already
-      const node = parameter >= 0 ? (model.consumers.of(tensor)[0] ?? model.columns.parameterOwner[parameter]!) : producer;
-      if (node >= 0) add(node, parameter >= 0 ? "parameter" : "tensor", model.tensorNameOf(tensor), parameter >= 0 ? 0.1 : 0.4);
+      const node =
+        parameter >= 0 ? (model.consumers.of(tensor)[0] ?? model.columns.parameterOwner[parameter]!) : producer;
+      if (node >= 0)
+        add(node, parameter >= 0 ? "parameter" : "tensor", model.tensorNameOf(tensor), parameter >= 0 ? 0.1 : 0.4);
     }
     for (const set of this.attributeSets.of(number)) {
-      for (const node of this.attributed.of(set).subarray(0, MOST)) add(node, "attribute", `${model.labelOf(node)}: ${model.text(number)}`, 0.6);
+      for (const node of this.attributed.of(set).subarray(0, MOST))
+        add(node, "attribute", `${model.labelOf(node)}: ${model.text(number)}`, 0.6);
     }
     return total;
   }
