@@ -107,7 +107,7 @@ def wide(path: Path, children: int) -> Path:
 
 def tangled(path: Path, seed: int, count: int = 60) -> Path:
     """Operators in random modules that run in several parts, with random flow between all of them."""
-    random = Random(seed)  # noqa: S311
+    random = Random(seed)
     made = ["x"]
     nodes = []
     for number in range(count):
