@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from google import protobuf
+
 from graphml_onnx.onnxfile.wire import (
     END_GROUP,
     FIXED32,
@@ -27,6 +29,9 @@ _MAX_TAG = 1 << 32
 _MAX_LENGTH = 1 << 31
 _SHORT_VARINT = 5  # bytes of a tag or a length, at most
 
+_ZERO_IN_GROUPS = int(protobuf.__version__.split(".")[0]) >= 7
+"""Whether protobuf reads a field with the number 0 in an unknown group: releases before 7.34 refuse it."""
+
 
 def reason(data: bytes, message: Descriptor) -> str | None:
     """What is wrong with a serialised message; None if nothing is.
@@ -49,7 +54,7 @@ def _walk(data: bytes, position: int, end: int, message: Descriptor | None, dept
     while position < end:
         tag, position = _short(data, position, _MAX_TAG)
         number, kind = tag >> 3, tag & 7
-        if number == 0 and group is None:  # protobuf does not look at it in a group
+        if number == 0 and not (_ZERO_IN_GROUPS and group is not None):
             raise WireError("a field has the number 0", position)
         if kind == END_GROUP and number == group:
             return position
