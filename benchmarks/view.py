@@ -93,7 +93,8 @@ def _median(tab: Page, script: str, turns: int) -> float:
     return statistics.median(float(tab.evaluate(script)) for _ in range(turns))
 
 
-_SEARCH = """() => { g2o.input.value = %r; const t = performance.now(); g2o.find(); return performance.now() - t; }"""
+_SEARCH = """() => { g2o.search.input.value = %r; const t = performance.now(); g2o.search.find();
+  return performance.now() - t; }"""
 _OPEN = """() => { g2o.scene.set(1, false); g2o.rearranged(); g2o.drawNow(); const t = performance.now();
   g2o.go(1, true); g2o.drawNow(); return performance.now() - t; }"""
 _MOVE = """() => { const t = performance.now(); for (let i = 0; i < 60; i++) { g2o.pan(0, -3); g2o.drawNow(); }
@@ -115,8 +116,8 @@ def of_sizes(browser: Browser, folder: Path, sizes: Sequence[int], turns: int) -
             tab, first = shown(browser, page)
             firsts.append(first)
             memory = renderer_memory()
-            tab.evaluate("g2o.find()")
-            tab.evaluate("g2o.input.value = 'x'; g2o.find()")  # builds the index
+            tab.evaluate("g2o.search.find()")
+            tab.evaluate("g2o.search.input.value = 'x'; g2o.search.find()")  # builds the index
             search = max(_median(tab, _SEARCH % query, turns) for query in _QUERIES)
             tab.close()
         size = page.stat().st_size

@@ -3,12 +3,15 @@
 import { Details } from "./details.ts";
 import { h } from "./dom.ts";
 import { BORDER } from "./flow.ts";
+import { type Hit, hitAt } from "./hits.ts";
 import type { Piece } from "./layout.ts";
+import { Minimap } from "./minimap.ts";
 import { Kind, type Model, read } from "./model.ts";
-import { type Area, type Heat, type Look, paint, piecesIn, shortShape } from "./paint.ts";
-import { CanvasPainter, font, SvgPainter } from "./painters.ts";
+import { type Area, type Heat, type Look, paint, shortShape } from "./paint.ts";
+import { CanvasPainter, font } from "./painters.ts";
+import { blobOf, canvasOf, type PictureKind, save, stemOf, svgOf, textOf, wholeOf } from "./pictures.ts";
 import { Scene } from "./scene.ts";
-import { type Hit, Search } from "./search.ts";
+import { SearchBox } from "./searchbox.ts";
 import { counted, visible } from "./text.ts";
 import { Tree } from "./tree.ts";
 
@@ -16,9 +19,8 @@ const LEAST_SCALE = 0.004;
 const MOST_SCALE = 4;
 const READABLE = 0.6;
 const LEAST_FIT = 0.2;
-const MAP_PAUSE = 120; // ms between two drawings of the map while the picture moves
 const MARGIN = 24;
-const PNG_MOST = 8192; // pixels of a side
+const NEAR = 5; // pixels from an edge
 const THEMES = ["system", "light", "dark"] as const;
 
 const KEYS: [string, string][] = [
@@ -50,21 +52,11 @@ class Page {
     "aria-label": "Picture of the model; the tree of modules beside it has the same content",
   });
   private readonly context = this.canvas.getContext("2d")!;
-  private readonly minimap = h("canvas", { class: "minimap", "aria-hidden": "true", width: 180, height: 130 });
+  private readonly minimap: Minimap;
   private readonly tip = h("div", { class: "tip", role: "tooltip", hidden: true });
   private readonly legend = h("div", { class: "legend", hidden: true });
   private readonly status = h("div", { class: "hidden-text", role: "status", "aria-live": "polite" });
   private readonly crumbs = h("nav", { class: "crumbs", "aria-label": "Path" });
-  private readonly input = h("input", {
-    type: "search",
-    placeholder: "Search ( / )",
-    "aria-label": "Search names, types, tensors, parameters, attributes",
-    role: "combobox",
-    "aria-expanded": "false",
-    "aria-controls": "hits",
-    spellcheck: "false",
-  });
-  private readonly hits = h("div", { class: "hits", id: "hits", role: "listbox", "aria-label": "Results" });
   private readonly print = h("div", { class: "print" });
   private readonly help = h("dialog", { "aria-label": "Keys" });
   private readonly heatChoice = h(
@@ -81,9 +73,7 @@ class Page {
   );
   private readonly tree: Tree;
   private readonly details: Details;
-  private search?: Search;
-  private found: Hit[] = [];
-  private chosen = 0;
+  private readonly search: SearchBox;
   private camera = { x: 0, y: 0, scale: 1 };
   private selected = 0;
   private second = -1;
@@ -97,7 +87,6 @@ class Page {
   private readonly changeRows: HTMLElement[] = [];
   private change = -1;
   private isDrawn = true;
-  private mapIsOld = true;
   private moved = false;
 
   constructor(private readonly model: Model) {
@@ -118,6 +107,16 @@ class Page {
       focusCanvas: () => this.canvas.focus(),
     });
     this.details = new Details(model, (node) => this.go(node));
+    this.minimap = new Minimap(this.scene, {
+      seen: () => this.seen(),
+      look: (area, scale) => this.look(area, scale),
+      moveTo: (x, y) => this.centre(x, y),
+    });
+    this.search = new SearchBox(
+      model,
+      (node) => this.go(node),
+      () => this.canvas.focus(),
+    );
     for (const change of model.columns.changes ?? []) {
       if (change.node < 0) continue;
       if (!this.changes.has(change.node)) this.changes.set(change.node, change.kind);
@@ -140,14 +139,14 @@ class Page {
       "header",
       { class: "bar" },
       this.crumbs,
-      h("div", { class: "find" }, this.input, this.hits),
+      this.search.element,
       button("Fit", "Fit the whole model (f)", () => this.fit(0)),
       button("Open all", "Open all below the selection (e)", () => this.setAll(true)),
       button("Close all", "Close all below the selection (c)", () => this.setAll(false)),
       this.constants,
       this.heatChoice,
-      button("SVG", "Save the picture as SVG", () => this.saveSvg()),
-      button("PNG", "Save the picture as PNG", () => this.savePng()),
+      button("SVG", "Save the picture as SVG", () => void this.save("svg")),
+      button("PNG", "Save the picture as PNG", () => void this.save("png")),
       button("◐", "Light, dark or as the system (t)", () => this.nextTheme()),
       button("?", "Keys", () => this.help.showModal()),
     );
@@ -177,7 +176,7 @@ class Page {
         ),
       );
     }
-    const picture = h("main", { class: "picture" }, this.canvas, this.minimap, this.tip, this.legend);
+    const picture = h("main", { class: "picture" }, this.canvas, this.minimap.element, this.tip, this.legend);
     this.help.append(
       h("h2", {}, "Keys"),
       h("dl", {}, ...KEYS.flatMap(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])),
@@ -245,19 +244,7 @@ class Page {
       const { node } = this.hit(event.offsetX, event.offsetY);
       if (node > 0 && !this.isTwist(node, event.offsetX, event.offsetY)) this.act(node);
     });
-    this.minimap.addEventListener("pointerdown", (event) => this.moveTo(event));
-    this.minimap.addEventListener("pointermove", (event) => {
-      if (event.buttons) this.moveTo(event);
-    });
     document.addEventListener("keydown", (event) => this.key(event));
-    this.input.addEventListener("input", () => this.find());
-    this.input.addEventListener("keydown", (event) => this.searchKey(event));
-    this.input.addEventListener("blur", () =>
-      setTimeout(() => {
-        if (document.activeElement !== this.input) this.showHits([], 0);
-      }, 150),
-    );
-    this.input.addEventListener("focus", () => this.find());
     this.constants.addEventListener("click", () => this.foldConstants());
     this.heatChoice.addEventListener("change", () => this.setHeat(this.heatChoice.value as Heat));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
@@ -279,12 +266,17 @@ class Page {
   }
 
   /** Leaves nothing but the picture, for the program that opened the page. */
-  private handOver(kind: "svg" | "png", node: number): void {
+  private handOver(kind: PictureKind, node: number): void {
     this.selected = 0;
-    const area = node
-      ? { ...this.scene.corner(node), width: this.scene.width[node]!, height: this.scene.height[node]! }
-      : this.whole();
-    const text = kind === "svg" ? this.svgText(area) : this.png(area).toDataURL("image/png").split(",")[1]!;
+    const { scene } = this;
+    const { width, height } = scene;
+    const area = node ? { ...scene.corner(node), width: width[node]!, height: height[node]! } : wholeOf(scene);
+    const text =
+      kind === "svg"
+        ? textOf(this.svg(area))
+        : canvasOf(scene, area, (scale) => this.still(area, scale))
+            .toDataURL("image/png")
+            .split(",")[1]!;
     document.body.replaceChildren(h("pre", { id: "picture" }, text));
   }
 
@@ -380,7 +372,7 @@ class Page {
   private rearranged(): void {
     this.scene.arrange();
     this.tree.update();
-    this.mapIsOld = true;
+    this.minimap.forget();
     this.hovered = -1;
     this.hoveredPiece = null;
     this.draw();
@@ -401,7 +393,7 @@ class Page {
     this.heatChoice.value = heat;
     this.legend.hidden = heat === "none";
     this.legend.textContent = `blue to red: share of the model's ${heat}`;
-    this.mapIsOld = true;
+    this.minimap.forget();
     this.draw();
   }
 
@@ -458,7 +450,7 @@ class Page {
       if (event.key === "Enter" || event.key === " ") return;
     const node = this.selected;
     const actions: Record<string, () => void> = {
-      "/": () => this.input.focus(),
+      "/": () => this.search.input.focus(),
       Enter: () => this.act(node),
       " ": () => this.act(node),
       "+": () => {
@@ -481,7 +473,7 @@ class Page {
       p: () => this.light("between"),
       k: () => this.foldConstants(),
       m: () => {
-        this.minimap.hidden = !this.minimap.hidden;
+        this.minimap.element.hidden = !this.minimap.element.hidden;
         this.draw();
       },
       t: () => this.nextTheme(),
@@ -535,77 +527,6 @@ class Page {
     const all = layout.layers.flatMap((layer) => [...layer.nodes].sort((a, b) => this.scene.x[a]! - this.scene.x[b]!));
     const next = all[all.indexOf(this.selected) + step];
     if (next !== undefined) this.select(next, { isShown: true });
-  }
-
-  // Search
-
-  private find(): void {
-    if (!this.input.value.trim()) {
-      this.showHits([], 0);
-      return;
-    }
-    this.search ??= new Search(this.model);
-    const { hits, total, isCut } = this.search.find(this.input.value);
-    this.showHits(hits, total, isCut);
-  }
-
-  private showHits(hits: Hit[], total: number, isCut = false): void {
-    this.found = hits;
-    this.chosen = 0;
-    const rows = hits.slice(0, 60).map((hit, i) =>
-      h(
-        "div",
-        {
-          class: "hit",
-          id: `hit-${i}`,
-          role: "option",
-          "aria-selected": String(i === 0),
-          mousedown: (event) => {
-            event.preventDefault();
-            this.choose(i);
-          },
-        },
-        h("span", {}, visible(hit.text)),
-        h("span", {}, visible(hit.what)),
-      ),
-    );
-    if (this.input.value.trim() && document.activeElement === this.input)
-      rows.push(
-        h(
-          "div",
-          { class: "hit faint" },
-          h("span", {}, total ? `${isCut ? "more than " : ""}${total.toLocaleString("en")} found` : "nothing found"),
-        ),
-      );
-    this.hits.replaceChildren(...rows);
-    this.input.setAttribute("aria-expanded", String(hits.length > 0));
-  }
-
-  private choose(index: number): void {
-    const hit = this.found[index];
-    if (!hit) return;
-    this.input.blur();
-    this.showHits([], 0);
-    this.canvas.focus();
-    this.go(hit.node);
-  }
-
-  private searchKey(event: KeyboardEvent): void {
-    if (event.key === "Enter") this.choose(this.chosen);
-    else if (event.key === "Escape") {
-      this.input.value = "";
-      this.input.blur();
-      this.canvas.focus();
-    } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      const most = Math.min(this.found.length, 60) - 1;
-      this.chosen = Math.max(0, Math.min(most, this.chosen + (event.key === "ArrowDown" ? 1 : -1)));
-      [...this.hits.children].forEach((row, i) => {
-        if (row.id) row.setAttribute("aria-selected", String(i === this.chosen));
-      });
-      this.hits.children[this.chosen]?.scrollIntoView({ block: "nearest" });
-      this.input.setAttribute("aria-activedescendant", `hit-${this.chosen}`);
-    } else return;
-    event.preventDefault();
   }
 
   // Camera
@@ -691,6 +612,14 @@ class Page {
     this.draw();
   }
 
+  /** Brings a place of the picture to the middle of the screen. */
+  private centre(x: number, y: number): void {
+    const { scale } = this.camera;
+    this.camera = { scale, x: this.size.width / 2 - x * scale, y: this.size.height / 2 - y * scale };
+    this.keepInSight();
+    this.draw();
+  }
+
   private seen(): Area {
     const { x, y, scale } = this.camera;
     const { width, height } = this.size;
@@ -700,47 +629,9 @@ class Page {
   // Pointer
 
   /** The innermost node at a place of the screen, or the edge there. */
-  private hit(screenX: number, screenY: number): { node: number; piece: Piece | null } {
-    const { scene } = this;
-    let x = (screenX - this.camera.x) / this.camera.scale;
-    let y = (screenY - this.camera.y) / this.camera.scale;
-    let box = 0;
-    for (;;) {
-      const layout = scene.layoutOf(box);
-      if (!layout) return { node: box, piece: null };
-      const layer = layout.layers.find((l) => y >= l.top && y <= l.bottom && l.nodes.some(isAt));
-      const child = layer?.nodes.find(isAt);
-      if (child === undefined) return { node: box, piece: this.pieceAt(box, x, y) };
-      if (!scene.isOpen(child)) return { node: child, piece: null };
-      x -= scene.x[child]!;
-      y -= scene.y[child]!;
-      box = child;
-    }
-    function isAt(node: number): boolean {
-      return (
-        x >= scene.x[node]! &&
-        x <= scene.x[node]! + scene.width[node]! &&
-        y >= scene.y[node]! &&
-        y <= scene.y[node]! + scene.height[node]!
-      );
-    }
-  }
-
-  private pieceAt(box: number, x: number, y: number): Piece | null {
-    const near = 5 / this.camera.scale;
-    let best: Piece | null = null;
-    let least = near;
-    for (const piece of piecesIn(this.scene.layoutOf(box)!, {
-      x: x - near,
-      y: y - near,
-      width: 2 * near,
-      height: 2 * near,
-    })) {
-      if (y < piece.y0 - near || y > piece.y3 + near) continue;
-      const distance = distanceTo(piece, x, y);
-      if (distance < least) [best, least] = [piece, distance];
-    }
-    return best;
+  private hit(screenX: number, screenY: number): Hit {
+    const { x, y, scale } = this.camera;
+    return hitAt(this.scene, (screenX - x) / scale, (screenY - y) / scale, NEAR / scale);
   }
 
   private isTwist(node: number, x: number, y: number): boolean {
@@ -826,7 +717,7 @@ class Page {
 
   private recolour(): void {
     this.colours.clear();
-    this.mapIsOld = true;
+    this.minimap.forget();
     this.draw();
   }
 
@@ -850,134 +741,25 @@ class Page {
     context.fillRect(0, 0, this.size.width, this.size.height);
     context.setTransform(ratio * camera.scale, 0, 0, ratio * camera.scale, ratio * camera.x, ratio * camera.y);
     paint(this.scene, new CanvasPainter(context), look);
-    if (!this.minimap.hidden) this.drawMapSoon();
+    this.minimap.draw();
     document.documentElement.dataset["drawn"] ??= String(Math.round(performance.now())); // ms, for measurements
   }
 
-  private map = h("canvas");
-  private mapScale = 1;
-
-  private drawMapSoon(): void {
-    if (this.mapTimer) return;
-    if (this.mapIsOld) this.drawMap();
-    this.mapTimer = window.setTimeout(() => {
-      this.mapTimer = 0;
-      this.drawMap();
-    }, MAP_PAUSE);
+  /** How a picture looks that nobody points at. */
+  private still(area: Area, scale: number): Look {
+    return { ...this.look(area, scale), hovered: -1, hoveredPiece: null };
   }
 
-  private mapTimer = 0;
-
-  private drawMap(): void {
-    const seen = this.seen();
-    const [w, tall] = [this.scene.width[0]!, this.scene.height[0]!];
-    const { minimap } = this;
-    if (this.mapIsOld) {
-      this.mapIsOld = false;
-      this.mapScale = Math.min(180 / w, 130 / tall);
-      this.map.width = minimap.width = Math.max(12, Math.round(w * this.mapScale));
-      this.map.height = minimap.height = Math.max(12, Math.round(tall * this.mapScale));
-      const context = this.map.getContext("2d")!;
-      context.setTransform(this.mapScale, 0, 0, this.mapScale, 0, 0);
-      paint(this.scene, new CanvasPainter(context), {
-        ...this.look({ x: 0, y: 0, width: w, height: tall }, this.mapScale),
-        selected: new Set(),
-        hovered: -1,
-        hoveredPiece: null,
-      });
-    }
-    const context = minimap.getContext("2d")!;
-    context.clearRect(0, 0, minimap.width, minimap.height);
-    context.drawImage(this.map, 0, 0);
-    context.strokeStyle = this.look(seen, 1).colours("accent");
-    context.lineWidth = 1.5;
-    context.strokeRect(
-      seen.x * this.mapScale,
-      seen.y * this.mapScale,
-      seen.width * this.mapScale,
-      seen.height * this.mapScale,
-    );
+  private async save(kind: PictureKind): Promise<void> {
+    const area = wholeOf(this.scene);
+    const { facts } = this.model;
+    const blob = await blobOf(this.scene, area, (scale) => this.still(area, scale), kind);
+    save(blob, `${stemOf(facts.file || facts.name)}.${kind}`);
   }
 
-  private moveTo(event: PointerEvent): void {
-    const { scale } = this.camera;
-    this.camera.x = this.size.width / 2 - (event.offsetX / this.mapScale) * scale;
-    this.camera.y = this.size.height / 2 - (event.offsetY / this.mapScale) * scale;
-    this.keepInSight();
-    this.draw();
+  private svg(area = wholeOf(this.scene)): SVGSVGElement {
+    return svgOf(this.scene, area, this.still(area, 1));
   }
-
-  // Files
-
-  private whole(): Area {
-    return {
-      x: -MARGIN,
-      y: -MARGIN,
-      width: this.scene.width[0]! + 2 * MARGIN,
-      height: this.scene.height[0]! + 2 * MARGIN,
-    };
-  }
-
-  private svg(area = this.whole()): SVGSVGElement {
-    const look = { ...this.look(area, 1), hovered: -1, hoveredPiece: null };
-    const painter = new SvgPainter(area, look.colours("background"));
-    paint(this.scene, painter, look);
-    return painter.root;
-  }
-
-  private svgText(area?: Area): string {
-    return new XMLSerializer().serializeToString(this.svg(area));
-  }
-
-  private saveSvg(): void {
-    this.save(new Blob([this.svgText()], { type: "image/svg+xml" }), "svg");
-  }
-
-  private png(area = this.whole()): HTMLCanvasElement {
-    const scale = Math.min(2, PNG_MOST / Math.max(area.width, area.height));
-    const canvas = h("canvas", { width: Math.ceil(area.width * scale), height: Math.ceil(area.height * scale) });
-    const context = canvas.getContext("2d")!;
-    const look = { ...this.look(area, scale), hovered: -1, hoveredPiece: null };
-    context.fillStyle = look.colours("background");
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.setTransform(scale, 0, 0, scale, -area.x * scale, -area.y * scale);
-    paint(this.scene, new CanvasPainter(context), look);
-    return canvas;
-  }
-
-  private savePng(): void {
-    this.png().toBlob((blob) => {
-      if (blob) this.save(blob, "png");
-    }, "image/png");
-  }
-
-  private save(blob: Blob, ending: string): void {
-    const url = URL.createObjectURL(blob);
-    const stem = (this.model.facts.file || this.model.facts.name || "model")
-      .replace(/\.(onnx|graphml)$/, "")
-      .replace(/[^\w.-]+/g, "_");
-    h("a", { href: url, download: `${stem}.${ending}` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  }
-}
-
-/** How far a place is from a piece of an edge. */
-function distanceTo({ x0, y0, y1, x1, y2, y3 }: Piece, x: number, y: number): number {
-  if (y <= y1 && y >= y0) return Math.abs(x - x0);
-  if (y >= y2 && y <= y3) return Math.abs(x - x1);
-  let least = Infinity;
-  const steps = 24;
-  let [px, py] = [x0, y1];
-  for (let i = 1; i <= steps; i++) {
-    const t = i / steps;
-    const nx = x0 + (x1 - x0) * (3 * t * t - 2 * t * t * t);
-    const ny = y1 + (y2 - y1) * (1.5 * t * (1 - t) + t * t * t);
-    const [dx, dy] = [nx - px, ny - py];
-    const along = Math.max(0, Math.min(1, ((x - px) * dx + (y - py) * dy) / (dx * dx + dy * dy || 1)));
-    least = Math.min(least, Math.hypot(px + along * dx - x, py + along * dy - y));
-    [px, py] = [nx, ny];
-  }
-  return least;
 }
 
 function fail(error: unknown): void {
