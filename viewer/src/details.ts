@@ -2,7 +2,7 @@
 
 import { h } from "./dom.ts";
 import { Kind, type Model, type Statistics } from "./model.ts";
-import { amount, bytes, counted, visible } from "./text.ts";
+import { amount, bytes, counted, grouped, visible } from "./text.ts";
 
 const MOST = 100;
 
@@ -57,9 +57,9 @@ export class Details {
     const path = kind === Kind.Module ? model.pathOf(node) : model.nameOf(node);
     if (path) rows.push([kind === Kind.Module ? "path" : "name", path]);
     if (model.typeOf(node) && model.typeOf(node) !== model.nameOf(node)) rows.push(["class", model.typeOf(node)]);
-    rows.push(["operators", model.operators[node]!.toLocaleString("en")]);
+    rows.push(["operators", grouped(model.operators[node]!)]);
     if (model.elements[node])
-      rows.push(["parameters", `${model.elements[node]!.toLocaleString("en")} (${bytes(model.bytes[node]!)})`]);
+      rows.push(["parameters", `${grouped(model.elements[node]!)} (${bytes(model.bytes[node]!)})`]);
     const unknown = model.unknownMacs[node]!;
     if (model.macs[node] || unknown)
       rows.push([
@@ -258,10 +258,10 @@ function shown(s: Statistics): HTMLElement[] {
     ["greatest", number(s.max)],
     ["mean", number(s.mean)],
     ["deviation", number(s.std)],
-    ["zeros", s.zeros.toLocaleString("en")],
+    ["zeros", grouped(s.zeros)],
   ];
-  if (s.nan) rows.push(["NaN", s.nan.toLocaleString("en")]);
-  if (s.infinite) rows.push(["infinite", s.infinite.toLocaleString("en")]);
+  if (s.nan) rows.push(["NaN", grouped(s.nan)]);
+  if (s.infinite) rows.push(["infinite", grouped(s.infinite)]);
   const parts = [facts(rows)];
   const most = Math.max(...s.histogram);
   if (most > 0) {

@@ -8,7 +8,7 @@ import type { Piece } from "./layout.ts";
 import { Minimap } from "./minimap.ts";
 import { Kind, type Model, read } from "./model.ts";
 import { type Area, type Heat, type Look, paint, shortShape } from "./paint.ts";
-import { CanvasPainter, font } from "./painters.ts";
+import { CanvasPainter, ruler } from "./painters.ts";
 import { blobOf, canvasOf, type PictureKind, save, stemOf, svgOf, textOf, wholeOf } from "./pictures.ts";
 import { Scene } from "./scene.ts";
 import { SearchBox } from "./searchbox.ts";
@@ -90,16 +90,7 @@ class Page {
   private moved = false;
 
   constructor(private readonly model: Model) {
-    const widths = new Map<string, number>();
-    const measure = (text: string, size: number, bold: boolean) => {
-      const key = `${size}${bold}${text}`;
-      let width = widths.get(key);
-      if (width === undefined) {
-        this.context.font = font(size, bold);
-        widths.set(key, (width = this.context.measureText(text).width));
-      }
-      return width;
-    };
+    const measure = ruler(this.context);
     this.scene = new Scene(model, measure);
     this.tree = new Tree(this.scene, {
       select: (node) => this.select(node, { isShown: true }),

@@ -9,6 +9,26 @@ export function font(size: number, bold: boolean): string {
   return `${bold ? "600 " : ""}${size}px ${FONT}`;
 }
 
+/** Measures text character by character: there are few of them, and many names. Kerning is a pixel or two. */
+export function ruler(context: CanvasRenderingContext2D): (text: string, size: number, bold: boolean) => number {
+  const fonts = new Map<string, Map<string, number>>();
+  return (text, size, bold) => {
+    const key = font(size, bold);
+    let widths = fonts.get(key);
+    if (!widths) fonts.set(key, (widths = new Map()));
+    let total = 0;
+    for (const character of text) {
+      let width = widths.get(character);
+      if (width === undefined) {
+        context.font = key;
+        widths.set(character, (width = context.measureText(character).width));
+      }
+      total += width;
+    }
+    return total;
+  };
+}
+
 export class CanvasPainter implements Painter {
   constructor(private readonly context: CanvasRenderingContext2D) {}
 

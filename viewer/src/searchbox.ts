@@ -3,7 +3,7 @@
 import { h } from "./dom.ts";
 import type { Model } from "./model.ts";
 import { type Hit, Search } from "./search.ts";
-import { visible } from "./text.ts";
+import { grouped, visible } from "./text.ts";
 
 const MOST_ROWS = 60;
 const LEAVING = 150; // ms for which the list stays when the field is left, so that a click reaches it
@@ -49,7 +49,7 @@ export class SearchBox {
     }
     this.search ??= new Search(this.model);
     const { hits, total, isCut } = this.search.find(query);
-    this.show(hits, total ? `${isCut ? "more than " : ""}${total.toLocaleString("en")} found` : "nothing found");
+    this.show(hits, total ? `${isCut ? "more than " : ""}${grouped(total)} found` : "nothing found");
   }
 
   private show(hits: Hit[], summary: string): void {
