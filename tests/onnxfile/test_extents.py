@@ -96,3 +96,13 @@ def test_resizing_to_the_same_length_copies() -> None:
     assert all(piece.start < piece.end for piece in pieces if isinstance(piece, Copied))
     parts = [piece if isinstance(piece, bytes) else data[piece.start : piece.end] for piece in pieces]
     assert b"".join(parts) == data
+
+
+def groups(depth: int) -> bytes:
+    return b"\xbb\x3e" * depth + b"\xbc\x3e" * depth
+
+
+def test_how_deep_groups_may_be() -> None:
+    assert find_extents(BytesSource(groups(100)), lambda *_: True) == []
+    with pytest.raises(WireError, match="more than 100 deep"):
+        find_extents(BytesSource(groups(101)), lambda *_: True)

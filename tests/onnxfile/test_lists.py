@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphml_onnx.onnxfile.lists import ListShape, find_run, pieces
+from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile.lists import ListShape, find_run, list_shape, pieces
 from graphml_onnx.onnxfile.skeleton import LIST_ADDRESS, LongList, MarkerError, join, split, with_lists
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.onnxfile.wire import FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, encode_varint
@@ -79,6 +80,21 @@ def test_a_run_that_protobuf_would_write_otherwise_is_none(
         run = find_run(source, shape, 0, source.size)
     # Where the odd item is cut off, what follows may complete it to another one, which is none of ours to judge.
     assert run is None or (shape.kind in (FIXED32, FIXED64) and not at_end) or odd == b"\x7fab"
+
+
+def test_which_fields_are_lists_that_are_cut_out() -> None:
+    found = {
+        f"{message}.{field.name}"
+        for message in ("AttributeProto", "TensorProto", "NodeProto", "FunctionProto", "GraphProto", "ModelProto")
+        for field in schema.fields_of(schema.descriptor_of(schema.message_class(message)()))
+        if list_shape(field) is not None
+    }
+    assert found == {
+        "AttributeProto.floats",
+        "AttributeProto.ints",
+        "AttributeProto.strings",
+        "TensorProto.string_data",
+    }
 
 
 @given(

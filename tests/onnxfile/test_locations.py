@@ -111,17 +111,18 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     found = external.DataFile.find(tmp_path, "w.bin")
     (tmp_path / "w.bin").write_bytes(b"other")
-    before = _lowest_descriptor()
+    before = _free_descriptors()
     for _ in range(2):
         with pytest.raises(Exception, match="changed while it was read"):
             found.open()
         with pytest.raises(InputError, match="is a directory"):
             open_external(tmp_path, "folder")
-    assert _lowest_descriptor() == before
+    assert _free_descriptors() == before
 
 
-def _lowest_descriptor() -> int:
-    """The number that the next file would get, which is the lowest that is free."""
-    descriptor = os.open(os.devnull, os.O_RDONLY)
-    os.close(descriptor)
-    return descriptor
+def _free_descriptors() -> list[int]:
+    """The numbers that the next files would get."""
+    descriptors = [os.open(os.devnull, os.O_RDONLY) for _ in range(8)]
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return descriptors

@@ -12,6 +12,7 @@ from graphml_onnx.onnxfile.skeleton import (
     MarkerError,
     Skeleton,
     Stored,
+    _is_text,
     join,
     marker,
     merged_payloads,
@@ -21,6 +22,7 @@ from graphml_onnx.onnxfile.skeleton import (
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.onnxfile.wire import WireError
 from tests.common import seeds
+from tests.common.limited import limited
 from tests.strategies import wire
 from tests.strategies.models import model_bytes, models
 from tests.strategies.wire import BYTES, FIXED32, VARINT, Field, serialise
@@ -59,8 +61,27 @@ def test_a_skeleton_as_long_as_protobuf_reads(monkeypatch):
     monkeypatch.setattr("graphml_onnx.onnxfile.skeleton.MAX_SKELETON", size)
     assert cut(data, len(data)).data == data
     monkeypatch.setattr("graphml_onnx.onnxfile.skeleton.MAX_SKELETON", size - 1)
-    with pytest.raises(WireError, match="2 GiB"):
+    with pytest.raises(WireError, match="2 GiB") as caught:
         cut(data, len(data))
+    assert caught.value.offset == 0
+    assert f"has {size:,} bytes" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "is_text"), [(b"abc\xc3\xa9xyz", True), (b"abcdefg\xc3", False), (b"abc\xc3abcd", False)]
+)
+@pytest.mark.parametrize("window", [1, 4, 8, 9])
+def test_text_that_ends_within_a_character_is_none(content, is_text, window):
+    with limited(window):
+        assert _is_text(BytesSource(content), 0, len(content)) == is_text
+
+
+def test_what_is_cut_out_is_no_part_of_the_skeleton(monkeypatch):
+    model = onnx.ModelProto()
+    model.graph.initializer.add(raw_data=bytes(5000))
+    model.graph.initializer.add(raw_data=bytes(5000))
+    monkeypatch.setattr("graphml_onnx.onnxfile.skeleton.MAX_SKELETON", 100)
+    assert len(cut(model.SerializeToString()).payloads) == 2
 
 
 @given(data=model_bytes(), limit=st.integers(0, 3000))

@@ -204,6 +204,7 @@ def test_what_the_library_refuses_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "before_the_end"),
     [
+        (bytes(7), 7),
         (raw({}, length=3), 10),
         (raw([]), 2),
         (raw({"a": tensor(0, 1), "b": tensor(1, 2, "F32")}, b"xx"), 1),
