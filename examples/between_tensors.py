@@ -24,7 +24,8 @@ before = producers.union(*(nx.ancestors(graph, node) for node in producers))
 
 part = graph.subgraph(after & before)
 print(f"{len(part)} operators, {part.number_of_edges()} edges between them")
-for node in nx.topological_sort(part):
+place = {node: number for number, node in enumerate(graph)}  # a subgraph has the order of a set
+for node in nx.lexicographical_topological_sort(part, key=place.__getitem__):
     print(f"  {graph.nodes[node].get('op_type', ''):<8} {graph.nodes[node].get('name', '')}")
 needed = {tensor for source, target, tensor in graph.edges(data="tensor_name") if target in part and source not in part}
 print("needs too:", ", ".join(sorted(needed - {first})) or "nothing")
