@@ -127,9 +127,9 @@ class Dataflow(Generic[Name]):
         counts = (map(len, outputs), map(len, inputs))
         self._operators.extend(chain.from_iterable(zip(containers, nodes, indices, *counts, strict=False)))
 
-    def place(self, indices: Iterable[int]) -> None:
+    def place(self, indices: NDArray[np.int32]) -> None:
         """Tells at which index of its list each operator stands, in the order in which they came."""
-        self._operators[2::5] = array("i", indices)
+        self._operators[2::5] = array("i", indices.tobytes())
 
     def uses(self, flows: Flows) -> Iterator[Use[Name]]:
         """The edges one by one; a tensor that no node produces (a hidden initializer) gives none."""

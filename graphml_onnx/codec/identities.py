@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import repeat
 from typing import TYPE_CHECKING, cast
 from zlib import crc32
 
@@ -42,25 +43,28 @@ class Identities:
     def of_operators(self, scope: str, nodes: Sequence[onnx.NodeProto]) -> list[str]:
         """The identities of the operators of a graph or function, by their names or first tensors."""
         seed = crc32(f"op\0{scope}\0".encode())
-        names = [cast("bytes", node.name) for node in nodes]
         # The name after its last slash: rfind gives -1 where there is none.
         identities = [
             f"{_title(name[name.rfind(b'/') + 1 :])}.{crc32(name, seed):08x}"
             if name
             else _identity(_tensors(node), cast("bytes", node.op_type), seed)
-            for name, node in zip(names, nodes, strict=True)
+            for node in nodes
+            for name in [cast("bytes", node.name)]
         ]
-        if len(set(identities)) == len(identities) and self._given.keys().isdisjoint(identities):
-            self._given.update(dict.fromkeys(identities, 1))
-            return identities
-        return [
-            self._free_operator(*operator, seed)
-            for operator in zip(identities, names, map(_tensors, nodes), strict=True)
-        ]
+        given = self._given
+        if given.keys().isdisjoint(identities):
+            count = len(given) + len(identities)
+            given.update(zip(identities, repeat(1)))
+            if len(given) == count:  # as nearly always
+                return identities
+            for identity in dict.fromkeys(identities):
+                del given[identity]
+        return [self._free_operator(identity, node, seed) for identity, node in zip(identities, nodes, strict=True)]
 
-    def _free_operator(self, identity: str, name: bytes, tensors: bytes, seed: int) -> str:
+    def _free_operator(self, identity: str, node: onnx.NodeProto, seed: int) -> str:
+        name = cast("bytes", node.name)
         if identity in self._given and name:
-            identity = _identity(b"\0".join((name, tensors)), name.rpartition(b"/")[2], seed)
+            identity = _identity(b"\0".join((name, _tensors(node))), name.rpartition(b"/")[2], seed)
         return self._free(identity)
 
     def _free(self, identity: str) -> str:

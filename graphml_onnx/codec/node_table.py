@@ -147,12 +147,12 @@ class OrderedNodes(Generic[_Content]):
                 node, container, identity = rows[5 * row : 5 * row + 3]
                 yield Placed(node, container, identity, body, position, self._content[row])
 
-    def positions(self) -> Sequence[int]:
+    def positions(self) -> NDArray[np.int32]:
         """The place of each node in its list, in the order in which nodes were added; their order must be known."""
-        positions = np.zeros(len(self._content), np.int64)
+        positions = np.zeros(len(self._content), np.int32)
         for order in self._order.values():
             positions[order] = np.arange(len(order))
-        return positions.tolist()
+        return positions
 
     def containers(self) -> Iterator[tuple[int, int]]:
         """Each node with the container_id of its compound."""
