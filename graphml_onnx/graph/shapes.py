@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 import onnx
@@ -36,8 +37,8 @@ def inferred_model(
         It, or None where inference fails; and what a reader should know, one line each.
     """
     _set_sizes(model, sizes)
-    copy = type(cast("Message", model))()
-    copy.CopyFrom(cast("Message", model))
+    copy = cast("onnx.ModelProto", schema.message_class("ModelProto")())
+    cast("Message", copy).CopyFrom(cast("Message", model))
     for tensor in _tensors(copy):
         _empty_payload(tensor, storage)
     try:
@@ -71,25 +72,26 @@ def _empty_payload(tensor: onnx.TensorProto, storage: Storage) -> None:
         tensor.data_location = onnx.TensorProto.EXTERNAL
 
 
-def _tensors(message: Message) -> Iterator[onnx.TensorProto]:
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """All tensors of graphs, operators and functions."""
-    todo: list[Message] = [message]
+    todo: list[onnx.GraphProto | onnx.FunctionProto] = [model.graph, *model.functions]
     while todo:
-        current = todo.pop()
-        name = schema.message_name(schema.descriptor_of(current))
-        if name == "TensorProto":
-            yield cast("onnx.TensorProto", current)
-            continue
-        for field, value in current.ListFields():
-            if field.message_type is None or field.name not in _HOLDERS:
-                continue
-            todo.extend(value if field.is_repeated else [value])
+        holder = todo.pop()
+        if not isinstance(holder, _FUNCTION):
+            graph = cast("onnx.GraphProto", holder)
+            yield from graph.initializer
+            yield from chain.from_iterable((tensor.values, tensor.indices) for tensor in graph.sparse_initializer)
+        for node in holder.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    yield attribute.t
+                yield from attribute.tensors
+                sparse = [*attribute.sparse_tensors, *([attribute.sparse_tensor] * attribute.HasField("sparse_tensor"))]
+                yield from chain.from_iterable((tensor.values, tensor.indices) for tensor in sparse)
+            todo += graphs_of(node)
 
 
-_HOLDERS = frozenset(
-    {"graph", "node", "initializer", "sparse_initializer", "attribute", "t", "g", "tensors", "graphs", "functions"}
-    | {"sparse_tensor", "sparse_tensors", "values", "indices"}
-)
+_FUNCTION = schema.message_class("FunctionProto")
 
 
 def add_types(body: Body, inferred: onnx.GraphProto) -> None:

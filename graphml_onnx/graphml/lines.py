@@ -196,6 +196,7 @@ class _Lines:
     def _records(self, text: str, rows: NodeRows) -> Iterator[Batch]:
         """The nodes and edges of a piece, except those that are rows, which are added to ``rows``."""
         width = len(rows.keys) + 1
+        has_references = "&" in text
         end = 0
         for match in self._body.finditer(text):
             start, stop = match.span()
@@ -206,12 +207,13 @@ class _Lines:
             self._line += text.count("\n", start, stop)
             kind = match.lastgroup
             if kind == "row":
-                node_id, *values = match.groups()[:width]
-                if "&" in match[0]:
-                    values = [text and from_xml(text) for text in values]
-                rows.node_ids.append(node_id)
+                found = match.groups()
+                values = found[1:width]
+                if has_references:
+                    values = tuple([text and from_xml(text) for text in values])
+                rows.node_ids.append(found[0])
                 rows.lines.append(line)
-                rows.values.append(tuple(values))
+                rows.values.append(values)
             elif kind == "node":
                 yield self._node(match, line)
             elif kind == "group":
