@@ -54,14 +54,14 @@ def picture(page: bytes, kind: PictureFormat) -> bytes:
     with tempfile.TemporaryDirectory(prefix="g2o-view-") as folder:
         file = Path(folder, "page.html")
         file.write_bytes(page)
-        arguments = ["--headless", "--disable-gpu", f"--user-data-dir={folder}/profile", "--dump-dom"]
-        arguments += ["--virtual-time-budget=60000", "--no-first-run"]
+        switches = ["headless", "disable-gpu", "dump-dom", "no-first-run", "virtual-time-budget=60000"]
+        switches.append(f"user-data-dir={folder}/profile")
         if sys.platform != "win32" and os.geteuid() == 0:
-            arguments.append("--no-sandbox")  # with it, Chromium does not start as root
+            switches.append("no-sandbox")  # with it, Chromium does not start as root
+        command = [program, *(f"--{switch}" for switch in switches), file.as_uri()]
         try:
-            done = subprocess.run(  # noqa: S603 - no shell, and a page that can ask for nothing
-                [program, *arguments, file.as_uri()], capture_output=True, timeout=_PATIENCE, check=False
-            )
+            # No shell, and a page that can ask for nothing.
+            done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)  # noqa: S603
         except (OSError, subprocess.TimeoutExpired) as error:
             raise OutputError(f"{program} did not draw the model: {error}") from error
     found = _PICTURE.search(done.stdout.decode("utf-8", "replace"))
