@@ -74,9 +74,9 @@ def _of_tensorflow(name: str) -> tuple[str, ...] | None:
     return tuple(parts) or None
 
 
-def is_joined(path: Sequence[str]) -> bool:
-    """Whether a path may come from a name such as ``conv1_weights``, which has no separator."""
-    return len(path) == 1
+def is_joined(name: str) -> bool:
+    """Whether a parameter's name has no separator, such as ``conv1_weights``: anything may be called so."""
+    return "." not in name and "/" not in name
 
 
 def steps_of(path: Sequence[str]) -> list[NameStep]:

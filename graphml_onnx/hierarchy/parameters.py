@@ -30,7 +30,7 @@ def owners_of(graph: Graph, wiring: Wiring, outer: Mapping[str, Sequence[int]]) 
     """For each operator the module that owns what it takes, by the names of its parameters.
 
     A parameter counts through whatever copies, transposes or dequantises it. Of parameters of several modules the
-    innermost module around them counts.
+    innermost module around them counts. What was merged with equal parameters of other modules counts for nothing.
 
     Args:
         graph: the graph.
@@ -39,8 +39,16 @@ def owners_of(graph: Graph, wiring: Wiring, outer: Mapping[str, Sequence[int]]) 
     """
     owners: list[Path | None] = []
     of_tensor: dict[str, Path | None] = {}
+    separated: set[Path] = set()
+    merged = _merged(graph, wiring)
     for position, operator in enumerate(graph.operators):
-        own = [owner_path(name) for name in operator.inputs if name in graph.weights or name in outer]
+        own: list[Path | None] = []
+        for name in operator.inputs:
+            if (name in graph.weights or name in outer) and name not in merged:
+                path = owner_path(name)
+                own.append(path)
+                if path and not is_joined(name):
+                    separated.add(path)
         own += [of_tensor[name] for name in operator.inputs if name in of_tensor]
         owner = _common([path for path in own if path]) if own else None
         if wiring.is_constant[position]:
@@ -49,8 +57,7 @@ def owners_of(graph: Graph, wiring: Wiring, outer: Mapping[str, Sequence[int]]) 
             owner = owner or next((of_tensor[name] for name in operator.outputs if of_tensor[name]), None)
         owners.append(owner)
     distinct = {path for path in owners if path}
-    joined = {path for path in distinct if is_joined(path)}
-    if len(distinct) < _FEWEST or (len(joined) == len(distinct) and len(joined) < _FEWEST_JOINED):
+    if len(distinct) < (_FEWEST if separated else _FEWEST_JOINED):
         return [None] * len(owners)
     return owners
 
@@ -80,21 +87,65 @@ def place_by_parameters(draft: Draft, owners: Sequence[Path | None], wiring: Wir
 
     Returns:
         How many operators with a place of their own take parameters, and how many of these stand in a module that is
-        neither around nor within the owner.
+        neither around, within nor beside the owner. Beside it stands a convolution that took in the normalization
+        behind it, and was given its place. What operators of several modules share tells of none of them.
     """
     told = contrary = 0
+    places: dict[Path, set[int]] = {}
+    for position, path in enumerate(owners):
+        if path and draft.rules[position] is not None:
+            places.setdefault(path, set()).add(draft.places[position])
+    is_evidence = {path for path, found in places.items() if len(found) == 1}
     for position, path in enumerate(owners):
         if not path or wiring.is_constant[position]:
             continue
         scope = draft.scope_of(draft.places[position])
         has_place = draft.rules[position] is not None
-        if has_place and draft.places[position] != draft.root:
+        if has_place and draft.places[position] != draft.root and path in is_evidence:
             told += 1
-            contrary += any(left != right for left, right in zip(path, scope, strict=False))
+            contrary += _is_contrary(path, scope)
         if not has_place or (len(path) > len(scope) and list(path[: len(scope)]) == scope):
             draft.put(position, draft.reach(steps_of(path), "parameters"), "parameter")
     _add_products(draft, owners, wiring)
     return told, contrary
+
+
+def _is_contrary(path: Path, scope: Sequence[str]) -> bool:
+    if len(path) == len(scope) > 1 and list(path[:-1]) == scope[:-1]:
+        return False
+    return any(left != right for left, right in zip(path, scope, strict=False))
+
+
+def _merged(graph: Graph, wiring: Wiring) -> frozenset[str]:
+    """The weights that stand for equal ones of other modules: exporters keep one of several biases that are all zero.
+
+    Those who take such a weight take other weights beside it that differ. Who calls a module again takes the same.
+    """
+    takers: dict[str, list[int]] = {}
+    for position, operator in enumerate(graph.operators):
+        for name in operator.inputs:
+            if name in graph.weights and owner_path(name):
+                takers.setdefault(name, []).append(position)
+    found = set()
+    for name, positions in takers.items():
+        if len(positions) > 1:
+            beside = {_taken_beside(graph, wiring, position, name) for position in positions}
+            if len(beside - {frozenset()}) > 1:
+                found.add(name)
+    return frozenset(found)
+
+
+def _taken_beside(graph: Graph, wiring: Wiring, position: int, name: str) -> frozenset[str]:
+    """The other weights of an operator; of a bias that is added, those of the product before it."""
+    for near in (position, *wiring.producers[position]):
+        operator = graph.operators[near]
+        if near != position and operator.op_type not in _PRODUCTS:
+            continue
+        weights = [other for other in operator.inputs if other != name and other in graph.weights]
+        taken = frozenset(other for other in weights if owner_path(other) or len(graph.weights[other]) > 1)
+        if taken:
+            return taken
+    return frozenset()
 
 
 def _add_products(draft: Draft, owners: Sequence[Path | None], wiring: Wiring) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
+from graphml_onnx import preview
 from graphml_onnx.hierarchy import Operator, read_metadata
 from tests.hierarchy import htp_samples as samples
-from tests.hierarchy.htp_samples import NAMES, metadata, module, sample, scopes, tags
+from tests.hierarchy.htp_samples import FOLDER, NAMES, metadata, module, sample, scopes, tags
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 build_hierarchy = partial(samples.build_hierarchy, refine=False)
 """What the metadata themselves tell."""
@@ -256,3 +261,11 @@ def test_the_flat_form_is_folded_too() -> None:
     hierarchy = build_hierarchy([Operator("/" + "m/" * 150 + "Add")], metadata(flat, {}))
     assert len(hierarchy.modules) == 100
     assert list(hierarchy.placement) == [99]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_metadata_of_real_exporters_are_no_finding(name: str, tmp_path: Path) -> None:
+    """Biases that are one because they are zero, and a Conv that took in its BatchNorm, contradict nothing."""
+    folder = FOLDER / name
+    model, given = folder / "model.onnx", folder / "model_htp_metadata.json"
+    assert preview(model, tmp_path / "model.graphml", metadata=given).findings == ()

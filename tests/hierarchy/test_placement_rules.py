@@ -55,6 +55,47 @@ def test_names_of_parameters_tell_their_owner(parameter: str, path: str | None) 
 
 
 class TestParameters:
+    def test_two_modules_with_dotted_names_are_enough(self) -> None:
+        hierarchy = placed(
+            [node("Add", "x query.bias", "a"), node("Add", "a key.bias", "b"), node("Relu", "b", "y")],
+            "query.bias",
+            "key.bias",
+        )
+        assert scopes(hierarchy)[:2] == ["query", "key"]
+
+    def test_two_names_without_a_separator_are_not(self) -> None:
+        hierarchy = placed(
+            [node("Add", "x conv1_bias", "a"), node("Add", "a conv2_bias", "b"), node("Relu", "b", "y")],
+            "conv1_bias",
+            "conv2_bias",
+        )
+        assert not hierarchy.modules
+
+    def test_a_bias_that_stands_for_equal_ones_tells_nothing(self) -> None:
+        """PyTorch keeps one of several biases that are all zero: its name is that of the first."""
+        hierarchy = placed(
+            [
+                node("Conv", "x first.weight first.bias", "a"),
+                node("Conv", "a second.weight first.bias", "b"),
+                node("MatMul", "b unnamed", "c"),
+                node("Add", "c first.bias", "y"),
+            ],
+            *("first.weight", "first.bias", "second.weight", "unnamed"),
+        )
+        assert scopes(hierarchy)[:2] == ["first", "second"]
+        assert hierarchy.main.rules[3] != "parameter"
+
+    def test_a_module_that_is_called_again_keeps_its_parameters(self) -> None:
+        calls = [
+            node("MatMul", "x shared.weight", "a"),
+            node("Add", "a shared.bias", "b"),
+            node("MatMul", "b shared.weight", "c"),
+            node("Add", "c shared.bias", "d"),
+            node("MatMul", "d head.weight", "y"),
+        ]
+        hierarchy = placed(calls, "shared.weight", "shared.bias", "head.weight")
+        assert scopes(hierarchy) == ["shared"] * 4 + ["head"]
+
     def test_what_takes_a_parameter_belongs_to_its_owner(self) -> None:
         hierarchy = placed(
             [node("Conv", "x features.0.weight features.0.bias", "a"), node("Gemm", "a head.1.weight", "y")],
