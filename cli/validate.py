@@ -34,6 +34,9 @@ def validate(
     schema: Annotated[
         bool, typer.Option("--schema", help="Also check against the schema of what g2o writes (needs xmlschema).")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Also fail for faults that the model had before it was encoded.")
+    ] = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
@@ -42,7 +45,8 @@ def validate(
 
     Each finding has a code, which docs/validation.md explains. Ends with 0 if there are
     no errors (warnings are allowed), with 1 if there are, or with the code of the first
-    file that could not be read. Nothing is written.
+    file that could not be read. What the model brought along, in a graph that comes back
+    exactly, is no error unless asked for. Nothing is written.
     """
     documents: list[Json] = []
     worst = exits.DONE
@@ -52,8 +56,8 @@ def validate(
             show.err(problem.line)
         elif not json:
             _show_findings(graph, findings, quiet=quiet)
-        documents.append(_document(graph, findings, problem))
-        worst = _worse(worst, findings, problem)
+        documents.append(_document(graph, findings, problem, strict=strict))
+        worst = _worse(worst, findings, problem, strict=strict)
     if json:
         show.document({"files": documents})
     return worst
@@ -85,25 +89,25 @@ def _summary(findings: "list[Finding]") -> str:
     counts: Counter[str] = Counter(finding.severity for finding in findings)
     if not counts:
         return "no findings; it comes back exactly as it was encoded"
-    named = {"error": "error", "warning": "warning", "info": "note"}
+    named = {"error": "error", "warning": "warning", "model": "fault of the model itself", "info": "note"}
     return ", ".join(show.counted(counts[severity], noun) for severity, noun in named.items() if counts[severity])
 
 
-def _document(graph: Path, findings: "list[Finding]", problem: "Failure | None") -> "Json":
+def _document(graph: Path, findings: "list[Finding]", problem: "Failure | None", *, strict: bool) -> "Json":
     return {
         "graphml": str(graph),
-        "valid": problem is None and not _has_errors(findings),
+        "valid": problem is None and not _has_errors(findings, strict=strict),
         "findings": [asdict(finding) | {"remedy": as_options(finding.remedy)} for finding in findings],
         "error": None if problem is None else problem.document(),
     }
 
 
-def _has_errors(findings: "list[Finding]") -> bool:
-    return any(finding.severity == "error" for finding in findings)
+def _has_errors(findings: "list[Finding]", *, strict: bool) -> bool:
+    return any(finding.severity == "error" or (strict and finding.severity == "model") for finding in findings)
 
 
-def _worse(worst: int, findings: "list[Finding]", problem: "Failure | None") -> int:
+def _worse(worst: int, findings: "list[Finding]", problem: "Failure | None", *, strict: bool) -> int:
     """A finding weighs more than a file that could not be read, and of these the first counts."""
-    if _has_errors(findings):
+    if _has_errors(findings, strict=strict):
         return exits.CODES[Category.DIFFERENCE]
     return problem.exit_code if worst == exits.DONE and problem is not None else worst

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 ParameterStrategy: TypeAlias = Literal["sidecar", "embedded", "reference"]
 Layout: TypeAlias = Literal["nested", "flat", "plain"]
-Severity: TypeAlias = Literal["error", "warning", "info"]
+Severity: TypeAlias = Literal["error", "warning", "model", "info"]
 Trust: TypeAlias = Literal["nodes", "edges"]
 Unit: TypeAlias = Literal["bytes", "operators", "steps"]
 
@@ -191,7 +191,8 @@ class Finding:
     Attributes:
         code: which kind of finding; docs/validation.md lists them all.
         severity: ``error`` where the document is not valid, or does not come back as a valid model; ``warning`` where
-            it decodes, but probably not to what was intended; ``info`` for what is only good to know.
+            it decodes, but probably not to what was intended; ``model`` for what the encoded model brought along, in
+            a graph that comes back exactly; ``info`` for what is only good to know.
         line: where it is in the GraphML, counted from 1; None where it is no place in it.
         message: what was found, in one line.
         remedy: what to do about it.

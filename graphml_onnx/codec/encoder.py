@@ -20,6 +20,7 @@ from graphml_onnx.codec.identities import MODEL, Identities, of_body, of_frame
 from graphml_onnx.codec.keys import FORMAT_VERSION, declared
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.node_names import set_apart
+from graphml_onnx.codec.owners import owners_of_weights
 from graphml_onnx.codec.protojson import MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable, String
 from graphml_onnx.codec.scopes import INITIALIZER_RANK, INPUT_RANK, OUTSIDE, has_weight_inputs, hidden_names
@@ -316,31 +317,10 @@ class GraphEncoder:
         """The main graph's initializers by the module that owns them; -1 is the model."""
         owned: dict[int, list[int]] = {}
         if self._show_parameters:
-            consumers = self._modules_of_consumers()
+            owners = owners_of_weights(self._model.graph, self._hierarchy)
             for index, tensor in enumerate(self._model.graph.initializer):
-                name = String.text(tensor.name)
-                module = self._hierarchy.owner(name)
-                owned.setdefault(module if module >= 0 else consumers.get(name, -1), []).append(index)
+                owned.setdefault(owners[String.text(tensor.name)], []).append(index)
         return owned
-
-    def _modules_of_consumers(self) -> Mapping[str, int]:
-        """The innermost module that holds all consumers of an initializer, bodies included; -1 is the model."""
-        graph = self._model.graph
-        tensors = frozenset(cast("bytes", tensor.name) for tensor in graph.initializer)
-        common: dict[bytes, int] = {}
-        for node, module in zip(graph.node, self._hierarchy.placement, strict=True):
-            for name in _consumed(node, tensors):
-                common[name] = self._common_module(common.get(name, module), module)
-        return {String.text(name): module for name, module in common.items()}
-
-    def _common_module(self, left: int, right: int) -> int:
-        modules = self._hierarchy.modules
-        while left != right:  # parents come before children
-            if left < right:
-                left, right = right, left
-            outer = modules[left].parent
-            left = -1 if outer is None else outer
-        return left
 
     def _ids_of_tensors(self, scope: str, tensors: Iterable[onnx.TensorProto]) -> list[str]:
         return [self._identities.of("parameter", scope, cast("bytes", tensor.name)) for tensor in tensors]
@@ -506,24 +486,6 @@ def _merged(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
         for node in nodes[start : start + _MERGED]:
             merged.MergeFrom(node)
         yield merged
-
-
-def _consumed(node: onnx.NodeProto, tensors: frozenset[bytes]) -> Iterator[bytes]:
-    """Which of the tensors an operator consumes, with all that its bodies take from the graph around it."""
-    yield from tensors.intersection(cast("Iterable[bytes]", node.input))
-    nothing: frozenset[bytes] = frozenset()
-    todo = [(body, nothing) for body in graphs_of(node)]
-    while todo:
-        graph, hidden = todo.pop()
-        own = [*graph.initializer, *(tensor.values for tensor in graph.sparse_initializer)]
-        hidden |= tensors.intersection(cast("bytes", tensor.name) for tensor in own)
-        hidden |= tensors.intersection(cast("bytes", value.name) for value in graph.input)
-        for inner in graph.node:
-            hidden |= tensors.intersection(cast("Iterable[bytes]", inner.output))
-        yield from tensors.intersection(cast("bytes", value.name) for value in graph.output) - hidden
-        for inner in graph.node:
-            yield from tensors.intersection(cast("Iterable[bytes]", inner.input)) - hidden
-            todo += [(body, hidden) for body in graphs_of(inner)]
 
 
 _OPEN, _OPERATOR, _CLOSE = range(3)

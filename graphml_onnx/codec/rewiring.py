@@ -226,10 +226,13 @@ class _Rewiring:
         producer = self._producer(tensor, body)
         if producer != record.source:
             shown = String.text(tensor)
-            other = "" if producer is None else f": there, it is a tensor of {self._called(producer)}"
             if self._is_constant(tensor, body):
-                other = ": there, it is an initializer, or an input of the function"
-            self._fail(record.line, f"{self._says(record)} leads to where {shown!r} is not known{other}")
+                problem = f"where the name {shown!r} means an initializer, or an input of the function"
+            elif producer is not None:
+                problem = f"where the name {shown!r} means a tensor of {self._called(producer)}"
+            else:
+                problem = f"that cannot see {shown!r}: a body sees its own tensors and those of the graphs around it"
+            self._fail(record.line, f"{self._says(record)} ends in a graph {problem}")
         return tensor
 
 

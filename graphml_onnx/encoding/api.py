@@ -129,7 +129,7 @@ def preview(
             coverages=dict(prepared.hierarchy.coverages),
             hierarchy_source=prepared.hierarchy.source,
             placements=dict(prepared.hierarchy.rules),
-            findings=prepared.hierarchy.findings,
+            findings=prepared.findings,
             payloads=len(references) + len(externals),
             payload_bytes=sum(r.length for r in references) + sum(e.content.length for e in externals),
             graphml=target,
@@ -260,6 +260,6 @@ def encode_prepared(
         coverages=dict(prepared.hierarchy.coverages),
         hierarchy_source=prepared.hierarchy.source,
         placements=dict(prepared.hierarchy.rules),
-        findings=prepared.hierarchy.findings,
+        findings=prepared.findings,
     )
     return result, checked

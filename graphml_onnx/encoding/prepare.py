@@ -12,6 +12,7 @@ from google.protobuf.message import EncodeError
 
 from graphml_onnx.codec.module_facts import hierarchy_of
 from graphml_onnx.codec.unknown import canonical_form
+from graphml_onnx.encoding.companions import companions_of
 from graphml_onnx.encoding.placement import Placement, place
 from graphml_onnx.errors import (
     ExternalDataError,
@@ -102,6 +103,11 @@ class PreparedModel(NamedTuple):
     hierarchy: Hierarchy
     externals: tuple[DataFile, ...]
     placement: Placement
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What a reader should know, one line each."""
+        return (*self.hierarchy.findings, *companions_of(self.model, self.skeleton.data))
 
     @property
     def has_sidecar(self) -> bool:
@@ -263,7 +269,7 @@ def _find_externals(model: onnx.ModelProto, skeleton: bytes, path: Path | None) 
             raise tensor.fail("a model in memory has no folder", "save the model, and encode the file")
         if tensor.location not in found:
             try:
-                file = DataFile.find(path.parent, tensor.location)
+                file = DataFile.find(path, tensor.location)
             except GraphmlOnnxError as error:
                 raise type(error)(
                     f"external data of tensor {tensor.name!r}: {error.message}",

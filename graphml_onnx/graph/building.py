@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from graphml_onnx.codec.owners import owners_of_weights
 from graphml_onnx.graph.attributes import sparse_tensor, text_of
 from graphml_onnx.graph.model_graph import Body, ModelGraph, Module, Operator, Parameter, Tensor, bodies_of
 from graphml_onnx.graph.weights import TensorData
+from graphml_onnx.hierarchy import NOWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -197,33 +199,29 @@ def _order(graph: ModelGraph, made: Iterable[Module], members: Mapping[Module, l
         module.children = sorted(inner, key=lambda child: first[child])
 
 
-def own_parameters(graph: ModelGraph, hierarchy: Hierarchy) -> Mapping[Module, Sequence[Parameter]]:
-    """Finds the module that owns each parameter."""
+def own_parameters(
+    graph: ModelGraph, message: onnx.GraphProto, hierarchy: Hierarchy
+) -> Mapping[Module, Sequence[Parameter]]:
+    """Finds the module that owns each parameter.
+
+    Args:
+        graph: the graph, with its modules.
+        message: the main graph that it was built from.
+        hierarchy: what its modules were built from.
+    """
     by_scope: dict[str, Module] = {}
     for module in graph.root.walk():
         by_scope.setdefault(module.path, module)
+    owners = owners_of_weights(message, hierarchy)
     owned: dict[Module, list[Parameter]] = {}
     for parameter in graph.parameters:
-        parameter._module = _owner(parameter, hierarchy, by_scope)
-        owned.setdefault(parameter._module, []).append(parameter)
+        body = parameter.tensor.body
+        if parameter.operator is not None:
+            module = parameter.operator.module
+        elif body.outer is None and (place := owners.get(parameter.name, NOWHERE)) != NOWHERE:
+            module = by_scope[hierarchy.modules[place].scope]
+        else:
+            module = body.module
+        parameter._module = module
+        owned.setdefault(module, []).append(parameter)
     return owned
-
-
-def _owner(parameter: Parameter, hierarchy: Hierarchy, by_scope: Mapping[str, Module]) -> Module:
-    if parameter.operator is not None:
-        return parameter.operator.module
-    body = parameter.tensor.body
-    if body.outer is None:
-        place = hierarchy.owner(parameter.name)
-        if place >= 0:
-            return by_scope[hierarchy.modules[place].scope]
-    found: Module | None = None
-    for operator in parameter.consumers:
-        found = operator.module if found is None else _common(found, operator.module)
-    return found or body.module
-
-
-def _common(left: Module, right: Module) -> Module:
-    while not left.contains(right):
-        left = cast("Module", left.parent)
-    return left

@@ -741,7 +741,7 @@ class ModelGraph:
         if self._owners is None:
             from graphml_onnx.graph.building import own_parameters
 
-            self._owners = own_parameters(self, self._loaded.hierarchy)
+            self._owners = own_parameters(self, self._model.graph, self._loaded.hierarchy)
         return self._owners
 
 

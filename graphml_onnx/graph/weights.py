@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from graphml_onnx.codec.payloads import marked_fields
 from graphml_onnx.errors import GraphmlOnnxError, ModelError
 from graphml_onnx.onnxfile import schema
-from graphml_onnx.onnxfile.external import external_tensors, open_external
+from graphml_onnx.onnxfile.external import external_tensors, open_external, real_folder
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
 
@@ -126,13 +126,14 @@ class Storage:
         """Opens a data file beside the model.
 
         Raises:
-            ExternalDataError: it is behind a link, or not a regular file.
+            ExternalDataError: a link leads out of the folder in which the model really lies; it is not a regular file.
             InputError: it is missing or may not be read.
         """
         if self.path is None:
             raise ModelError("a model in memory has no folder with external data", remedy="save it, and open the file")
         if location not in self._files:
-            self._files[location] = self._stack.enter_context(open_external(self.path.parent, location))
+            source = open_external(self.path.parent, location, real_folder(self.path))
+            self._files[location] = self._stack.enter_context(source)
         return self._files[location]
 
 

@@ -23,6 +23,9 @@ _JOINED: Final = re.compile(
 _OF_NO_MODULE: Final = re.compile(r"val_\d+|onnx__\w+")  # torch's exporters number the values that have no name
 _OF_CAFFE2: Final = re.compile(r"([A-Za-z][\w/]*?)_[wb]_\d+")
 _OF_TENSORFLOW: Final = re.compile(r"(?::\d+)$")
+_FUSED: Final = re.compile(
+    r"/(?:DepthwiseConv2d\w*|Conv\dD\w*|MatMul|depthwise)_(?:weights|bias)_fused_bn(?=$|:\d+$|__\d+$)", re.IGNORECASE
+)
 _OPERATION: Final = re.compile(r"(?:ReadVariableOp|[A-Z][A-Za-z0-9]*|resource)(?:_\d+)?")
 _CALL: Final = re.compile(r"(?:Stateful)?PartitionedCall(?:_\d+)?")
 _INLINED: Final = re.compile(r"^(?:.*__Inline_\d+__|(?:[A-Za-z]\w*::)+)")
@@ -59,6 +62,8 @@ def owner_path(name: str) -> tuple[str, ...] | None:
 
 
 def _of_tensorflow(name: str) -> tuple[str, ...] | None:
+    if fused := _FUSED.search(name):
+        return tuple(part for part in name[: fused.start()].split("/") if part) or None
     if not _OF_TENSORFLOW.search(name):
         return None
     parts = [part for part in _OF_TENSORFLOW.sub("", name).split("/") if part]

@@ -7,8 +7,10 @@ The algorithm works on the operators in their order, without those that depend o
    stretch of neighbouring positions with the same distance, at least as long as that distance, is a block that repeats.
 3. Longer stretches come first; of the positions at which a block may begin, the one counts at which the fewest tensors
    cross (a person cuts where one arrow goes through), and of these the one before which the way forks, as it does
-   at the beginning of a residual block.
+   at the beginning of a residual block; else one that takes a weight.
 4. What lies between two repeated blocks and is about as long as one is a block as well (the first of a ResNet's stage).
+5. Where fewer than half of the operators are in a block then, all is done once more with tokens that have the size of
+   kernels alone: blocks of networks that become wider from stage to stage. The result with more operators counts.
 
 Each step is a few dictionary look-ups for each operator and window: linear in operators and edges, but for sorting the
 stretches. A single occurrence is no block, nor is one of fewer than four operators.
@@ -44,22 +46,52 @@ class _Run(NamedTuple):
         return self.start + self.length * self.times
 
 
+class _Borders(NamedTuple):
+    """What tells where a block may begin, for each place in the order of the operators.
+
+    Attributes:
+        crossing: how many tensors go from before it to behind it.
+        forks: how many operators use what the one before it makes.
+        has_weight: whether a layer begins there, with its weight.
+    """
+
+    crossing: Sequence[int]
+    forks: Sequence[int]
+    has_weight: Sequence[bool]
+
+
 def place_by_repetition(draft: Draft, graph: Graph, wiring: Wiring) -> None:
     """Makes a module of each repeated block, and places its operators there."""
     order = [position for position in range(len(graph.operators)) if not wiring.is_constant[position]]
-    tokens = [_token(graph, wiring, position) for position in order]
-    crossing = _crossing(wiring, order)
-    forks = [0, *(len(wiring.consumers[position]) for position in order)]
-    for number, (start, end) in _numbered(_with_gaps(_runs(tokens, crossing, forks))):
+    borders = _Borders(
+        _crossing(wiring, order),
+        [0, *(len(wiring.consumers[position]) for position in order)],
+        [bool(_dimensions(graph, position)) for position in order],
+    )
+    found = _with_gaps(_runs([_token(graph, position) for position in order], borders))
+    if 2 * _covered(found) < len(order):
+        alike = _with_gaps(_runs([_token(graph, position, has_widths=False) for position in order], borders))
+        found = max(found, alike, key=_covered)
+    for number, (start, end) in _numbered(found):
         module = draft.reach([NameStep(f"block.{number}", ("block", str(number)))], "repetition")
         for place in range(start, end):
             draft.put(order[place], module, "repetition")
 
 
-def _token(graph: Graph, wiring: Wiring, position: int) -> Hashable:
+def _token(graph: Graph, position: int, *, has_widths: bool = True) -> Hashable:
     operator = graph.operators[position]
-    dims = tuple(graph.weights[name] for name in operator.inputs if len(graph.weights.get(name, ())) > 1)
-    return (operator.op_type, len(operator.inputs), len(operator.outputs), dims)
+    weights = tuple(shape if has_widths else shape[2:] for shape in _dimensions(graph, position))
+    return (operator.op_type, len(operator.inputs), len(operator.outputs), weights)
+
+
+def _dimensions(graph: Graph, position: int) -> list[tuple[int, ...]]:
+    """Those of the weights that an operator takes, without biases."""
+    weights = (graph.weights.get(name, ()) for name in graph.operators[position].inputs)
+    return [shape for shape in weights if len(shape) > 1]
+
+
+def _covered(runs: Sequence[_Run]) -> int:
+    return sum(run.end - run.start for run in runs)
 
 
 def _crossing(wiring: Wiring, order: Sequence[int]) -> list[int]:
@@ -76,7 +108,7 @@ def _crossing(wiring: Wiring, order: Sequence[int]) -> list[int]:
     return change
 
 
-def _runs(tokens: Sequence[Hashable], crossing: Sequence[int], forks: Sequence[int]) -> list[_Run]:
+def _runs(tokens: Sequence[Hashable], borders: _Borders) -> list[_Run]:
     numbers: dict[Hashable, int] = {}
     text = [numbers.setdefault(token, len(numbers)) for token in tokens]
     taken = bytearray(len(text))
@@ -86,7 +118,7 @@ def _runs(tokens: Sequence[Hashable], crossing: Sequence[int], forks: Sequence[i
         for start, end, distance in stretches:
             free = _free(taken, start, end)
             for run_start, run_end in free:
-                run = _aligned(run_start, run_end, distance, crossing, forks)
+                run = _aligned(run_start, run_end, distance, borders)
                 if run is not None:
                     chosen.append(run)
                     taken[run.start : run.end] = b"\1" * (run.end - run.start)
@@ -128,17 +160,18 @@ def _free(taken: bytearray, start: int, end: int) -> Iterator[tuple[int, int]]:
         place = stop
 
 
-def _aligned(start: int, end: int, length: int, crossing: Sequence[int], forks: Sequence[int]) -> _Run | None:
-    """The blocks of a stretch, from the offset at which the fewest tensors cross their borders, and the way forks."""
+def _aligned(start: int, end: int, length: int, borders: _Borders) -> _Run | None:
+    """The blocks of a stretch, from the offset that makes the best borders."""
     if end - start < 2 * length:
         return None
-    best: tuple[tuple[int, int, int], _Run] | None = None
+    best: tuple[tuple[int, int, int, bool], _Run] | None = None
     for offset in range(min(length, end - start - 2 * length + 1)):
         times = (end - start - offset) // length
-        borders = [crossing[start + offset + length * number] for number in range(times + 1)]
-        rank = (max(borders), -times, -forks[start + offset])
+        first = start + offset
+        crossing = max(borders.crossing[first + length * number] for number in range(times + 1))
+        rank = (crossing, -times, -borders.forks[first], not borders.has_weight[first])
         if best is None or rank < best[0]:
-            best = (rank, _Run(start + offset, length, times))
+            best = (rank, _Run(first, length, times))
     return None if best is None else best[1]
 
 

@@ -2,13 +2,15 @@
 
 ONNX's own walker misses tensors in sparse initializers, functions, training_info and attributes; this one goes
 through every message. A location is confined on the way to the file, not by comparing paths: each folder on it is
-opened without following symbolic links, so that nothing can be exchanged between a check and the opening.
+opened without following symbolic links, so that nothing can be exchanged between a check and the opening. Links are
+resolved before, and only where they lead to a file in the folder in which the model really lies.
 
 Source: onnx.proto, ``TensorProto.external_data``; docs/format.md, section "External data".
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -198,29 +200,54 @@ def check_location(location: str) -> str:
     return path.as_posix()
 
 
-def open_external(folder: Path, location: str) -> FileSource:
-    """Opens a data file within a folder, following no symbolic link on the way.
+def real_folder(model: Path) -> Path:
+    """The folder in which the model's file really lies, where the model itself is a link.
+
+    Raises:
+        InputError: links lead in a circle.
+    """
+    try:
+        return model.resolve().parent
+    except (OSError, RuntimeError) as error:  # the latter of Python 3.11 and 3.12
+        raise reading_failed(error if isinstance(error, OSError) else OSError(errno.ELOOP, str(error)), model) from None
+
+
+def open_external(folder: Path, location: str, home: Path | None = None) -> FileSource:
+    """Opens a data file within a folder, or where a link in it leads to within the model's real folder.
+
+    The cache of the Hugging Face hub has such links: model and data files are links to files of one other folder. The
+    way that is opened has no links any more, and none that is put there meanwhile is followed.
 
     Args:
         folder: the model's folder.
         location: what `check_location` gave.
+        home: what `real_folder` gave; by default the folder with its links resolved.
 
     Raises:
-        ExternalDataError: a part of the way is a symbolic link, or the end is not a regular file.
+        ExternalDataError: a link leads out of the model's real folder, or the end is not a regular file.
         InputError: the file is missing, or may not be read.
     """
     full = folder / location
     parts = PurePosixPath(location).parts
     try:
         if any((folder / Path(*parts[: count + 1])).is_symlink() for count in range(len(parts))):
-            raise ExternalDataError(
-                "a symbolic link, or behind one, which is not followed",
-                file=full,
-                remedy="copy the model with its links resolved: cp -rL FOLDER COPY",
-            )
+            home = folder.resolve() if home is None else home
+            folder, parts = home, _real_parts(full, home)
         return FileSource(full, _open_confined(folder, parts), ExternalDataError)
     except OSError as error:
         raise reading_failed(error, full) from None
+
+
+def _real_parts(full: Path, home: Path) -> Sequence[str]:
+    """The way from a folder to the file that a link leads to."""
+    try:
+        return full.resolve(strict=True).relative_to(home).parts
+    except (OSError, RuntimeError, ValueError):
+        raise ExternalDataError(
+            f"a symbolic link, or behind one, that leads to no file in {home}, where the model lies",
+            file=full,
+            remedy="copy the model with its links resolved: cp -rL FOLDER COPY",
+        ) from None
 
 
 def _open_confined(folder: Path, parts: Sequence[str]) -> int:
@@ -244,17 +271,20 @@ class DataFile(NamedTuple):
         folder: the model's folder.
         location: as `check_location` gave it.
         state: of the file when it was found.
+        home: the folder in which the model really lies.
     """
 
     folder: Path
     location: str
     state: FileState
+    home: Path
 
     @classmethod
-    def find(cls, folder: Path, location: str) -> DataFile:
-        """Looks at the file; raises what `open_external` raises."""
-        with open_external(folder, location) as source:
-            return cls(folder, location, source.state)
+    def find(cls, model: Path, location: str) -> DataFile:
+        """Looks at a data file of a model; raises what `open_external` and `real_folder` raise."""
+        home = real_folder(model)
+        with open_external(model.parent, location, home) as source:
+            return cls(model.parent, location, source.state, home)
 
     @property
     def size(self) -> int:
@@ -273,7 +303,7 @@ class DataFile(NamedTuple):
             StorageError: there is another one now, or it has changed.
             ExternalDataError, InputError: as `open_external`.
         """
-        source = open_external(self.folder, self.location)
+        source = open_external(self.folder, self.location, self.home)
         if source.state != self.state:
             source.close()
             raise changed(self.path)

@@ -173,5 +173,8 @@ _TABLE = (
     ),
 )  # fmt: skip
 
+OF_THE_MODEL = frozenset(code.name for code in _TABLE if code.layer == "graph") - {"edge-mismatch", "stale-edge"}
+"""Codes of what a model may bring along: no fault of a graph that comes back exactly."""
+
 CODES: dict[str, Code] = {code.name: code for code in _TABLE}
 """All codes by name, layer by layer."""

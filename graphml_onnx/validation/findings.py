@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
 
 from graphml_onnx.results import Finding
 from graphml_onnx.validation.codes import CODES, Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 MAX_LISTED = 100
 """Findings of one code that are listed one by one."""
 
 _MAX_MESSAGE = 500  # characters
+_INHERITED = "nothing for the GraphML: the model was so before it was encoded"
 
 
 class Findings:
@@ -48,6 +53,13 @@ class Findings:
         self._listed.clear()
         self._counts.clear()
         self.add(code, None, message)
+
+    def take_for_inherited(self, codes: Collection[str]) -> None:
+        """Notes that findings of these codes are of the model that was encoded, and not of an edit."""
+        self._listed = [
+            replace(finding, severity="model", remedy=_INHERITED) if finding.code in codes else finding
+            for finding in self._listed
+        ]
 
     def count(self, code: str) -> int:
         """How often a code was added."""

@@ -17,6 +17,7 @@ from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.store import Store
 from graphml_onnx.parameters.transfer import assemble
 from graphml_onnx.support import limits
+from graphml_onnx.validation.codes import OF_THE_MODEL
 from graphml_onnx.validation.store import (
     check_data_files,
     check_payloads,
@@ -121,7 +122,9 @@ def _compare(model: LoadedModel, facts: StoreFacts, store: Store, content: Conte
         return
     damaged = findings.count("payload-digest")
     check_payloads(facts, store, findings)
-    if found != model.sha256 and findings.count("payload-digest") == damaged:
+    if found == model.sha256:
+        findings.take_for_inherited(OF_THE_MODEL)
+    elif findings.count("payload-digest") == damaged:
         encoded = f"that of the encoded file is {model.sha256 or 'not there'}"
         findings.add("edited", facts.line, f"comes back as an edited model: its SHA-256 is {found}, {encoded}")
         _ask_checker(model, facts, content, findings)

@@ -109,7 +109,8 @@ def _check_content(
     except GraphMLError as error:
         findings.add("not-decodable", line_of(error), error.message, error.remedy)
         return
-    if document.keys.is_bare and content.model is None and not content.nodes:
+    is_marked = not document.keys.is_bare and document.keys.has("node_id", "node")
+    if content.model is None and not content.nodes and not is_marked:
         findings.replace("foreign", "no node has a kind: g2o did not write it")
         return
     findings.extend(found)

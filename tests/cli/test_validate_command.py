@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import onnx
 import pytest
 
 if TYPE_CHECKING:
@@ -60,6 +61,36 @@ def test_warnings_and_notes_are_allowed(g2o: Command, graph: Path) -> None:
     assert "info keys-renumbered: " in ran.out
     assert ran.out.splitlines()[-1] == "model.graphml: 1 warning, 1 note"
     assert g2o("validate", graph.name, "--quiet").out == ""
+
+
+def test_what_the_model_brought_along_is_no_error(g2o: Command, model: Path) -> None:
+    given = onnx.load(model)
+    given.graph.node[0].input[0] = "nowhere"
+    onnx.save(given, model)
+    assert g2o("encode", model, "-o", "model.graphml").code == 0
+    ran = g2o("validate", "model.graphml")
+    assert ran.code == 0
+    assert "model dangling-input: " in ran.out
+    assert "(nothing for the GraphML: the model was so before it was encoded)" in ran.out
+    assert ran.out.splitlines()[-1] == "model.graphml: 1 fault of the model itself"
+    (told,) = json.loads(g2o("validate", "model.graphml", "--json").out)["files"]
+    assert told["valid"]
+    assert [finding["severity"] for finding in told["findings"]] == ["model"]
+    strict = g2o("validate", "model.graphml", "--strict", "--json")
+    assert strict.code == 1
+    assert not json.loads(strict.out)["files"][0]["valid"]
+
+
+def test_after_an_edit_it_counts(g2o: Command, model: Path) -> None:
+    given = onnx.load(model)
+    given.graph.node[0].input[0] = "nowhere"
+    onnx.save(given, model)
+    assert g2o("encode", model, "-o", "model.graphml").code == 0
+    graph = model.with_suffix(".graphml")
+    graph.write_text(graph.read_text("utf-8").replace('"graph_name">', '"graph_name">edited ', 1), "utf-8")
+    ran = g2o("validate", "model.graphml")
+    assert ran.code == 1
+    assert "error dangling-input: " in ran.out
 
 
 def test_quiet_shows_errors(g2o: Command, edited: Path) -> None:

@@ -101,12 +101,11 @@ FAULTS = (
         Fault(14, name, ENCODE, change, LINKED, file="w.bin")
         for name, change in {
             "a link out of the folder": instead(lambda path: path.symlink_to("/etc/hostname")),
-            "a link within the folder": instead(lambda path: path.symlink_to("model.onnx")),
             "a link to nowhere": instead(lambda path: path.symlink_to("nowhere")),
             "a link to a device": instead(lambda path: path.symlink_to("/dev/zero")),
         }.items()
     ),
-    Fault(14, "a link to a folder", ENCODE, behind_link, LINKED, file="way/w.bin"),
+    Fault(14, "a link to another folder", ENCODE, behind_link, LINKED, file="way/w.bin"),
     Fault(14, "a folder", ENCODE, instead(lambda path: path.mkdir()), ("'wanted'", "directory"), code=66, file="w.bin"),
     *(
         Fault(15, f"{numbers}", ENCODE, external("w.bin", **numbers), (r"graph\.initializer\[0\]", "'wanted'"))

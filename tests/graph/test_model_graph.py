@@ -199,3 +199,13 @@ def test_an_edited_graph_is_opened_as_one_of_its_sides_says(tmp_path: Path) -> N
     with pytest.raises(graphml_onnx.UsageError, match="trust is for GraphML"):
         graphml_onnx.open(tmp_path / "m.onnx", trust="nodes")
     assert in_process(tmp_path, "textconv", "m.graphml", "--trust", "edges").code == 0
+    assert "<th>modules</th><td>3 from names</td>" in graph._repr_html_()
+
+
+@pytest.mark.parametrize("model", HTP, ids=lambda path: path.parent.name)
+def test_a_parameter_has_the_owner_that_the_graph_draws(model: Path, tmp_path: Path) -> None:
+    graph = graphml_onnx.to_networkx(model, show_parameters=True)
+    scopes = {data["node_id"]: data.get("scope", "") for _, data in graph.nodes(data=True)}
+    drawn = {data["label"]: scopes[data["parent"]] for _, data in graph.nodes(data=True) if data["kind"] == "parameter"}
+    with graphml_onnx.open(model) as opened:
+        assert {p.name: p.module.path for p in opened.parameters if p.kind == "initializer"} == drawn

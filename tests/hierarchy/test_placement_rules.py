@@ -36,6 +36,8 @@ def placed(operators: Sequence[Operator], *weights: str) -> Hierarchy:
         ("conv2d_1.w_0", "conv2d_1"),
         ("batch_norm2d_0.b_0", "batch_norm2d_0"),
         ("conv10_expand_bn_offset", "conv10_expand_bn"),
+        ("model/conv2d_1/Conv2D_weights_fused_bn", "model.conv2d_1"),
+        ("model/block/depthwise_bias_fused_bn", "model.block"),
         ("fire2/squeeze1x1_w_0", "fire2.squeeze1x1"),
         ("conv1_b_0", "conv1"),
         ("layer.0.dense.weight_quantized", "layer.0.dense"),
@@ -316,6 +318,20 @@ class TestRepetition:
         assert hierarchy.source == "repetition"
         assert blocks(hierarchy) == [list(range(start, start + 14)) for start in range(1, 169, 14)]
         assert [module.label for module in hierarchy.modules][:2] == ["block.0", "block.1"]
+
+    def test_blocks_that_become_wider_from_one_to_the_next(self) -> None:
+        operators, weights, outer = [node("Slice", "x", "h")], {}, "h"
+        for number in range(5):
+            weights |= {f"v{number}": (48 << number, 24 << number, 3, 3), f"w{number}": (48 << number,) * 2 + (1, 1)}
+            operators += [
+                node("Conv", f"{outer} v{number}", f"a{number}"),
+                node("Relu", f"a{number}", f"b{number}"),
+                node("Conv", f"b{number} w{number}", f"c{number}"),
+                node("Relu", f"c{number}", f"d{number}"),
+            ]
+            outer = f"d{number}"
+        hierarchy = build_hierarchy(Graph(operators, weights), None)
+        assert blocks(hierarchy) == [list(range(start, start + 4)) for start in range(1, 21, 4)]
 
     def test_it_is_never_asked_where_names_tell(self) -> None:
         operators = transformer(12)

@@ -88,3 +88,29 @@ def test_memory_does_not_grow_with_the_weights(tmp_path: Path, parameters: Param
     finally:
         tracemalloc.stop()
     assert peak < size // 2
+
+
+GRAPHML = '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
+PORTS = "".join(f'<node id="n{number}"><port name="p"/></node>' for number in range(200))
+EDGE = '<edge source="n0" target="n1" sourceport="p"/>'
+HYPEREDGE = '<hyperedge><endpoint node="n0"/><endpoint node="n1"/></hyperedge>'
+KIND = '<key id="d0" for="node" attr.name="kind" attr.type="string"/>'
+COLOR = KIND.replace("kind", "color")
+
+
+@pytest.mark.parametrize(
+    ("keys", "content"),
+    [
+        ("", PORTS + EDGE + HYPEREDGE),
+        ("", '<node id="a"><data key="x">1</data></node>'),
+        (COLOR, PORTS + EDGE),
+        (COLOR, '<node id="a"/><node id="a"/><edge source="a" target="gone"/>'),
+        (KIND, PORTS.replace("<port", '<data key="d0">person</data><port') + EDGE),
+    ],
+    ids=["ports without keys", "values without keys", "ports", "an edge to nowhere", "kinds of its own"],
+)
+def test_foreign_graphml_is_one_finding(tmp_path: Path, keys: str, content: str) -> None:
+    graph = tmp_path / "graph.graphml"
+    graph.write_text(f'{GRAPHML}{keys}<graph edgedefault="directed">{content}</graph></graphml>', "utf-8")
+    (finding,) = validate(graph)
+    assert (finding.code, finding.severity) == ("foreign", "error")

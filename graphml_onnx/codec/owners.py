@@ -1,0 +1,67 @@
+"""The module that owns each weight of the main graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from graphml_onnx.codec.module_facts import graphs_of
+from graphml_onnx.codec.scalars import String
+from graphml_onnx.hierarchy import NOWHERE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import onnx
+
+    from graphml_onnx.hierarchy import Hierarchy, Module
+
+
+def owners_of_weights(graph: onnx.GraphProto, hierarchy: Hierarchy) -> Mapping[str, int]:
+    """The module that owns each initializer of the main graph, by its name.
+
+    Its own name tells, and where that tells nothing, the operators that take it: the innermost module around all of
+    them owns it, with those in bodies counting as the operator that holds the body.
+
+    Args:
+        graph: the exact message.
+        hierarchy: of the model.
+
+    Returns:
+        Indices in `Hierarchy.modules`; -1 for the model itself.
+    """
+    tensors = [tensor.name for tensor in graph.initializer]
+    names = cast("list[bytes]", [*tensors, *(tensor.values.name for tensor in graph.sparse_initializer)])
+    owners = {name: owner for name in names if (owner := hierarchy.owner(String.text(name))) != NOWHERE}
+    nameless = frozenset(names) - owners.keys()
+    common: dict[bytes, int] = {}
+    for node, module in zip(graph.node, hierarchy.placement, strict=True) if nameless else ():
+        for name in _consumed(node, nameless):
+            common[name] = _common(hierarchy.modules, common.get(name, module), module)
+    return {String.text(name): owner for name, owner in (dict.fromkeys(names, NOWHERE) | common | owners).items()}
+
+
+def _common(modules: Sequence[Module], left: int, right: int) -> int:
+    while left != right:  # parents come before children
+        if left < right:
+            left, right = right, left
+        outer = modules[left].parent
+        left = NOWHERE if outer is None else outer
+    return left
+
+
+def _consumed(node: onnx.NodeProto, tensors: frozenset[bytes]) -> Iterator[bytes]:
+    """Which of the tensors an operator consumes, with all that its bodies take from the graph around it."""
+    yield from tensors.intersection(cast("Iterable[bytes]", node.input))
+    nothing: frozenset[bytes] = frozenset()
+    todo = [(body, nothing) for body in graphs_of(node)]
+    while todo:
+        graph, hidden = todo.pop()
+        own = [*graph.initializer, *(tensor.values for tensor in graph.sparse_initializer)]
+        hidden |= tensors.intersection(cast("bytes", tensor.name) for tensor in own)
+        hidden |= tensors.intersection(cast("bytes", value.name) for value in graph.input)
+        for inner in graph.node:
+            hidden |= tensors.intersection(cast("Iterable[bytes]", inner.output))
+        yield from tensors.intersection(cast("bytes", value.name) for value in graph.output) - hidden
+        for inner in graph.node:
+            yield from tensors.intersection(cast("Iterable[bytes]", inner.input)) - hidden
+            todo += [(body, hidden) for body in graphs_of(inner)]

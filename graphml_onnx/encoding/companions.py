@@ -1,0 +1,55 @@
+"""Files that a model needs beside it, and that are no external data: the compiled contexts of onnxruntime's EPContext.
+
+Source: onnxruntime, docs/execution-providers/EP-Context-Design.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from graphml_onnx.codec.module_facts import graphs_of
+from graphml_onnx.hierarchy.findings import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import onnx
+
+_TYPE = b"EPContext"
+_SHOWN = 8  # files
+
+
+def companions_of(model: onnx.ModelProto, skeleton: bytes) -> tuple[str, ...]:
+    """One finding that names the companion files of a model, or none.
+
+    Args:
+        model: the exact message.
+        skeleton: what it was parsed from.
+    """
+    if _TYPE not in skeleton:
+        return ()
+    found = (_file_of(node) for node in _nodes(model) if cast("bytes", node.op_type) == _TYPE)
+    files = dict.fromkeys(file for file in found if file)
+    if not files:
+        return ()
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    names = ", ".join(map(quoted, [*files][:_SHOWN]))
+    return (f"the model needs files beside it that are no external data, and are not taken along: {names}{more}",)
+
+
+def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    todo = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while todo:
+        node = todo.pop()
+        yield node
+        todo += [inner for graph in graphs_of(node) for inner in graph.node]
+
+
+def _file_of(node: onnx.NodeProto) -> str | None:
+    """The file of a context; None where it is embedded in the model, as it is by default."""
+    attributes = {cast("bytes", attribute.name): attribute for attribute in node.attribute}
+    mode = attributes.get(b"embed_mode")
+    context = attributes.get(b"ep_cache_context")
+    if mode is None or mode.i != 0 or context is None:
+        return None
+    return cast("bytes", context.s).decode("utf-8", "replace")
