@@ -11,7 +11,7 @@ from graphml_onnx.hierarchy.paths import NameStep
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_DOTTED: Final = re.compile(r"[A-Za-z_][\w\-]*(?:\.[\w\-]+)*\.[A-Za-z_][\w\-]*")
+_DOTTED: Final = re.compile(r"[^\W\d][\w\-]*(?:\.[\w\-]+)*\.[^\W\d][\w\-]*")
 _PARAMETER: Final = re.compile(
     r"(?:w|b|weights?|bias|biases|kernel|gamma|beta|scale|offset|mean|variance|moving_mean|moving_variance|running_mean"
     r"|running_var|embeddings?|alpha|recurrent_kernel)(?:_\d+)?"

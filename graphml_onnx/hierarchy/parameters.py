@@ -122,29 +122,38 @@ def _merged(graph: Graph, wiring: Wiring) -> frozenset[str]:
     Those who take such a weight take other weights beside it that differ. Who calls a module again takes the same.
     """
     takers: dict[str, list[int]] = {}
+    own: list[frozenset[str]] = []
     for position, operator in enumerate(graph.operators):
-        for name in operator.inputs:
-            if name in graph.weights and owner_path(name):
+        weights = frozenset(name for name in operator.inputs if _is_layer_s(graph, name))
+        own.append(weights)
+        for name in weights:
+            if owner_path(name):
                 takers.setdefault(name, []).append(position)
-    found = set()
-    for name, positions in takers.items():
-        if len(positions) > 1:
-            beside = {_taken_beside(graph, wiring, position, name) for position in positions}
-            if len(beside - {frozenset()}) > 1:
-                found.add(name)
-    return frozenset(found)
+    numbers: dict[frozenset[str], int] = {}
+    taken = [_taken(own, wiring, position) for position in range(len(own))]
+    sets = [numbers.setdefault(weights, len(numbers)) if weights else None for weights in taken]
+    return frozenset(
+        name
+        for name, positions in takers.items()
+        if len(positions) > 1 and len({sets[position] for position in positions} - {None}) > 1
+    )
 
 
-def _taken_beside(graph: Graph, wiring: Wiring, position: int, name: str) -> frozenset[str]:
-    """The other weights of an operator; of a bias that is added, those of the product before it."""
-    for near in (position, *wiring.producers[position]):
-        operator = graph.operators[near]
-        if near != position and operator.op_type not in _PRODUCTS:
-            continue
-        weights = [other for other in operator.inputs if other != name and other in graph.weights]
-        taken = frozenset(other for other in weights if owner_path(other) or len(graph.weights[other]) > 1)
-        if taken:
-            return taken
+def _is_layer_s(graph: Graph, name: str) -> bool:
+    """Whether a tensor is what a layer learns: it has an owner, or more than one dimension."""
+    dimensions = graph.weights.get(name)
+    return dimensions is not None and (len(dimensions) > 1 or owner_path(name) is not None)
+
+
+def _taken(own: Sequence[frozenset[str]], wiring: Wiring, position: int) -> frozenset[str]:
+    """The weights of an operator that takes several; of a bias that is added, those of the product before it too."""
+    if len(own[position]) > 1:
+        return own[position]
+    if not own[position] or wiring.operators[position].op_type in _PRODUCTS:
+        return frozenset()
+    for near in wiring.producers[position]:
+        if own[near] and wiring.operators[near].op_type in _PRODUCTS:
+            return own[near] | own[position]
     return frozenset()
 
 

@@ -16,6 +16,7 @@ from graphml_onnx.graph.inspection import module_shares, operator_shares, parame
 from graphml_onnx.graph.macs import macs_of
 from graphml_onnx.graph.statistics import histogram_of
 from tests.cli.g2o_process import run
+from tests.common.command import in_process
 from tests.graph.models import with_body
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -168,3 +169,19 @@ def test_a_histogram_counts_every_finite_element(values: list[float], expected: 
     assert sum(counts) == len(finite)
     if max(finite) > 1e-300:  # below, half of the range is no number
         assert counts == expected
+
+
+def test_a_module_without_a_class_shows_its_name_alone(tmp_path: Path) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 4]) for name in "xy")
+    nodes = [
+        helper.make_node("MatMul", ["x", "encoder.größe.weight"], ["h"], "/encoder/größe/MatMul"),
+        helper.make_node("Relu", ["h"], ["y"], "/encoder/act/Relu"),
+    ]
+    weight = numpy_helper.from_array(np.ones((4, 4), np.float32), "encoder.größe.weight")
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], [y], [weight])), tmp_path / "model.onnx")
+    ran = in_process(tmp_path, "inspect", "model.onnx", "--depth", "3")
+    assert ran.code == 0
+    assert "encoder" in ran.out
+    assert "größe" in ran.out
+    assert "()" not in ran.out
+    assert "None" not in ran.out

@@ -199,7 +199,6 @@ def test_an_edited_graph_is_opened_as_one_of_its_sides_says(tmp_path: Path) -> N
     with pytest.raises(graphml_onnx.UsageError, match="trust is for GraphML"):
         graphml_onnx.open(tmp_path / "m.onnx", trust="nodes")
     assert in_process(tmp_path, "textconv", "m.graphml", "--trust", "edges").code == 0
-    assert "<th>modules</th><td>3 from names</td>" in graph._repr_html_()
 
 
 @pytest.mark.parametrize("model", HTP, ids=lambda path: path.parent.name)

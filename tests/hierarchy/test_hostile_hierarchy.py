@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from graphml_onnx import hierarchy as package
 from graphml_onnx.errors import MetadataError
 from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, read_metadata
 from tests.hierarchy.htp_samples import NAMES, build_hierarchy, module, sample
@@ -216,3 +217,58 @@ def test_a_million_operators_and_a_hundred_thousand_modules() -> None:
     assert hierarchy.rules == {"tag and name": operators}
     for n in range(0, operators, 9_973):
         assert hierarchy.modules[hierarchy.placement[n]].scope == f"layer.{n % layers}.l{n % 10}"
+
+
+def test_operators_that_share_all_weights_are_placed_in_linear_time() -> None:
+    weights = {f"layer.{number}.weight": (4, 4) for number in range(20_000)}
+    operators = [
+        Operator(f"c{number}", op_type="Concat", inputs=tuple(weights), outputs=(f"y{number}",)) for number in range(4)
+    ]
+    operators += [
+        Operator(f"a{number}", op_type="Add", inputs=("x", "shared.bias"), outputs=(f"z{number}",))
+        for number in range(20_000)
+    ]
+    hierarchy = package.build_hierarchy(Graph(operators, {**weights, "shared.bias": (4,)}), None)
+    assert {hierarchy.modules[place].scope for place in hierarchy.placement[4:]} == {"shared"}
+
+
+@pytest.mark.parametrize(
+    ("name", "scope"),
+    [
+        ("ключ.вес.weight", "ключ.вес"),
+        ("層.0.重み.weight", "層.0.重み"),
+        ("𝔘.weight", "𝔘"),
+        ("e\u0301.ffi\ufb03.weight", None),
+        ("\u202eevil.weight", None),
+        ("a.\ud800.bias", None),
+    ],
+)
+def test_parameters_with_names_of_any_script(name: str, scope: str | None) -> None:
+    names = ["one.weight", name, "two.weight"]
+    operators = [
+        Operator("", op_type="MatMul", inputs=(f"t{number}", weight), outputs=(f"t{number + 1}",))
+        for number, weight in enumerate(names)
+    ]
+    hierarchy = package.build_hierarchy(Graph(operators, dict.fromkeys(names, (4, 4))), None)
+    assert is_sound(hierarchy, operators)
+    place = hierarchy.placement[1]
+    assert (None if place < 0 else hierarchy.modules[place].scope) == scope
+
+
+def test_names_that_look_like_scopes_and_are_not() -> None:
+    """URLs, paths of files, dates and regular expressions as names make no tree deeper than it may be."""
+    names = ["https://a.b/c", "C:\\x\\y", "2026/11/27", "///", "/./../.", "a//b", "." * 300, "/".join("x" * 300)]
+    names.append("^(a|b)/$")
+    operators = [
+        Operator(name, op_type="Relu", inputs=(f"t{number}",), outputs=(f"t{number + 1}",))
+        for number, name in enumerate(names)
+    ]
+    assert is_sound(package.build_hierarchy(Graph(operators, {}), None), operators)
+
+
+def test_metadata_that_place_everything_in_one_module_of_a_hundred_thousand() -> None:
+    children = {f"L.{number}": module(f"/M/L.{number}", f"l.{number}") for number in range(100_000)}
+    told = read({"modules": {**module("/M", ""), "children": children}, "nodes": {"n0": "/M/L.99999"}})
+    operators = [Operator("n0", op_type="MatMul", inputs=("x", "l.5.weight"), outputs=("y",))]
+    hierarchy = package.build_hierarchy(Graph(operators, {"l.5.weight": (2, 2)}), told)
+    assert hierarchy.modules[hierarchy.placement[0]].scope == "l.99999"
