@@ -52,4 +52,4 @@ def _file_of(node: onnx.NodeProto) -> str | None:
     context = attributes.get(b"ep_cache_context")
     if mode is None or mode.i != 0 or context is None:
         return None
-    return cast("bytes", context.s).decode("utf-8", "replace")
+    return context.s.decode("utf-8", "replace")

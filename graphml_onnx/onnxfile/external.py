@@ -228,7 +228,7 @@ def open_external(folder: Path, location: str, home: Path | None = None) -> File
         InputError: the file is missing, or may not be read.
     """
     full = folder / location
-    parts = PurePosixPath(location).parts
+    parts: Sequence[str] = PurePosixPath(location).parts
     try:
         if any((folder / Path(*parts[: count + 1])).is_symlink() for count in range(len(parts))):
             home = folder.resolve() if home is None else home
