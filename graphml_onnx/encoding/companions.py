@@ -39,8 +39,7 @@ def companions_of(model: onnx.ModelProto, skeleton: bytes) -> tuple[str, ...]:
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     todo = [*model.graph.node, *(node for function in model.functions for node in function.node)]
-    while todo:
-        node = todo.pop()
+    for node in todo:  # which grows
         yield node
         todo += [inner for graph in graphs_of(node) for inner in graph.node]
 

@@ -87,7 +87,9 @@ def test_after_an_edit_it_counts(g2o: Command, model: Path) -> None:
     onnx.save(given, model)
     assert g2o("encode", model, "-o", "model.graphml").code == 0
     graph = model.with_suffix(".graphml")
-    graph.write_text(graph.read_text("utf-8").replace('"graph_name">', '"graph_name">edited ', 1), "utf-8")
+    text = graph.read_text("utf-8")
+    assert '"op_type">Softmax<' in text
+    graph.write_text(text.replace('"op_type">Softmax<', '"op_type">LogSoftmax<', 1), "utf-8")
     ran = g2o("validate", "model.graphml")
     assert ran.code == 1
     assert "error dangling-input: " in ran.out
