@@ -55,9 +55,12 @@ def test_what_cytoscape_saves_is_the_model_as_a_networkx_graph(folder: Path) -> 
 
 def test_names_that_are_node_ids_come_back(folder: Path) -> None:
     """Cytoscape gives such a name to nodes that have none."""
-    operators = [helper.make_node("Relu", ["n1"], ["n3"], name=f"n{number}") for number in range(2, 5)]
-    value = helper.make_tensor_value_info("n1", TensorProto.FLOAT, None)
-    model = helper.make_model(helper.make_graph(operators, "n0", [value], [helper.make_empty_tensor_value_info("n3")]))
+    operators = [helper.make_node("Relu", ["x"], [f"y{number}"]) for number in range(3)]
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, None)
+    outputs = [helper.make_empty_tensor_value_info("y0")]
+    model = helper.make_model(helper.make_graph(operators, "model", [value], outputs))
+    ids = [node for node, kind in to_networkx(model).nodes(data="kind") if kind == "op"]
+    model.graph.node[1].name = ids[0]  # that of another node, whose name is empty
     graph = encode(model, folder / "graph.graphml").graphml
     desktop.cytoscape(graph, folder / "saved.graphml")
     for file in (graph, folder / "saved.graphml"):
