@@ -108,7 +108,8 @@ class _Builder:
                     f"names tell: what tells of the modules ({source}) may be of another model, or read wrongly"
                 )
         place_by_neighbours(draft, wiring)
-        if not draft.modules and all(rule is None for rule in draft.rules):
+        if not draft.modules:
+            draft.rules = [None] * len(operators)  # names such as ``/Conv_1`` tell of no module
             place_by_repetition(draft, graph, wiring)
             place_by_neighbours(draft, wiring, constants_only=True)
         if is_main and source != "none":

@@ -339,6 +339,12 @@ class TestRepetition:
         hierarchy = build_hierarchy(Graph(operators, TRANSFORMER_WEIGHTS), None)
         assert {module.told_by for module in hierarchy.modules} == {"names"}
 
+    def test_names_of_operators_without_any_module_do_not_keep_it_away(self) -> None:
+        operators = [op._replace(name=f"/{op.op_type}_{number}") for number, op in enumerate(transformer(12))]
+        hierarchy = build_hierarchy(Graph(operators, TRANSFORMER_WEIGHTS), None)
+        assert hierarchy.source == "repetition"
+        assert len(blocks(hierarchy)) == 12
+
     def test_what_occurs_once_is_no_block(self) -> None:
         assert build_hierarchy(Graph(transformer(1), TRANSFORMER_WEIGHTS), None).source == "none"
 
