@@ -30,8 +30,9 @@ def dask_executor(address: str) -> Iterator[Executor]:
     require("distributed", "a Dask scheduler")
     import distributed
 
+    connect: Any = distributed.Client  # has no types, and may be missing where they are checked
     try:
-        client: Any = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
+        client = connect(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise StorageError(
             f"the scheduler does not answer: {' '.join(str(error).split())}",
