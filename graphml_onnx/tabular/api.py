@@ -15,12 +15,11 @@ from graphml_onnx.support.extras import require
 from graphml_onnx.support.progress import Stage
 from graphml_onnx.tabular.folder import TablesWriter, compact
 from graphml_onnx.tabular.identity import Identity, identity_of
-from graphml_onnx.tabular.rows import ModelFacts, arrow_tables
+from graphml_onnx.tabular.rows import ModelFacts, ModelRows, model_rows
+from graphml_onnx.tabular.schema import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    import pyarrow as pa
 
     from graphml_onnx.results import Progress
 
@@ -89,22 +88,22 @@ def tables(
     with TablesWriter(place) as writer, Stage(progress, "write tables", len(paths), "steps") as stage:
         for path in paths:
             try:
-                made, identity = model_tables(path, metadata=metadata, infer_shapes=infer_shapes, digests=digests)
+                made = rows_of(path, metadata=metadata, infer_shapes=infer_shapes, digests=digests)
             except GraphmlOnnxError as error:
                 if len(paths) == 1:
                     raise
                 errors[os.fspath(path)] = error
             else:
-                writer.add(identity.key, made)
-                found[os.fspath(path)] = identity.key
-                for name, table in made.items():
-                    rows[name] = rows.get(name, 0) + table.num_rows
+                writer.add(made)
+                found[os.fspath(path)] = made.facts.key
+                for table in TABLES:
+                    rows[table] = rows.get(table, 0) + made.count(table)
             stage.advance(1)
     compact(place, at_least=_MANY)
     return TablesResult(place.url, found, rows, errors)
 
 
-def model_tables(
+def rows_of(
     path: Path,
     *,
     metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
@@ -112,8 +111,8 @@ def model_tables(
     identity: Identity | None = None,
     infer_shapes: bool = False,
     digests: bool = True,
-) -> tuple[Mapping[str, pa.Table], Identity]:
-    """The rows of one model by table; see `tables`.
+) -> ModelRows:
+    """The rows of one model; see `tables`.
 
     Args:
         path: the file.
@@ -131,7 +130,7 @@ def model_tables(
     with graphs.open(path, metadata=metadata, infer_shapes=infer_shapes) as graph:
         identity = identity or identity_of(path)
         facts = ModelFacts(identity.key, identity.sha256, source or os.fspath(path), identity.size)
-        return arrow_tables(graph, facts, digests=digests), identity
+        return model_rows(graph, facts, digests=digests)
 
 
 def metadata_beside(path: Path) -> Path | None:

@@ -11,6 +11,7 @@ import io
 from typing import TYPE_CHECKING
 
 from graphml_onnx.errors import InputError
+from graphml_onnx.tabular.rows import ModelRows, arrow_tables
 from graphml_onnx.tabular.schema import TABLES, arrow_schema
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _PART = "part-"
 _BUFFERED = 250_000
 """Operators from which on rows in memory are written to a file."""
 _BUFFERED_MODELS = 2_000
+_PENDING = 20_000
+"""Operators from which on rows in lists, which take more memory, become arrays."""
 _ROWS = 1 << 20
 """Rows of a group in a file: what a reader takes at a time."""
 
@@ -39,20 +42,35 @@ class TablesWriter:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._waiting: dict[str, Mapping[str, pa.Table]] = {}
+        self._pending: dict[str, ModelRows] = {}
+        self._pending_operators = 0
+        self._waiting: list[Mapping[str, pa.Table]] = []
+        self._waiting_keys: set[str] = set()
         self._operators = 0
         self._parts: dict[str, frozenset[str]] | None = None
 
-    def add(self, key: str, tables: Mapping[str, pa.Table]) -> None:
+    def add(self, rows: ModelRows) -> None:
         """Takes the rows of a model; earlier rows of the same model go.
 
         Raises:
             GraphmlOnnxError: the folder cannot be written.
         """
-        self._waiting[key] = tables
-        self._operators += tables["operators"].num_rows
-        if self._operators >= _BUFFERED or len(self._waiting) >= _BUFFERED_MODELS:
+        key = rows.facts.key
+        if key in self._waiting_keys:
             self.flush()
+        self._pending[key] = rows
+        self._pending_operators += rows.count("operators")
+        if self._pending_operators >= _PENDING:
+            self._make_arrays()
+        if self._operators >= _BUFFERED or len(self._waiting_keys) + len(self._pending) >= _BUFFERED_MODELS:
+            self.flush()
+
+    def _make_arrays(self) -> None:
+        if self._pending:
+            self._waiting.append(arrow_tables(list(self._pending.values())))
+            self._waiting_keys |= self._pending.keys()
+            self._operators += self._pending_operators
+            self._pending, self._pending_operators = {}, 0
 
     def flush(self) -> None:
         """Writes what was taken.
@@ -60,14 +78,16 @@ class TablesWriter:
         Raises:
             GraphmlOnnxError: the folder cannot be written.
         """
+        self._make_arrays()
         if not self._waiting:
             return
-        waiting, self._waiting, self._operators = self._waiting, {}, 0
-        self._forget(waiting.keys())
-        name = _file_name(waiting.keys())
-        _write(self._place, name, {table: [rows[table] for rows in waiting.values()] for table in TABLES})
+        waiting, keys = self._waiting, frozenset(self._waiting_keys)
+        self._waiting, self._waiting_keys, self._operators = [], set(), 0
+        self._forget(keys)
+        name = _file_name(keys)
+        _write(self._place, name, {table: [rows[table] for rows in waiting] for table in TABLES})
         if self._parts is not None:
-            self._parts[name] = frozenset(waiting)
+            self._parts[name] = keys
 
     def _forget(self, keys: Iterable[str]) -> None:
         """Takes the rows of models out of the files that have them."""
@@ -90,13 +110,14 @@ class TablesWriter:
             self.flush()
 
 
-def write_model(place: Place, key: str, tables: Mapping[str, pa.Table]) -> None:
+def write_model(place: Place, rows: ModelRows) -> None:
     """Writes the rows of one model to files of their own, whatever else stands in the folder.
 
     Raises:
         GraphmlOnnxError: the folder cannot be written.
     """
-    _write(place, key + _ENDING, {table: [rows] for table, rows in tables.items()})
+    made = arrow_tables([rows])
+    _write(place, rows.facts.key + _ENDING, {table: [made[table]] for table in TABLES})
 
 
 def compact(place: Place, *, at_least: int = 1) -> None:

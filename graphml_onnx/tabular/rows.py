@@ -38,8 +38,28 @@ class ModelFacts(NamedTuple):
     size: int
 
 
-def arrow_tables(graph: ModelGraph, facts: ModelFacts, *, digests: bool) -> Mapping[str, pa.Table]:
-    """The rows of one model by table.
+class ModelRows(NamedTuple):
+    """The rows of one model: of each table its columns, without the first one, which is the key.
+
+    Attributes:
+        facts: what is known of the model.
+        columns: the values by table, column by column.
+    """
+
+    facts: ModelFacts
+    columns: Mapping[str, Sequence[Sequence[object]]]
+
+    def count(self, table: str) -> int:
+        """How many rows there are of a table."""
+        return len(self.columns[table][0])
+
+    def value(self, table: str, column: str) -> object:
+        """A value of the first row of a table."""
+        return self.columns[table][list(TABLES[table]).index(column) - 1][0]
+
+
+def model_rows(graph: ModelGraph, facts: ModelFacts, *, digests: bool) -> ModelRows:
+    """The rows of one model.
 
     Args:
         graph: the model.
@@ -50,26 +70,35 @@ def arrow_tables(graph: ModelGraph, facts: ModelFacts, *, digests: bool) -> Mapp
         GraphmlOnnxError: a digest was asked for, and the weights are missing or cannot be read.
     """
     columns = _Columns(graph, digests=digests)
-    found = {
-        "models": columns.models(facts),
-        "modules": columns.modules(),
-        "operators": columns.operators(),
-        "attributes": columns.attributes(),
-        "tensors": columns.tensors(),
-        "edges": columns.edges(),
-        "parameters": columns.parameters(),
-    }
-    return {name: _arrow(name, facts.key, values) for name, values in found.items()}
+    return ModelRows(
+        facts,
+        {
+            "models": columns.models(facts),
+            "modules": columns.modules(),
+            "operators": columns.operators(),
+            "attributes": columns.attributes(),
+            "tensors": columns.tensors(),
+            "edges": columns.edges(),
+            "parameters": columns.parameters(),
+        },
+    )
 
 
-def _arrow(table: str, key: str, values: Sequence[Sequence[object]]) -> pa.Table:
+def arrow_tables(models: Sequence[ModelRows]) -> Mapping[str, pa.Table]:
+    """The rows of several models by table: of small models, to make arrays of each takes longer than to read it."""
+    return {table: _arrow(table, models) for table in TABLES}
+
+
+def _arrow(table: str, models: Sequence[ModelRows]) -> pa.Table:
+    import numpy as np
     import pyarrow as pa
 
     schema = arrow_schema(table)
-    count = len(values[0])
-    arrays = [pa.repeat(pa.scalar(key), count)]
-    for field, column in zip(list(schema)[1:], values, strict=True):
-        arrays.append(_array(column, field.type))
+    counts = [model.count(table) for model in models]
+    keys = pa.array([model.facts.key for model in models], pa.string())
+    arrays = [keys.take(pa.array(np.repeat(np.arange(len(models)), counts)))]
+    for place, field in enumerate(list(schema)[1:]):
+        arrays.append(_array([value for model in models for value in model.columns[table][place]], field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

@@ -29,7 +29,7 @@ from graphml_onnx.errors import (
 )
 from graphml_onnx.places import Place, is_url
 from graphml_onnx.places.place import file_system, patiently
-from graphml_onnx.tabular.api import model_tables
+from graphml_onnx.tabular.api import rows_of
 from graphml_onnx.tabular.folder import write_model
 from graphml_onnx.tabular.identity import Identity, external_locations, identity_of, names_data
 from graphml_onnx.verification.api import verify
@@ -237,7 +237,7 @@ class _Work:
                 self._verify(model, metadata)
         if "tables" in settings.do:
             with self._timed("tables"):
-                identity = self._tables(model, metadata, identity)
+                self._tables(model, metadata, identity)
         if self._row.model is None:
             if names_data(model) or self._row.sha256 is None:
                 self._know_identity(identity or identity_of(model))
@@ -326,16 +326,16 @@ class _Work:
             faults = "; ".join(f"{check.name}: {check.detail}" for check in report.checks if check.failed)
             raise NotExactError(faults, file=model, remedy="report it, with the model if it may be shared")
 
-    def _tables(self, model: Path, metadata: Path | None, identity: Identity | None) -> Identity:
-        rows, identity = model_tables(model, metadata=metadata, source=self._row.source, identity=identity)
-        write_model(self._target.below("tables"), identity.key, rows)
-        self._know_identity(identity)
-        (facts,) = rows["models"].to_pylist()
+    def _tables(self, model: Path, metadata: Path | None, identity: Identity | None) -> None:
+        rows = rows_of(model, metadata=metadata, source=self._row.source, identity=identity)
+        write_model(self._target.below("tables"), rows)
+        self._know(model=rows.facts.key, sha256=rows.facts.sha256, size=rows.facts.size)
         if self._row.operators is None:
             self._know(
-                operators=facts["operators"], modules=facts["modules"], hierarchy_source=facts["hierarchy_source"]
+                operators=rows.count("operators"),
+                modules=rows.count("modules") - 1,
+                hierarchy_source=rows.value("models", "hierarchy_source"),
             )
-        return identity
 
 
 def does_the_same(row: BatchRow, settings: Settings, metadata_sha256: str | None) -> bool:

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 import graphml_onnx
 from graphml_onnx.errors import InputError, ModelError, OutputError, UsageError
 from graphml_onnx.tabular import folder as tables_folder
-from graphml_onnx.tabular.rows import ModelFacts, arrow_tables
+from graphml_onnx.tabular.rows import ModelFacts, arrow_tables, model_rows
 from graphml_onnx.tabular.schema import TABLES, arrow_schema
 from tests.common import seeds
 from tests.strategies.models import model_bytes
@@ -85,7 +85,7 @@ def test_any_model_has_tables(tmp_path_factory: pytest.TempPathFactory, data: by
     path = tmp_path_factory.getbasetemp() / "any.onnx"
     path.write_bytes(data)
     with graphml_onnx.open(path) as graph:
-        made = arrow_tables(graph, ModelFacts("k", "s", "source", 1), digests=False)
+        made = arrow_tables([model_rows(graph, ModelFacts("k", "s", "source", 1), digests=False)])
         assert made["operators"].num_rows == sum(1 for _ in graph.all_operators())
         for table, rows in made.items():
             rows.validate(full=True)
@@ -150,13 +150,12 @@ def test_many_files_of_single_models_are_joined(tmp_path: Path, monkeypatch: pyt
 def test_a_model_that_was_written_again_before_files_are_joined_stands_once(tmp_path: Path) -> None:
     """As `batch` does, whose workers write files of single models and look at no others."""
     from graphml_onnx.places import Place
-    from graphml_onnx.tabular.api import model_tables
+    from graphml_onnx.tabular.api import rows_of
 
     zoo = tmp_path / "zoo"
     paths = _write(tmp_path / "models", 3)
     graphml_onnx.tables(paths, zoo)
-    rows, identity = model_tables(paths[0], source="elsewhere")
-    tables_folder.write_model(Place(zoo), identity.key, rows)
+    tables_folder.write_model(Place(zoo), rows_of(paths[0], source="elsewhere"))
     assert len(_rows(zoo, "operators")) == 4
 
     tables_folder.compact(Place(zoo))
