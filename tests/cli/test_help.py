@@ -36,7 +36,7 @@ OPTIONS = {
     "replace": "--module --output --metadata --overwrite --json --quiet --debug",
     "tables": "--output --metadata --infer-shapes --digests --graph-database --json --quiet --debug",
     "textconv": "--trust --debug",
-    "validate": "--parameter-folder --schema --json --quiet --debug",
+    "validate": "--parameter-folder --schema --strict --json --quiet --debug",
     "verify": "--metadata --parameters --layout --numeric --input-specs --json --junit --quiet --debug",
 }
 
