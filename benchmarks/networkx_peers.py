@@ -15,7 +15,7 @@ import networkx
 import onnx
 from onnx import AttributeProto, TensorProto, ValueInfoProto
 
-from graphml_onnx.codec.keys import FORMAT_VERSION
+from graphml_onnx.codec.keys import BASE_VERSION
 
 Graph: TypeAlias = "networkx.MultiDiGraph[str]"
 
@@ -134,7 +134,7 @@ class _Content:
             kind="model",
             node_id="n0",
             label=model.graph.name,
-            format_version=FORMAT_VERSION,
+            format_version=BASE_VERSION,
             ir_version=str(model.ir_version),
             producer_name=model.producer_name,
             opset_imports=_json(opsets),

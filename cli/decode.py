@@ -67,7 +67,10 @@ def decode(
         bool, typer.Option("--edited-weights", help="Take the sidecar as it is now: its weights were edited.")
     ] = False,
     external: Annotated[
-        bool, typer.Option("--external", help="Let the model refer to the sidecar instead of holding the weights.")
+        bool,
+        typer.Option(
+            "--external", help="Let the model refer to the sidecar and to weight files instead of holding the weights."
+        ),
     ] = False,
     parameter_folder: options.ParameterFolderOption = None,
     overwrite: options.OverwriteOption = False,
@@ -113,8 +116,7 @@ def _show_result(graphml: Path, result: DecodeResult, profile: Profile | None, *
         rows += [("data", f"{path} ({show.size(path.stat().st_size)})") for path in result.external]
         if result.metadata:
             rows.append(("metadata", str(result.metadata)))
-        if result.refers_to:
-            rows.append(("weights", str(result.refers_to)))
+        rows += [("weights", str(path)) for path in result.refers_to]
         rows += [("changed", line) for line in result.changed[:_LISTED]]
         if len(result.changed) > _LISTED:
             rows.append(("changed", f"{len(result.changed) - _LISTED:,} more tensors"))

@@ -24,6 +24,7 @@ Examples:
   g2o encode model.onnx --metadata model_htp_metadata.json
   g2o encode model.onnx -o graph.graphml --parameters embedded
   g2o encode model.onnx -o model.graphml --params-output model.safetensors
+  g2o encode model.onnx --weights model.safetensors
   g2o encode models/*.onnx -o graphs --layout flat
   g2o encode model.onnx --dry-run
 """
@@ -54,6 +55,16 @@ def encode(
             readable=False,
             metavar="FILE",
             help="The sidecar, beside the GraphML. [default: the GraphML with the ending .onnxdata]",
+        ),
+    ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--weights",
+            readable=False,
+            metavar="FILE",
+            help="Refer to weights that this safetensors file (or index of shards) has, instead of storing them; "
+            "may be repeated.",
         ),
     ] = None,
     layout: options.LayoutOption = "nested",
@@ -103,6 +114,7 @@ def encode(
                 inline_limit=inline_limit,
                 refine=refine,
                 parameter_output=parameter_output,
+                weights=weights or (),
             )
             shown, facts = _preview_text(preview), show.plain(preview)
             findings = preview.findings
@@ -123,6 +135,7 @@ def encode(
                     inline_limit=inline_limit,
                     refine=refine,
                     parameter_output=parameter_output,
+                    weights=weights or (),
                 )
             shown, facts = _result_text(result), _result_facts(result)
             findings = result.findings
@@ -200,7 +213,7 @@ def _result_text(result: EncodeResult) -> str:
     rows = [("graphml", f"{result.graphml} ({show.size(graphml_bytes)})")]
     if result.sidecar:
         rows.append(("sidecar", f"{result.sidecar} ({show.size(sidecar_bytes)})"))
-    rows += [*_graph_rows(result), ("sha256", f"{result.sha256} of the model")]
+    rows += [*_weight_rows(result), *_graph_rows(result), ("sha256", f"{result.sha256} of the model")]
     if result.residue_bytes:
         rows.append(("residue", f"{show.size(result.residue_bytes)}; the file is not canonical protobuf"))
     return show.table(rows)
@@ -214,10 +227,20 @@ def _preview_text(preview: EncodePreview) -> str:
         for name, path, size in files
         if path is not None
     ]
-    rows += _graph_rows(preview)
+    rows += [*_weight_rows(preview), *_graph_rows(preview)]
     rows.append(("payloads", f"{show.counted(preview.payloads, 'tensor')}, {show.size(preview.payload_bytes)}"))
     closing = "Nothing was written." + (" To replace what exists, use --overwrite." if existing else "")
     return f"{show.table(rows)}\n{closing}"
+
+
+def _weight_rows(result: EncodeResult | EncodePreview) -> list[tuple[str, str]]:
+    return [
+        (
+            "weights",
+            f"{found.file} ({show.counted(found.tensors, 'tensor')} of the model, {show.size(found.bytes)})",
+        )
+        for found in result.weights
+    ]
 
 
 def _graph_rows(result: EncodeResult | EncodePreview) -> list[tuple[str, str]]:

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         Progress,
         Trust,
         VerifyReport,
+        WeightsFound,
     )
     from graphml_onnx.tabular import TablesResult, property_graph, tables
     from graphml_onnx.validation.run import validate
@@ -137,6 +138,7 @@ _HOMES = {
             "Progress",
             "Trust",
             "VerifyReport",
+            "WeightsFound",
         ),
         "results",
     ),
@@ -189,6 +191,7 @@ __all__ = [
     "UsageError",
     "VerifyReport",
     "ViewResult",
+    "WeightsFound",
     "as_text",
     "batch",
     "check_model",

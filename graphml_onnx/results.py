@@ -24,6 +24,21 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsFound:
+    """What a weight file has of a model.
+
+    Attributes:
+        file: the safetensors file.
+        tensors: how many of the model's tensors it has.
+        bytes: their size in the model.
+    """
+
+    file: Path
+    tensors: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class EncodeResult:
     """Outcome of `encode`.
 
@@ -41,6 +56,7 @@ class EncodeResult:
             repetition; none for a model without modules.
         placements: operators by the rule that placed them.
         findings: what a reader should know (an unknown tag, metadata of another model), one line each.
+        weights: what the weight files have of the model, where some were given.
     """
 
     graphml: Path
@@ -54,6 +70,7 @@ class EncodeResult:
     hierarchy_source: str
     placements: Mapping[str, int]
     findings: tuple[str, ...]
+    weights: tuple[WeightsFound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,7 @@ class EncodePreview:
         sidecar: where the sidecar would go, or None.
         sidecar_bytes: its size in bytes.
         existing: which of these files exist already.
+        weights: see `EncodeResult`.
     """
 
     operators: int
@@ -91,6 +109,7 @@ class EncodePreview:
     sidecar: Path | None
     sidecar_bytes: int
     existing: tuple[Path, ...]
+    weights: tuple[WeightsFound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +125,7 @@ class DecodeResult:
         findings: what a reader should know, one line each.
         older: the earlier format that it was read from, such as ``format 1.3``; None for a file of this format.
         changed: tensors whose weights are not those that were encoded, one line each, if edited weights were asked for.
-        refers_to: the sidecar that the model refers to as its external data, if that was asked for.
+        refers_to: the sidecar and weight files that are the model's external data now, if that was asked for.
     """
 
     onnx: Path
@@ -117,7 +136,7 @@ class DecodeResult:
     findings: tuple[str, ...]
     older: str | None = None
     changed: tuple[str, ...] = ()
-    refers_to: Path | None = None
+    refers_to: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

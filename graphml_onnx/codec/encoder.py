@@ -17,7 +17,7 @@ from graphml_onnx.codec.appearance import appearance_of
 from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.identities import MODEL, Identities, of_body, of_frame
-from graphml_onnx.codec.keys import FORMAT_VERSION, declared
+from graphml_onnx.codec.keys import BASE_VERSION, declared
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.node_names import set_apart
 from graphml_onnx.codec.owners import owners_of_weights
@@ -177,7 +177,7 @@ class GraphEncoder:
         data: dict[str, str | Iterable[str]] = {"kind": "model", "node_id": MODEL}
         look = appearance_of("model", String.text(graph.name) or "model")
         data["label"] = escape(look.label)
-        data["format_version"] = FORMAT_VERSION
+        data["format_version"] = BASE_VERSION
         texts = {"node_id": MODEL}
         self._model_keys.write(self._model, texts)
         self._write_graph(graph, inputs.weights, body, texts)

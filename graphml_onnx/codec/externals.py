@@ -62,5 +62,8 @@ def read_externals(text: str) -> tuple[ExternalFile, ...]:
             raise NumberError(str(error)) from None
         if location in files:
             raise NumberError(f"the location {location!r} is there twice")
-        files[location] = ExternalFile(location, read_payload(item["content"]))
+        content = read_payload(item["content"])
+        if content.file is not None:
+            raise NumberError(f"the data file {location!r} cannot be a tensor of another file")
+        files[location] = ExternalFile(location, content)
     return tuple(files.values())

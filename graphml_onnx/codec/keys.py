@@ -5,13 +5,22 @@ Source: docs/format.md, section "Keys"; a test compares the two.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from graphml_onnx.codec.fields import CATCH_ALL, FIELDS, Form
 from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
 from graphml_onnx.graphml.elements import Key, Nesting, RowKeys
 
-FORMAT_VERSION = "4.0.0"
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from graphml_onnx.parameters.store import PayloadReference
+
+FORMAT_VERSION = "4.1.0"
+"""The newest version of the format."""
+
+BASE_VERSION = "4.0.0"
+"""The version of a document that needs nothing newer."""
 
 
 class KeyInfo(NamedTuple):
@@ -133,6 +142,11 @@ NESTING = Nesting("node_id", "parent")
 """What the nesting of nodes says in a document that declares no keys."""
 
 TRUTH_KEYS = frozenset(name for name, info in KEYS.items() if info.truth)
+
+
+def version_of(references: Iterable[PayloadReference]) -> str:
+    """The version of a document with these payloads: the lowest that has all of it, so that older readers take it."""
+    return FORMAT_VERSION if any(reference.file is not None for reference in references) else BASE_VERSION
 
 
 def declared(used: set[str]) -> list[Key]:

@@ -122,8 +122,8 @@ class Residue(NamedTuple):
 
 def ranks(references: Mapping[int, PayloadReference]) -> dict[int, int]:
     """The numbers that payloads have in the skeletons of a residue: both directions find the same."""
-    order = sorted(references, key=lambda number: (references[number].name or "", references[number].offset))
-    return {number: rank for rank, number in enumerate(order)}
+    order = {key: rank for rank, key in enumerate(sorted({reference.key for reference in references.values()}))}
+    return {number: order[reference.key] for number, reference in references.items()}
 
 
 def make_residue(

@@ -63,7 +63,7 @@ class PayloadTable:
         self._references = references
         self._to_write = lists if isinstance(lists, ListsToWrite) else None
         self._document = lists if isinstance(lists, ListsOfDocument) else None
-        self._numbers: dict[str | int, int] = {}
+        self._numbers: dict[tuple[str, str, int], int] = {}
 
     @property
     def nonce(self) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.decoding.edited_model import findings_of_edited
 from graphml_onnx.decoding.edited_weights import EditedWeights, Weights, new_tensors, replace_weights
-from graphml_onnx.decoding.external_model import location_of, refer
+from graphml_onnx.decoding.external_model import Targets, refer
 from graphml_onnx.decoding.formats import load_graphml
 from graphml_onnx.decoding.output import DataFiles, Folders, check_not_store, write_pieces
 from graphml_onnx.decoding.payloads import naming, open_payloads
@@ -79,8 +79,8 @@ def decode(
             the type that the graph says.
         edited_weights: whether to take the sidecar as it is now, as `parameters`. Without it, a sidecar that was
             changed is refused.
-        external: whether the model refers to the sidecar as its external data, instead of holding the weights. It has
-            to lie in the folder of the output, or below it.
+        external: whether the model refers to the sidecar and to weight files as its external data, instead of holding
+            the weights. They have to lie in the folder of the output, or below it.
 
     Raises:
         GraphMLError: the GraphML is damaged, incomplete, or not of this format.
@@ -210,9 +210,12 @@ def _decode(
             check_not_store(output, store.source)
         references = store.located_by_number(model.references)
         found = None
+        refers_to: tuple[Path, ...] = ()
         if wishes.external:
             with Stage(progress, "check weights", model.size, "bytes") as stage, naming(path, store.source):
-                found, model = _referring(model, references, store, target.parent, stage)
+                targets = Targets(store, target.parent)
+                found, model = _referring(model, references, store, targets, stage)
+                refers_to = targets.files
         with Stage(progress, "write model", model.size, "bytes") as stage, naming(path, store.source):
             sha256 = write_pieces(model.pieces(), references, store.source, model_file, stage, model.size)
         store.source.check_unchanged()
@@ -229,7 +232,6 @@ def _decode(
         findings += data_files.findings
         if is_edited:
             findings += findings_of_edited(target, source, path, infer_shapes=infer_shapes)
-        refers_to = store.source.path if wishes.external and isinstance(store.source, FileSource) else None
     return DecodeResult(
         target,
         sha256,
@@ -273,15 +275,16 @@ def _edited(model: LoadedModel, wishes: Wishes, folder: Path, stack: ExitStack, 
 
 
 def _referring(
-    model: LoadedModel, references: Mapping[int, PayloadReference], store: Store, folder: Path, stage: Stage
+    model: LoadedModel, references: Mapping[int, PayloadReference], store: Store, targets: Targets, stage: Stage
 ) -> tuple[str, LoadedModel]:
-    """A model that refers to its sidecar, whose digests are checked; and the digest of the model that does not."""
-    location = location_of(store, folder)
-    files = {file.location: store.located(file.content) for file in model.externals}
+    """A model that refers to its weights, whose digests are checked; and the digest of the model that does not."""
+    stored = () if model.store.strategy == "reference" else model.externals
+    files = {file.location: store.located(file.content) for file in stored if file.content.name is not None}
+    kept = tuple(file for file in model.externals if file.location not in files)
     threaded = model.size > limits.LIMITS.threads
     found = assemble(model.pieces(), references, store.source, lambda _: None, stage.advance, threaded=threaded)
     check_payloads(files.values() if found == model.sha256 else (*references.values(), *files.values()), store.source)
-    return found, model._replace(skeleton=refer(model, references, files, location), externals=())
+    return found, model._replace(skeleton=refer(model, references, files, targets), externals=kept)
 
 
 def _check_edited(model: LoadedModel, path: Path, *, require_exact: bool, found: str) -> None:

@@ -6,7 +6,6 @@ Source: docs/format.md, section "Edited weights".
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -17,7 +16,7 @@ from graphml_onnx.codec.payload_names import dtype_of, file_name, find_payloads
 from graphml_onnx.errors import GraphMLError, PayloadError, UsageError
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import Payload
-from graphml_onnx.onnxfile.source import FileSource, Source
+from graphml_onnx.onnxfile.source import FileSource, JoinedSource, Source
 from graphml_onnx.parameters.chunks import chunks
 from graphml_onnx.parameters.safetensors import TensorSpec, content_size, read_header
 from graphml_onnx.parameters.store import PayloadReference, Store
@@ -124,7 +123,7 @@ def replace_weights(model: LoadedModel, weights: Mapping[str, NewTensor], file: 
     wanted = _wanted(model)
     names = {spec.name for spec in wanted.values()} | {file_name(item.location) for item in model.externals}
     _check_names(names, weights, file)
-    parts = _Parts()
+    parts = JoinedSource()
     changed: list[str] = []
 
     def take(reference: PayloadReference, spec: TensorSpec) -> PayloadReference:
@@ -137,7 +136,7 @@ def replace_weights(model: LoadedModel, weights: Mapping[str, NewTensor], file: 
         if sha256 != reference.sha256:
             note = "" if new.dtype == spec.dtype else f", converted from {new.dtype} to {spec.dtype}"
             changed.append(f"{spec.name}: {spec.dtype}{list(spec.shape)}{note}")
-        return PayloadReference(parts.add(source, length), length, sha256)
+        return PayloadReference(parts.add(source), length, sha256)
 
     references = {number: take(model.references[number], spec) for number, spec in wanted.items()}
     externals = []
@@ -161,7 +160,7 @@ def _wanted(model: LoadedModel) -> dict[int, TensorSpec]:
     for number, reference in model.references.items():
         tensor, dtype = found[number].tensor, dtype_of(found[number])
         shape = (reference.length,) if tensor is None or dtype is None else tuple(tensor.dims)
-        name = reference.name or found[number].name
+        name = found[number].name if reference.name is None or reference.file is not None else reference.name
         wanted[number] = TensorSpec(name, dtype or "U8", shape, reference.length)
     return wanted
 
@@ -256,34 +255,3 @@ class _Converted(Source):
 
     def check_unchanged(self) -> None:
         self._source.check_unchanged()
-
-
-class _Parts(Source):
-    """Sources one behind the other."""
-
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._sources: list[Source] = []
-        self._size = 0
-
-    def add(self, source: Source, length: int) -> int:
-        """Adds a source; returns the offset at which it starts."""
-        start = self._size
-        if length:
-            self._starts.append(start)
-            self._sources.append(source)
-            self._size += length
-        return start
-
-    @property
-    def size(self) -> int:
-        return self._size
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Bytes of one of them: nothing that is read lies in two."""
-        index = bisect_right(self._starts, offset) - 1
-        return self._sources[index].read(offset - self._starts[index], length)
-
-    def check_unchanged(self) -> None:
-        for source in self._sources:
-            source.check_unchanged()

@@ -1,4 +1,4 @@
-"""Makes tensors of a decoded model refer to the sidecar, instead of holding a copy of what lies there.
+"""Makes tensors of a decoded model refer to the sidecar and weight files, instead of holding a copy of what lies there.
 
 Source: onnx.proto, ``TensorProto.external_data``; docs/format.md, section "Sidecar".
 """
@@ -14,7 +14,7 @@ from graphml_onnx.codec.payloads import marked_fields
 from graphml_onnx.errors import UsageError
 from graphml_onnx.onnxfile.external import external_entry, tensors_of
 from graphml_onnx.onnxfile.schema import parse_model, serialise
-from graphml_onnx.onnxfile.source import FileSource
+from graphml_onnx.onnxfile.source import source_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from graphml_onnx.decoding.records import LoadedModel
+    from graphml_onnx.onnxfile.source import FileSource
     from graphml_onnx.parameters.store import PayloadReference, Store
 
 # Packed, they are the bytes of raw_data, which is what a data file holds.
@@ -30,38 +31,67 @@ _AS_RAW = {"raw_data": None, "float_data": onnx.TensorProto.FLOAT, "double_data"
 _COPIED = ("sparse_", "training_info")  # runtimes read no external data there
 
 
-def location_of(store: Store, folder: Path) -> str:
-    """How a model in ``folder`` calls the sidecar.
+class Targets:
+    """The files that a model in some folder can refer to: its sidecar, and weight files.
+
+    Args:
+        store: the payloads of the model.
+        folder: where the model goes.
 
     Raises:
-        UsageError: there is no sidecar, or it is not below that folder.
+        UsageError: there is no such file.
     """
-    if not isinstance(store.source, FileSource) or not store.tensors:
-        raise UsageError("only a model with a sidecar can refer to it", remedy="leave out `external=True`")
-    path = store.source.path
-    try:
-        return path.resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
-        raise UsageError(
-            "the sidecar has to lie in the folder of the model, or below it",
-            file=path,
-            remedy=f"write the model to {os.fspath(path.parent)}, or move the graph and its sidecar",
-        ) from None
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        if not store.tensors and not store.weights:
+            raise UsageError("only a model with a sidecar can refer to it", remedy="leave out `external=True`")
+        self._store, self._folder = store, folder.resolve()
+        self._locations: dict[Path, str] = {}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that the model refers to, in the order in which they were asked for."""
+        return tuple(self._locations)
+
+    def find(self, offset: int) -> tuple[str, int]:
+        """How the model calls the file that has an offset of the store, and which offset it is there.
+
+        Raises:
+            UsageError: the file is not below the folder.
+        """
+        source, start = source_at(self._store.source, offset)
+        path = cast("FileSource", source).path  # whatever has names is in a file
+        if path not in self._locations:
+            try:
+                self._locations[path] = path.resolve().relative_to(self._folder).as_posix()
+            except ValueError:
+                raise UsageError(
+                    "the weights have to lie in the folder of the model, or below it",
+                    file=path,
+                    remedy=f"write the model to {os.fspath(path.parent)}, or move the graph and its weights",
+                ) from None
+        return self._locations[path], start
 
 
 def refer(
-    model: LoadedModel, references: Mapping[int, PayloadReference], files: Mapping[str, PayloadReference], location: str
+    model: LoadedModel,
+    references: Mapping[int, PayloadReference],
+    files: Mapping[str, PayloadReference],
+    targets: Targets,
 ) -> bytes:
-    """Makes the tensors of a model refer to its sidecar.
+    """Makes the tensors of a model refer to its sidecar and weight files.
 
     Args:
         model: the model.
         references: its payloads, with offsets.
         files: its data files, with offsets in the sidecar, by location.
-        location: how the model calls the sidecar.
+        targets: the sidecar and weight files.
 
     Returns:
         The skeleton of the model; payloads that it cannot refer to are left in it.
+
+    Raises:
+        UsageError: a file that it has to refer to is not below its folder.
     """
     message = parse_model(model.skeleton)
     for tensor, path in tensors_of(cast("Message", message)):
@@ -69,7 +99,9 @@ def refer(
             continue
         place = _place(tensor, path, model.nonce, references, files)
         if place is not None:
-            _set(tensor, location, *place)
+            offset, length = place
+            location, start = targets.find(offset)
+            _set(tensor, location, start, length)
     return serialise(cast("Message", message))
 
 
@@ -80,7 +112,7 @@ def _place(
     references: Mapping[int, PayloadReference],
     files: Mapping[str, PayloadReference],
 ) -> tuple[int, int] | None:
-    """Offset and length of a tensor in the sidecar; None where it stays as it is."""
+    """Offset and length of a tensor in the store; None where it stays as it is."""
     entry = external_entry(tensor, path)
     if entry is not None:
         file = files.get(entry.location)
@@ -93,7 +125,8 @@ def _place(
     field, number = found[0]
     if field not in _AS_RAW or _AS_RAW[field] not in (None, tensor.data_type):
         return None
-    return references[number].offset, references[number].length
+    reference = references[number]
+    return None if reference.name is None else (reference.offset, reference.length)
 
 
 def _set(tensor: onnx.TensorProto, location: str, offset: int, length: int) -> None:

@@ -11,7 +11,7 @@ from graphml_onnx.errors import ExternalDataError, GraphmlOnnxError, OutputError
 from graphml_onnx.onnxfile.external import external_tensors, open_external
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import Stored, split
-from graphml_onnx.onnxfile.source import FileSource, Source
+from graphml_onnx.onnxfile.source import FileSource, Source, sources_of
 from graphml_onnx.parameters.chunks import Output
 from graphml_onnx.parameters.store import sha256_of
 from graphml_onnx.parameters.transfer import assemble, check_digest
@@ -62,17 +62,18 @@ def write_pieces(
 
 
 def check_not_store(output: str | os.PathLike[str] | None, store: Source) -> None:
-    """Makes sure that an output does not replace the file that the payloads come from.
+    """Makes sure that an output does not replace a file that the payloads come from.
 
     Raises:
         UsageError: it would.
     """
-    if isinstance(store, FileSource) and output is not None:
+    files = [source for source in sources_of(store) if isinstance(source, FileSource)]
+    if files and output is not None:
         try:
             status = Path(output).stat()
         except (OSError, ValueError):  # whoever creates the file reports what is wrong with its name
             return
-        if (status.st_dev, status.st_ino) == store.identity:
+        if any((status.st_dev, status.st_ino) == file.identity for file in files):
             raise UsageError("is an input as well as an output", file=output, remedy="name another output")
 
 

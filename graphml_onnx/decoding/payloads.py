@@ -11,6 +11,7 @@ from graphml_onnx.onnxfile.skeleton import MarkerError
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.store import Store, open_store
+from graphml_onnx.parameters.weight_files import open_weights, with_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +34,16 @@ def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack, watch: Wat
     Raises:
         PayloadError: it is missing, or cannot be the one that the GraphML means.
     """
+    store = _open_own(model, folder, stack, watch)
+    return with_weights(store, open_weights(folder, model.references.values(), stack, watch))
+
+
+def _open_own(model: LoadedModel, folder: Path, stack: ExitStack, watch: Watch | None) -> Store:
+    """The store without weight files."""
     if model.embedded is not None:
         return Store(model.embedded)
     kept = model.store.strategy != "reference" and any(file.content.length for file in model.externals)
-    if not model.references and not kept:
+    if all(part.file is not None for part in model.references.values()) and not kept:
         return Store(BytesSource(b""))
     if model.store.file is None:
         raise PayloadError("the GraphML has payloads, but does not say where", remedy="encode the model again")

@@ -96,7 +96,7 @@ class LoadedModel(NamedTuple):
     def stored(self) -> tuple[PayloadReference, ...]:
         """All payloads and data files in the store."""
         kept = () if self.store.strategy == "reference" else tuple(file.content for file in self.externals)
-        return (*self.references.values(), *kept)
+        return (*(part for part in self.references.values() if part.file is None), *kept)
 
     @property
     def size(self) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from graphml_onnx.codec.externals import ExternalFile
 from graphml_onnx.encoding.payloads import move_payloads, write_header
 from graphml_onnx.encoding.prepare import DEFAULT_INLINE_LIMIT, Options, PreparedModel, open_inputs, prepare
 from graphml_onnx.encoding.self_check import check_written
+from graphml_onnx.encoding.weights import refer_to_weights, weights_found
 from graphml_onnx.encoding.write import write_graph
 from graphml_onnx.errors import PayloadError, UsageError
 from graphml_onnx.files import Publication, with_suffix
@@ -22,13 +23,16 @@ from graphml_onnx.support import limits
 from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import onnx
 
     from graphml_onnx.decoding.records import LoadedModel
 
 _NO_DIGEST = "0" * 64
+
+Paths: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]"
+"""One file, or several."""
 
 
 def encode(
@@ -45,6 +49,7 @@ def encode(
     refine: bool = True,
     self_check: bool = True,
     parameter_output: str | os.PathLike[str] | None = None,
+    weights: Paths = (),
 ) -> EncodeResult:
     """Writes an ONNX model as a GraphML graph from which `decode` gives it back byte for byte.
 
@@ -66,8 +71,12 @@ def encode(
             exporter tell of.
         self_check: whether to decode what was written, and compare every byte, before anything is published.
         parameter_output: the sidecar, beside the GraphML; by default it has the name of the GraphML.
+        weights: safetensors files, or indices of their shards (``model.safetensors.index.json``), in the folder of the
+            GraphML or below it. Payloads that are a tensor there, byte for byte, are referred to; only the others go
+            where ``parameters`` says. `decode` needs these files as they are.
 
     Raises:
+        PayloadError: one of ``weights`` is a link, or not safetensors.
         ModelError: the model is no ONNX, damaged, or beyond what protobuf reads; its external data are not there.
         MetadataError: the metadata are not strict JSON, or not HTP metadata.
         RoundTripError: the self-check failed; nothing was published.
@@ -78,7 +87,7 @@ def encode(
     """
     options = Options(parameters, layout, show_parameters, inline_limit, refine)
     with ExitStack() as stack:
-        prepared, target = _prepare(model, output, metadata, options, stack, progress)
+        prepared, target = _prepare(model, output, metadata, options, weights, stack, progress)
         result, _ = encode_prepared(
             prepared,
             target,
@@ -102,15 +111,16 @@ def preview(
     inline_limit: int = DEFAULT_INLINE_LIMIT,
     refine: bool = True,
     parameter_output: str | os.PathLike[str] | None = None,
+    weights: Paths = (),
 ) -> EncodePreview:
     """Says what `encode` would do with the same arguments, and writes nothing.
 
     Raises:
-        ModelError, MetadataError, UsageError, InputError: as `encode` would.
+        ModelError, MetadataError, PayloadError, UsageError, InputError: as `encode` would.
     """
     options = Options(parameters, layout, show_parameters, inline_limit, refine)
     with ExitStack() as stack:
-        prepared, target = _prepare(model, output, metadata, options, stack, None)
+        prepared, target = _prepare(model, output, metadata, options, weights, stack, None)
         sidecar_path = _sidecar_path(target, parameter_output, parameters)
         sidecar = sidecar_path if prepared.has_sidecar else None
         placement = prepared.placement
@@ -137,6 +147,7 @@ def preview(
             sidecar=sidecar,
             sidecar_bytes=placement.size if sidecar is not None else 0,
             existing=tuple(path for path in outputs if os.path.lexists(path)),
+            weights=weights_found(prepared),
         )
 
 
@@ -145,6 +156,7 @@ def _prepare(
     output: str | os.PathLike[str] | None,
     metadata: str | os.PathLike[str] | Mapping[str, object] | None,
     options: Options,
+    weights: Paths,
     stack: ExitStack,
     progress: Progress | None,
 ) -> tuple[PreparedModel, Path]:
@@ -154,7 +166,9 @@ def _prepare(
     target = _output_path(inputs.path, output)
     _check_reference(inputs.path, target, options.parameters)
     with Stage(progress, "read model", 1, "steps"):
-        return prepare(inputs, options, cut_lists=True), target
+        prepared = prepare(inputs, options, cut_lists=True)
+    files = [weights] if isinstance(weights, (str, os.PathLike)) else list(weights)
+    return refer_to_weights(prepared, files, target.parent, stack, progress) if files else prepared, target
 
 
 def _output_path(model: Path | None, output: str | os.PathLike[str] | None) -> Path:
@@ -244,7 +258,8 @@ def encode_prepared(
             prepared, Output(graph.file, target), info, sha256, references, externals, stage, embed=True
         )
     checked = check_written(prepared, graph, sidecar, target, stack, progress) if self_check else None
-    prepared.inputs.source.check_unchanged()
+    for source in (prepared.inputs.source, *(file.source for file in prepared.weights)):
+        source.check_unchanged()
     with Stage(progress, "publish", 1, "steps"):
         if store is not None:
             store.settle()
@@ -261,5 +276,6 @@ def encode_prepared(
         hierarchy_source=prepared.hierarchy.source,
         placements=dict(prepared.hierarchy.rules),
         findings=prepared.findings,
+        weights=weights_found(prepared),
     )
     return result, checked

@@ -32,7 +32,7 @@ def move_payloads(
     placement = prepared.placement
     externals = []
     with Stage(progress, "payloads", total, "bytes") as stage:
-        addresses = [place.address for place in placement.payloads]
+        addresses = [place.address if place.file is None else None for place in placement.payloads]
         collected = collect(prepared.inputs.source, prepared.skeleton.payloads, addresses, store, stage.advance)
         for file, place in zip(prepared.externals, placement.files, strict=True):
             payloads = [Payload(0, file.size)] if file.size else []
@@ -64,7 +64,9 @@ def write_header(
 
 def store_chunks(prepared: PreparedModel) -> Iterator[bytes]:
     """The bytes of an embedded store, in chunks."""
-    yield from read_payloads(prepared.inputs.source, prepared.skeleton.payloads)
+    places = zip(prepared.skeleton.payloads, prepared.placement.payloads, strict=True)
+    stored = [payload for payload, place in places if place.file is None]
+    yield from read_payloads(prepared.inputs.source, stored)
     for file in prepared.externals:
         with file.open() as source:
             yield from read_payloads(source, [Payload(0, source.size)])

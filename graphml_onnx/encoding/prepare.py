@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import os
     from contextlib import ExitStack
 
+    from graphml_onnx.parameters.weight_files import WeightFile
     from graphml_onnx.results import Layout, ParameterStrategy
 
 DEFAULT_INLINE_LIMIT = 1024
@@ -92,6 +93,7 @@ class PreparedModel(NamedTuple):
         hierarchy: modules, and the place of each operator.
         externals: the model's data files.
         placement: where payloads and data files go.
+        weights: the weight files that payloads are referred to in.
     """
 
     inputs: Inputs
@@ -103,6 +105,7 @@ class PreparedModel(NamedTuple):
     hierarchy: Hierarchy
     externals: tuple[DataFile, ...]
     placement: Placement
+    weights: tuple[WeightFile, ...] = ()
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -112,12 +115,13 @@ class PreparedModel(NamedTuple):
     @property
     def has_sidecar(self) -> bool:
         """Whether there is anything to put into a sidecar."""
-        return self.options.parameters == "sidecar" and bool(self.skeleton.payloads or self.externals)
+        return self.options.parameters == "sidecar" and self.placement.size > 0
 
     def store_info(self, checksum: str, sidecar: Path | None) -> StoreInfo:
         """What the GraphML says of its store, given the checksum and name of the sidecar."""
         strategy = self.options.parameters
-        if strategy == "reference" and self.skeleton.payloads and self.inputs.path is not None:
+        in_model = strategy == "reference" and any(place.file is None for place in self.placement.payloads)
+        if in_model and self.inputs.path is not None:
             return StoreInfo(strategy, self.inputs.path.name, self.inputs.source.size)
         if sidecar is not None:
             return StoreInfo(strategy, sidecar.name, self.placement.size, checksum)

@@ -11,6 +11,7 @@ from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.parameters.store import Store, check_store
 from graphml_onnx.parameters.transfer import first_difference
+from graphml_onnx.parameters.weight_files import with_weights
 from graphml_onnx.results import Difference
 from graphml_onnx.support.progress import Stage
 
@@ -58,7 +59,7 @@ def check_written(
                 raise
             except GraphmlOnnxError as error:
                 raise _failed(prepared, f"what was written cannot be read: {error}") from error
-            store = _written_store(prepared, model, sidecar, stack)
+            store = with_weights(_written_store(prepared, model, sidecar, stack), prepared.weights)
             references = store.located_by_number(model.references)
             original = prepared.inputs.source
             difference = first_difference(model.pieces(), references, store.source, original, stage.advance)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.encoder import Counts, GraphEncoder
 from graphml_onnx.codec.externals import ExternalFile, externals_text
-from graphml_onnx.codec.keys import EMBEDDED_KEY
+from graphml_onnx.codec.keys import EMBEDDED_KEY, version_of
 from graphml_onnx.codec.lists import ListsToWrite
 from graphml_onnx.codec.residue import Residue, make_residue
 from graphml_onnx.codec.scalars import PayloadTable
@@ -73,7 +73,7 @@ def graph_encoder(
     Where ``lists`` were cut out of the model, tokens stand for them in the graph.
     """
     residue = _residue(prepared, references)
-    about = _about(prepared, info, sha256, residue, externals, embed=embed)
+    about = _about(prepared, info, sha256, residue, externals, version_of(references), embed=embed)
     book = PayloadTable(prepared.skeleton.nonce, _by_number(prepared, references), lists)
     encoder = GraphEncoder(
         prepared.model,
@@ -104,10 +104,12 @@ def _about(
     sha256: str,
     residue: Residue | None,
     externals: Sequence[ExternalFile],
+    version: str,
     *,
     embed: bool,
 ) -> Data:
     about: dict[str, str | Iterator[str]] = {
+        "format_version": version,
         "source_sha256": sha256,
         "source_size": str(prepared.inputs.source.size),
         "parameter_strategy": info.strategy,

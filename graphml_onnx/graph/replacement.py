@@ -18,7 +18,7 @@ from graphml_onnx.graph.model_graph import bodies_of
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.schema import serialise
 from graphml_onnx.onnxfile.skeleton import join, renumbered
-from graphml_onnx.onnxfile.source import Source
+from graphml_onnx.onnxfile.source import JoinedSource
 from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.graph.extraction import Part
     from graphml_onnx.graph.model_graph import ModelGraph
+    from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.parameters.store import PayloadReference
     from graphml_onnx.results import Progress
 
@@ -156,39 +157,18 @@ class _Joined(NamedTuple):
     store: Source
 
 
-class _TwoSources(Source):
-    """Two sources, one behind the other."""
-
-    def __init__(self, first: Source, second: Source, start: int) -> None:
-        self._first, self._second, self._start = first, second, start
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return self._start + self._second.size
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Bytes of one of them: no payload lies in both."""
-        if offset < self._start:
-            return self._first.read(offset, length)
-        return self._second.read(offset - self._start, length)
-
-    def check_unchanged(self) -> None:
-        """Makes sure that all reads of each were of one content."""
-        self._first.check_unchanged()
-        self._second.check_unchanged()
-
-
 def _join_stores(whole: ModelGraph, inner: ModelGraph) -> _Joined:
     ours, theirs = whole._storage, inner._storage
     references = dict(ours.located)
     first = max(references, default=-1) + 1
-    start = ours.store.size
+    store = JoinedSource()
+    store.add(ours.store)
+    start = store.add(theirs.store)
     for number, reference in theirs.located.items():
         references[number + first] = reference._replace(offset=reference.offset + start)
     numbers = {number: number + first for number in theirs.located}
     content = renumbered(serialise(cast("Message", inner._model)), theirs.nonce, ours.nonce, numbers)
-    return _Joined(schema.parse_model(content), references, _TwoSources(ours.store, theirs.store, start))
+    return _Joined(schema.parse_model(content), references, store)
 
 
 def _message(whole: ModelGraph, inner: ModelGraph, part: onnx.ModelProto, taken: set[int]) -> onnx.ModelProto:

@@ -14,7 +14,7 @@ from graphml_onnx.codec.payloads import marked_fields
 from graphml_onnx.errors import GraphmlOnnxError, ModelError
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.external import external_tensors, open_external, real_folder
-from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
+from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source, source_at
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, delimited, encode_varint
 
 if TYPE_CHECKING:
@@ -197,9 +197,9 @@ class TensorData:
         if field is None:
             return Location(path, None, None)
         reference = field[1]
-        source = self._storage.store
+        source, start = source_at(self._storage.store, self._storage.offset(reference))
         file = source.path if isinstance(source, FileSource) else path
-        return Location(file, self._storage.offset(reference), reference.length)
+        return Location(file, start, reference.length)
 
     @property
     def digest(self) -> str:

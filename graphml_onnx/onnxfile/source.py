@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from bisect import bisect_right
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -220,3 +221,56 @@ class FileSource:
                 self.check_unchanged()
         finally:
             self.close()
+
+
+class JoinedSource(Source):
+    """Sources one behind the other; nothing that is read lies in two of them."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._sources: list[Source] = []
+        self._size = 0
+
+    def add(self, source: Source) -> int:
+        """Adds a source; returns the offset at which it starts."""
+        start = self._size
+        if source.size:
+            self._starts.append(start)
+            self._sources.append(source)
+            self._size += source.size
+        return start
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self._size
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Those that are not empty, in order."""
+        return tuple(self._sources)
+
+    def at(self, offset: int) -> tuple[Source, int]:
+        """The source that has an offset, and which offset it is there."""
+        index = bisect_right(self._starts, offset) - 1
+        return self._sources[index], offset - self._starts[index]
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes from ``offset``."""
+        source, start = self.at(offset)
+        return source.read(start, length)
+
+    def check_unchanged(self) -> None:
+        """Makes sure that all reads of each were of one content."""
+        for source in self._sources:
+            source.check_unchanged()
+
+
+def source_at(source: Source, offset: int) -> tuple[Source, int]:
+    """The source that an offset of a source, or of several that were joined, belongs to; and the offset there."""
+    return source.at(offset) if isinstance(source, JoinedSource) else (source, offset)
+
+
+def sources_of(source: Source) -> tuple[Source, ...]:
+    """The sources that were joined, or the one that was not."""
+    return source.sources if isinstance(source, JoinedSource) else (source,)

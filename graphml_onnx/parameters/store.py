@@ -39,13 +39,15 @@ class PayloadReference(NamedTuple):
             `Store.located`.
         length: how long it is, in bytes.
         sha256: SHA-256 of its bytes, in lower-case hexadecimal digits.
-        name: of its tensor, in a sidecar.
+        name: of its tensor, in a sidecar or a weight file.
+        file: the weight file that has it, relative to the folder of the GraphML; None for what is in the store.
     """
 
     offset: int
     length: int
     sha256: str
     name: str | None = None
+    file: str | None = None
 
     @property
     def end(self) -> int:
@@ -53,9 +55,9 @@ class PayloadReference(NamedTuple):
         return self.offset + self.length
 
     @property
-    def key(self) -> str | int:
-        """What tells it from the other payloads of its store, before the store was opened."""
-        return self.offset if self.name is None else self.name
+    def key(self) -> tuple[str, str, int]:
+        """What tells it from the other payloads of its model, before the store was opened; their order goes by it."""
+        return self.file or "", self.name or "", self.offset
 
     @property
     def label(self) -> str:
@@ -106,10 +108,12 @@ class Store(NamedTuple):
     Attributes:
         source: its bytes.
         tensors: where the tensors of a sidecar lie, by name.
+        weights: where tensors of weight files start in ``source``, by file and name.
     """
 
     source: Source
     tensors: Mapping[str, StoredTensor] = {}
+    weights: Mapping[tuple[str, str], int] = {}
 
     def close(self) -> None:
         """Closes its file."""
@@ -120,6 +124,8 @@ class Store(NamedTuple):
         """A reference with its offset in this store, which holds it."""
         if reference.name is None:
             return reference
+        if reference.file is not None:
+            return reference._replace(offset=self.weights[reference.file, reference.name])
         return reference._replace(offset=self.tensors[reference.name].offset)
 
     def located_by_number(self, references: Mapping[int, PayloadReference]) -> dict[int, PayloadReference]:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.errors import PayloadError
 from graphml_onnx.onnxfile.skeleton import FilePiece, Payload, Stored
+from graphml_onnx.onnxfile.source import FileSource, source_at
 from graphml_onnx.parameters.chunks import Output, chunks, drive, packed
 from graphml_onnx.parameters.store import sha256_of
+from graphml_onnx.parameters.weight_files import changed_weights
 from graphml_onnx.support import limits
 
 if TYPE_CHECKING:
@@ -47,14 +49,14 @@ _Cut = tuple[bytes, list[_Part]]  # a chunk, and the parts of payloads in it
 
 
 def collect(
-    source: Source, payloads: Sequence[Payload], addresses: Sequence[int], store: Output | None, report: Report
+    source: Source, payloads: Sequence[Payload], addresses: Sequence[int | None], store: Output | None, report: Report
 ) -> Collected:
     """Reads a file once: its digest, the digests of its payloads, and their bytes into the store.
 
     Args:
         source: the file.
         payloads: its payloads, in the order of the file, none of them empty.
-        addresses: where each of them goes in the store.
+        addresses: where each of them goes in the store; None for those that go nowhere.
         store: takes each payload at its address; None only hashes.
         report: progress.
     """
@@ -64,7 +66,8 @@ def collect(
     def keep(cut: _Cut) -> None:
         if store is not None:
             for part in cut[1]:
-                store.write_at(addresses[part.number] + part.position, part.data)
+                if (address := addresses[part.number]) is not None:
+                    store.write_at(address + part.position, part.data)
         report(len(cut[0]))
 
     threaded = source.size > limits.LIMITS.threads
@@ -161,12 +164,20 @@ def check_payloads(references: Iterable[PayloadReference], store: Source) -> Non
         PayloadError: a payload has another digest.
     """
     for reference in references:
-        check_digest(reference, sha256_of(store, reference.offset, reference.end))
+        try:
+            check_digest(reference, sha256_of(store, reference.offset, reference.end))
+        except PayloadError as error:
+            file = source_at(store, reference.offset)[0]
+            if reference.file is None or not isinstance(file, FileSource):
+                raise
+            raise error.at(file=file.path) from None
 
 
 def check_digest(reference: PayloadReference, found: str) -> None:
     """Raises PayloadError where the bytes of a payload are not those that were encoded."""
     if found != reference.sha256:
+        if reference.file is not None:
+            raise changed_weights(f"{reference.label} has SHA-256 {found}, but the GraphML says {reference.sha256}")
         raise PayloadError(
             f"{reference.label} has SHA-256 {found}, but the GraphML says {reference.sha256}",
             place=f"byte {reference.offset}",

@@ -22,6 +22,7 @@ from graphml_onnx.validation.store import (
     check_data_files,
     check_payloads,
     check_ranges,
+    join_weights,
     open_payloads,
     read_store_facts,
 )
@@ -103,7 +104,8 @@ def _open(
     facts: StoreFacts, model: LoadedModel | None, folder: Path, stack: ExitStack, findings: Findings
 ) -> Store | None:
     if model is not None and model.embedded is not None:
-        return Store(model.embedded)  # whose ranges were checked when it was loaded
+        store = Store(model.embedded)  # whose ranges were checked when it was loaded
+        return join_weights(store, facts, folder, stack, findings)
     before = findings.count("payload-range")
     check_ranges(facts, facts.info.size, findings)
     if findings.count("payload-range") > before:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.externals import ExternalFile, read_externals
@@ -18,11 +19,11 @@ from graphml_onnx.onnxfile.external import open_external
 from graphml_onnx.onnxfile.source import BytesSource, FileSource
 from graphml_onnx.parameters.store import Store, form_problems, open_store, range_problems, sha256_of
 from graphml_onnx.parameters.transfer import check_digest
+from graphml_onnx.parameters.weight_files import open_weights, with_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import ExitStack
-    from pathlib import Path
 
     from graphml_onnx.parameters.store import PayloadReference, StoreInfo
     from graphml_onnx.validation.findings import Findings
@@ -48,7 +49,7 @@ class StoreFacts:
     def stored(self) -> Sequence[PayloadReference]:
         """All that lies in the store."""
         kept = () if self.info.strategy == "reference" else (file.content for file in self.externals)
-        return (*self.payloads, *kept)
+        return (*(part for part in self.payloads if part.file is None), *kept)
 
 
 def read_store_facts(
@@ -75,7 +76,29 @@ def check_ranges(facts: StoreFacts, size: int, findings: Findings) -> None:
 
 
 def open_payloads(facts: StoreFacts, folder: Path, stack: ExitStack, findings: Findings) -> Store | None:
-    """Opens the file of payloads, where there has to be one; None where it cannot be used."""
+    """Opens the files of payloads, where there have to be some; None where one cannot be used."""
+    store = _open_own(facts, folder, stack, findings)
+    return None if store is None else join_weights(store, facts, folder, stack, findings)
+
+
+def join_weights(store: Store, facts: StoreFacts, folder: Path, stack: ExitStack, findings: Findings) -> Store | None:
+    """Adds the weight files to a store; None where one cannot be used."""
+    try:
+        return with_weights(store, open_weights(folder, facts.payloads, stack))
+    except GraphmlOnnxError as error:
+        path = Path(error.file or folder)
+        if not os.path.lexists(path):
+            code = "store-missing"
+        elif isinstance(error, PayloadError) and path.is_file() and not path.is_symlink():
+            code = "store-header"
+        else:
+            code = "store-unreadable"
+        findings.add(code, facts.line, f"{os.path.relpath(path, folder)!r}: {error.message}", error.remedy)
+        return None
+
+
+def _open_own(facts: StoreFacts, folder: Path, stack: ExitStack, findings: Findings) -> Store | None:
+    """Opens the store without weight files."""
     info = facts.info
     if not any(reference.length for reference in facts.stored):
         return Store(BytesSource(b""))
@@ -112,11 +135,13 @@ def _code_of(error: GraphmlOnnxError, path: Path, info: StoreInfo) -> str:
 
 def check_payloads(facts: StoreFacts, store: Store, findings: Findings) -> None:
     """Compares the digest of every payload and data file in the store."""
-    for reference in map(store.located, facts.stored):
+    of_files = [part for part in facts.payloads if part.file is not None]
+    for reference in map(store.located, (*facts.stored, *of_files)):
+        place = f"in {reference.file!r}" if reference.file else f"at byte {reference.offset:,} of the store"
         try:
             check_digest(reference, sha256_of(store.source, reference.offset, reference.end))
         except GraphmlOnnxError as error:
-            findings.add("payload-digest", facts.line, f"at byte {reference.offset:,} of the store: {error.message}")
+            findings.add("payload-digest", facts.line, f"{place}: {error.message}")
 
 
 def check_data_files(facts: StoreFacts, folder: Path, findings: Findings) -> None:

@@ -86,7 +86,7 @@ def test_json_document(g2o: Command, model: Path, graph: Path) -> None:
         "findings": [],
         "older": None,
         "changed": [],
-        "refers_to": None,
+        "refers_to": [],
     }
 
 

@@ -79,7 +79,7 @@ def test_onnx_and_onnxruntime_load_it(graph: Path) -> None:
     original = computed(folder / "model.onnx")
     result = decode(graph, folder / "thin.onnx", external=True)
     (folder / "data/w.bin").unlink()
-    assert result.refers_to == folder / "graph.onnxdata"
+    assert result.refers_to == (folder / "graph.onnxdata",)
     assert (result.exact, result.external) == (False, ())
     assert result.onnx.stat().st_size < 3000
     onnx.checker.check_model(result.onnx, full_check=True)
@@ -175,4 +175,4 @@ def test_the_command(graph: Path) -> None:
     assert "weights  graph.onnxdata" in ran.out
     assert "refers to its weights" in ran.out
     ran = in_process(graph.parent, "decode", "graph.graphml", "-o", "b.onnx", "--external", "--json")
-    assert json.loads(ran.out)["refers_to"] == "graph.onnxdata"
+    assert json.loads(ran.out)["refers_to"] == ["graph.onnxdata"]

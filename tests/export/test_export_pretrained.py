@@ -123,3 +123,24 @@ def test_inputs_of_an_encoder_and_decoder_come_from_the_config(tmp_path: Path) -
     session = onnxruntime.InferenceSession(str(result.onnx), providers=["CPUExecutionProvider"])
     got = session.run(None, {name: value.numpy() for name, value in feed.items()})[0]
     np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("exporter", "share"), [("dynamo", 0.4), ("torchscript", 0.4)])
+def test_weights_stay_in_the_checkpoint(tmp_path: Path, exporter: Any, share: float) -> None:
+    """Most weights are in the checkpoint beside the export, byte for byte; matrices that were transposed are not."""
+    torch.manual_seed(0)
+    sizes = SIZES | {"hidden_size": 32, "intermediate_size": 64, "vocab_size": 100}
+    transformers.BertForMaskedLM(transformers.BertConfig(**sizes)).save_pretrained(tmp_path / "bert")
+    model = graphml_onnx.export(tmp_path / "bert", tmp_path / "model.onnx", exporter=exporter).onnx
+    content = model.read_bytes()
+    checkpoint = tmp_path / "bert/model.safetensors"
+    result = graphml_onnx.encode(model, tmp_path / "graph.graphml", weights=checkpoint)
+    assert result.sidecar is not None
+    found = result.weights[0].bytes
+    assert found / (found + result.sidecar.stat().st_size) > share
+    assert '"file":"bert/model.safetensors","name":"bert.embeddings.word_embeddings.weight"' in (
+        result.graphml.read_text(encoding="utf-8")
+    )
+    model.unlink()
+    assert graphml_onnx.decode(result.graphml, model, require_exact=True).exact
+    assert model.read_bytes() == content

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from graphml_onnx import PayloadError, decode, encode, preview
 from graphml_onnx.codec import payload_names
-from graphml_onnx.codec.keys import FORMAT_VERSION
+from graphml_onnx.codec.keys import BASE_VERSION
 from graphml_onnx.encoding import placement
 from tests.common.command import in_process
 from tests.common.limited import limited
@@ -185,7 +185,7 @@ def test_the_metadata_say_what_the_file_is(tmp_path: Path) -> None:
     digests = "".join(hashlib.sha256(bytes(found[name]["data"])).hexdigest() + "\n" for name in ("w", "long"))  # type: ignore[arg-type]
     assert metadata_of(tmp_path / "graph.onnxdata") == {
         "format": "graphml-onnx",
-        "format_version": FORMAT_VERSION,
+        "format_version": BASE_VERSION,
         "source_sha256": hashlib.sha256(model.SerializeToString()).hexdigest(),
         "content_sha256": hashlib.sha256(digests.encode()).hexdigest(),
     }
@@ -263,7 +263,7 @@ def test_files_of_before_are_refused_by_version(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(model_of(floats("a")).SerializeToString())
     graph = encode(tmp_path / "model.onnx", tmp_path / "g.graphml").graphml
     text = graph.read_text("utf-8")
-    old = text.replace(f'"format_version">{FORMAT_VERSION}', '"format_version">2.0.0')
+    old = text.replace(f'"format_version">{BASE_VERSION}', '"format_version">2.0.0')
     graph.write_text(old.replace('{"name":"a","length"', '{"offset":0,"length"'), "utf-8")
     with pytest.raises(Exception, match=r"format '2\.0\.0' is not format 4") as caught:
         decode(graph, tmp_path / "x.onnx")

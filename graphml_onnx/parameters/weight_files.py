@@ -1,0 +1,116 @@
+"""Weight files: safetensors files of the user's own, whose tensors a GraphML refers to instead of storing them again.
+
+Source: docs/format.md, section "Weight files".
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from graphml_onnx.errors import ExternalDataError, PayloadError
+from graphml_onnx.onnxfile.external import open_external
+from graphml_onnx.onnxfile.source import FileSource, JoinedSource
+from graphml_onnx.parameters.safetensors import read_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from graphml_onnx.files import Watch
+    from graphml_onnx.parameters.safetensors import StoredTensor
+    from graphml_onnx.parameters.store import PayloadReference, Store
+
+
+class WeightFile(NamedTuple):
+    """A weight file that is open.
+
+    Attributes:
+        location: its path relative to the folder of the GraphML, with ``/`` between folders.
+        source: its bytes.
+        tensors: where its tensors lie, by name.
+    """
+
+    location: str
+    source: FileSource
+    tensors: Mapping[str, StoredTensor]
+
+
+def open_weight_file(folder: Path, location: str, stack: ExitStack) -> WeightFile:
+    """Opens a weight file below a folder, following no symbolic link on the way; ``stack`` closes it.
+
+    Raises:
+        PayloadError: it is behind a link, not a regular file, or not safetensors.
+        InputError: it is missing, or may not be read.
+    """
+    path = folder / location
+    try:
+        source = stack.enter_context(open_external(folder, location))
+    except ExternalDataError as error:
+        raise PayloadError(error.message, file=path, remedy="put the file itself there") from None
+    try:
+        return WeightFile(location, source, read_header(source).tensors)
+    except PayloadError as error:
+        raise error.at(file=path) from None
+
+
+def open_weights(
+    folder: Path, references: Iterable[PayloadReference], stack: ExitStack, watch: Watch | None = None
+) -> list[WeightFile]:
+    """Opens the weight files that a GraphML refers to, and makes sure that they have its tensors.
+
+    Args:
+        folder: where the GraphML lies.
+        references: all of its payloads.
+        stack: closes the files.
+        watch: is told which files are looked at, before they are.
+
+    Raises:
+        PayloadError: as `open_weight_file`; or a file is missing, or a tensor, or that has another length.
+        InputError: a file may not be read.
+    """
+    wanted: dict[str, list[PayloadReference]] = {}
+    for reference in references:
+        if reference.file is not None:
+            wanted.setdefault(reference.file, []).append(reference)
+    files = []
+    for location, parts in wanted.items():
+        if watch is not None:
+            watch.note([folder / location])
+        if not os.path.lexists(folder / location):
+            remedy = "put it there, or name the folder that it is in: `parameter_folder=...`"
+            raise PayloadError("has weights of the model, and is missing", file=folder / location, remedy=remedy)
+        file = open_weight_file(folder, location, stack)
+        problem = next(_problems(file, parts), None)
+        if problem is not None:
+            raise changed_weights(problem).at(file=file.source.path)
+        files.append(file)
+    return files
+
+
+def _problems(file: WeightFile, references: Iterable[PayloadReference]) -> Iterator[str]:
+    for reference in references:
+        tensor = file.tensors.get(reference.name or "")
+        if tensor is None:
+            yield f"lacks {reference.label}"
+        elif tensor.spec.length != reference.length:
+            yield f"{reference.label} has {tensor.spec.length:,} bytes, but the GraphML says {reference.length:,}"
+
+
+def changed_weights(problem: str) -> PayloadError:
+    """The error for a weight file that is not what it was."""
+    return PayloadError(
+        problem, remedy="the weights were saved again since the model was encoded: get the former file back"
+    )
+
+
+def with_weights(store: Store, files: Iterable[WeightFile]) -> Store:
+    """A store in which the tensors of weight files are found too."""
+    source = JoinedSource()
+    source.add(store.source)
+    places: dict[tuple[str, str], int] = {}
+    for file in files:
+        start = source.add(file.source)
+        places |= {(file.location, name): start + tensor.offset for name, tensor in file.tensors.items()}
+    return store._replace(source=source, weights=places) if places else store
