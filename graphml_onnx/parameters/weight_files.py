@@ -38,10 +38,10 @@ class WeightFile(NamedTuple):
 
 
 def open_weight_file(folder: Path, location: str, stack: ExitStack) -> WeightFile:
-    """Opens a weight file below a folder, following no symbolic link on the way; ``stack`` closes it.
+    """Opens a weight file below a folder, out of which no link may lead; ``stack`` closes it.
 
     Raises:
-        PayloadError: it is behind a link, not a regular file, or not safetensors.
+        PayloadError: a link leads out of the folder; it is not a regular file, or not safetensors.
         InputError: it is missing, or may not be read.
     """
     path = folder / location

@@ -222,16 +222,24 @@ def test_a_file_outside_the_folder_is_refused(folder: Path, place: str) -> None:
     assert [path.name for path in (folder / "graphs").iterdir()] == ["link"]
 
 
-def test_links_are_not_followed(folder: Path) -> None:
-    graph = encoded(folder)
-    (folder / "c.safetensors").rename(folder / "real.safetensors")
-    (folder / "c.safetensors").symlink_to(folder / "real.safetensors")
-    with pytest.raises(PayloadError, match="symbolic link"):
-        decode(graph, folder / "back.onnx")
+def test_links_lead_nowhere_out_of_the_folder(folder: Path) -> None:
+    inner = folder / "inner"
+    inner.mkdir()
+    for name in ("model.onnx", "c.safetensors"):
+        (folder / name).rename(inner / name)
+    graph = encoded(inner)
+    (inner / "c.safetensors").rename(inner / "real.safetensors")
+    (inner / "c.safetensors").symlink_to("real.safetensors")
+    assert decode(graph, inner / "back.onnx").exact  # as a data file behind such a link
+    (inner / "real.safetensors").rename(folder / "real.safetensors")
+    (inner / "c.safetensors").unlink()
+    (inner / "c.safetensors").symlink_to(folder / "real.safetensors")
+    with pytest.raises(PayloadError, match="link"):
+        decode(graph, inner / "again.onnx")
     assert [item.code for item in validate(graph)] == ["store-unreadable"]
-    with pytest.raises(PayloadError, match="symbolic link"):
-        encode(folder / "model.onnx", folder / "new.graphml", weights=folder / "c.safetensors")
-    assert not (folder / "new.graphml").exists()
+    with pytest.raises(PayloadError, match="link"):
+        encode(inner / "model.onnx", inner / "new.graphml", weights=inner / "c.safetensors")
+    assert not (inner / "new.graphml").exists()
 
 
 @pytest.mark.parametrize(
