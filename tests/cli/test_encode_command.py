@@ -30,6 +30,7 @@ RESULT = {
     "hierarchy_source",
     "placements",
     "findings",
+    "weights",
 }
 PREVIEW = {
     "graphml",
@@ -43,6 +44,7 @@ PREVIEW = {
     "hierarchy_source",
     "placements",
     "findings",
+    "weights",
     "payloads",
     "payload_bytes",
     "existing",
@@ -61,6 +63,7 @@ TYPES = {
     "hierarchy_source": str,
     "placements": dict,
     "findings": list,
+    "weights": list,
     "payloads": int,
     "payload_bytes": int,
     "existing": list,
