@@ -180,7 +180,6 @@ class _Content:
                 kind="module",
                 node_id=number,
                 parent=parent,
-                index=str(len(self._modules) - 1),
                 label=name,
                 hierarchy_tag=scope,
                 traced_tag=scope,

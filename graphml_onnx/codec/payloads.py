@@ -45,7 +45,9 @@ def read_payload(value: Json) -> PayloadReference:
     """
     body = value.get(PAYLOAD) if isinstance(value, dict) and len(value) == 1 else None
     if not isinstance(body, dict) or body.keys() - {"length", "sha256"} not in _PLACES or len(body) < 3:
-        raise NumberError("a payload needs name (with file, if it is in a weight file) or offset, length and sha256")
+        raise NumberError(
+            "a payload needs name (and file, for a weight file) or offset, length and sha256, and nothing else"
+        )
     sha256 = body["sha256"]
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise NumberError("a payload's sha256 must be 64 lower-case hexadecimal digits")

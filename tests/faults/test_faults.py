@@ -197,7 +197,7 @@ FAULTS = (
     Fault(31, "payloads that overlap", DECODE, graph(graph_text.graph(
         parameter_strategy="reference", parameter_file="graph.onnxdata", parameter_size=9,
         initializers=graph_text.initializers([graph_text.payload(0, 4), graph_text.payload(3, 4)]))), ("overlaps",)),
-    Fault(31, "a payload that is half one", DECODE, replaced(PAYLOAD, '{"length":4'), ("line", "needs name or offset")),
+    Fault(31, "a payload that is half one", DECODE, replaced(PAYLOAD, '{"length":4'), ("line", "or offset, length")),
     Fault(33, "a key twice", WITH_META, put("m.json", METADATA % '"a": "/x", "a": "/y"'),
           ("line 1, column 38", "'a'"), file="m.json"),
     Fault(33, "a key twice deep down", WITH_META, put("m.json", '{"modules": {"b": 1, "b": 2}, "nodes": {}}'),

@@ -109,7 +109,8 @@ def test_a_system_that_opens_by_path_alone(tmp_path: Path, monkeypatch: pytest.M
 def test_nothing_stays_open(tmp_path: Path) -> None:
     (tmp_path / "w.bin").write_bytes(b"w")
     (tmp_path / "folder").mkdir()
-    found = external.DataFile.find(tmp_path, "w.bin")
+    (tmp_path / "model.onnx").touch()
+    found = external.DataFile.find(tmp_path / "model.onnx", "w.bin")
     (tmp_path / "w.bin").write_bytes(b"other")
     before = _free_descriptors()
     for _ in range(2):
