@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +40,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         requirement = Requirement(mark.args[0])
         if not requirement.specifier.contains(found := version(requirement.name), prereleases=True):
             pytest.skip(f"needs {requirement}; {found} is installed")
+
+
+def pytest_configure() -> None:
+    """Lets SIGINT through: a shell ignores it for its background jobs, and processes hand that down."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
