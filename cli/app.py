@@ -8,7 +8,22 @@ from typer.main import get_command
 from graphml_onnx import __version__
 from graphml_onnx.errors import UsageError
 
-from . import batch, decode, diff, encode, export, extract, inspect, replace, tables, textconv, validate, verify, view
+from . import (
+    batch,
+    decode,
+    diff,
+    encode,
+    explain,
+    export,
+    extract,
+    inspect,
+    replace,
+    tables,
+    textconv,
+    validate,
+    verify,
+    view,
+)
 from .exits import DONE
 from .show import out
 
@@ -40,6 +55,7 @@ app.command(epilog=batch.EXAMPLES)(batch.batch)
 app.command(epilog=encode.EXAMPLES)(encode.encode)
 app.command(epilog=decode.EXAMPLES)(decode.decode)
 app.command(epilog=diff.EXAMPLES)(diff.diff)
+app.command(epilog=explain.EXAMPLES)(explain.explain)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=extract.EXAMPLES)(extract.extract)
 app.command(epilog=inspect.EXAMPLES)(inspect.inspect)

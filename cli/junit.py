@@ -1,30 +1,53 @@
-"""The outcome of `verify` as JUnit XML, the report that continuous integration services read."""
+"""The outcome of `verify` and `validate` as JUnit XML, the report that continuous integration services read."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from .findings_reports import level, text
 from .show import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .findings_reports import Validated
     from .outcome import Outcome
 
 
 def document(outcomes: Sequence[Outcome]) -> bytes:
-    """The report, as UTF-8."""
+    """The report of `verify`, as UTF-8."""
     cases = [case for outcome in outcomes for case in _cases(outcome)]
+    return _document("g2o verify", cases, sum(outcome.seconds for outcome in outcomes))
+
+
+def of_findings(files: Sequence[Validated], *, strict: bool) -> bytes:
+    """The report of `validate`, as UTF-8: a case for each file, which fails where a finding is an error."""
+    cases = []
+    for file in files:
+        case = ElementTree.Element("testcase", classname=one_line(str(file.graph)), name="validate")
+        if file.problem is not None:
+            ElementTree.SubElement(case, "error", message=one_line(file.problem.line))
+        lines = [
+            f"{f.code}, line {f.line or '-'}: {text(f)}" for f in file.findings if level(f, strict=strict) == "error"
+        ]
+        if lines:
+            ElementTree.SubElement(case, "failure", message=lines[0]).text = "\n".join(lines)
+        cases.append(case)
+    return _document("g2o validate", cases)
+
+
+def _document(name: str, cases: Sequence[ElementTree.Element], seconds: float | None = None) -> bytes:
     suite = ElementTree.Element(
         "testsuite",
-        name="g2o verify",
+        name=name,
         tests=str(len(cases)),
         failures=str(sum(case.find("failure") is not None for case in cases)),
         errors=str(sum(case.find("error") is not None for case in cases)),
         skipped=str(sum(case.find("skipped") is not None for case in cases)),
-        time=f"{sum(outcome.seconds for outcome in outcomes):.3f}",
     )
+    if seconds is not None:
+        suite.set("time", f"{seconds:.3f}")
     suite.extend(cases)
     root = ElementTree.Element("testsuites")
     root.append(suite)

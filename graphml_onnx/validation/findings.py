@@ -70,15 +70,16 @@ class Findings:
         """Whether one of them is an error."""
         return any(finding.severity == "error" for finding in self._listed)
 
-    def result(self) -> list[Finding]:
-        """All findings: the layers one after the other, and within each of them by line."""
+    def result(self, wanted: Collection[str] = CODES.keys()) -> list[Finding]:
+        """The findings of the wanted codes: the layers one after the other, and within each of them by line."""
         rest = CODES["not-listed"]
         more = [
             Finding(rest.name, rest.severity, None, f"{count - MAX_LISTED:,} more findings of {code}", rest.remedy)
             for code, count in self._counts.items()
-            if count > MAX_LISTED
+            if count > MAX_LISTED and code in wanted and rest.name in wanted
         ]
-        return sorted([*self._listed, *more], key=_position)
+        listed = [finding for finding in self._listed if finding.code in wanted]
+        return sorted([*listed, *more], key=_position)
 
 
 _LAYERS = get_args(Layer)

@@ -18,6 +18,7 @@ from graphml_onnx.graphml.elements import Wanted
 from graphml_onnx.graphml.lists import NotAsWrittenError
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.support.sniff import HEAD, UTF_16, looks_like, unlike_graphml
+from graphml_onnx.validation.codes import CODES, codes_of
 from graphml_onnx.validation.findings import Findings
 from graphml_onnx.validation.flow import EDGE_KEYS, check_flow, dataflow_of
 from graphml_onnx.validation.lists import check_lists
@@ -45,6 +46,8 @@ def validate(
     *,
     parameter_folder: str | os.PathLike[str] | None = None,
     schema: bool = False,
+    select: Iterable[str] | None = None,
+    ignore: Iterable[str] = (),
 ) -> list[Finding]:
     """Checks a GraphML file: as XML, as GraphML, as a graph of this format, with its payloads, and what comes of it.
 
@@ -55,32 +58,37 @@ def validate(
         parameter_folder: where the payloads lie (the sidecar, or the original model); by default beside the GraphML.
         schema: whether to compare the document with the schema of what g2o writes; needs the package xmlschema, and
             memory for the whole document. What other tools save seldom follows it, and need not.
+        select: codes, or layers (``store``), of the findings that are wanted; None for all.
+        ignore: codes or layers of findings that are left out, of those that are selected.
 
     Returns:
         What was found, layer by layer and within them by line: nothing where the file comes back exactly as it was
         encoded. Faults of the file are findings, never errors.
 
     Raises:
-        UsageError: ``schema``, and xmlschema is not installed, or the document has more than 64 MiB.
+        UsageError: there is no code or layer of a name in ``select`` or ``ignore``; or ``schema``, and
+            xmlschema is not installed, or the document has more than 64 MiB.
         InputError: the GraphML file is missing, a directory, or may not be read.
         StorageError: reading failed, or there is no space to unpack embedded payloads in the temporary folder.
     """
     path = Path(graphml)
     folder = path.parent if parameter_folder is None else Path(parameter_folder)
+    left_out = codes_of(ignore)
+    wanted = (CODES.keys() if select is None else codes_of(select)) - left_out
     findings = Findings()
     with ExitStack() as stack:
         try:
             source = stack.enter_context(FileSource.open(path, GraphMLError))
         except GraphMLError as error:  # a device, or a FIFO
             findings.add("not-graphml", None, error.message)
-            return findings.result()
+            return findings.result(wanted)
         if _has_graphml_head(source, findings):
             document = check_document(source, findings.add)
             if document.is_readable and schema:
                 check_schema(source, path, findings)
             if document.is_readable:
                 _check_content(source, path, folder, document, stack, findings)
-    return findings.result()
+    return findings.result(wanted)
 
 
 def _has_graphml_head(source: Source, findings: Findings) -> bool:

@@ -31,12 +31,13 @@ OPTIONS = {
     "--batch-size --model --shape "
     "--json --quiet --profile --debug",
     "diff": "--module --ignore --stats --html --json --quiet --debug",
+    "explain": "--json --debug",
     "extract": "--output --module --inputs --outputs --ops --metadata --overwrite --json --quiet --debug",
     "inspect": "--depth --module --by --stats --dim --metadata --trust --json --debug",
     "replace": "--module --output --metadata --overwrite --json --quiet --debug",
     "tables": "--output --metadata --infer-shapes --digests --graph-database --json --quiet --debug",
     "textconv": "--trust --debug",
-    "validate": "--parameter-folder --schema --strict --json --quiet --debug",
+    "validate": "--parameter-folder --schema --strict --select --ignore --format --json --quiet --debug",
     "verify": "--metadata --parameters --layout --numeric --input-specs --json --junit --quiet --debug",
 }
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
+import jsonschema
 import onnx
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from graphml_onnx.validation.codes import CODES
 
+if TYPE_CHECKING:
     from tests.cli.g2o_process import Command
+
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 @pytest.fixture
@@ -149,3 +156,73 @@ def test_schema(g2o: Command, graph: Path) -> None:
     graph.write_text(graph.read_text("utf-8").replace("<edge ", '<edge id="e" ', 1), "utf-8")
     assert g2o("validate", graph.name).code == 0
     assert "error schema: " in g2o("validate", graph.name, "--schema").out
+
+
+def test_codes_that_are_selected_or_ignored(g2o: Command, edited: Path) -> None:
+    assert g2o("validate", edited.name, "--ignore", "edge-mismatch").code == 0
+    only = g2o("validate", edited.name, "--select", "store")
+    assert (only.code, only.out) == (0, "edited.graphml: no findings of these codes\n")
+    both = g2o("validate", edited.name, "--select", "graph", "--ignore", "stale-edge", "--json")
+    (told,) = json.loads(both.out)["files"]
+    assert both.code == 1
+    assert {finding["code"] for finding in told["findings"]} == {"edge-mismatch"}
+    wrong = g2o("validate", edited.name, "--ignore", "edge-mismatched")
+    assert wrong.code == 2
+    assert "close to it: edge-mismatch" in wrong.err
+
+
+def test_annotations_for_github(g2o: Command, edited: Path) -> None:
+    ran = g2o("validate", edited.name, "gone.graphml", "--format", "github")
+    first, last = ran.out.splitlines()
+    assert ran.code == 1
+    assert re.match(r"::error file=edited\.graphml,line=\d+,title=edge-mismatch::no edge comes from ", first)
+    assert last.startswith("::error file=gone.graphml::gone.graphml: ")
+
+
+def test_annotations_cannot_be_forged(g2o: Command, graph: Path) -> None:
+    graph.write_text(graph.read_text("utf-8").replace("</graph>", '<a,b="%0A::error::" x=":"/></graph>'), "utf-8")
+    for line in g2o("validate", graph.name, "--format", "github").out.splitlines():
+        assert line.count("::error") <= 1
+        assert "%0A" not in line
+
+
+def test_sarif_follows_its_schema(g2o: Command, edited: Path) -> None:
+    schema = json.loads((FIXTURES / "schema" / "sarif-2.1.0.json").read_text("utf-8"))
+    ran = g2o("validate", edited.name, "gone.graphml", "--format", "sarif")
+    log = json.loads(ran.out)
+    jsonschema.Draft4Validator(schema).validate(log)
+    (run,) = log["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    (result,) = [result for result in run["results"] if result["level"] == "error"]
+    place = result["locations"][0]["physicalLocation"]
+    assert ran.code == 1
+    assert result["ruleId"] == rules[result["ruleIndex"]]["id"] == "edge-mismatch"
+    assert place["artifactLocation"]["uri"] == "edited.graphml"
+    assert place["region"]["startLine"] > 1
+    assert not run["invocations"][0]["executionSuccessful"]
+
+
+def test_junit(g2o: Command, edited: Path, graph: Path) -> None:
+    ran = g2o("validate", edited.name, graph.name, "gone.graphml", "--format", "junit")
+    suite = ElementTree.fromstring(ran.out)[0]
+    assert suite.attrib == {"name": "g2o validate", "tests": "3", "failures": "1", "errors": "1", "skipped": "0"}
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.attrib["message"].startswith("edge-mismatch, line ")
+
+
+def test_two_formats_contradict_each_other(g2o: Command, graph: Path) -> None:
+    assert g2o("validate", graph.name, "--json", "--format", "sarif").code == 2
+
+
+def test_explain(g2o: Command) -> None:
+    listed = g2o("explain").out.splitlines()
+    assert [line.split()[0] for line in listed[1:]] == [*CODES]
+    told = g2o("explain", "edge-mismatch").out
+    for fact in (CODES["edge-mismatch"].why, CODES["edge-mismatch"].example, "decode with --trust"):
+        assert fact in told
+    (document,) = json.loads(g2o("explain", "store-missing", "--json").out)["codes"]
+    assert document["remedy"] == "put it beside the GraphML"
+    wrong = g2o("explain", "store-mising")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "close to it: store-missing" in wrong.err
