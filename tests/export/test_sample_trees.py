@@ -67,7 +67,8 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         with_graphml=True,
     )
     assert result.graphml is not None
-    assert result.graphml.coverage == 100.0
+    assert result.graphml.hierarchy_source == "metadata"
+    assert sum(result.graphml.placements.values()) == sum(result.placements.values())
     return Pair(
         dynamo,
         ONLY_HERE[request.param],
@@ -99,7 +100,9 @@ def test_an_operator_is_where_another_exporter_has_it_or_in_a_module_within(pair
     assert len(alike) > 0.8 * len(their_types)
     for name in alike:
         theirs, ours = scope_of(pair.theirs, name), scope_of(pair.ours, name)
-        if pair.dynamo:
+        if theirs.endswith("normalization") and their_types[name] == "Conv":
+            assert ours == theirs.replace("normalization", "convolution")  # theirs has folded ones where the fold was
+        elif pair.dynamo:
             assert ours == theirs
         else:
             assert not theirs or f"{ours}.".startswith(f"{theirs}.")
