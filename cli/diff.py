@@ -1,4 +1,4 @@
-"""``g2o diff``: what differs between two models."""
+"""``g2o diff``: what differs between two models, and where their numbers part."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +7,7 @@ import typer
 
 from graphml_onnx.errors import Category, UsageError
 
-from . import exits, options, reports, show
+from . import exits, numbers, options, progress, reports, show
 
 if TYPE_CHECKING:
     from graphml_onnx.graph.difference import Aspect, Change, ModelDiff
@@ -19,9 +19,12 @@ Examples:
   g2o diff base.onnx finetuned.onnx --stats
   g2o diff old.onnx new.onnx --html changes.html
   g2o diff exported.onnx optimised.onnx --ignore types --ignore names --json
+  g2o diff float.onnx int8.onnx --numeric --input-data sample.npz
+  g2o diff old.onnx new.onnx --numeric --dim sequence=128 --depth 4
 """
 
 _MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow"), "moved": (">", "blue")}
+_DEPTH = 2
 _SHOWN = 160  # characters of a value
 
 
@@ -42,6 +45,29 @@ def diff(
         Path | None,
         typer.Option("--html", readable=False, metavar="FILE", help="Write a page of its own to read; replaces FILE."),
     ] = None,
+    numeric: Annotated[
+        bool, typer.Option("--numeric", help="Run both models and compare their tensors (needs onnxruntime).")
+    ] = False,
+    input_data: Annotated[
+        Path | None,
+        typer.Option("--input-data", readable=False, metavar="FILE", help="Inputs for --numeric: arrays in .npz."),
+    ] = None,
+    input_specs: Annotated[
+        Path | None,
+        typer.Option("--input-specs", readable=False, metavar="FILE", help="Inputs for --numeric to make (JSON)."),
+    ] = None,
+    dims: options.DimOption = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, metavar="N", help="Of the inputs that --numeric makes.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", metavar="DB", help="SQNR below which tensors part, by default 20 dB."),
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option("--depth", "-d", min=0, metavar="N", help="Levels of modules that --numeric shows, by default 2."),
+    ] = None,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
@@ -51,7 +77,17 @@ def diff(
     Operators are matched by module and name, then by structure. The order of operators
     and the way in which a file is written do not count. Ends with 0 if the models are
     the same, with 1 if they differ.
+
+    With --numeric both run on the same inputs, operator by operator, and the numbers of
+    their tensors are compared instead: for a quantised, converted or optimised model. It
+    names the module where they part, and ends with 1 if they do.
     """
+    if numeric:
+        if module or ignore or stats or html:
+            raise UsageError("--module, --ignore, --stats and --html are for a diff without --numeric")
+        return _numeric(old, new, input_data, input_specs, dims, seed, threshold, depth, json=json, quiet=quiet)
+    if input_data or input_specs or dims or (seed, threshold, depth) != (None, None, None):
+        raise UsageError("inputs, --threshold and --depth are for --numeric", remedy="give both")
     import graphml_onnx
     from graphml_onnx.graph.difference import ASPECTS
 
@@ -69,6 +105,41 @@ def diff(
     elif not quiet:
         _show(found)
     return exits.DONE if found.is_empty else exits.CODES[Category.DIFFERENCE]
+
+
+def _numeric(
+    old: Path,
+    new: Path,
+    input_data: Path | None,
+    input_specs: Path | None,
+    dims: list[str] | None,
+    seed: int | None,
+    threshold: float | None,
+    depth: int | None,
+    *,
+    json: bool,
+    quiet: bool,
+) -> int:
+    import graphml_onnx
+    from graphml_onnx.inputs.made import SEED
+    from graphml_onnx.running.comparison import THRESHOLD
+
+    with progress.shown(quiet=quiet or json) as bars:
+        found = graphml_onnx.numeric_diff(
+            old,
+            new,
+            input_data=input_data,
+            input_specs=input_specs,
+            sizes=options.sizes(dims),
+            seed=SEED if seed is None else seed,
+            threshold=THRESHOLD if threshold is None else threshold,
+            progress=bars,
+        )
+    if json:
+        show.document(found.to_dict() | {"old": str(old), "new": str(new), "error": None})
+    elif not quiet:
+        numbers.show_numbers(found, _DEPTH if depth is None else depth)
+    return exits.DONE if found.first is None else exits.CODES[Category.DIFFERENCE]
 
 
 def _show(found: "ModelDiff") -> None:

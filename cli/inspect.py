@@ -8,6 +8,7 @@ import typer
 from graphml_onnx.errors import GraphmlOnnxError, UsageError
 
 from . import exits, failure, options, show
+from .tree import module_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,7 +188,7 @@ def _table(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stats: 
     match by:
         case "module":
             shares = inspection.module_shares(module, depth, statistics=stats)
-            table = _share_table("module", shares, _module_names(shares))
+            table = _share_table("module", shares, module_names((s.name, s.class_name, s.depth) for s in shares))
             deeper = sum(1 for _ in module.walk()) - len(shares)
             more = f"\n{show.counted(deeper, 'module')} below this depth; --depth shows more" if deeper else ""
             return table + more
@@ -208,21 +209,6 @@ def _table(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stats: 
             return show.columns(["tensor", "type", "made by", "taken"], rows, left=3)
         case _:
             return _parameter_table(module, stats=stats)
-
-
-def _module_names(shares: "Sequence[Share]") -> list[str]:
-    """The modules as a tree: each without the path of the one around it, and with its class where that says more."""
-    names = []
-    around: list[str] = []
-    for share in shares:
-        del around[share.depth :]
-        outer = around[-1] if around else ""
-        name = share.name.removeprefix(f"{outer}.") if outer else share.name or share.class_name
-        around.append(share.name)
-        indented = "  " * share.depth + name
-        tells_more = share.class_name not in ("", name, share.name.rpartition(".")[2])
-        names.append(f"{indented} ({share.class_name})" if tells_more else indented)
-    return names
 
 
 def _share_table(kind: str, shares: "Sequence[Share]", names: list[str]) -> str:

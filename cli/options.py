@@ -24,7 +24,7 @@ ParametersOption: TypeAlias = Annotated[
 ]
 DimOption: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--dim", metavar="NAME=N", help="Size of a dynamic dimension; may be repeated."),
+    typer.Option("--dim", "--shape", metavar="NAME=N", help="Size of a dynamic dimension; may be repeated."),
 ]
 LayoutOption: TypeAlias = Annotated[
     Layout,

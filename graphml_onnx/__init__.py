@@ -61,6 +61,8 @@ if TYPE_CHECKING:
         VerifyReport,
         WeightsFound,
     )
+    from graphml_onnx.running.comparison import ModuleNumbers, NumericDiff, TensorNumbers, numeric_diff
+    from graphml_onnx.running.figures import Figures
     from graphml_onnx.tabular import TablesResult, property_graph, tables
     from graphml_onnx.validation.run import validate
     from graphml_onnx.verification.api import verify
@@ -74,6 +76,8 @@ _HOMES = {
     **dict.fromkeys(("encode", "preview"), "encoding.api"),
     "decode": "decoding.api",
     "validate": "validation.run",
+    **dict.fromkeys(("ModuleNumbers", "NumericDiff", "TensorNumbers", "numeric_diff"), "running.comparison"),
+    "Figures": "running.figures",
     "verify": "verification.api",
     **dict.fromkeys(("ViewResult", "view"), "viewing.api"),
     **dict.fromkeys(("export", "trace"), "exporting.api"),
@@ -161,6 +165,7 @@ __all__ = [
     "ExportResult",
     "ExternalDataError",
     "ExtractResult",
+    "Figures",
     "Finding",
     "GraphMLError",
     "GraphmlOnnxError",
@@ -172,7 +177,9 @@ __all__ = [
     "ModelError",
     "ModelGraph",
     "Module",
+    "ModuleNumbers",
     "NotExactError",
+    "NumericDiff",
     "Operator",
     "OutputError",
     "Parameter",
@@ -186,6 +193,7 @@ __all__ = [
     "TablesResult",
     "Tensor",
     "TensorData",
+    "TensorNumbers",
     "TensorType",
     "Trust",
     "UsageError",
@@ -201,6 +209,7 @@ __all__ = [
     "export",
     "extract",
     "from_networkx",
+    "numeric_diff",
     "open",
     "preview",
     "property_graph",

@@ -1,1 +1,1 @@
-"""Example inputs of a model: their description in JSON, as `export` and `verify` take it; knows nothing of torch."""
+"""Example inputs of a model: their description in JSON, or made for what the model declares; knows nothing of torch."""

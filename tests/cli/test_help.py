@@ -30,7 +30,8 @@ OPTIONS = {
     "--torch-modules --clean-onnx --with-report --with-graphml --graphml-parameters --graphml-output --overwrite "
     "--batch-size --model --shape "
     "--json --quiet --profile --debug",
-    "diff": "--module --ignore --stats --html --json --quiet --debug",
+    "diff": "--module --ignore --stats --html --numeric --input-data --input-specs --dim --seed --threshold --depth "
+    "--json --quiet --debug",
     "explain": "--json --debug",
     "extract": "--output --module --inputs --outputs --ops --metadata --overwrite --json --quiet --debug",
     "inspect": "--depth --module --by --stats --dim --metadata --trust --json --debug",

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from graphml_onnx.errors import UsageError
+from graphml_onnx.inputs import made
 from graphml_onnx.verification.api import verify
 
 if TYPE_CHECKING:
@@ -95,9 +96,9 @@ def test_a_record_of_another_form_is_passed_over(tmp_path: Path, record: str) ->
 
 def test_the_upper_bound_of_a_recorded_range_is_left_out() -> None:
     record = json.dumps([{"name": "x", "dtype": "int64", "shape": [1000], "value_range": [0, 3]}])
-    spec = numeric._recorded_specs(record)["x"]
+    spec = made.recorded_specs(record)["x"]
 
-    assert set(numeric._array(spec, np.random.default_rng(0)).tolist()) == {0, 1, 2}
+    assert set(made._array(spec, np.random.default_rng(0)).tolist()) == {0, 1, 2}
 
 
 def test_other_numbers_fail(tmp_path: Path) -> None:
