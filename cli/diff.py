@@ -48,14 +48,8 @@ def diff(
     numeric: Annotated[
         bool, typer.Option("--numeric", help="Run both models and compare their tensors (needs onnxruntime).")
     ] = False,
-    input_data: Annotated[
-        Path | None,
-        typer.Option("--input-data", readable=False, metavar="FILE", help="Inputs for --numeric: arrays in .npz."),
-    ] = None,
-    input_specs: Annotated[
-        Path | None,
-        typer.Option("--input-specs", readable=False, metavar="FILE", help="Inputs for --numeric to make (JSON)."),
-    ] = None,
+    input_data: options.InputDataOption = None,
+    input_specs: options.InputSpecsOption = None,
     dims: options.DimOption = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, metavar="N", help="Of the inputs that --numeric makes.")

@@ -7,7 +7,7 @@ import typer
 
 from graphml_onnx.errors import GraphmlOnnxError, UsageError
 
-from . import exits, failure, options, show
+from . import exits, failure, options, show, timing
 from .tree import module_names
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ Examples:
   g2o inspect model.graphml --module encoder.layer.0 --depth 2
   g2o inspect model.onnx --by op --dim batch=1 --dim sequence=128
   g2o inspect model.onnx --by parameter --stats --json
+  g2o inspect model.onnx --times --shape sequence=128
 """
 
 By: TypeAlias = Literal["module", "op", "tensor", "parameter"]
@@ -48,6 +49,16 @@ def inspect(
     stats: Annotated[
         bool, typer.Option("--stats", help="Read the weights: least, greatest, mean, deviation, zeros, NaN.")
     ] = False,
+    times: Annotated[
+        bool, typer.Option("--times", help="Run the model, and show where the time goes (needs onnxruntime).")
+    ] = False,
+    providers: Annotated[
+        list[str] | None,
+        typer.Option("--provider", metavar="NAME", help="For --times: cpu, cuda, …; may be repeated."),
+    ] = None,
+    runs: Annotated[int | None, typer.Option("--runs", min=1, metavar="N", help="For --times; by default 5.")] = None,
+    input_data: options.InputDataOption = None,
+    input_specs: options.InputSpecsOption = None,
     dims: options.DimOption = None,
     metadata: options.MetadataOption = None,
     trust: options.TrustOption = None,
@@ -59,7 +70,20 @@ def inspect(
     MACs are the multiplications and additions of matrix products, convolutions,
     recurrent layers and attention. Where they depend on a dynamic dimension they are
     not known; --dim gives it a size. Weights are only read for --stats.
+
+    With --times, onnxruntime runs the model as it does for its users, and the time of its
+    operators is summed by module, or with --by op by type, through its fusions.
     """
+    if times:
+        if stats or trust or module or by not in ("module", "op"):
+            raise UsageError("--stats, --trust, --module and other --by have no meaning with --times")
+        if len(models) > 1:
+            raise UsageError("--times takes one model", remedy="run it for each")
+        return timing.show_times(
+            models[0], depth, by, providers, runs, input_data, input_specs, dims, metadata, json=json
+        )
+    if providers or runs or input_data or input_specs:
+        raise UsageError("inputs, --provider and --runs are for --times", remedy="give both")
     if stats and by not in ("module", "parameter"):
         raise UsageError(f"--stats has no meaning with --by {by}", remedy="use --by module or --by parameter")
     sizes = options.sizes(dims)

@@ -26,6 +26,14 @@ DimOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--dim", "--shape", metavar="NAME=N", help="Size of a dynamic dimension; may be repeated."),
 ]
+InputDataOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--input-data", readable=False, metavar="FILE", help="Inputs of the run: arrays by name (.npz)."),
+]
+InputSpecsOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--input-specs", readable=False, metavar="FILE", help="Inputs of the run to make (JSON)."),
+]
 LayoutOption: TypeAlias = Annotated[
     Layout,
     typer.Option(

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     )
     from graphml_onnx.running.comparison import ModuleNumbers, NumericDiff, TensorNumbers, numeric_diff
     from graphml_onnx.running.figures import Figures
+    from graphml_onnx.running.times import Time, Times, times
     from graphml_onnx.tabular import TablesResult, property_graph, tables
     from graphml_onnx.validation.run import validate
     from graphml_onnx.verification.api import verify
@@ -78,6 +79,7 @@ _HOMES = {
     "validate": "validation.run",
     **dict.fromkeys(("ModuleNumbers", "NumericDiff", "TensorNumbers", "numeric_diff"), "running.comparison"),
     "Figures": "running.figures",
+    **dict.fromkeys(("Time", "Times", "times"), "running.times"),
     "verify": "verification.api",
     **dict.fromkeys(("ViewResult", "view"), "viewing.api"),
     **dict.fromkeys(("export", "trace"), "exporting.api"),
@@ -195,6 +197,8 @@ __all__ = [
     "TensorData",
     "TensorNumbers",
     "TensorType",
+    "Time",
+    "Times",
     "Trust",
     "UsageError",
     "VerifyReport",
@@ -215,6 +219,7 @@ __all__ = [
     "property_graph",
     "replace",
     "tables",
+    "times",
     "to_networkx",
     "trace",
     "validate",

@@ -5,25 +5,16 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import numpy as np
 
-from graphml_onnx.errors import InputError, ModelError, UsageError
+from graphml_onnx.errors import UsageError
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.matching import Matching
-from graphml_onnx.inputs.made import (
-    RECORDED_INPUTS,
-    SEED,
-    CannotRunError,
-    Declared,
-    check_names,
-    first_run,
-    recorded_specs,
-)
-from graphml_onnx.inputs.specs import read_input_specs
+from graphml_onnx.inputs.made import SEED, CannotRunError
+from graphml_onnx.running.feed import Inputs, failed
 from graphml_onnx.running.figures import Figures
 from graphml_onnx.running.sessions import Runnable
 from graphml_onnx.support.extras import require
@@ -31,12 +22,11 @@ from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from os import PathLike
 
-    from graphml_onnx.graph.model_graph import ModelGraph, Module, Operator, Tensor
-    from graphml_onnx.graph.types import Dimension
+    from graphml_onnx.graph.model_graph import Module, Operator, Tensor
     from graphml_onnx.inputs.forms import JsonSource
     from graphml_onnx.inputs.made import Array
-    from graphml_onnx.inputs.specs import InputSpec
     from graphml_onnx.results import Progress
     from graphml_onnx.support.strictjson import Json
 
@@ -59,7 +49,6 @@ _DTYPES = {
     "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
     "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,
 }  # fmt: skip
-_NAMES = {"FLOAT": "float", "DOUBLE": "double"}  # as onnxruntime calls them
 
 Reason: TypeAlias = Literal["no partner", "another shape", "another kind", "no numbers"]
 
@@ -239,19 +228,10 @@ def numeric_diff(
         GraphmlOnnxError: a model cannot be read.
     """
     require("onnxruntime", "`numeric=True`")
-    if input_data is not None and input_specs is not None:
-        raise UsageError("input_data and input_specs contradict each other", remedy="give one of the two")
+    inputs = Inputs.read(input_data, input_specs, sizes, seed)
     with ExitStack() as stack:
         comparison = _Comparison(Path(old), Path(new), stack)
-        left = comparison.left
-        given = None if input_data is None else _read(input_data)
-        specs = {} if input_specs is None else read_input_specs(input_specs)
-        names = [tensor.name for tensor in left.inputs]
-        check_names(names, specs)
-        check_names(names, given or {}, "input_data")
-        recorded = recorded_specs(left.metadata.get(RECORDED_INPUTS, "[]"))
-        _check_sizes(left, sizes or {})
-        feed, batches, first = comparison.start(given, recorded | specs, sizes or {}, seed)
+        feed, (batches, first) = inputs.run(comparison.left, comparison.begin)
         with Stage(progress, "compare", len(batches), "steps") as stage:
             for number, batch in enumerate(batches):
                 comparison.compare(batch, feed, first if number == 0 else None)
@@ -261,16 +241,6 @@ def numeric_diff(
     if not found.tensors:
         raise UsageError("no tensor of the one is one of the other", remedy="g2o diff without --numeric compares them")
     return found
-
-
-def _check_sizes(graph: ModelGraph, sizes: Mapping[str, int]) -> None:
-    known = {dim for tensor in graph.inputs for dim in tensor.shape or () if isinstance(dim, str)}
-    for name in sizes:
-        if name not in known:
-            remedy = (
-                f"the dynamic dimensions are {', '.join(sorted(known))}" if known else "all of its shapes are fixed"
-            )
-            raise UsageError(f"no input has a dimension {name!r}", remedy=remedy)
 
 
 _Batch: TypeAlias = "list[tuple[Tensor, Tensor]]"
@@ -287,23 +257,10 @@ class _Comparison:
         self._left_out: dict[str, Reason] = {}
         self._found: dict[Tensor, tuple[Tensor, Figures]] = {}
 
-    def start(
-        self, given: Mapping[str, Array] | None, specs: Mapping[str, InputSpec], sizes: Mapping[str, int], seed: int
-    ) -> tuple[dict[str, Array], list[_Batch], Mapping[str, object]]:
-        """The inputs, the tensors batch by batch, and those of the old model in the first batch."""
-
-        def begin(feed: dict[str, Array]) -> tuple[list[_Batch], Mapping[str, object]]:
-            batches = self._batches(feed)
-            return batches, self._models[0].outputs([old.name for old, _ in batches[0]], feed) if batches else {}
-
-        values = declared_inputs(self.left, sizes)
-        try:
-            if given is not None:
-                return dict(given), *begin(dict(given))
-            feed, (batches, first) = first_run(values, specs, begin, seed)
-        except CannotRunError as error:
-            raise self._failed(self.left, error) from error
-        return feed, batches, first
+    def begin(self, feed: dict[str, Array]) -> tuple[list[_Batch], Mapping[str, object]]:
+        """The tensors batch by batch, and those of the old model in the first batch."""
+        batches = self._batches(feed)
+        return batches, self._models[0].outputs([old.name for old, _ in batches[0]], feed) if batches else {}
 
     def _batches(self, feed: Mapping[str, Array]) -> list[_Batch]:
         sizes = {
@@ -345,11 +302,11 @@ class _Comparison:
         try:
             before = first or self._models[0].outputs([old.name for old, _ in batch], feed)
         except CannotRunError as error:
-            raise self._failed(self.left, error) from error
+            raise failed(self.left, error) from error
         try:
             after = self._models[1].outputs(list(dict.fromkeys(new.name for _, new in batch)), self._fed(feed))
         except CannotRunError as error:
-            raise self._failed(self._right, error) from error
+            raise failed(self._right, error) from error
         for old, new in batch:
             one, other = before[old.name], after[new.name]
             if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
@@ -376,10 +333,6 @@ class _Comparison:
                 array = feed[name]
                 found[tensor.name] = array if dtype is None else array.astype(dtype, copy=False)
         return found
-
-    def _failed(self, graph: ModelGraph, error: CannotRunError) -> ModelError:
-        remedy = "give inputs that it takes: `input_data`, or `input_specs`"
-        return ModelError(f"onnxruntime cannot run it: {error}", file=graph.path, remedy=remedy)
 
     def result(self, threshold: float, feed: Mapping[str, Array]) -> NumericDiff:
         best = self._best()
@@ -417,24 +370,6 @@ def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def declared_inputs(graph: ModelGraph, sizes: Mapping[str, int]) -> list[Declared]:
-    """The inputs that a model declares, with the sizes of dimensions that are given by name."""
-    return [
-        Declared(
-            tensor.name,
-            f"tensor({_NAMES.get(tensor.dtype or '', (tensor.dtype or '').lower())})",
-            [_size(dim, sizes) for dim in tensor.shape or ()],
-        )
-        for tensor in graph.inputs
-    ]
-
-
-def _size(dim: Dimension, sizes: Mapping[str, int]) -> Dimension:
-    if isinstance(dim, str):
-        return sizes.get(dim, dim)
-    return dim if dim is not None and dim >= 0 else None  # some exporters write -1 for what is open
-
-
 def _by_module(root: Module, rows: Mapping[Module, Sequence[TensorNumbers]]) -> list[ModuleNumbers]:
     sums: dict[Module, ModuleNumbers] = {}
     modules = [*root.walk()]
@@ -456,18 +391,3 @@ def _nbytes(tensor: Tensor) -> int:
 
 def _has_numbers(tensor: Tensor) -> bool:
     return tensor.dtype is None or (tensor.dtype in _DTYPES and tensor.dtype != "STRING")
-
-
-def _read(data: Mapping[str, Array] | str | PathLike[str]) -> Mapping[str, Array]:
-    if not isinstance(data, (str, PathLike)):
-        return data
-    path = Path(data)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError:
-        raise InputError("there is no such file", file=path) from None
-    except (OSError, ValueError, AttributeError) as error:
-        raise UsageError(
-            f"is no .npz file of arrays: {error}", file=path, remedy="write it with numpy.savez"
-        ) from error

@@ -51,6 +51,7 @@ class Options(Protocol):
     graph_optimization_level: object
     enable_profiling: bool
     profile_file_prefix: str
+    optimized_model_filepath: str
 
     def add_session_config_entry(self, name: str, value: str, /) -> None:
         """Sets an option that has no attribute."""
