@@ -16,6 +16,8 @@ from . import (
     explain,
     export,
     extract,
+    functions,
+    inline,
     inspect,
     replace,
     tables,
@@ -58,6 +60,8 @@ app.command(epilog=diff.EXAMPLES)(diff.diff)
 app.command(epilog=explain.EXAMPLES)(explain.explain)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=extract.EXAMPLES)(extract.extract)
+app.command(epilog=functions.EXAMPLES)(functions.functions)
+app.command(epilog=inline.EXAMPLES)(inline.inline)
 app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command(epilog=replace.EXAMPLES)(replace.replace)
 app.command(epilog=tables.EXAMPLES)(tables.tables)

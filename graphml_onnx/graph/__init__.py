@@ -3,6 +3,7 @@
 from graphml_onnx.graph.attributes import AttributeReference, AttributeValue, SparseTensor
 from graphml_onnx.graph.difference import Change, ModelDiff, diff
 from graphml_onnx.graph.extraction import ExtractResult, extract
+from graphml_onnx.graph.functions import FunctionsResult, functions, inline
 from graphml_onnx.graph.loading import open  # noqa: A004 as in graphml_onnx.open
 from graphml_onnx.graph.model_graph import Body, ModelGraph, Module, Operator, Parameter, Tensor
 from graphml_onnx.graph.replacement import ReplaceResult, replace
@@ -15,6 +16,7 @@ __all__ = [
     "Body",
     "Change",
     "ExtractResult",
+    "FunctionsResult",
     "Location",
     "ModelDiff",
     "ModelGraph",
@@ -28,6 +30,8 @@ __all__ = [
     "TensorType",
     "diff",
     "extract",
+    "functions",
+    "inline",
     "open",
     "replace",
 ]

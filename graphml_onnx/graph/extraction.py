@@ -6,18 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from graphml_onnx.decoding.output import check_not_store, write_pieces
 from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
 from graphml_onnx.graph.attributes import text_of
 from graphml_onnx.graph.loading import open as open_graph
-from graphml_onnx.graph.model_graph import bodies_of
-from graphml_onnx.graph.weights import TensorData
+from graphml_onnx.graph.writing import stage_model
 from graphml_onnx.onnxfile import schema
-from graphml_onnx.onnxfile.schema import serialise
-from graphml_onnx.onnxfile.skeleton import join
-from graphml_onnx.parameters.chunks import write_all
-from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +20,6 @@ if TYPE_CHECKING:
     import onnx
     from google.protobuf.message import Message
 
-    from graphml_onnx.files import StagedFile
     from graphml_onnx.graph.model_graph import ModelGraph, Operator, Tensor
     from graphml_onnx.results import Progress
 
@@ -120,17 +113,7 @@ def extract(
         except (UsageError, ModelError) as error:
             raise error.at(file=path) from None
         with Publication(overwrite=overwrite, inputs=[path]) as publication:
-            check_not_store(target, graph._storage.store)
-            staged = publication.stage(target)
-            data = _carry_external(graph, message, path, target, publication)
-            skeleton = serialise(cast("Message", message))
-            storage = graph._storage
-            references = storage.located
-            lengths = {number: reference.length for number, reference in references.items()}
-            size = len(skeleton)
-            with Stage(progress, "write part", size, "bytes") as stage:
-                pieces = join(skeleton, storage.nonce, lengths)
-                write_pieces(pieces, references, storage.store, staged, stage, _size(message, graph))
+            staged, data = stage_model(graph, message, path, target, publication, progress)
             publication.publish(last=staged)
         return ExtractResult(
             target,
@@ -142,10 +125,6 @@ def extract(
             tuple(text_of(function.name) for function in message.functions),
             findings,
         )
-
-
-def _size(message: onnx.ModelProto, graph: ModelGraph) -> int:
-    return sum(TensorData(tensor, graph._storage).nbytes for tensor in message.graph.initializer)
 
 
 # Choosing
@@ -316,57 +295,3 @@ def _add_value(values, name: str, kind: onnx.TypeProto | None) -> None:  # type:
     value.name = name.encode("utf-8", "surrogateescape")
     if kind is not None:
         value.type.CopyFrom(kind)
-
-
-# External data
-
-
-def _external(message: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """The tensors of operators and initializers whose data lie in files of their own."""
-    none = message.graph.__class__()
-    todo = [(message.graph.initializer, message.graph.sparse_initializer, message.graph.node)]
-    todo += [(none.initializer, none.sparse_initializer, function.node) for function in message.functions]
-    while todo:
-        tensors, sparse, nodes = todo.pop()
-        found = [*tensors, *(part for item in sparse for part in (item.values, item.indices))]
-        for node in nodes:
-            for attribute in node.attribute:
-                found += [*attribute.tensors, *([attribute.t] if attribute.HasField("t") else [])]
-                for item in (*attribute.sparse_tensors, attribute.sparse_tensor):
-                    found += [item.values, item.indices]
-            todo += [(g.initializer, g.sparse_initializer, g.node) for _, g in bodies_of(node)]
-        yield from (tensor for tensor in found if tensor.data_location == 1 and len(tensor.external_data))
-
-
-def _carry_external(
-    graph: ModelGraph, message: onnx.ModelProto, path: Path, target: Path, publication: Publication
-) -> Path | None:
-    """Copies the external data of a part to a data file of its own, unless they can stay where they are."""
-    tensors = list(_external(message))
-    if not tensors:
-        return None
-    locations = {TensorData(tensor, graph._storage).location.file for tensor in tensors}
-    in_store = any(graph._storage.in_store(file.relative_to(path.parent).as_posix()) for file in locations if file)
-    if path.parent.resolve() == target.parent.resolve() and not in_store:
-        return None
-    data = target.with_name(f"{target.name}.data")
-    staged = publication.stage(data)
-    position = 0
-    for tensor in tensors:
-        position = -(-position // _PAGE) * _PAGE
-        position += _copy(TensorData(tensor, graph._storage), tensor, staged, position, data.name)
-    return data
-
-
-def _copy(data: TensorData, tensor: onnx.TensorProto, staged: StagedFile, position: int, location: str) -> int:
-    staged.file.seek(position)
-    length = 0
-    for chunk in data.chunks():
-        write_all(staged.file, chunk)
-        length += len(chunk)
-    cast("Message", tensor).ClearField("external_data")
-    for key, value in (("location", location), ("offset", str(position)), ("length", str(length))):
-        entry = tensor.external_data.add()
-        entry.key = cast("str", key.encode())
-        entry.value = cast("str", value.encode())
-    return length

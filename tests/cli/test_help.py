@@ -34,6 +34,8 @@ OPTIONS = {
     "--json --quiet --debug",
     "explain": "--json --debug",
     "extract": "--output --module --inputs --outputs --ops --metadata --overwrite --json --quiet --debug",
+    "functions": "--output --depth --metadata --overwrite --json --quiet --debug",
+    "inline": "--output --overwrite --json --quiet --debug",
     "inspect": "--depth --module --by --stats --times --provider --runs --input-data --input-specs --dim --metadata "
     "--trust --json --debug",
     "replace": "--module --output --metadata --overwrite --json --quiet --debug",

@@ -1,0 +1,37 @@
+"""``g2o inline``: a model without functions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options, progress
+from .functions import show_result
+
+EXAMPLES = """\b
+Examples:
+  g2o inline modules.onnx -o flat.onnx
+  g2o inline exported.onnx -o flat.onnx --overwrite
+"""
+
+
+def inline(
+    model: Annotated[
+        Path, typer.Argument(readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file.")],
+    overwrite: options.OverwriteOption = False,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    debug: options.DebugOption = False,
+) -> None:
+    """Replace each call of a function by the operators of the function.
+
+    It takes the functions of g2o functions, of PyTorch's exporter and of others. The
+    outputs stay the same; names within a function get a number where it was called twice.
+    """
+    import graphml_onnx
+
+    with progress.shown(quiet=quiet or json) as bars:
+        result = graphml_onnx.inline(model, output, overwrite=overwrite, progress=bars)
+    show_result(result, json=json, quiet=quiet)

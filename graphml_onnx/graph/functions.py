@@ -1,0 +1,414 @@
+"""Modules as functions of the model, which tools show and open one by one; and the opposite."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from graphml_onnx.codec.model_check import check_skeleton
+from graphml_onnx.codec.module_facts import graphs_of
+from graphml_onnx.errors import ModelError, UsageError
+from graphml_onnx.files import Publication
+from graphml_onnx.graph.attributes import text_of
+from graphml_onnx.graph.loading import open as open_graph
+from graphml_onnx.graph.structure import look_of
+from graphml_onnx.graph.writing import stage_model
+from graphml_onnx.onnxfile import schema
+from graphml_onnx.onnxfile.schema import parse_model, serialise
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+
+    from google.protobuf.message import Message
+
+    from graphml_onnx.graph.model_graph import ModelGraph, Module, Operator
+    from graphml_onnx.results import Progress
+
+DOMAIN: Final = "g2o.modules"
+"""The domain of the functions that modules become."""
+
+MODULE_KEY: Final = "g2o.module"
+"""Key of the metadata of a call: the path of the module that it stands for."""
+
+_LOWEST_IR: Final = 8  # the first with functions
+_METADATA_IR: Final = 10  # the first with metadata of operators
+_TOLD: Final = 20  # modules in the description of a function
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionsResult:
+    """Outcome of `functions` and `inline`.
+
+    Attributes:
+        onnx: the model that was written.
+        data: its data file, or None where it has none of its own.
+        functions: how many functions it has.
+        operators: how many operators its main graph has, calls of functions among them.
+        split: paths of modules of which no single call could be made, since others run between their operators.
+    """
+
+    onnx: Path
+    data: Path | None
+    functions: int
+    operators: int
+    split: tuple[str, ...] = ()
+
+
+def functions(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    depth: int | None = None,
+    metadata: str | os.PathLike[str] | Mapping[str, object] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> FunctionsResult:
+    """Writes a model whose modules are functions, one definition for all modules that look the same.
+
+    Weights stay initializers of the main graph, and are inputs of the functions. A module between whose operators
+    those of others run becomes several functions. Tools that know functions (Netron, ONNX Runtime) open and run it.
+
+    Args:
+        model: an ONNX or GraphML file.
+        output: the ONNX file to write.
+        depth: how many levels of modules become functions; None for all.
+        metadata: HTP metadata, which say what the modules are.
+        overwrite: whether existing files may be replaced.
+        progress: called as the work goes on.
+
+    Raises:
+        UsageError: the model has no modules.
+        GraphmlOnnxError: it cannot be read.
+        OutputError: the output exists already, or cannot be created.
+        StorageError: no space, or a broken disk.
+    """
+    path, target = Path(model), Path(output)
+    with open_graph(path, metadata=metadata) as graph:
+        if not graph.modules:
+            raise UsageError("the model has no modules", file=path, remedy="give `metadata` that tell of them")
+        folding = _Folding(graph, depth)
+        message = folding.message()
+        data = _publish(graph, message, path, target, overwrite=overwrite, progress=progress)
+        return FunctionsResult(target, data, len(message.functions), len(message.graph.node), tuple(folding.split))
+
+
+def inline(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> FunctionsResult:
+    """Writes a model without functions: each call is replaced by the operators of its function.
+
+    Args:
+        model: an ONNX or GraphML file.
+        output: the ONNX file to write.
+        overwrite: whether existing files may be replaced.
+        progress: called as the work goes on.
+
+    Raises:
+        ModelError: onnx cannot put the functions in, or makes an invalid model of them.
+        GraphmlOnnxError: the model cannot be read.
+        OutputError: the output exists already, or cannot be created.
+        StorageError: no space, or a broken disk.
+    """
+    path, target = Path(model), Path(output)
+    with open_graph(path) as graph:
+        message = _Unfolding(graph._model).model
+        if len(message.functions):
+            message = _with_onnx(message, path)
+        complaints = check_skeleton(serialise(cast("Message", message)), graph._storage.nonce)
+        if complaints and not check_skeleton(serialise(cast("Message", graph._model)), graph._storage.nonce):
+            raise ModelError(f"onnx.inliner makes an invalid model of it: {complaints[0].message}", file=path)
+        data = _publish(graph, message, path, target, overwrite=overwrite, progress=progress)
+        return FunctionsResult(target, data, len(message.functions), len(message.graph.node))
+
+
+class _Unfolding:
+    """Puts the functions of modules in the places of their calls, with names that say the module of the call."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = cast("onnx.ModelProto", schema.message_class("ModelProto")())
+        cast("Message", self.model).CopyFrom(cast("Message", model))
+        graph, functions = self.model.graph, self.model.functions
+        self._functions = {text_of(f.name): f for f in functions if text_of(f.domain) == DOMAIN}
+        self._tensors = {text_of(name) for name in _defined(graph)}
+        for function in self._functions.values():  # a body must not hide a new name
+            self._tensors.update(text_of(name) for node in function.node for name in _in_bodies(node))
+        self._operators = {text_of(node.name) for node in graph.node}
+        _replace(graph.node, list(self._put_in(graph.node)))
+        if self._functions:
+            _replace(functions, [f for f in functions if text_of(f.domain) != DOMAIN])
+            kept = [entry for entry in self.model.opset_import if text_of(entry.domain) != DOMAIN]
+            _replace(self.model.opset_import, kept)
+
+    def _put_in(self, nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+        for node in nodes:
+            function = self._functions.get(text_of(node.op_type)) if text_of(node.domain) == DOMAIN else None
+            if function is None:
+                yield node
+            else:
+                yield from self._put_in(self._own(function, node))
+
+    def _own(self, function: onnx.FunctionProto, call: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+        """The operators of a function with the tensors of a call."""
+        old, new = _first_path(function), text_of(call.name).split("/")[1:-1]
+        own_path = re.compile(rf"(?<!\w){'([./])'.join(map(re.escape, old))}(?!\w)")  # with dots, with strokes, or both
+
+        def moved(found: re.Match[str]) -> str:
+            if len(new) == len(old):
+                return "".join(part + end for part, end in zip(new, (*found.groups(), ""), strict=True))
+            return new[0] + "".join(f".{part}" if part.isdigit() else f"/{part}" for part in new[1:])
+
+        def named(name: str | bytes, taken: set[str]) -> bytes:
+            text = own_path.sub(moved, text_of(name)) if old and new else text_of(name)
+            return _bytes(_free(text, taken)) if text else b""
+
+        names = dict(zip(_all(function.input), _all(call.input), strict=False))
+        names |= dict(zip(_all(function.output), _all(call.output), strict=False))
+        for node in function.node:
+            names |= {name: named(name, self._tensors) for name in _all(node.output) if name not in names}
+        for node in function.node:
+            copy = cast("onnx.NodeProto", schema.message_class("NodeProto")())
+            cast("Message", copy).CopyFrom(cast("Message", node))
+            copy.name = cast("str", named(node.name, self._operators))
+            _rename(copy, names)
+            yield copy
+
+
+def _all(names: Iterable[object]) -> list[bytes]:
+    return [cast("bytes", name) for name in names]
+
+
+def _first_path(function: onnx.FunctionProto) -> list[str]:
+    """The parts of the path of the module whose names a function has."""
+    path = re.match(r"module (.+?)(?:, | and \d+ more$|$)", text_of(function.doc_string))
+    return path[1].split(".") if path else []
+
+
+def _defined(graph: onnx.GraphProto) -> set[bytes]:
+    found = {cast("bytes", value.name) for value in graph.input}
+    found.update(cast("bytes", tensor.name) for tensor in graph.initializer)
+    found.update(name for node in graph.node for name in _all(node.output))
+    return found
+
+
+def _in_bodies(node: onnx.NodeProto) -> Iterator[bytes]:
+    for graph in graphs_of(node):
+        yield from _defined(graph)
+        for inner in graph.node:
+            yield from _in_bodies(inner)
+
+
+def _rename(node: onnx.NodeProto, names: Mapping[bytes, bytes]) -> None:
+    """Gives tensors other names, in the bodies of the node too, unless these have a tensor of that name themselves."""
+    for field in (node.input, node.output):
+        field[:] = cast("list[str]", [names.get(name, name) for name in _all(field)])
+    for graph in graphs_of(node):
+        own = _defined(graph)
+        outer = {name: new for name, new in names.items() if name not in own}
+        for value in graph.output:
+            value.name = cast("str", outer.get(cast("bytes", value.name), value.name))
+        for inner in graph.node:
+            _rename(inner, outer)
+
+
+def _with_onnx(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """Leaves functions that others made to onnx's own inliner."""
+    from onnx import inliner
+
+    try:
+        whole = onnx.ModelProto.FromString(serialise(cast("Message", model)))
+        return parse_model(inliner.inline_local_functions(whole).SerializeToString())
+    except (DecodeError, onnx.checker.ValidationError, RuntimeError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"its functions cannot be put in: {reason}", file=path) from error
+
+
+def _publish(
+    graph: ModelGraph,
+    message: onnx.ModelProto,
+    path: Path,
+    target: Path,
+    *,
+    overwrite: bool,
+    progress: Progress | None,
+) -> Path | None:
+    with Publication(overwrite=overwrite, inputs=[path]) as publication:
+        staged, data = stage_model(graph, message, path, target, publication, progress)
+        publication.publish(last=staged)
+    return data
+
+
+@dataclass(slots=True)
+class _Item:
+    """An operator of the main graph, or a call that stands for some.
+
+    Attributes:
+        node: the exact message.
+        taken: names of what it takes, what its bodies take from around them too.
+        made: names of what it makes.
+        module: the module that it is in.
+    """
+
+    node: onnx.NodeProto
+    taken: tuple[bytes, ...]
+    made: tuple[bytes, ...]
+    module: Module
+
+
+class _Folding:
+    """Folds modules into calls, the innermost first."""
+
+    def __init__(self, graph: ModelGraph, depth: int | None) -> None:
+        self._graph = graph
+        self._depth = depth
+        self.split: list[str] = []
+        self._items = [_Item(o._node, *_flow(o), self._owner(o.module)) for o in graph.operators]
+        self._uses = Counter(name for item in self._items for name in set(item.taken))
+        self._uses.update(_bytes(tensor.name) for tensor in graph.outputs)
+        self._by_look: dict[Hashable, onnx.FunctionProto] = {}
+        self._names: set[str] = {name for domain, name, _ in graph.functions if domain == DOMAIN}
+        self._calls = {operator.name for operator in graph.operators}
+        self._paths: dict[bytes, list[str]] = {}
+        for module in reversed(graph.modules):
+            if depth is None or module.depth <= depth:
+                self._fold(module)
+
+    def _owner(self, module: Module) -> Module:
+        while self._depth is not None and module.depth > self._depth and module.parent is not None:
+            module = module.parent
+        return module
+
+    def message(self) -> onnx.ModelProto:
+        """The folded model as an exact message, with the markers of the whole."""
+        message = cast("onnx.ModelProto", schema.message_class("ModelProto")())
+        cast("Message", message).CopyFrom(cast("Message", self._graph._model))
+        _replace(message.graph.node, [item.node for item in self._items])
+        known = {name for item in self._items for name in (*item.taken, *item.made)}
+        _replace(message.graph.value_info, [v for v in message.graph.value_info if cast("bytes", v.name) in known])
+        for function in self._by_look.values():
+            paths = self._paths[cast("bytes", function.name)]
+            more = f" and {len(paths) - _TOLD} more" if len(paths) > _TOLD else ""
+            function.doc_string = cast("str", _bytes(f"module {', '.join(paths[:_TOLD])}{more}"))
+        message.functions.extend(self._by_look.values())
+        message.ir_version = max(message.ir_version, _LOWEST_IR)
+        if DOMAIN not in self._graph.opsets:
+            _add_opset(message.opset_import)
+        return message
+
+    def _fold(self, module: Module) -> None:
+        """Puts calls in the places of the operators of a module."""
+        places = [place for place, item in enumerate(self._items) if item.module is module]
+        if not places:
+            return
+        begin, end = places[0], places[-1] + 1
+        order: list[tuple[int, _Item]] = []
+        levels: dict[bytes, int] = {}  # of tensors: 2n + 1 of the n-th group, 2n of what has to come after n groups
+        for item in self._items[begin:end]:
+            level = max((levels.get(name, 0) for name in item.taken), default=0)
+            level = level | 1 if item.module is module else level + level % 2
+            levels.update(dict.fromkeys(item.made, level))
+            order.append((level, item))
+        order.sort(key=lambda entry: entry[0])
+        groups: dict[int, list[_Item]] = {}
+        folded: list[_Item] = []
+        for level, item in order:
+            if level % 2 == 0:
+                folded.append(item)
+                continue
+            if level not in groups:
+                folded.append(_Item(item.node, (), (), module))  # its call follows, when all of it is known
+            groups.setdefault(level, []).append(item)
+        calls = iter([self._call(module, group) for group in groups.values()])
+        self._items[begin:end] = [next(calls) if item.module is module else item for item in folded]
+        if len(groups) > 1:
+            self.split.append(module.path)
+
+    def _call(self, module: Module, group: Sequence[_Item]) -> _Item:
+        """The call of a group of operators, whose function is defined if it is not yet."""
+        inside = Counter(name for item in group for name in set(item.taken))
+        made = [name for item in group for name in item.made]
+        own = set(made)
+        given = tuple(dict.fromkeys(name for item in group for name in item.taken if name not in own))
+        wanted = tuple(name for name in made if self._uses[name] > inside[name]) or tuple(made[-1:])
+        nodes = [item.node for item in group]
+        look = (module.class_name, look_of(nodes, given, wanted))
+        if look not in self._by_look:
+            self._by_look[look] = self._function(module, nodes, given, wanted)
+        name = cast("bytes", self._by_look[look].name)
+        self._paths.setdefault(name, []).append(module.path)
+        self._uses.subtract(inside)
+        self._uses.update(given)
+        node = cast("onnx.NodeProto", schema.message_class("NodeProto")())
+        node.op_type, node.domain = cast("str", name), cast("str", _bytes(DOMAIN))
+        call = f"/{module.path.replace('.', '/')}/{text_of(name)}"
+        node.name = cast("str", _bytes(_free(call, self._calls)))
+        node.input.extend(cast("Sequence[str]", given))
+        node.output.extend(cast("Sequence[str]", wanted))
+        if self._graph.ir_version >= _METADATA_IR:
+            entry = node.metadata_props.add()
+            entry.key, entry.value = cast("str", _bytes(MODULE_KEY)), cast("str", _bytes(module.path))
+        return _Item(node, given, wanted, module.parent or self._graph.root)
+
+    def _function(
+        self, module: Module, nodes: Iterable[onnx.NodeProto], given: Sequence[bytes], wanted: Sequence[bytes]
+    ) -> onnx.FunctionProto:
+        function = cast("onnx.FunctionProto", schema.message_class("FunctionProto")())
+        function.name, function.domain = cast("str", _bytes(self._name(module))), cast("str", _bytes(DOMAIN))
+        function.input.extend(cast("Sequence[str]", given))
+        function.output.extend(cast("Sequence[str]", wanted))
+        function.node.extend(nodes)
+        function.opset_import.extend(self._graph._model.opset_import)
+        if DOMAIN not in self._graph.opsets and any(text_of(node.domain) == DOMAIN for node in function.node):
+            _add_opset(function.opset_import)
+        return function
+
+    def _name(self, module: Module) -> str:
+        """A name for the function of a module: its class, or else the last part of its path that is no number."""
+        parts = [part for part in module.path.split(".") if not part.isdigit()]
+        base = re.sub(r"\W", "_", module.class_name or (parts[-1] if parts else "module"))
+        return _free(base, self._names)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, with a number where another has it already; it is taken then."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    taken.add(found)
+    return found
+
+
+def _flow(operator: Operator) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Names of what an operator takes, what its bodies take from around them too, and of what it makes."""
+    taken = [tensor.name for tensor in operator.inputs if tensor is not None]
+    taken += [tensor.name for body in operator.bodies for tensor in body.captured if tensor.body is operator.body]
+    made = (tensor.name for tensor in operator.outputs if tensor is not None)
+    return tuple(map(_bytes, taken)), tuple(map(_bytes, made))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _add_opset(opsets) -> None:  # type: ignore[no-untyped-def]
+    entry = opsets.add()
+    entry.domain = _bytes(DOMAIN)
+    entry.version = 1
+
+
+def _replace(field, messages) -> None:  # type: ignore[no-untyped-def]
+    """Puts other messages into a repeated field, which may be some of its own."""
+    copies = [type(message).FromString(message.SerializeToString()) for message in messages]
+    del field[:]
+    field.extend(copies)

@@ -1,0 +1,52 @@
+"""What parts of a model look like without their names: two that look the same do the same, given the same weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    import onnx
+
+
+def look_of(
+    nodes: Iterable[onnx.NodeProto],
+    inputs: Sequence[bytes],
+    outputs: Sequence[bytes],
+    about: Callable[[bytes], Hashable] = lambda _: None,
+) -> Hashable:
+    """What some operators look like: types, attributes, and which takes what another makes.
+
+    Args:
+        nodes: exact messages, in the order of the flow.
+        inputs: the names of what they take from elsewhere; their numbers stand for them.
+        outputs: the names of what others take from them.
+        about: what has to be the same of two inputs in the same place, as their types.
+    """
+    numbers = {name: number for number, name in enumerate(inputs)}
+    rows = []
+    for node in nodes:
+        taken = tuple(numbers.get(cast("bytes", name), -1) if name else None for name in node.input)
+        for name in node.output:
+            numbers.setdefault(cast("bytes", name), len(numbers))
+        made = tuple(bool(name) for name in node.output)
+        attributes = tuple(_look_of_attribute(attribute) for attribute in node.attribute)
+        rows.append((node.domain, node.op_type, node.overload, taken, made, attributes))
+    return (
+        tuple(rows),
+        tuple(about(name) for name in inputs),
+        tuple(numbers.get(name, -1) for name in outputs),
+    )
+
+
+def _look_of_attribute(attribute: onnx.AttributeProto) -> Hashable:
+    if attribute.HasField("g") or len(attribute.graphs):
+        return id(attribute)  # a body takes tensors by names of its surroundings: it is like no other
+    if attribute.HasField("t"):
+        copy = type(attribute)()
+        copy.CopyFrom(attribute)
+        copy.t.ClearField("name")
+        copy.t.ClearField("doc_string")
+        return copy.SerializeToString(deterministic=True)
+    return attribute.SerializeToString(deterministic=True)
