@@ -49,6 +49,9 @@ def inspect(
     stats: Annotated[
         bool, typer.Option("--stats", help="Read the weights: least, greatest, mean, deviation, zeros, NaN.")
     ] = False,
+    unfold: Annotated[
+        bool, typer.Option("--unfold", help="Show modules that look the same one by one, not as one with its count.")
+    ] = False,
     times: Annotated[
         bool, typer.Option("--times", help="Run the model, and show where the time goes (needs onnxruntime).")
     ] = False,
@@ -92,7 +95,17 @@ def inspect(
     for number, path in enumerate(models):
         try:
             document = _inspect(
-                path, depth, module, by, sizes, metadata, trust, stats=stats, json=json, first=number == 0
+                path,
+                depth,
+                module,
+                by,
+                sizes,
+                metadata,
+                trust,
+                stats=stats,
+                unfold=unfold,
+                json=json,
+                first=number == 0,
             )
         except GraphmlOnnxError as error:
             problem = failure.of(error)
@@ -117,6 +130,7 @@ def _inspect(
     trust: "Trust | None",
     *,
     stats: bool,
+    unfold: bool,
     json: bool,
     first: bool,
 ) -> "Json":
@@ -133,7 +147,7 @@ def _inspect(
             show.out("")
         if module is graph.root:
             show.out(_head(graph))
-        show.out(_table(graph, module, depth, by, stats=stats))
+        show.out(_table(graph, module, depth, by, stats=stats, unfold=unfold))
         show.warn(path, graph.findings)
     return None
 
@@ -206,14 +220,21 @@ def _shortened(value: str) -> str:
 _STATISTICS = ("min", "max", "mean", "std", "zeros", "nan")
 
 
-def _table(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stats: bool) -> str:
+def _table(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stats: bool, unfold: bool) -> str:
     from graphml_onnx.graph import inspection
 
     match by:
         case "module":
-            shares = inspection.module_shares(module, depth, statistics=stats)
-            table = _share_table("module", shares, module_names((s.name, s.class_name, s.depth) for s in shares))
-            deeper = sum(1 for _ in module.walk()) - len(shares)
+            if stats or unfold:
+                shares = inspection.module_shares(module, depth, statistics=stats)
+                same: list[list[str]] = []
+            else:
+                folded = inspection.folded_shares(module, depth)
+                shares = [row.share for row in folded]
+                same = [[sibling.path for sibling in row.modules] for row in folded]
+            names = module_names([(s.name, s.class_name, s.depth) for s in shares], same)
+            table = _share_table("module", shares, names)
+            deeper = sum(inner.depth - module.depth > depth for inner in module.walk())
             more = f"\n{show.counted(deeper, 'module')} below this depth; --depth shows more" if deeper else ""
             return table + more
         case "op":

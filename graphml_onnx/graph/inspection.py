@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.graph.macs import macs_of
 from graphml_onnx.graph.statistics import Statistics, statistics_of
+from graphml_onnx.graph.structure import look_of_module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphml_onnx.graph.model_graph import ModelGraph, Module, Operator, Parameter
     from graphml_onnx.support.strictjson import Json
@@ -60,14 +61,7 @@ def module_shares(module: Module, depth: int | None = None, *, statistics: bool 
         depth: how many levels below it; None for all.
         statistics: whether to read the weights.
     """
-    sums: dict[Module, Counter[str]] = {}
-    for inner in reversed([*module.walk()]):
-        total: Counter[str] = Counter()
-        _count_operators(total, (o for top in inner.operators for o in _with_bodies(top)))
-        _count_parameters(total, inner.parameters)
-        for child in inner.children:
-            total.update(sums[child])
-        sums[inner] = total
+    sums = _sums(module)
     return [
         _share(
             inner.path,
@@ -79,6 +73,71 @@ def module_shares(module: Module, depth: int | None = None, *, statistics: bool 
         for inner in module.walk()
         if depth is None or inner.depth - module.depth <= depth
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Modules that are shown as one: siblings that look the same.
+
+    Attributes:
+        share: what they, and those that are folded with a module around them, consist of together.
+        modules: the siblings; one where no other looks the same.
+    """
+
+    share: Share
+    modules: Sequence[Module]
+
+
+def folded_shares(module: Module, depth: int | None = None) -> Sequence[Row]:
+    """A module and the modules in it, as `module_shares`, with neighbours that look the same as one.
+
+    Two modules look the same where their operators do, with types, attributes and flow, whatever their names, and their
+    parameters have the same types and shapes.
+
+    Args:
+        module: the outermost.
+        depth: how many levels below it; None for all.
+    """
+    sums = _sums(module)
+    rows: list[Row] = []
+
+    def add(siblings: Sequence[Module], times: int) -> None:
+        first = siblings[0]
+        times *= len(siblings)
+        level = first.depth - module.depth
+        total = Counter({name: count * times for name, count in sums[first].items()})
+        rows.append(Row(_share(first.path, first.class_name, level, total, None), siblings))
+        if depth is None or level < depth:
+            for group in _alike(first.children, sums):
+                add(group, times)
+
+    add([module], 1)
+    return rows
+
+
+def _alike(modules: Iterable[Module], sums: Mapping[Module, Counter[str]]) -> Iterator[Sequence[Module]]:
+    """Neighbours that look the same; what they look like is only asked where they consist of as much."""
+    group: list[Module] = []
+    for module in modules:
+        if group and (sums[group[0]] != sums[module] or look_of_module(group[0]) != look_of_module(module)):
+            yield group
+            group = []
+        group.append(module)
+    if group:
+        yield group
+
+
+def _sums(module: Module) -> dict[Module, Counter[str]]:
+    """What a module, and each in it, consists of, with all that is in it."""
+    sums: dict[Module, Counter[str]] = {}
+    for inner in reversed([*module.walk()]):
+        total: Counter[str] = Counter()
+        _count_operators(total, (o for top in inner.operators for o in _with_bodies(top)))
+        _count_parameters(total, inner.parameters)
+        for child in inner.children:
+            total.update(sums[child])
+        sums[inner] = total
+    return sums
 
 
 def operator_shares(module: Module) -> Sequence[Share]:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from graphml_onnx.graph.model_graph import Module
+
 
 def look_of(
     nodes: Iterable[onnx.NodeProto],
@@ -50,3 +52,25 @@ def _look_of_attribute(attribute: onnx.AttributeProto) -> Hashable:
         copy.t.ClearField("doc_string")
         return copy.SerializeToString(deterministic=True)
     return attribute.SerializeToString(deterministic=True)
+
+
+def look_of_module(module: Module) -> Hashable:
+    """What a module looks like: class, operators, modules in it, and the types of the parameters that they take."""
+    operators = module.all_operators()
+    inside = set(operators)
+    given: dict[bytes, Hashable] = {}
+    wanted: list[bytes] = []
+    for operator in operators:
+        for tensor in operator.inputs:
+            if tensor is not None and (tensor.producer is None or tensor.producer not in inside):
+                parameter = tensor.parameter
+                given[_bytes(tensor.name)] = None if parameter is None else parameter.type
+        made = (tensor for tensor in operator.outputs if tensor is not None)
+        wanted += [_bytes(t.name) for t in made if t.is_output or any(taker not in inside for taker in t.consumers)]
+    inner = tuple((child.class_name, look_of_module(child)) for child in module.children)
+    nodes = (operator._node for operator in operators)
+    return module.class_name, look_of(nodes, list(given), wanted, given.get), inner
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")

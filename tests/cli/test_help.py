@@ -36,8 +36,8 @@ OPTIONS = {
     "extract": "--output --module --inputs --outputs --ops --metadata --overwrite --json --quiet --debug",
     "functions": "--output --depth --metadata --overwrite --json --quiet --debug",
     "inline": "--output --overwrite --json --quiet --debug",
-    "inspect": "--depth --module --by --stats --times --provider --runs --input-data --input-specs --dim --metadata "
-    "--trust --json --debug",
+    "inspect": "--depth --module --by --stats --unfold --times --provider --runs --input-data --input-specs "
+    "--dim --metadata --trust --json --debug",
     "replace": "--module --output --metadata --overwrite --json --quiet --debug",
     "tables": "--output --metadata --infer-shapes --digests --graph-database --json --quiet --debug",
     "textconv": "--trust --debug",

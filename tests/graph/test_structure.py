@@ -1,0 +1,108 @@
+"""Modules that look the same are shown as one with its count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+
+import graphml_onnx
+from graphml_onnx.graph.inspection import folded_shares, module_shares
+from graphml_onnx.graph.structure import look_of_module
+from tests.common.command import in_process
+from tests.running.models import LAYERS, chain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def edited(path: Path, edit: Callable[[onnx.ModelProto], None]) -> Path:
+    model = onnx.load(path)
+    edit(model)
+    onnx.save(model, path)
+    return path
+
+
+def rows(path: Path) -> list[tuple[str, int]]:
+    with graphml_onnx.open(path) as graph:
+        return [(row.share.name, len(row.modules)) for row in folded_shares(graph.root)]
+
+
+def test_equal_siblings_are_one_row_with_the_sum_of_all(tmp_path: Path) -> None:
+    path = chain(tmp_path)
+    assert rows(path) == [("", 1), ("encoder", 1), ("encoder.layer.0", LAYERS)]
+    with graphml_onnx.open(path) as graph:
+        folded = folded_shares(graph.root)[-1].share
+        each = [share for share in module_shares(graph.root) if share.name.startswith("encoder.layer.")]
+    assert folded.operators == sum(share.operators for share in each)
+    assert folded.parameters == sum(share.parameters for share in each)
+    assert folded.nbytes == sum(share.nbytes for share in each)
+
+
+def other_type(model: onnx.ModelProto) -> None:
+    model.graph.node[3 * 2 + 2].op_type = "Relu"
+
+
+def other_attribute(model: onnx.ModelProto) -> None:
+    node = model.graph.node[3 * 2 + 2]
+    node.op_type = "Elu"
+    model.graph.node[3 * 3 + 2].op_type = "Elu"
+    node.attribute.append(onnx.helper.make_attribute("alpha", 0.5))
+
+
+def other_flow(model: onnx.ModelProto) -> None:
+    node = model.graph.node[3 * 2 + 1]
+    node.input[:] = [node.input[1], node.input[0]]
+
+
+def other_shape(model: onnx.ModelProto) -> None:
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "b2")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.zeros((1, 8), np.float32), "b2"))
+
+
+@pytest.mark.parametrize("edit", [other_type, other_attribute, other_flow, other_shape])
+def test_what_looks_otherwise_stands_alone(tmp_path: Path, edit: Callable[[onnx.ModelProto], None]) -> None:
+    path = edited(chain(tmp_path), edit)
+    counts = [count for name, count in rows(path) if name.startswith("encoder.layer.")]
+    assert counts in ([2, 1, LAYERS - 3], [2, 1, 1, LAYERS - 4])
+
+
+def other_values(model: onnx.ModelProto) -> None:
+    for tensor in model.graph.initializer:
+        if tensor.name == "b2":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.ones(8, np.float32), "b2"))
+
+
+def no_names(model: onnx.ModelProto) -> None:
+    for number, node in enumerate(model.graph.node):
+        for place, name in enumerate(node.output):
+            for other in model.graph.node:
+                other.input[:] = [f"t{number}.{place}" if taken == name else taken for taken in other.input]
+            if name != "y":
+                node.output[place] = f"t{number}.{place}"
+
+
+@pytest.mark.parametrize("edit", [other_values, no_names])
+def test_values_and_names_do_not_matter(tmp_path: Path, edit: Callable[[onnx.ModelProto], None]) -> None:
+    path = edited(chain(tmp_path), edit)
+    assert rows(path)[-1] == ("encoder.layer.0", LAYERS)
+
+
+def test_the_look_has_no_names(tmp_path: Path) -> None:
+    with graphml_onnx.open(chain(tmp_path)) as graph:
+        looks = {look_of_module(graph.module(f"encoder.layer.{number}")) for number in range(LAYERS)}
+    assert len(looks) == 1
+
+
+def test_the_command(tmp_path: Path) -> None:
+    chain(tmp_path)
+    folded = in_process(tmp_path, "inspect", "model.onnx").out
+    assert f"layer.0 … layer.{LAYERS - 1} ({LAYERS} alike)" in folded
+    for arguments in (["--unfold"], ["--stats"]):
+        shown = in_process(tmp_path, "inspect", "model.onnx", *arguments).out
+        assert [line.split()[0] for line in shown.splitlines() if line.strip().startswith("layer.")] == [
+            f"layer.{number}" for number in range(LAYERS)
+        ]
