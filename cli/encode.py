@@ -82,6 +82,16 @@ def encode(
             help="Let names place operators below the modules that metadata, tags or the exporter tell of.",
         ),
     ] = True,
+    open_depth: Annotated[
+        int | None,
+        typer.Option(
+            "--open-depth",
+            metavar="N",
+            min=0,
+            help="Close the groups below so many levels, for yEd. [default: all are open]",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written; write nothing.")] = False,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
@@ -113,6 +123,7 @@ def encode(
                 show_parameters=show_parameters,
                 inline_limit=inline_limit,
                 refine=refine,
+                open_depth=open_depth,
                 parameter_output=parameter_output,
                 weights=weights or (),
             )
@@ -134,6 +145,7 @@ def encode(
                     show_parameters=show_parameters,
                     inline_limit=inline_limit,
                     refine=refine,
+                    open_depth=open_depth,
                     parameter_output=parameter_output,
                     weights=weights or (),
                 )

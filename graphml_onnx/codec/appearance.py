@@ -32,6 +32,7 @@ _FAMILIES = {
     "#ead1dc": "LSTM GRU RNN If Loop Scan SequenceMap",
     "#eeeeee": "Constant ConstantOfShape Range Cast CastLike QuantizeLinear DequantizeLinear DynamicQuantizeLinear",
 }
+_SMALL = frozenset({"Constant"})  # operators, drawn beside what uses them
 _COLOURS = {op_type: colour for colour, names in _FAMILIES.items() for op_type in names.split()}
 
 
@@ -43,6 +44,7 @@ def appearance_of(kind: str, text: str) -> Appearance:
         kind: its kind.
         text: its label, which is shortened if nobody would read all of it; of an operator, its op_type.
     """
+    is_small = kind == "op" and text in _SMALL
     fill, shape = _KINDS.get(kind) or (_COLOURS.get(text, _OTHER_OPERATOR), "roundrectangle")
     label = text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…"
-    return Appearance(label, fill, shape)
+    return Appearance(label, fill, "ellipse" if is_small else shape, is_small)

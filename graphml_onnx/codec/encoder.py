@@ -11,7 +11,9 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+
+import numpy as np
 
 from graphml_onnx.codec.appearance import appearance_of
 from graphml_onnx.codec.dataflow import Dataflow
@@ -27,6 +29,7 @@ from graphml_onnx.codec.scopes import INITIALIZER_RANK, INPUT_RANK, OUTSIDE, has
 from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
 from graphml_onnx.codec.weight_inputs import weight_inputs_of, weight_inputs_text
+from graphml_onnx.graphml.elements import Drawn
 from graphml_onnx.graphml.text import escape
 from graphml_onnx.hierarchy import NOWHERE, Hierarchy, Module, Placed
 from graphml_onnx.onnxfile import schema
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
 
     import onnx
     from google.protobuf.message import Message
+    from numpy.typing import NDArray
 
+    from graphml_onnx.codec.dataflow import Flows
     from graphml_onnx.graphml.elements import Appearance, Data, GraphSink, Key
 
 _MERGED = 64  # operators
@@ -66,19 +71,48 @@ class _Inputs(NamedTuple):
     weights: list[_Listed]
 
 
-class _TakenGraphs:
-    """The graphs of the operator that is being written, in the order in which its attributes name them."""
+class _GraphNumbers:
+    """Numbers the graphs of the operator that is being written, as `graphs_of` gives them."""
 
     def __init__(self) -> None:
-        self._graphs: list[onnx.GraphProto] = []
+        self._count = 0
 
-    def take(self, graph: Message) -> int:
-        self._graphs.append(cast("onnx.GraphProto", graph))
-        return len(self._graphs) - 1
+    def restart(self) -> None:
+        self._count = 0
 
-    def handed_over(self) -> list[onnx.GraphProto]:
-        graphs, self._graphs = self._graphs, []
-        return graphs
+    def take(self, _graph: Message) -> int:
+        self._count += 1
+        return self._count - 1
+
+
+class _Boxes:
+    """What will be drawn, in the order in which a sink gets it."""
+
+    def __init__(self) -> None:
+        self.parents = array("i")
+        self.looks: list[Appearance] = []
+        self.groups = array("i")
+        self._numbers = array("i")  # of the nodes that they are
+        self._open = [-1]
+
+    def add(self, number: int, look: Appearance) -> None:
+        self.parents.append(self._open[-1])
+        self.looks.append(look)
+        self._numbers.append(number)
+
+    def open(self, number: int, look: Appearance) -> None:
+        self.add(number, look)
+        self._open.append(len(self.looks) - 1)
+        self.groups.append(len(self.looks) - 1)
+
+    def close(self) -> None:
+        self._open.pop()
+
+    def of(self, nodes: NDArray[np.int64]) -> array[int]:
+        """The boxes of nodes."""
+        boxes = np.empty(len(self._numbers), np.int32)
+        boxes[np.array(self._numbers, np.int32)] = np.arange(len(self._numbers), dtype=np.int32)
+        return array("i", boxes[nodes].tobytes())
 
 
 class GraphEncoder:
@@ -108,7 +142,7 @@ class GraphEncoder:
         self._about = about
         self._show_parameters = show_parameters
         self._json = MessageCodec(book, has_unknown=has_unknown)
-        self._graphs = _TakenGraphs()
+        self._graphs = _GraphNumbers()
         with_graphs = MessageCodec(book, take_graph=self._graphs.take, has_unknown=has_unknown)
         self._model_keys = MessageKeys("ModelProto", self._json)
         self._graph_keys = MessageKeys("GraphProto", self._json, frozenset({"initializers"} if show_parameters else ()))
@@ -122,6 +156,8 @@ class GraphEncoder:
         self._has_weight_inputs = has_weight_inputs(model)
         self._identities = Identities()
         self._ids: list[str] = []  # by number of the node
+        self._boxes = _Boxes()
+        self._steps: list[tuple[Any, ...]] = []  # a method, and what it is called with
         self.counts = Counts()
 
     def keys(self) -> list[Key]:
@@ -169,31 +205,50 @@ class GraphEncoder:
             report: called with the number of operators that were done since the last call.
         """
         self._sink, self._report = sink, report
+        self._plan_model()
+        flows = self._flow.flows(range(len(self._ids)), self._outer)
+        boxes = self._boxes
+        sink.begin(Drawn(boxes.parents, boxes.looks, boxes.groups, boxes.of(flows.source), boxes.of(flows.target)))
+        for write, *arguments in self._steps:
+            write(*arguments)
+        self._steps.clear()  # they hold this object, which would stay
+        self._report(self.counts.operators % _REPORTED)
+        self._emit_edges(flows)
+
+    # First what there is, and in which order: identities, looks and the flow of tensors. Then its texts.
+
+    def _plan_model(self) -> None:
         graph = self._model.graph
-        body = self._new(MODEL)
-        self._add_types(body, graph)
-        inputs = self._inputs(graph, MODEL)
-        self._emit_inputs(graph, inputs.shown, body, None)
-        data: dict[str, str | Iterable[str]] = {"kind": "model", "node_id": MODEL}
         look = appearance_of("model", String.text(graph.name) or "model")
+        body = self._new(MODEL)
+        inputs = self._inputs(graph, MODEL)
+        self._plan_inputs(graph, inputs.shown, body, None)
+        self._boxes.open(body, look)
+        self._steps.append((self._emit_model, inputs.weights, look))
+        self._plan_graph(graph, body)
+        self._plan_operators(graph.node, self._hierarchy.main, body, self._owned_parameters())
+        after = MODEL
+        for function, placed in zip(self._model.functions, self._hierarchy.functions, strict=True):
+            after = self._plan_function(function, after, placed)
+        self._close()
+        self._plan_outputs(graph, body, None)
+
+    def _emit_model(self, weights: Sequence[_Listed], look: Appearance) -> None:
+        data: dict[str, str | Iterable[str]] = {"kind": "model", "node_id": MODEL}
         data["label"] = escape(look.label)
         data["format_version"] = BASE_VERSION
         texts = {"node_id": MODEL}
         self._model_keys.write(self._model, texts)
-        self._write_graph(graph, inputs.weights, body, texts)
+        self._write_graph(self._model.graph, weights, texts)
         set_apart(texts)
         data |= texts
         data |= self._about
         data["hierarchy_source"] = self._hierarchy.source
-        sink.open_group(MODEL, data, look)
-        self._emit_operators(graph.node, self._hierarchy.main, body, MODEL, self._owned_parameters())
-        after = MODEL
-        for function, placed in zip(self._model.functions, self._hierarchy.functions, strict=True):
-            after = self._emit_function(function, after, placed)
-        sink.close_group()
-        self._report(self.counts.operators % _REPORTED)
-        self._emit_outputs(graph, body, None)
-        self._emit_edges()
+        self._sink.open_group(MODEL, data, look)
+
+    def _close(self) -> None:
+        self._boxes.close()
+        self._steps.append((self._sink.close_group,))
 
     def _new(self, node_id: str) -> int:
         """The number of a node."""
@@ -229,53 +284,58 @@ class GraphEncoder:
                 inputs.shown.append((after, value))
         return inputs
 
-    def _write_graph(self, graph: onnx.GraphProto, weights: Sequence[_Listed], body: int, data: dict[str, str]) -> None:
-        """Adds the texts of a graph, and notes the names that it defines without a node."""
+    def _write_graph(self, graph: onnx.GraphProto, weights: Sequence[_Listed], data: dict[str, str]) -> None:
+        """Adds the texts of a graph."""
         self._graph_keys.write(graph, data)
         if weights:
             data[WEIGHT_INPUTS] = weight_inputs_text(weights, self._json)
+
+    def _plan_graph(self, graph: onnx.GraphProto, body: int) -> None:
+        """Notes the types that a graph tells, and the names that it defines without a node."""
+        self._add_types(body, graph)
         for name, rank in hidden_names(graph, with_initializers=not self._show_parameters):
             self._flow.define(body, name, OUTSIDE, rank)
 
-    def _emit_inputs(self, graph: onnx.GraphProto, inputs: Sequence[_Listed], body: int, parent: str | None) -> None:
+    def _plan_inputs(self, graph: onnx.GraphProto, inputs: Sequence[_Listed], body: int, parent: str | None) -> None:
         defaults = {tensor.name for tensor in graph.initializer}
         after = self._ids[body]
         for index, (node_id, value) in enumerate(inputs):
             role = " (has a default)" if value.name in defaults else ""
-            number = self._emit_value("input", value, node_id, after, parent, role)
+            number = self._plan_value("input", value, node_id, after, parent, role)
             self._flow.define(body, cast("bytes", value.name), number, INPUT_RANK + index)
             after = node_id
 
-    def _emit_outputs(self, graph: onnx.GraphProto, body: int, parent: str | None) -> None:
+    def _plan_outputs(self, graph: onnx.GraphProto, body: int, parent: str | None) -> None:
         scope = after = self._ids[body]
         for value in graph.output:
             node_id = self._identities.of("output", scope, cast("bytes", value.name))
-            number = self._emit_value("output", value, node_id, after, parent)
+            number = self._plan_value("output", value, node_id, after, parent)
             self._flow.use(body, cast("bytes", value.name), number, 0)
             after = node_id
 
-    def _emit_value(
+    def _plan_value(
         self, kind: str, value: onnx.ValueInfoProto, node_id: str, after: str, parent: str | None, role: str = ""
     ) -> int:
         number = self._new(node_id)
         look = appearance_of(kind, String.text(value.name) + role)
+        self._boxes.add(number, look)
+        self._steps.append((self._emit_value, kind, value, node_id, after, parent, look))
+        return number
+
+    def _emit_value(
+        self, kind: str, value: onnx.ValueInfoProto, node_id: str, after: str, parent: str | None, look: Appearance
+    ) -> None:
         data = _identity(kind, node_id, parent, look, after)
         self._value_keys.write(value, data)
         set_apart(data)
         self._sink.node(node_id, data, look)
-        return number
 
-    def _emit_operators(
-        self,
-        nodes: Sequence[onnx.NodeProto],
-        placed: Placed,
-        body: int,
-        compound: str,
-        parameters: Mapping[int, Sequence[int]],
+    def _plan_operators(
+        self, nodes: Sequence[onnx.NodeProto], placed: Placed, body: int, parameters: Mapping[int, Sequence[int]]
     ) -> None:
         """The operators and modules of a graph, in the order in which they first run."""
-        ids: dict[int, str] = {NOWHERE: compound}
         scope = self._ids[body]
+        ids: dict[int, str] = {NOWHERE: scope}
         operators = self._identities.of_operators(scope, nodes)
         tensors = self._model.graph.initializer
         tensor_ids = self._ids_of_tensors(scope, tensors) if parameters else []
@@ -283,22 +343,26 @@ class GraphEncoder:
             if step == _OPERATOR:
                 after = operators[number - 1] if number else scope
                 parent = ids[placed.placement[number]]
-                self._emit_operator(nodes[number], number, operators[number], after, body, parent, placed)
+                self._plan_operator(nodes[number], number, operators[number], after, body, parent, placed)
             elif step == _CLOSE:
-                self._sink.close_group()
+                self._close()
             else:
                 if number != NOWHERE:
                     outer = placed.modules[number].parent
                     parent = ids[NOWHERE if outer is None else outer]
-                    ids[number] = self._open_module(placed.modules[number], scope, parent)
+                    ids[number] = self._plan_module(placed.modules[number], scope, parent)
                 for index in parameters.get(number, ()):
-                    self._emit_tensor(tensors, index, tensor_ids, body, ids[number])
+                    self._plan_tensor(tensors, index, tensor_ids, body, ids[number])
 
-    def _open_module(self, module: Module, scope: str, parent: str) -> str:
+    def _plan_module(self, module: Module, scope: str, parent: str) -> str:
         title = _title_of(module).encode("utf-8", "replace")
         node_id = self._identities.of("module", scope, module.scope.encode("utf-8", "surrogatepass"), title)
-        self._new(node_id)
         look = appearance_of("module", module.label)
+        self._boxes.open(self._new(node_id), look)
+        self._steps.append((self._emit_module, module, node_id, parent, look))
+        return node_id
+
+    def _emit_module(self, module: Module, node_id: str, parent: str, look: Appearance) -> None:
         data = _identity("module", node_id, parent, look)
         data["hierarchy_tag"] = data["traced_tag"] = escape(module.tag)
         if module.class_name:
@@ -311,7 +375,6 @@ class GraphEncoder:
             data["execution_order"] = str(module.execution_order)
         self._sink.open_group(node_id, data, look)
         self.counts.modules += 1
-        return node_id
 
     def _owned_parameters(self) -> Mapping[int, Sequence[int]]:
         """The main graph's initializers by the module that owns them; -1 is the model."""
@@ -325,18 +388,23 @@ class GraphEncoder:
     def _ids_of_tensors(self, scope: str, tensors: Iterable[onnx.TensorProto]) -> list[str]:
         return [self._identities.of("parameter", scope, cast("bytes", tensor.name)) for tensor in tensors]
 
-    def _emit_tensor(
+    def _plan_tensor(
         self, tensors: Sequence[onnx.TensorProto], index: int, ids: Sequence[str], body: int, parent: str
     ) -> None:
         number = self._new(ids[index])
         name = cast("bytes", tensors[index].name)
         look = appearance_of("parameter", String.text(name))
-        data = _identity("parameter", ids[index], parent, look, ids[index - 1] if index else self._ids[body])
-        data["tensor"] = self._json.write(cast("Message", tensors[index]))
-        self._sink.node(ids[index], data, look)
+        self._boxes.add(number, look)
+        after = ids[index - 1] if index else self._ids[body]
+        self._steps.append((self._emit_tensor, tensors[index], ids[index], after, parent, look))
         self._flow.define(body, name, number, INITIALIZER_RANK + index)
 
-    def _emit_operator(
+    def _emit_tensor(self, tensor: onnx.TensorProto, node_id: str, after: str, parent: str, look: Appearance) -> None:
+        data = _identity("parameter", node_id, parent, look, after)
+        data["tensor"] = self._json.write(cast("Message", tensor))
+        self._sink.node(node_id, data, look)
+
+    def _plan_operator(
         self, node: onnx.NodeProto, index: int, node_id: str, after: str, body: int, parent: str, placed: Placed
     ) -> None:
         number = self._new(node_id)
@@ -344,6 +412,28 @@ class GraphEncoder:
         called = self._functions.get((node.domain, node.op_type, node.overload)) if self._functions else None
         if called is not None:
             look = look._replace(label=called)
+        inputs, outputs = cast("Sequence[bytes]", node.input), cast("Sequence[bytes]", node.output)
+        self._flow.operator(body, number, index, inputs, outputs)
+        graphs = list(graphs_of(node))
+        step = (self._emit_operator, node, index, node_id, after, parent, placed, look)
+        if not graphs:
+            self._boxes.add(number, look)
+            self._steps.append(step)
+            return
+        # No edge may end at a group: the operator is a node, in a frame with its bodies.
+        frame_look = appearance_of("frame", look.label)
+        frame = of_frame(node_id)
+        self._boxes.open(self._new(frame), frame_look)
+        self._steps.append((self._emit_frame, frame, parent, frame_look))
+        self._boxes.add(number, look)
+        self._steps.append(step)
+        for position, graph in enumerate(graphs):
+            self._plan_subgraph(graph, position, node_id, body, placed.bodies[index][position])
+        self._close()
+
+    def _emit_operator(
+        self, node: onnx.NodeProto, index: int, node_id: str, after: str, parent: str, placed: Placed, look: Appearance
+    ) -> None:
         data = _identity("op", node_id, parent, look, after)
         module = placed.placement[index]
         tag = placed.tags[index] or (placed.modules[module].tag if module != NOWHERE else None)
@@ -353,67 +443,75 @@ class GraphEncoder:
             data["placed_by"] = placed.rules[index]
             if index in placed.calls:
                 data["call"] = escape(placed.calls[index])
+        self._graphs.restart()
         self._op_keys.write(node, data)
         set_apart(data)
-        inputs, outputs = cast("Sequence[bytes]", node.input), cast("Sequence[bytes]", node.output)
-        self._flow.operator(body, number, index, inputs, outputs)
+        self._sink.node(node_id, data, look)
         self.counts.operators += 1
         if self.counts.operators % _REPORTED == 0:
             self._report(_REPORTED)
-        graphs = self._graphs.handed_over()
-        if not graphs:
-            self._sink.node(node_id, data, look)
-            return
-        # No edge may end at a group: the operator is a node, in a frame with its bodies.
-        frame = of_frame(node_id)
-        frame_data = {"kind": "frame", "node_id": frame, "parent": parent, "label": data["label"]}
-        self._sink.open_group(frame, frame_data, appearance_of("frame", look.label))
-        self._sink.node(node_id, data, look)
-        for position, graph in enumerate(graphs):
-            self._emit_subgraph(graph, position, node_id, body, placed.bodies[index][position])
-        self._sink.close_group()
 
-    def _emit_subgraph(self, graph: onnx.GraphProto, index: int, operator: str, outer: int, placed: Placed) -> None:
+    def _emit_frame(self, node_id: str, parent: str, look: Appearance) -> None:
+        data = {"kind": "frame", "node_id": node_id, "parent": parent, "label": _escaped(look.label)}
+        self._sink.open_group(node_id, data, look)
+
+    def _plan_subgraph(self, graph: onnx.GraphProto, index: int, operator: str, outer: int, placed: Placed) -> None:
         node_id = of_body(operator, index)
         body = self._new(node_id)
         self._outer[body] = outer
-        self._add_types(body, graph)
         look = appearance_of("subgraph", String.text(graph.name))
-        data = _identity("subgraph", node_id, operator, look)
-        data["index"] = str(index)
         inputs = self._inputs(graph, node_id)
-        self._write_graph(graph, inputs.weights, body, data)
-        set_apart(data)
-        self._sink.open_group(node_id, data, look)
+        self._boxes.open(body, look)
+        self._steps.append((self._emit_subgraph, graph, index, node_id, operator, inputs.weights, look))
+        self._plan_graph(graph, body)
         if self._show_parameters:
             ids = self._ids_of_tensors(node_id, graph.initializer)
             for position in range(len(ids)):
-                self._emit_tensor(graph.initializer, position, ids, body, node_id)
-        self._emit_inputs(graph, inputs.shown, body, node_id)
-        self._emit_operators(graph.node, placed, body, node_id, {})
-        self._emit_outputs(graph, body, node_id)
-        self._sink.close_group()
+                self._plan_tensor(graph.initializer, position, ids, body, node_id)
+        self._plan_inputs(graph, inputs.shown, body, node_id)
+        self._plan_operators(graph.node, placed, body, {})
+        self._plan_outputs(graph, body, node_id)
+        self._close()
 
-    def _emit_function(self, function: onnx.FunctionProto, after: str, placed: Placed) -> str:
+    def _emit_subgraph(
+        self,
+        graph: onnx.GraphProto,
+        index: int,
+        node_id: str,
+        operator: str,
+        weights: Sequence[_Listed],
+        look: Appearance,
+    ) -> None:
+        data = _identity("subgraph", node_id, operator, look)
+        data["index"] = str(index)
+        self._write_graph(graph, weights, data)
+        set_apart(data)
+        self._sink.open_group(node_id, data, look)
+
+    def _plan_function(self, function: onnx.FunctionProto, after: str, placed: Placed) -> str:
         title = self._functions[_called(function)]
         called = cast("tuple[bytes, ...]", _called(function))
         node_id = self._identities.of("function", MODEL, b"\0".join(called), called[1])
         body = self._new(node_id)
         look = appearance_of("function", title)
-        data = _identity("function", node_id, MODEL, look, after)
-        self._function_keys.write(function, data)
-        set_apart(data)
+        self._boxes.open(body, look)
+        self._steps.append((self._emit_function, function, node_id, after, look))
         self._types[body] = {}
         for position, name in enumerate(function.input):
             self._flow.define(body, cast("bytes", name), OUTSIDE, INPUT_RANK + position)
-        self._sink.open_group(node_id, data, look)
-        self._emit_operators(function.node, placed, body, node_id, {})
-        self._sink.close_group()
+        self._plan_operators(function.node, placed, body, {})
+        self._close()
         return node_id
 
-    def _emit_edges(self) -> None:
+    def _emit_function(self, function: onnx.FunctionProto, node_id: str, after: str, look: Appearance) -> None:
+        data = _identity("function", node_id, MODEL, look, after)
+        self._function_keys.write(function, data)
+        set_apart(data)
+        self._sink.open_group(node_id, data, look)
+
+    def _emit_edges(self, flows: Flows) -> None:
         ids = self._ids
-        for use in self._flow.uses(self._flow.flows(range(len(self._ids)), self._outer)):
+        for use in self._flow.uses(flows):
             data = {"tensor_name": _tensor_text(use.tensor)}
             facts = self._types[use.scope].get(use.tensor)
             if facts is not None:

@@ -47,6 +47,7 @@ def encode(
     show_parameters: bool = False,
     inline_limit: int = DEFAULT_INLINE_LIMIT,
     refine: bool = True,
+    open_depth: int | None = None,
     self_check: bool = True,
     parameter_output: str | os.PathLike[str] | None = None,
     weights: Paths = (),
@@ -69,6 +70,8 @@ def encode(
         inline_limit: in bytes; at least the 32 bytes that a payload's marker has are always inline.
         refine: whether names of operators and of parameters may add modules below those that metadata, tags or the
             exporter tell of.
+        open_depth: how many levels of groups are open when ``nested`` is opened in yEd, 1 for that of the model alone;
+            None for all. networkx does not look into groups that are closed.
         self_check: whether to decode what was written, and compare every byte, before anything is published.
         parameter_output: the sidecar, beside the GraphML; by default it has the name of the GraphML.
         weights: safetensors files, or indices of their shards (``model.safetensors.index.json``), in the folder of the
@@ -85,7 +88,7 @@ def encode(
         OutputError: an output exists already, or cannot be created.
         StorageError: no space, or a broken disk.
     """
-    options = Options(parameters, layout, show_parameters, inline_limit, refine)
+    options = Options(parameters, layout, show_parameters, inline_limit, refine, open_depth)
     with ExitStack() as stack:
         prepared, target = _prepare(model, output, metadata, options, weights, stack, progress)
         result, _ = encode_prepared(
@@ -110,6 +113,7 @@ def preview(
     show_parameters: bool = False,
     inline_limit: int = DEFAULT_INLINE_LIMIT,
     refine: bool = True,
+    open_depth: int | None = None,
     parameter_output: str | os.PathLike[str] | None = None,
     weights: Paths = (),
 ) -> EncodePreview:
@@ -118,7 +122,7 @@ def preview(
     Raises:
         ModelError, MetadataError, PayloadError, UsageError, InputError: as `encode` would.
     """
-    options = Options(parameters, layout, show_parameters, inline_limit, refine)
+    options = Options(parameters, layout, show_parameters, inline_limit, refine, open_depth)
     with ExitStack() as stack:
         prepared, target = _prepare(model, output, metadata, options, weights, stack, None)
         sidecar_path = _sidecar_path(target, parameter_output, parameters)

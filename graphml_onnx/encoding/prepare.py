@@ -53,6 +53,7 @@ class Options(NamedTuple):
     show_parameters: bool = False
     inline_limit: int = DEFAULT_INLINE_LIMIT
     refine: bool = True
+    open_depth: int | None = None
 
     def check(self) -> None:
         """Raises UsageError for a value that is none."""
@@ -62,6 +63,8 @@ class Options(NamedTuple):
             raise UsageError(f"layout is {self.layout!r}, not one of {', '.join(_LAYOUTS)}")
         if self.inline_limit < 0:
             raise UsageError("inline_limit is negative", remedy="give a number of bytes")
+        if self.open_depth is not None and self.open_depth < 0:
+            raise UsageError("open_depth is negative", remedy="give a number of levels")
 
 
 class Inputs(NamedTuple):

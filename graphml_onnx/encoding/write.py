@@ -52,7 +52,8 @@ def write_graph(
     """
     lists = ListsToWrite(prepared.inputs.source, prepared.skeleton.lists) if prepared.skeleton.lists else None
     encoder, residue_bytes = graph_encoder(prepared, info, sha256, references, externals, lists, embed=embed)
-    writer = GraphMLWriter(file if lists is None else lists.sink(file), encoder.keys(), prepared.options.layout)
+    sink = file if lists is None else lists.sink(file)
+    writer = GraphMLWriter(sink, encoder.keys(), prepared.options.layout, prepared.options.open_depth)
     encoder.emit(writer, stage.advance if stage is not None else lambda _: None)
     writer.close()
     return encoder.counts, residue_bytes

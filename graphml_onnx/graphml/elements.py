@@ -33,15 +33,38 @@ class Appearance(NamedTuple):  # many are looked up, and a tuple has a fast hash
         label: its text.
         fill: its colour, ``#rrggbb``.
         shape: ``rectangle``, ``roundrectangle``, ``ellipse``, …: the names of yEd's ShapeNode.
+        is_small: whether it is drawn without its text.
     """
 
     label: str
     fill: str
     shape: str
+    is_small: bool = False
+
+
+class Drawn(NamedTuple):
+    """What a graph consists of, known before anything is written: its nodes and edges as a sink will get them.
+
+    Attributes:
+        parents: of each node the number of the group around it; -1 for none.
+        looks: of each node.
+        groups: numbers of the nodes that are groups.
+        sources: of each edge the node where it comes from.
+        targets: the node where it goes.
+    """
+
+    parents: Sequence[int]
+    looks: Sequence[Appearance]
+    groups: Sequence[int]
+    sources: Sequence[int]
+    targets: Sequence[int]
 
 
 class GraphSink(Protocol):
     """Takes a graph piece by piece; parents come before children, all nodes before all edges."""
+
+    def begin(self, drawn: Drawn) -> None:
+        """Called first, with all that will follow."""
 
     def node(self, node_id: str, data: Data, appearance: Appearance) -> None:
         """A node without children."""

@@ -288,7 +288,7 @@ def _body(row: str | None, *, is_drawn: bool) -> re.Pattern[str]:
         return f"(?:{pattern})?+" if is_drawn else ""
 
     any_value = pattern_of(layout.NODE_VALUE, {"key": ID, "text": VALUE})
-    mark = f"(?:{re.escape(yed.GROUP_MARK)})?+" if is_drawn else ""
+    mark = f"(?:{yed.GROUP_MARK_PATTERN})?+" if is_drawn else ""
     node = pattern_of(layout.NODE, {"id": f"(?P<id>{ID})", "mark": mark}) + f"(?P<values>(?:{any_value})++)"
     ends = (
         f"{drawing(yed.NODE_PATTERN)}{layout.NODE_END}(?P<node>)",
@@ -310,7 +310,7 @@ def _edge(source: str, target: str, values: str, *, is_drawn: bool) -> str:
     """Matches an edge; given is how each group starts."""
     any_value = pattern_of(layout.EDGE_VALUE, {"key": ID, "text": VALUE})
     ends = pattern_of(layout.EDGE, {"source": f"{source}{ID})", "target": f"{target}{ID})"})
-    arrow = f"(?:{re.escape(yed.EDGE)})?+" if is_drawn else ""
+    arrow = f"(?:{yed.EDGE_PATTERN})?+" if is_drawn else ""
     return f"{ends}{values}(?:{any_value})*+){arrow}{layout.EDGE_END}"
 
 

@@ -16,7 +16,7 @@ from graphml_onnx.graphml.text import has_markup, in_xml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphml_onnx.graphml.elements import Appearance, Data, Key, Keys
+    from graphml_onnx.graphml.elements import Appearance, Data, Drawn, Key, Keys
     from graphml_onnx.results import Layout
 
 _FLUSH_BYTES = 1 << 18
@@ -41,22 +41,28 @@ class GraphMLWriter:
         keys: the keys in use, in the order of their declaration.
         layout: ``nested`` writes groups as nodes that contain a graph, drawn for yEd; ``plain`` the same without
             anything that the GraphML schema does not know; ``flat`` writes every node into the one graph.
+        open_depth: of ``nested``, see `graphml_onnx.graphml.placing.placed`.
     """
 
-    def __init__(self, file: TextSink, keys: Keys, layout: Layout) -> None:
+    def __init__(self, file: TextSink, keys: Keys, layout: Layout, open_depth: int | None = None) -> None:
         self._file = file
         self._nested = layout != "flat"
-        self._drawing = yed.Drawing() if layout == "nested" else None
+        self._is_drawn = layout == "nested"
+        self._open_depth = open_depth
+        self._drawing: yed.Drawing | None = None
         self._opening = ""  # of the graph of a group that holds nothing so far
         self._parts: list[str] = []
         self._size = 0
         self._node_data = {key.name: _start(lines.NODE_VALUE, key) for key in keys if key.scope == "node"}
         self._edge_data = {key.name: _start(lines.EDGE_VALUE, key) for key in keys if key.scope == "edge"}
-        drawn = self._drawing is not None
-        self._edge_end = yed.EDGE + lines.EDGE_END if drawn else lines.EDGE_END
-        self._put(lines.HEADER.format(namespaces=yed.DECLARATION if drawn else ""))
+        self._put(lines.HEADER.format(namespaces=yed.DECLARATION if self._is_drawn else ""))
         self._put("".join([lines.KEY.format(name=key.name, scope=key.scope, type=key.type) for key in keys]))
-        self._put((yed.KEYS if drawn else "") + lines.GRAPH.format(id=lines.ROOT))
+        self._put((yed.KEYS if self._is_drawn else "") + lines.GRAPH.format(id=lines.ROOT))
+
+    def begin(self, drawn: Drawn) -> None:
+        """Finds a place for everything, where the layout has places."""
+        if self._is_drawn:
+            self._drawing = yed.Drawing(drawn, self._open_depth)
 
     def node(self, node_id: str, data: Data, appearance: Appearance) -> None:
         """A node without children."""
@@ -74,21 +80,21 @@ class GraphMLWriter:
             self._put_node(_node(node_id), data, "")
             self._opening = graph
         else:
-            self._put_node(_node(node_id, yed.GROUP_MARK), data, self._drawing.open_group(appearance) + graph)
+            mark, drawn = self._drawing.open_group(appearance)
+            self._put_node(_node(node_id, mark), data, drawn + graph)
 
     def close_group(self) -> None:
         """Ends the compound node that was opened last."""
         if self._nested:
             self._put(lines.NODE_END if self._opening else lines.GRAPH_END + lines.NODE_END)
             self._opening = ""
-        if self._drawing is not None:
-            self._drawing.close_group()
 
     def edge(self, source: str, target: str, data: Data) -> None:
         """An edge, in the root graph."""
         prefixes = self._edge_data
         values = "".join([f"{prefixes[key]}{text}</data>" for key, text in _in_xml(data).items()])
-        self._put(f"{_EDGE_START}{source}{_EDGE_MIDDLE}{target}{_EDGE_END}{values}{self._edge_end}")
+        drawn = "" if self._drawing is None else self._drawing.edge()
+        self._put(f"{_EDGE_START}{source}{_EDGE_MIDDLE}{target}{_EDGE_END}{values}{drawn}{lines.EDGE_END}")
 
     def close(self) -> None:
         """Ends the document and hands everything to the file, which stays open."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import networkx as nx
 
-    from graphml_onnx.graphml.elements import Appearance, Data
+    from graphml_onnx.graphml.elements import Appearance, Data, Drawn
 
 FRAME = "frame"
 """The kind of nodes that are only drawn: groups around an operator and its bodies."""
@@ -31,6 +31,9 @@ class NetworkxSink:
 
     def __init__(self, graph: nx.MultiDiGraph[str]) -> None:
         self._graph = graph
+
+    def begin(self, drawn: Drawn) -> None:
+        """Nothing is drawn here."""
 
     def node(self, node_id: str, data: Data, appearance: Appearance) -> None:
         """A node without children."""

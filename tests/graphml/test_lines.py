@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,15 +10,15 @@ from hypothesis import strategies as st
 
 from graphml_onnx.graphml.elements import Appearance, EdgeRows, Key, Nesting, NodeRows, RowKeys, Wanted, one_by_one
 from graphml_onnx.graphml.lines import read_lines
-from graphml_onnx.graphml.writer import GraphMLWriter
 from graphml_onnx.graphml.xml import MAX_DEPTH
 from tests.common.two_readings import Pieces, reading, reading_by_expat
+from tests.common.written import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from graphml_onnx import Layout
-    from graphml_onnx.graphml.elements import Batch
+    from graphml_onnx.graphml.elements import Batch, GraphSink
 
 KEYS = [Key(name, "node") for name in ("name", "other", "label", "store")] + [Key("tensor", "edge")]
 EVERY = b'<key id="every" for="all" attr.name="other"/>\n'
@@ -40,22 +39,22 @@ def assert_same(data: bytes, size: int = 1 << 20, edge_keys: Sequence[str] = ())
 
 
 def document(layout: Layout, texts: Sequence[str] = ("x", "a < b & c", '["a",\n"b"]')) -> bytes:
-    file = io.BytesIO()
-    writer = GraphMLWriter(file, KEYS, layout)
     look = Appearance("label & more", "#ffffff", "ellipse")
-    writer.open_group("g", {"name": "group"}, look)
-    for number, text in enumerate(texts):
-        writer.node(f"n{number}", {"name": text, "label": "l", "other": "o"}, look)
-    writer.close_group()
-    writer.open_group("h", {"other": "p & q", "label": "l\n"}, look)
-    writer.node("in-h", {"name": "m"}, look)
-    writer.node("in_h", {"name": "m"}, look)
-    writer.close_group()
-    writer.node("last", {"name": "n", "store": "c3RvcmU="}, look)
-    writer.edge("n0", "last", {"tensor": "t > u"})
-    writer.edge("n1", "n0", {})
-    writer.close()
-    return file.getvalue()
+
+    def emit(writer: GraphSink) -> None:
+        writer.open_group("g", {"name": "group"}, look)
+        for number, text in enumerate(texts):
+            writer.node(f"n{number}", {"name": text, "label": "l", "other": "o"}, look)
+        writer.close_group()
+        writer.open_group("h", {"other": "p & q", "label": "l\n"}, look)
+        writer.node("in-h", {"name": "m"}, look)
+        writer.node("in_h", {"name": "m"}, look)
+        writer.close_group()
+        writer.node("last", {"name": "n", "store": "c3RvcmU="}, look)
+        writer.edge("n0", "last", {"tensor": "t > u"})
+        writer.edge("n1", "n0", {})
+
+    return written(KEYS, layout, emit)
 
 
 LAYOUTS: tuple[Layout, ...] = ("nested", "flat", "plain")

@@ -14,6 +14,7 @@ from graphml_onnx.graphml.layout import NAMESPACE
 from graphml_onnx.graphml.writer import GraphMLWriter
 from tests.common import seeds
 from tests.common.roundtrip import through_memory
+from tests.common.written import written
 
 LOOK = Appearance("label", "#ffffff", "rectangle")
 KEYS = [Key("name", "node"), Key("order", "node", "int"), Key("tensor", "edge")]
@@ -23,11 +24,7 @@ _NMTOKEN = re.compile(r"[\w.:-]+")
 
 
 def write(layout, emit):
-    file = io.BytesIO()
-    writer = GraphMLWriter(file, KEYS, layout)
-    emit(writer)
-    writer.close()
-    return file.getvalue()
+    return written(KEYS, layout, emit)
 
 
 def _small(writer):
