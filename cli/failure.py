@@ -6,10 +6,9 @@ import traceback
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from graphml_onnx.errors import GraphmlOnnxError, StorageError
+from graphml_onnx.errors import GraphmlOnnxError, Stopped, StorageError
 
 from . import exits
-from .signals import Stopped
 from .wording import as_options
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import sys
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
-from graphml_onnx.errors import StorageError
+from graphml_onnx.errors import Stopped, StorageError
 
 from . import signals
 
@@ -25,7 +25,7 @@ def run() -> int:
     """
     try:
         return _run()
-    except signals.Stopped as error:  # while a failure was being shown
+    except Stopped as error:  # while a failure was being shown
         return _fail(error, sys.argv[1:])
     finally:
         signals.ignore()  # cleanup has finished

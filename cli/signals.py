@@ -10,20 +10,10 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
+from graphml_onnx.errors import Stopped
+
 if TYPE_CHECKING:
     from types import FrameType
-
-
-class Stopped(BaseException):
-    """The process was told to stop; not an `Exception`, so that no handler of errors takes it for one.
-
-    Args:
-        name: name of the signal.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
 
 
 _received: list[str] = []

@@ -192,3 +192,15 @@ def writing_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxE
     if error.errno == errno.EROFS:
         return OutputError("the file system is read-only", file=file, remedy="write elsewhere with `output=...`")
     return OutputError(f"cannot be written: {reason}", file=file, remedy="write elsewhere with `output=...`")
+
+
+class Stopped(BaseException):
+    """The process was told to stop; not an `Exception`, so that no handler of errors takes it for one.
+
+    Args:
+        name: name of the signal.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name

@@ -240,7 +240,8 @@ def _convert(
         onnx = publication.stage(outputs.onnx)
         metadata = publication.stage(outputs.metadata)
         report = publication.stage(outputs.report) if outputs.report else None
-        raw = stack.enter_context(workspace(outputs.onnx)) / outputs.onnx.name
+        # The model may change the current folder as it runs.
+        raw = stack.enter_context(workspace(outputs.onnx)).absolute() / outputs.onnx.name
         with steps.step("onnx_export"):
             outcome = export_onnx(loaded.model, loaded.name, examples, settings, raw, outputs.onnx)
             exported = outcome.exported

@@ -18,7 +18,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from graphml_onnx.errors import GraphmlOnnxError, InputError, ModelError, UsageError
-from graphml_onnx.exporting.backends.process import without_unpickling
+from graphml_onnx.exporting.backends.process import FROM_OUTSIDE, code_of_users, without_unpickling
 from graphml_onnx.exporting.record import ModelRecord
 
 if TYPE_CHECKING:
@@ -93,13 +93,20 @@ def load_model(model: str | os.PathLike[str], task: str | None, pretrained: Pret
 
 
 def _call(module_name: str, name: str, source: str) -> LoadedModel:
+    with code_of_users():
+        return _called(module_name, name, source)
+
+
+def _called(module_name: str, name: str, source: str) -> LoadedModel:
     try:
         member: object = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise _own_failure(error, source) from error  # an import within the module
         raise InputError(f"no module {error.name!r} to import", file=source, remedy="check the name") from error
-    except Exception as error:
+    except FROM_OUTSIDE:
+        raise
+    except BaseException as error:
         raise _own_failure(error, source) from error
     try:
         for part in name.split("."):
@@ -112,9 +119,9 @@ def _call(module_name: str, name: str, source: str) -> LoadedModel:
         raise UsageError(f"{name!r} cannot be called", file=source, remedy="name a function that returns a module")
     try:
         returned: object = member()
-    except GraphmlOnnxError:
+    except (GraphmlOnnxError, *FROM_OUTSIDE):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise _own_failure(error, source) from error
     match returned:
         case torch.nn.Module() | torch.export.ExportedProgram():
@@ -129,7 +136,7 @@ def _call(module_name: str, name: str, source: str) -> LoadedModel:
             )
 
 
-def _own_failure(error: Exception, source: str) -> ModelError:
+def _own_failure(error: BaseException, source: str) -> ModelError:
     """The error for what the user's own code raised, with its place in that code."""
     last = next(reversed(traceback.extract_tb(error.__traceback__)), None)
     place = f" ({Path(last.filename).name}, line {last.lineno})" if last else ""

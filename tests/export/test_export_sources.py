@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -214,3 +216,52 @@ def test_specs_say_what_the_inputs_are(tmp_path: Path) -> None:
     assert seen["mask"].all()
     assert seen["x"].dtype is torch.float64
     assert -0.5 <= seen["x"].min() <= seen["x"].max() <= 0.25
+
+
+OWN_CODE = {
+    "import exits": ("raise SystemExit(7)", "it failed: SystemExit: 7 (own_code.py, line 1)"),
+    "import fails": ("import nothing_there", "it failed: ModuleNotFoundError: No module named 'nothing_there'"),
+    "import raises": ("class Odd(BaseException): pass\nraise Odd('own words')", "it failed: Odd: own words"),
+    "exits": ("import sys\ndef build():\n    sys.exit()", "it failed: SystemExit: SystemExit (own_code.py, line 3)"),
+    "raises": ("def build():\n    raise GeneratorExit('own words')", "it failed: GeneratorExit: own words"),
+    "exits as it runs": (
+        (
+            "import torch\nclass Ends(torch.nn.Module):\n    def forward(self, x):\n        raise SystemExit(5)\n"
+            "def build():\n    return Ends(), torch.ones(1)"
+        ),
+        "the torchscript exporter failed: SystemExit: 5",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OWN_CODE)
+def test_whatever_the_users_code_raises_is_its_failure(
+    tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    code, told = OWN_CODE[name]
+    (tmp_path / "own_code.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_code", raising=False)
+    with pytest.raises(graphml_onnx.errors.ModelError, match=re.escape(told)):
+        graphml_onnx.export("own_code:build", output, exporter="torchscript")
+    assert not output.exists()
+
+
+def test_what_the_users_code_prints_and_where_it_goes_stays_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_code.py").write_text(
+        "import os, torch\nprint('imported')\nclass Moves(torch.nn.Module):\n    def forward(self, x):\n"
+        "        os.chdir('/')\n        return x + 1\n"
+        "def build():\n    print('built')\n    os.chdir('/')\n    return Moves(), torch.ones(1)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_code", raising=False)
+    monkeypatch.chdir(tmp_path)
+    graphml_onnx.export("own_code:build", "model.onnx", exporter="torchscript")
+    assert (tmp_path / "model.onnx").exists()
+    assert Path.cwd() == tmp_path
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.split() == ["imported", "built"]

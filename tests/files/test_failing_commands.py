@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from graphml_onnx.cli.signals import Stopped, raise_when_stopped
+from graphml_onnx.cli.signals import raise_when_stopped
 
 from graphml_onnx import GraphmlOnnxError, decode, encode
+from graphml_onnx.errors import Stopped
 from tests.campaign.graphs import METADATA, SMALL
 from tests.common import seeds
 from tests.common.command import contents

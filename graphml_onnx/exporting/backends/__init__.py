@@ -25,7 +25,7 @@ import torch
 
 from graphml_onnx.errors import GraphmlOnnxError, ModelError, storage_failure
 from graphml_onnx.exporting.backends.module_state import copied, evaluating, keeping_state, prepared
-from graphml_onnx.exporting.backends.process import deep_enough, listening, same_random_numbers
+from graphml_onnx.exporting.backends.process import FROM_OUTSIDE, deep_enough, listening, same_random_numbers
 from graphml_onnx.exporting.sources import one_line
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def export_onnx(
     with listening() as heard:
         try:
             exported, changed = _exported(model, inputs, settings, path)
-        except (GraphmlOnnxError, MemoryError):
+        except (GraphmlOnnxError, MemoryError, *FROM_OUTSIDE):
             raise
-        except Exception as error:
+        except BaseException as error:
             if heard.printed:
                 error.add_note(heard.printed)  # PyTorch prints whole graphs: for those who look at the traceback
             cause = _root_cause(error)
@@ -141,7 +141,9 @@ def run_once(model: Exportable, name: str, inputs: ExampleInputs) -> tuple[tuple
         own = inputs.mapped(copied)
         try:
             module(*own.args, **own.kwargs)
-        except Exception as error:
+        except FROM_OUTSIDE:
+            raise
+        except BaseException as error:
             told = f"the model failed: {type(error).__name__}: {one_line(error)}"
             raise ModelError(told, file=name, remedy="give other inputs") from error
     return tuple(dict.fromkeys(Level(call.scope, call.class_path) for call in calls)), registered_levels(module)

@@ -1,7 +1,7 @@
-"""State of the whole process that an export changes while PyTorch works, and restores: the only place that does.
+"""State of the whole process that an export changes while code of others runs, and restores: the only place that does.
 
-Standard output and error (of Python, and the descriptor that PyTorch's C++ code writes to), the filters of warnings,
-an environment variable of `torch.load`, random numbers, and how deep Python may call.
+The current folder, standard output and error (of Python, and the descriptor that PyTorch's C++ code writes to), the
+filters of warnings, an environment variable of `torch.load`, random numbers, and how deep Python may call.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import os
 import random
 import sys
 import warnings
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
+
+from graphml_onnx.errors import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +31,31 @@ _ABOUT_CODE: Final = (DeprecationWarning, PendingDeprecationWarning, FutureWarni
 
 _ABOUT_NAMES: Final = "# The axis name:"
 """How a warning begins that an axis got the name of another, also where both are the same; the result is compared."""
+
+
+FROM_OUTSIDE: Final = (KeyboardInterrupt, Stopped)
+"""What no code of others raises by itself. All else that it raises is its failure, `SystemExit` too."""
+
+
+@contextmanager
+def code_of_users() -> Iterator[None]:
+    """While it is open, what is printed goes to standard error; afterwards the current folder is the one of before."""
+    with redirect_stdout(sys.stderr), _same_folder():
+        yield
+
+
+@contextmanager
+def _same_folder() -> Iterator[None]:
+    try:
+        earlier = Path.cwd()
+    except OSError:  # it was removed
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.chdir(earlier)
 
 
 @dataclass(slots=True)
@@ -55,7 +83,7 @@ def listening() -> Iterator[Heard]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with redirect_stdout(heard.output), redirect_stderr(heard.output), _silent_descriptor():
+            with redirect_stdout(heard.output), redirect_stderr(heard.output), _silent_descriptor(), _same_folder():
                 yield heard
         finally:
             told = (" ".join(str(entry.message).split()) for entry in caught if _is_about_model(entry.category))
