@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 OPTIONS = {
     "batch": "--output --do --workers --dask --resume --parameters --layout --overwrite --json --quiet --debug",
-    "encode": "--output --metadata --parameters --parameter-output --weights --refine --open-depth --layout --show-parameters "
-    "--inline-limit --dry-run --overwrite --json --quiet --profile --debug",
+    "encode": "--output --metadata --parameters --parameter-output --weights --refine --open-depth --layout "
+    "--show-parameters --inline-limit --dry-run --overwrite --json --quiet --profile --debug",
     "decode": "--output --metadata-output --require-exact --trust --infer-shapes --weights --edited-weights --external "
     "--parameter-folder --overwrite "
     "--json --quiet --profile --debug",
