@@ -25,7 +25,7 @@ _ALWAYS = {
 }
 
 # The same examples each time in CI, so that a change is judged by what it changes.
-settings.register_profile("fast", max_examples=100, derandomize=os.environ.get("CI") == "true", **_ALWAYS)
+settings.register_profile("fast", max_examples=60, derandomize=os.environ.get("CI") == "true", **_ALWAYS)
 settings.register_profile("long", max_examples=20_000, **_ALWAYS)
 settings.load_profile("fast")
 

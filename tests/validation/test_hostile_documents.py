@@ -29,7 +29,13 @@ def test_what_decode_refuses_is_an_error(tmp_path: Path, name: str) -> None:
     assert all("\n" not in finding.message for finding in found)
 
 
-@pytest.mark.parametrize("name", test_hostile_graphs.ACCEPTED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if "20,000 operators" in name else ())
+        for name in test_hostile_graphs.ACCEPTED
+    ],
+)
 def test_what_decode_takes_can_come_back(tmp_path: Path, name: str) -> None:
     graph = tmp_path / "graph.graphml"
     graph.write_text(test_hostile_graphs.ACCEPTED[name], "utf-8")
