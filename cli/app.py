@@ -1,5 +1,6 @@
 """The commands, and the options before them."""
 
+from pathlib import Path
 from typing import Annotated, cast
 
 import typer
@@ -9,7 +10,9 @@ from graphml_onnx import __version__
 from graphml_onnx.errors import UsageError
 
 from . import (
+    about,
     batch,
+    config,
     decode,
     diff,
     encode,
@@ -27,7 +30,7 @@ from . import (
     view,
 )
 from .exits import DONE
-from .show import out
+from .show import document, out
 
 # Every complaint about a command line descends from this class, which has no public name in typer.
 _TyperUsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
@@ -75,11 +78,27 @@ app.command(epilog=view.EXAMPLES)(view.view)
 def g2o(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="With --version: JSON with all versions, for a report of a bug.")
+    ] = False,
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", readable=False, metavar="FILE", help="Defaults of options (TOML), before the command."
+        ),
+    ] = None,
 ) -> None:
     """See, compare, edit and analyse ONNX models as graphs; the file comes back exactly."""
+    if version and json:
+        document(about.document())
+        raise typer.Exit
     if version:
         out(f"g2o {__version__}")
         raise typer.Exit
+    if json:
+        raise UsageError("--json stands after the command, or with --version", remedy="see g2o --help")
+    if config_file is not None:
+        context.default_map = config.read(config_file, getattr(context.command, "commands", {}))
     if context.invoked_subcommand is None:
         out(context.get_help())
 

@@ -38,6 +38,9 @@ JSON files:
 _CALLABLE = re.compile(r"[\w.]+:[\w.]+")
 
 
+_TREE_DEPTH = 3
+
+
 def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file.", show_default=False)
@@ -67,7 +70,11 @@ def export(
     ] = None,
     shape: Annotated[
         list[str] | None,
-        typer.Option("--shape", metavar="NAME=2,16", help="Shape of a generated input; may be repeated."),
+        typer.Option(
+            "--shape",
+            metavar="NAME=2,16",
+            help="Shape of a generated input, or size of a dimension that the specs name; may be repeated.",
+        ),
     ] = None,
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="For random example inputs.")
@@ -117,6 +124,10 @@ def export(
             metavar="BASE",
             help="Path of the GraphML, without .graphml; asks for it.",
         ),
+    ] = None,
+    tree: Annotated[
+        bool | None,
+        typer.Option("--tree/--no-tree", help="Show the modules; by default where a terminal is."),
     ] = None,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
@@ -169,6 +180,8 @@ def export(
         show.note(result.printed.rstrip("\n"))
     problem = failure.of(result.graphml_error) if result.graphml_error else None
     _show(result, problem, measured, json=json, quiet=quiet)
+    if not json and not quiet and (tree or (tree is None and show.is_terminal())):
+        _show_tree(result)
     return problem.exit_code if problem else exits.DONE
 
 
@@ -217,6 +230,15 @@ def _show(result: "ExportResult", problem: Failure | None, profile: Profile | No
         show.warn(result.onnx, result.findings)
     if profile:
         show.note(profile.text())
+
+
+def _show_tree(result: "ExportResult") -> None:
+    import graphml_onnx
+
+    from .inspect import module_table
+
+    with graphml_onnx.open(result.onnx, metadata=result.metadata, infer_shapes=True) as graph:
+        show.out("\n" + module_table(graph.root, _TREE_DEPTH))
 
 
 def _document(result: "ExportResult", problem: Failure | None) -> dict[str, Json]:

@@ -225,18 +225,7 @@ def _table(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stats: 
 
     match by:
         case "module":
-            if stats or unfold:
-                shares = inspection.module_shares(module, depth, statistics=stats)
-                same: list[list[str]] = []
-            else:
-                folded = inspection.folded_shares(module, depth)
-                shares = [row.share for row in folded]
-                same = [[sibling.path for sibling in row.modules] for row in folded]
-            names = module_names([(s.name, s.class_name, s.depth) for s in shares], same)
-            table = _share_table("module", shares, names)
-            deeper = sum(inner.depth - module.depth > depth for inner in module.walk())
-            more = f"\n{show.counted(deeper, 'module')} below this depth; --depth shows more" if deeper else ""
-            return table + more
+            return module_table(module, depth, stats=stats, unfold=unfold)
         case "op":
             shares = inspection.operator_shares(module)
             names = [f"{share.class_name}::{share.name}" if share.class_name else share.name for share in shares]
@@ -254,6 +243,23 @@ def _table(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stats: 
             return show.columns(["tensor", "type", "made by", "taken"], rows, left=3)
         case _:
             return _parameter_table(module, stats=stats)
+
+
+def module_table(module: "Module", depth: int, *, stats: bool = False, unfold: bool = False) -> str:
+    """A module and those in it, down to a depth, with what each consists of; equal neighbours as one."""
+    from graphml_onnx.graph import inspection
+
+    same: list[list[str]] = []
+    if stats or unfold:
+        shares = inspection.module_shares(module, depth, statistics=stats)
+    else:
+        folded = inspection.folded_shares(module, depth)
+        shares = [row.share for row in folded]
+        same = [[sibling.path for sibling in row.modules] for row in folded]
+    names = module_names([(s.name, s.class_name, s.depth) for s in shares], same)
+    table = _share_table("module", shares, names)
+    deeper = sum(inner.depth - module.depth > depth for inner in module.walk())
+    return table + (f"\n{show.counted(deeper, 'module')} below this depth; --depth shows more" if deeper else "")
 
 
 def _share_table(kind: str, shares: "Sequence[Share]", names: list[str]) -> str:

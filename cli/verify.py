@@ -1,6 +1,7 @@
 """``g2o verify``: checks that models come back from GraphML as they were."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -17,6 +18,7 @@ Examples:
   g2o verify model.onnx
   g2o verify model.onnx --metadata model_htp_metadata.json --numeric
   g2o verify model.onnx --numeric --input-specs specs.json
+  g2o verify model.onnx --numeric --shape sequence=128
   g2o verify models/*.onnx --junit report.xml
 """
 
@@ -40,6 +42,7 @@ def verify(
             help="Inputs for --numeric (JSON): shape, dtype, range, by name; those that the model declares without it.",
         ),
     ] = None,
+    dims: options.DimOption = None,
     junit_file: Annotated[
         Path | None,
         typer.Option("--junit", readable=False, metavar="FILE", help="Write the result as JUnit XML; replaces FILE."),
@@ -60,7 +63,9 @@ def verify(
         raise UsageError("--input-specs is for --numeric", remedy="give both")
     if input_specs is not None and len(models) > 1:
         raise UsageError("--input-specs belongs to one model", remedy="verify models with such inputs one by one")
-    settings = Settings(metadata, parameters, layout, numeric, input_specs)
+    if dims and not numeric:
+        raise UsageError("--dim is for --numeric", remedy="give both")
+    settings = Settings(metadata, parameters, layout, numeric, input_specs, options.sizes(dims))
     outcomes = []
     with reports.report(junit_file, models) as write:
         for model in models:
@@ -85,6 +90,7 @@ class Settings(NamedTuple):
     layout: Layout
     numeric: bool
     input_specs: Path | None
+    sizes: Mapping[str, int]
 
 
 def _outcome(model: Path, settings: Settings, *, quiet: bool) -> Outcome:

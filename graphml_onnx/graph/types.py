@@ -35,7 +35,7 @@ class TensorType(NamedTuple):
         """The shape where every dimension is a number."""
         if self.shape is None:
             return None
-        sizes = tuple(dim for dim in self.shape if isinstance(dim, int))
+        sizes = tuple(dim for dim in self.shape if isinstance(dim, int) and dim >= 0)  # -1 of some exporters is open
         return sizes if len(sizes) == len(self.shape) else None
 
 

@@ -60,6 +60,12 @@ class CannotRunError(Exception):
     """onnxruntime does not take a model, or no inputs for it are known."""
 
 
+def sized(value: Value, sizes: Mapping[str, int]) -> Declared:
+    """An input with the sizes of dimensions that are given by name; -1, which some exporters write, is an open one."""
+    shape = [sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in value.shape]
+    return Declared(value.name, value.type, [None if isinstance(dim, int) and dim < 0 else dim for dim in shape])
+
+
 def first_line(error: Exception) -> str:
     """What an error says, without what follows in other lines."""
     return (str(error).splitlines() or [type(error).__name__])[0]

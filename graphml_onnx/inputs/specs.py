@@ -71,20 +71,24 @@ def read_input_specs(
     Args:
         source: a JSON file or its content.
         batch: size of the first dimension of each input, instead of what the specs say.
-        shapes: shapes of some inputs, likewise.
+        shapes: shapes of some inputs, likewise; or sizes of dimensions by the names that the specs give them.
 
     Raises:
         InputError: the file is missing or may not be read.
         UsageError: it is not of this form; the place is its path of keys.
     """
     form = read_form(source, "input_specs", SCHEMA)
-    sizes: dict[str, int] = {}
+    named = {name: shape for name, shape in (shapes or {}).items() if name not in form.value and len(shape) == 1}
+    sizes: dict[str, int] = {name: shape[0] for name, shape in named.items()}
     specs = {name: _spec(form, name, cast("dict[str, Json]", value), sizes) for name, value in form.value.items()}
+    symbols = {symbol for spec in specs.values() for symbol in spec.symbols.values()}
     for name, shape in (shapes or {}).items():
+        if name in named and name in symbols:
+            continue
         if name not in specs:
-            raise UsageError(
-                f"a shape is given for {name!r}, which is no input", remedy=f"the inputs are {', '.join(specs)}"
-            )
+            remedy = f"the inputs are {', '.join(specs)}"
+            remedy += f"; the dimensions are {', '.join(sorted(symbols))}" if symbols else ""
+            raise UsageError(f"a shape is given for {name!r}, which is no input", remedy=remedy)
         specs[name] = replace(specs[name], shape=tuple(shape))
     if batch is not None:
         specs = {

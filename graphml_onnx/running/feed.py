@@ -18,6 +18,7 @@ from graphml_onnx.inputs.made import (
     check_names,
     first_run,
     recorded_specs,
+    sized,
 )
 from graphml_onnx.inputs.specs import read_input_specs
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graphml_onnx.graph.model_graph import ModelGraph
-    from graphml_onnx.graph.types import Dimension
     from graphml_onnx.inputs.forms import JsonSource
     from graphml_onnx.inputs.made import Array
     from graphml_onnx.inputs.specs import InputSpec
@@ -117,19 +117,16 @@ def _check_sizes(graph: ModelGraph, sizes: Mapping[str, int]) -> None:
 def _declared_inputs(graph: ModelGraph, sizes: Mapping[str, int]) -> list[Declared]:
     """The inputs that a model declares, with the sizes of dimensions that are given by name."""
     return [
-        Declared(
-            tensor.name,
-            f"tensor({_NAMES.get(tensor.dtype or '', (tensor.dtype or '').lower())})",
-            [_size(dim, sizes) for dim in tensor.shape or ()],
+        sized(
+            Declared(
+                tensor.name,
+                f"tensor({_NAMES.get(tensor.dtype or '', (tensor.dtype or '').lower())})",
+                tensor.shape or (),
+            ),
+            sizes,
         )
         for tensor in graph.inputs
     ]
-
-
-def _size(dim: Dimension, sizes: Mapping[str, int]) -> Dimension:
-    if isinstance(dim, str):
-        return sizes.get(dim, dim)
-    return dim if dim is not None and dim >= 0 else None  # some exporters write -1 for what is open
 
 
 def _read(data: Mapping[str, Array] | str | PathLike[str]) -> Mapping[str, Array]:

@@ -55,6 +55,7 @@ def verify(
     layout: Layout = "nested",
     numeric: bool = False,
     input_specs: JsonSource | None = None,
+    sizes: Mapping[str, int] | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Encodes a model, decodes the graph, and compares; everything is written to a temporary folder.
@@ -68,6 +69,7 @@ def verify(
             run is not compared: that check is skipped, with the reason.
         input_specs: descriptions of inputs for ``numeric``, by name, as for `export`; a JSON file or its content.
             Other inputs follow what WinML's exporter recorded in the model, or the shapes that the model declares.
+        sizes: sizes of dynamic dimensions by their names, for inputs without a description.
         progress: called as the work goes on.
 
     Returns:
@@ -76,8 +78,8 @@ def verify(
     Raises:
         ModelError: the model is no ONNX model, or its data files are not there.
         MetadataError: the metadata are not HTP metadata.
-        UsageError: ``numeric``, and onnxruntime is not installed; or ``input_specs`` are not of their form, name an
-            input that there is not, or are given without ``numeric``.
+        UsageError: ``numeric``, and onnxruntime is not installed; or ``input_specs`` are not of their form, or name an
+            input that there is not; or they or ``sizes`` are given without ``numeric``.
         InputError: a file is missing or may not be read.
         StorageError: the temporary folder is full, or there is none.
     """
@@ -87,6 +89,8 @@ def verify(
     specs = None if input_specs is None else read_input_specs(input_specs)
     if specs is not None and not numeric:
         raise UsageError("input_specs are for `numeric=True`", remedy="give both")
+    if sizes and not numeric:
+        raise UsageError("sizes of dimensions are for `numeric=True`", remedy="give both")
     with ExitStack() as stack:
         inputs = open_inputs(path, metadata, stack)
         with Stage(progress, "read model", 1, "steps"):
@@ -113,7 +117,7 @@ def verify(
             from graphml_onnx.verification.numeric import compare_outputs
 
             copy = back if not prepared.externals else _beside_data(back, path, prepared)
-            checks.append(compare_outputs(path, copy, specs))
+            checks.append(compare_outputs(path, copy, specs, sizes))
     return VerifyReport(
         model=path,
         parameters=parameters,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphml_onnx.inputs.made import RECORDED_INPUTS, CannotRunError, check_names, first_run, recorded_specs
+from graphml_onnx.inputs.made import RECORDED_INPUTS, CannotRunError, check_names, first_run, recorded_specs, sized
 from graphml_onnx.results import Check
 from graphml_onnx.running.sessions import open_session, run
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from graphml_onnx.inputs.specs import InputSpec
 
 
-def compare_outputs(original: Path, copy: Path, specs: Mapping[str, InputSpec] | None = None) -> Check:
+def compare_outputs(
+    original: Path, copy: Path, specs: Mapping[str, InputSpec] | None = None, sizes: Mapping[str, int] | None = None
+) -> Check:
     """Runs both models; the same file gives the same numbers, NaN included.
 
     Inputs follow the specs, then what the exporter recorded in the model, then the shapes that the model declares.
@@ -27,6 +29,7 @@ def compare_outputs(original: Path, copy: Path, specs: Mapping[str, InputSpec] |
         original: an ONNX file.
         copy: another one.
         specs: descriptions of some or all inputs, by name.
+        sizes: sizes of dynamic dimensions by their names, for the others.
 
     Returns:
         A check named ``numeric``. It is skipped, with the reason, where onnxruntime cannot run the original.
@@ -36,7 +39,7 @@ def compare_outputs(original: Path, copy: Path, specs: Mapping[str, InputSpec] |
     """
     try:
         session = open_session(original)
-        values = session.get_inputs()
+        values = [sized(value, sizes or {}) for value in session.get_inputs()]
         check_names([value.name for value in values], specs or {})
         recorded = recorded_specs(session.get_modelmeta().custom_metadata_map.get(RECORDED_INPUTS, "[]"))
         feed, before = first_run(values, recorded | dict(specs or {}), lambda feed: run(session, feed))

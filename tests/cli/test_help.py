@@ -28,7 +28,7 @@ OPTIONS = {
     "--json --quiet --profile --debug",
     "export": "--output --task --input-specs --seed --exporter --opset --dynamic-shapes --export-config "
     "--torch-modules --clean-onnx --with-report --with-graphml --graphml-parameters --graphml-output --overwrite "
-    "--batch-size --model --shape "
+    "--batch-size --model --shape --tree "
     "--json --quiet --profile --debug",
     "diff": "--module --ignore --stats --html --numeric --input-data --input-specs --dim --seed --threshold --depth "
     "--json --quiet --debug",
@@ -42,7 +42,7 @@ OPTIONS = {
     "tables": "--output --metadata --infer-shapes --digests --graph-database --json --quiet --debug",
     "textconv": "--trust --debug",
     "validate": "--parameter-folder --schema --strict --select --ignore --format --json --quiet --debug",
-    "verify": "--metadata --parameters --layout --numeric --input-specs --json --junit --quiet --debug",
+    "verify": "--metadata --parameters --layout --numeric --input-specs --dim --json --junit --quiet --debug",
 }
 
 

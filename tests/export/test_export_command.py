@@ -76,6 +76,13 @@ def test_a_model_becomes_all_its_files(folder: Path) -> None:
     assert verified.code == 0, verified.err
 
 
+def test_the_modules_are_shown_where_asked_for(folder: Path) -> None:
+    shown = in_process(folder, *LINE, "--tree").out
+    assert "module" in [line.split()[0] for line in shown.splitlines() if line.strip()]
+    assert "MACs" in shown
+    assert "MACs" not in in_process(folder, *LINE, "--overwrite").out  # no terminal
+
+
 def test_json_is_one_document_with_the_facts(folder: Path) -> None:
     ran = in_process(folder, *LINE, "--with-graphml", "--json", "--profile")
 

@@ -185,3 +185,12 @@ def test_a_module_without_a_class_shows_its_name_alone(tmp_path: Path) -> None:
     assert "größe" in ran.out
     assert "()" not in ran.out
     assert "None" not in ran.out
+
+
+def test_a_dimension_of_minus_one_is_not_known(tmp_path: Path) -> None:
+    nodes = [helper.make_node("MatMul", ["x", "x"], ["y"])]
+    sides = [[helper.make_tensor_value_info(side, TensorProto.FLOAT, [-1, -1])] for side in "xy"]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", *sides)), tmp_path / "model.onnx")
+    with graphml_onnx.open(tmp_path / "model.onnx") as graph:
+        (share,) = module_shares(graph.root)
+    assert (share.macs, share.unknown_macs) == (0, 1)

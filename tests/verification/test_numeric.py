@@ -140,3 +140,15 @@ def test_an_input_that_there_is_not(tmp_path: Path) -> None:
 def test_specs_without_the_check(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="numeric=True"):
         verify(saved(tmp_path, PRODUCT, [3, 7]), input_specs=SPEC)
+
+
+def test_dimensions_get_their_sizes_by_name(tmp_path: Path) -> None:
+    path = saved(tmp_path, PRODUCT, ["batch", "features"])
+    assert check(path).skipped
+    assert check(path, sizes={"features": 7}).passed
+    with pytest.raises(UsageError, match="numeric"):
+        verify(path, sizes={"features": 7})
+
+
+def test_a_dimension_of_minus_one_is_open(tmp_path: Path) -> None:
+    assert check(saved(tmp_path, PRODUCT, [-1, 7])).passed
