@@ -43,11 +43,8 @@ class Identities:
     def of_operators(self, scope: str, nodes: Sequence[onnx.NodeProto]) -> list[str]:
         """The identities of the operators of a graph or function, by their names or first tensors."""
         seed = crc32(f"op\0{scope}\0".encode())
-        # The name after its last slash: rfind gives -1 where there is none.
         identities = [
-            f"{_title(name[name.rfind(b'/') + 1 :])}.{crc32(name, seed):08x}"
-            if name
-            else _identity(_tensors(node), cast("bytes", node.op_type), seed)
+            _identity(name, None, seed) if name else _identity(_tensors(node), cast("bytes", node.op_type), seed)
             for node in nodes
             for name in [cast("bytes", node.name)]
         ]

@@ -131,4 +131,4 @@ def _class_for_task(config: object, task: str, name: str) -> _ModelClass:
     for kind in facts["pt"]:
         if type(config) in kind._model_mapping:
             return cast("_ModelClass", kind)
-    raise UsageError(f"the model has no class for the task {task!r}", file=name, remedy="leave --task out")
+    raise UsageError(f"the model has no class for the task {task!r}", file=name, remedy="leave `task` out")

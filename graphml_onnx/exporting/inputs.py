@@ -33,7 +33,7 @@ _BATCH: Final = 2  # exporters take a dimension of 1 for a constant
 _SEQUENCE: Final = 16
 _IMAGE: Final = 224
 _SAMPLES: Final = 16_000  # a second of sound
-_REMEDY: Final = "describe the inputs with --input-specs"
+_REMEDY: Final = "describe the inputs with `input_specs`"
 _NO_NAME: Final = re.compile(r"\W+")
 
 
@@ -254,7 +254,7 @@ def inputs_from_specs(module: torch.nn.Module, specs: Mapping[str, InputSpec], s
     for name in left:
         raise UsageError(
             f"the model has no input {name!r}",
-            file="--input-specs",
+            file="input_specs",
             place=name,
             remedy=f"it has {', '.join(parameters)}",
         )
@@ -279,7 +279,7 @@ def make_tensors(specs: Mapping[str, InputSpec], seed: int, module: torch.nn.Mod
     try:
         generator.manual_seed(seed)
     except (RuntimeError, OverflowError, ValueError):
-        raise UsageError("is beyond what PyTorch takes for a seed", file="--seed", remedy="give less digits") from None
+        raise UsageError("is beyond what PyTorch takes for a seed", file="seed", remedy="give less digits") from None
     made: dict[str, torch.Tensor] = {}
     for name, spec in specs.items():
         try:
@@ -287,7 +287,7 @@ def make_tensors(specs: Mapping[str, InputSpec], seed: int, module: torch.nn.Mod
         except (RuntimeError, OverflowError, ValueError, MemoryError, TypeError):
             raise UsageError(
                 "cannot be made: too large, or a range beyond its type",
-                file="--input-specs",
+                file="input_specs",
                 place=name,
                 remedy="give a smaller shape or range",
             ) from None
@@ -340,7 +340,7 @@ def inputs_from_config(
         raise UsageError("the config does not tell the inputs of this model", remedy=_REMEDY)
     for name in shapes:
         if name not in specs:
-            raise UsageError("is no generated input", file="--shape", place=name, remedy=f"they are {', '.join(specs)}")
+            raise UsageError("is no generated input", file="shapes", place=name, remedy=f"they are {', '.join(specs)}")
     return ExampleInputs(kwargs=make_tensors(specs, seed, module), method="from_config")
 
 

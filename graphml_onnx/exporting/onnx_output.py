@@ -106,7 +106,7 @@ class ModelFile:
             raise ModelError(
                 f"the exporter wrote a model that is not valid: {' '.join(str(error).split())}",
                 file=path,
-                remedy="try the other --exporter, another --opset, or another version of PyTorch",
+                remedy="try the other `exporter`, another `opset`, or another version of PyTorch",
             ) from error
 
     def write(self, file: RawFile, path: Path) -> tuple[int, str]:

@@ -156,14 +156,14 @@ def make_settings(
     values = {} if config is None else read_form(config, "export_config", _CONFIG).value
     by_config = {True: "dynamo", False: "torchscript", None: None}[cast("bool | None", values.get("dynamo"))]
     if exporter is not None and by_config is not None and exporter != by_config:
-        raise UsageError("--exporter and dynamo in --export-config differ", remedy="give one of them")
+        raise UsageError("`exporter` and dynamo in `export_config` differ", remedy="give one of them")
     wanted = exporter or by_config or "dynamo"
     known = next((name for name in EXPORTERS if name == wanted), None)
     if known is None:
         raise UsageError(f"exporter is {exporter!r}, not one of {', '.join(EXPORTERS)}")
     version = cast("int | None", values.get("opset_version"))
     if opset is not None and version is not None and opset != version:
-        raise UsageError("--opset and opset_version in --export-config differ", remedy="give one of them")
+        raise UsageError("`opset` and opset_version in `export_config` differ", remedy="give one of them")
     axes = cast("dict[str, Json]", values.get("dynamic_axes", {}))
     flags = {name: bool(values[name]) for name in _FLAGS if name in values}
     foreign = [name for name in flags if _OWN_FLAGS.get(name, known) != known or name == "verbose"]
@@ -174,7 +174,7 @@ def make_settings(
         input_names=tuple(cast("list[str]", values.get("input_names", []))),
         output_names=tuple(cast("list[str]", values.get("output_names", []))),
         flags=flags,
-        findings=tuple(f"{name} in --export-config has no effect with --exporter {known}" for name in foreign),
+        findings=tuple(f"{name} in `export_config` has no effect with the exporter {known}" for name in foreign),
     )
 
 

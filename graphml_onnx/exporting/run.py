@@ -165,7 +165,7 @@ def _plan(output: str | os.PathLike[str], options: ExportOptions) -> _Plan:
         symbols = {name: spec.symbols for name, spec in specs.items() if spec.symbols}
         settings = replace(settings, dynamic_shapes={**symbols, **settings.dynamic_shapes})
     elif options.inputs is not None and (options.shapes or options.batch_size is not None):
-        raise UsageError("given inputs have their own shapes", remedy="leave --shape and --batch-size out")
+        raise UsageError("given inputs have their own shapes", remedy="leave out the shapes and `batch_size`")
     return _Plan(options, outputs, settings, specs, checked_torch_modules(options.torch_modules), repeatable(options))
 
 
@@ -328,7 +328,7 @@ def _fitted(settings: ExporterSettings, model: Exportable, examples: ExampleInpu
         if name not in names and name not in settings.output_names:
             raise UsageError(
                 "is no input of the model",
-                file="--dynamic-shapes",
+                file="dynamic_shapes",
                 place=name,
                 remedy=f"its inputs are {', '.join(names)}",
             )
@@ -346,8 +346,8 @@ def _broken_promises(settings: ExporterSettings, file: ModelFile) -> list[str]:
     if settings.opset is not None and written != settings.opset:
         raise UsageError(
             f"the {settings.exporter} exporter wrote opset {written}, not {settings.opset}",
-            file="--opset",
-            remedy=f"ask for {written}, or try the other --exporter",
+            file="opset",
+            remedy=f"ask for {written}, or try the other `exporter`",
         )
     broken = []
     inputs = {value.name: value for value in graph.input}

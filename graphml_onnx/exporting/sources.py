@@ -88,7 +88,7 @@ def load_model(model: str | os.PathLike[str], task: str | None, pretrained: Pret
     else:
         raise InputError("no such file or folder", file=name, remedy=FORMS)
     if task is not None:
-        raise UsageError("--task is only for Hugging Face models", file=name, remedy="leave it out")
+        raise UsageError("`task` is only for Hugging Face models", file=name, remedy="leave it out")
     return loaded
 
 

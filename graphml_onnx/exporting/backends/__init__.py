@@ -86,7 +86,7 @@ def export_onnx(
             problem = ModelError(
                 f"the {settings.exporter} exporter failed: {type(cause).__name__}: {one_line(cause)}",
                 file=name,
-                remedy="see --debug, try the other --exporter, or give other inputs with --input-specs",
+                remedy="see --debug, try the other `exporter`, or give other inputs with `input_specs`",
             )
             raise problem from error
     findings = [f"PyTorch warns: {text}" for text in heard.warned]

@@ -126,7 +126,7 @@ def _dynamic_shapes(
     if not settings.dynamic_shapes:
         return None
     if module is None:
-        raise UsageError("the shapes of a torch.export program are fixed", remedy="leave --dynamic-shapes out")
+        raise UsageError("the shapes of a torch.export program are fixed", remedy="leave `dynamic_shapes` out")
     names = iter(input_names(module, inputs))
 
     def dimensions(value: object) -> dict[int, str] | None:

@@ -34,7 +34,7 @@ def export_with_torchscript(
 ) -> Exported:
     """Writes a module as an ONNX file; see `graphml_onnx.exporting.backends.exported.Exporter`."""
     if not isinstance(model, torch.nn.Module):
-        raise UsageError("TorchScript cannot export a torch.export program", remedy="use --exporter dynamo")
+        raise UsageError("TorchScript cannot export a torch.export program", remedy="use `exporter='dynamo'`")
     own_names = input_names(model, inputs)
     names = [*settings.input_names, *own_names[len(settings.input_names) :]]
     axes = {
