@@ -238,7 +238,7 @@ class GraphIndex:
             self.fail(record.line, "the node has no kind", self.origin.remedy_if_foreign)
         node_id = record.data.get("node_id")
         if node_id is None:
-            self.fail(record.line, "the node has no node_id")
+            self.fail(record.line, "the node has no node_id", self.origin.remedy_if_foreign)
         (identity,) = self._add_identities([node_id], [record.line])
         if record.data.get("name") == node_id:
             drop_given_name(record.data)

@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 from graphml_onnx.codec.module_facts import graphs_of
-from graphml_onnx.errors import UsageError
+from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.graph.attributes import AttributeValue, SparseTensor, read_attributes, text_of
 from graphml_onnx.graph.types import TensorType, TypeReader
 from graphml_onnx.graph.weights import TensorData, same_content
@@ -407,18 +407,22 @@ class Parameter:
         """Its elements as an array, read from their place; a sparse one is made dense.
 
         Raises:
-            GraphmlOnnxError: they are missing, or cannot be read.
+            GraphmlOnnxError: they are missing, cannot be read, or do not fit the shape.
         """
         values = self.data.numpy()
         if self.indices is None:
             return values
         import numpy as np
 
-        dense = np.zeros(self.shape, values.dtype)
         indices = cast("npt.NDArray[np.int64]", self.indices.numpy())
-        if indices.ndim == 2:
-            indices = np.ravel_multi_index(tuple(indices.T), self.shape)
-        dense.reshape(-1)[indices] = values
+        try:
+            dense = np.zeros(self.shape, values.dtype)
+            if indices.ndim == 2:
+                indices = np.ravel_multi_index(tuple(indices.T), self.shape)
+            dense.reshape(-1)[indices] = values
+        except (IndexError, ValueError) as error:
+            told = f"the sparse tensor {self.name!r} does not fit its shape {list(self.shape)}: {error}"
+            raise ModelError(told, file=self.data._storage.path) from None
         return dense
 
     def has_same_content(self, other: Parameter) -> bool:

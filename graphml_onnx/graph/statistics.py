@@ -29,7 +29,7 @@ class Statistics:
         count: how many there are.
         min: the smallest number; None where there is none.
         max: the largest number.
-        mean: of the finite numbers.
+        mean: of the finite numbers; infinite where no float64 holds their sum.
         std: standard deviation of the finite numbers.
         zeros: how many are zero.
         nan: how many are no number.
@@ -188,9 +188,12 @@ class _Sums:
         self.min, self.max = min(self.min, float(low)), max(self.max, float(high))
         if not numbers.size:
             return
-        mean = float(numbers.mean(dtype=np.float64))
-        apart = numbers.astype(np.float64) - mean
-        squares = float(np.dot(apart, apart))
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # of the largest float64 no sum is finite, and it is told as that
+            mean = float(numbers.mean(dtype=np.float64))
+            apart = numbers.astype(np.float64) - mean
+            squares = float(np.dot(apart, apart))
         total = self.finite + numbers.size
         difference = mean - self.mean
         self.mean += difference * numbers.size / total

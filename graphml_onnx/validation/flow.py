@@ -175,6 +175,9 @@ def _number(text: str) -> float | None:
 # --- order ------------------------------------------------------------------------------------------------------------
 
 
+_SHOWN = 5  # inputs that come later; of a model that is not sorted at all, there are as many as edges
+
+
 def _check_order(content: Content, structure: Structure, flows: Sequence[Flow], findings: Findings) -> None:
     """Looks for operators that consume what comes later; as far as they do so in circles, the circles are reported."""
     bodies = {node.number: body for node, body in zip(content.nodes, structure.body_of, strict=True)}
@@ -187,11 +190,17 @@ def _check_order(content: Content, structure: Structure, flows: Sequence[Flow], 
     if not backwards:
         return
     circle_of = _circles(steps, findings)
-    for source, consumer, flow in backwards:
-        circle = circle_of.get(source.number)
-        if circle is None or circle != circle_of.get(consumer.number):
-            message = f"{flow.target.title} consumes {quoted(flow.use.tensor)} of {source.title}, which comes later"
-            findings.add("not-sorted", flow.target.line, message)
+    unsorted = [
+        (source, flow)
+        for source, consumer, flow in backwards
+        if circle_of.get(source.number) is None or circle_of[source.number] != circle_of.get(consumer.number)
+    ]
+    for source, flow in unsorted[:_SHOWN]:
+        message = f"{flow.target.title} consumes {quoted(flow.use.tensor)} of {source.title}, which comes later"
+        findings.add("not-sorted", flow.target.line, message)
+    if len(unsorted) > _SHOWN:
+        line = unsorted[_SHOWN][1].target.line
+        findings.add("not-sorted", line, f"{len(unsorted) - _SHOWN:,} more inputs come of operators that stand later")
 
 
 def _within(flow: Flow, content: Content, structure: Structure, bodies: dict[int, int]) -> Node | None:

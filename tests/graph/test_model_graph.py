@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import graphml_onnx
+from graphml_onnx.graph.statistics import statistics_of
 from tests.common.command import in_process
 from tests.graph.models import with_body
 
@@ -208,3 +211,24 @@ def test_a_parameter_has_the_owner_that_the_graph_draws(model: Path, tmp_path: P
     drawn = {data["label"]: scopes[data["parent"]] for _, data in graph.nodes(data=True) if data["kind"] == "parameter"}
     with graphml_onnx.open(model) as opened:
         assert {p.name: p.module.path for p in opened.parameters if p.kind == "initializer"} == drawn
+
+
+@pytest.mark.parametrize("place", [99, -7])
+def test_a_sparse_tensor_beyond_its_shape_is_told(place: int) -> None:
+    values = helper.make_tensor("values", TensorProto.FLOAT, [2], [1.0, 2.0])
+    indices = helper.make_tensor("indices", TensorProto.INT64, [2], [1, place])
+    node = helper.make_node("Constant", [], ["c"], sparse_value=helper.make_sparse_tensor(values, indices, [4]))
+    graph = helper.make_graph([node], "g", [], [helper.make_tensor_value_info("c", TensorProto.FLOAT, [4])])
+    (parameter,) = graphml_onnx.open(helper.make_model(graph)).parameters
+    with pytest.raises(graphml_onnx.ModelError, match="does not fit its shape"):
+        parameter.numpy()
+
+
+def test_statistics_of_the_largest_numbers_warn_of_nothing() -> None:
+    tensor = helper.make_tensor("w", TensorProto.DOUBLE, [3], [1.7e308, 1.7e308, -1.7e308])
+    graph = helper.make_graph([], "g", [], [helper.make_tensor_value_info("w", TensorProto.DOUBLE, [3])], [tensor])
+    (parameter,) = graphml_onnx.open(helper.make_model(graph)).parameters
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = statistics_of([parameter.data])
+    assert (found.min, found.max, found.mean) == (-1.7e308, 1.7e308, math.inf)

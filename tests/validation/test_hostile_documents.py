@@ -120,3 +120,13 @@ def test_foreign_graphml_is_one_finding(tmp_path: Path, keys: str, content: str)
     graph.write_text(f'{GRAPHML}{keys}<graph edgedefault="directed">{content}</graph></graphml>', "utf-8")
     (finding,) = validate(graph)
     assert (finding.code, finding.severity) == ("foreign", "error")
+
+
+def test_a_model_that_is_not_sorted_at_all_is_told_in_few_lines(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", [f"t{k}"], [f"t{k - 1}" if k else "y"]) for k in range(30)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("t29", "y")]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:])), tmp_path / "model.onnx")
+    encode(tmp_path / "model.onnx", tmp_path / "graph.graphml")
+    told = [finding.message for finding in validate(tmp_path / "graph.graphml") if finding.code == "not-sorted"]
+    assert len(told) == 6
+    assert told[-1].startswith("24 more inputs")
