@@ -7,7 +7,7 @@ import typer
 
 from graphml_onnx.errors import Category, UsageError
 
-from . import exits, numbers, options, progress, reports, show
+from . import exits, numbers, options, progress, remote, reports, show
 
 if TYPE_CHECKING:
     from graphml_onnx.graph.difference import Aspect, Change, ModelDiff
@@ -29,8 +29,18 @@ _SHOWN = 160  # characters of a value
 
 
 def diff(
-    old: Annotated[Path, typer.Argument(readable=False, metavar="OLD", help="ONNX or GraphML.", show_default=False)],
-    new: Annotated[Path, typer.Argument(readable=False, metavar="NEW", help="ONNX or GraphML.", show_default=False)],
+    old: Annotated[
+        Path,
+        typer.Argument(
+            readable=False, metavar="OLD", help="ONNX or GraphML.", show_default=False, callback=remote.fetched
+        ),
+    ],
+    new: Annotated[
+        Path,
+        typer.Argument(
+            readable=False, metavar="NEW", help="ONNX or GraphML.", show_default=False, callback=remote.fetched
+        ),
+    ],
     module: Annotated[
         str | None, typer.Option("--module", "-m", metavar="PATH", help="Only this module and what is in it.")
     ] = None,

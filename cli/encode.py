@@ -10,7 +10,7 @@ from graphml_onnx.errors import GraphmlOnnxError, UsageError
 from graphml_onnx.results import EncodePreview, EncodeResult
 from graphml_onnx.support.strictjson import Json
 
-from . import exits, failure, options, progress, show
+from . import exits, failure, options, progress, remote, show
 from .profile import Profile, members
 
 NO_HIERARCHY = (
@@ -32,7 +32,10 @@ Examples:
 
 def encode(
     models: Annotated[
-        list[Path], typer.Argument(readable=False, metavar="MODEL...", help="The ONNX files.", show_default=False)
+        list[Path],
+        typer.Argument(
+            readable=False, metavar="MODEL...", help="The ONNX files.", show_default=False, callback=remote.all_fetched
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -108,6 +111,7 @@ def encode(
     """
     import graphml_onnx
 
+    remote.check_output(models, output)
     encode_one, preview_one = graphml_onnx.encode, graphml_onnx.preview  # imports the library before a profile starts
 
     def one(model: Path, target: Path | None) -> dict[str, Json]:

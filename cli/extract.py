@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import options, progress, show
+from . import options, progress, remote, show
 
 EXAMPLES = """\b
 Examples:
@@ -17,7 +17,10 @@ Examples:
 
 def extract(
     model: Annotated[
-        Path, typer.Argument(readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False)
+        Path,
+        typer.Argument(
+            readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False, callback=remote.fetched
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file of the part.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import options, progress, show
+from . import options, progress, remote, show
 
 if TYPE_CHECKING:
     from graphml_onnx import FunctionsResult
@@ -20,7 +20,10 @@ Examples:
 
 def functions(
     model: Annotated[
-        Path, typer.Argument(readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False)
+        Path,
+        typer.Argument(
+            readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False, callback=remote.fetched
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file.")],
     depth: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import options, progress
+from . import options, progress, remote
 from .functions import show_result
 
 EXAMPLES = """\b
@@ -17,7 +17,10 @@ Examples:
 
 def inline(
     model: Annotated[
-        Path, typer.Argument(readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False)
+        Path,
+        typer.Argument(
+            readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False, callback=remote.fetched
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file.")],
     overwrite: options.OverwriteOption = False,

@@ -7,7 +7,7 @@ import typer
 
 from graphml_onnx.errors import GraphmlOnnxError, UsageError
 
-from . import exits, failure, options, show, timing
+from . import exits, failure, options, remote, show, timing
 from .tree import module_names
 
 if TYPE_CHECKING:
@@ -37,7 +37,13 @@ _SHOWN = 60  # characters of a value of the metadata
 def inspect(
     models: Annotated[
         list[Path],
-        typer.Argument(readable=False, metavar="MODEL", help="ONNX or GraphML files.", show_default=False),
+        typer.Argument(
+            readable=False,
+            metavar="MODEL",
+            help="ONNX or GraphML files.",
+            show_default=False,
+            callback=remote.all_fetched,
+        ),
     ],
     depth: Annotated[
         int, typer.Option("--depth", "-d", min=0, metavar="N", help="How many levels of modules to show.")

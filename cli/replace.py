@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import options, progress, show
+from . import options, progress, remote, show
 
 EXAMPLES = """\b
 Examples:
@@ -15,10 +15,24 @@ Examples:
 
 def replace(
     model: Annotated[
-        Path, typer.Argument(readable=False, metavar="MODEL", help="An ONNX or GraphML file.", show_default=False)
+        Path,
+        typer.Argument(
+            readable=False,
+            metavar="MODEL",
+            help="An ONNX or GraphML file.",
+            show_default=False,
+            callback=remote.fetched,
+        ),
     ],
     part: Annotated[
-        Path, typer.Argument(readable=False, metavar="PART", help="What g2o extract gave, edited.", show_default=False)
+        Path,
+        typer.Argument(
+            readable=False,
+            metavar="PART",
+            help="What g2o extract gave, edited.",
+            show_default=False,
+            callback=remote.fetched,
+        ),
     ],
     module: Annotated[str, typer.Option("--module", "-m", metavar="PATH", help="The module that PART replaces.")],
     output: Annotated[

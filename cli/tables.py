@@ -7,7 +7,7 @@ import typer
 
 from graphml_onnx.errors import UsageError
 
-from . import exits, failure, options, progress, show
+from . import exits, failure, options, progress, remote, show
 
 EXAMPLES = """\b
 Examples:
@@ -20,7 +20,13 @@ Examples:
 def tables(
     models: Annotated[
         list[Path],
-        typer.Argument(readable=False, metavar="MODEL...", help="ONNX or GraphML files.", show_default=False),
+        typer.Argument(
+            readable=False,
+            metavar="MODEL...",
+            help="ONNX or GraphML files.",
+            show_default=False,
+            callback=remote.all_fetched,
+        ),
     ],
     output: Annotated[
         str,

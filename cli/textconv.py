@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import options, show
+from . import options, remote, show
 
 EXAMPLES = """\b
 Examples:
@@ -16,7 +16,14 @@ Examples:
 
 def textconv(
     model: Annotated[
-        Path, typer.Argument(readable=False, metavar="MODEL", help="An ONNX or GraphML file.", show_default=False)
+        Path,
+        typer.Argument(
+            readable=False,
+            metavar="MODEL",
+            help="An ONNX or GraphML file.",
+            show_default=False,
+            callback=remote.fetched,
+        ),
     ],
     trust: options.TrustOption = None,
     debug: options.DebugOption = False,

@@ -9,7 +9,7 @@ import typer
 
 from graphml_onnx.errors import Category, GraphmlOnnxError, UsageError
 
-from . import exits, failure, junit, options, show
+from . import exits, failure, junit, options, remote, show
 from .findings_reports import Validated, sarif, text, workflow_commands
 from .wording import as_options
 
@@ -33,7 +33,14 @@ Format: TypeAlias = Literal["text", "json", "github", "sarif", "junit"]
 
 def validate(
     graphs: Annotated[
-        list[Path], typer.Argument(readable=False, metavar="GRAPHML...", help="The GraphML files.", show_default=False)
+        list[Path],
+        typer.Argument(
+            readable=False,
+            metavar="GRAPHML...",
+            help="The GraphML files.",
+            show_default=False,
+            callback=remote.all_fetched,
+        ),
     ],
     parameter_folder: options.ParameterFolderOption = None,
     schema: Annotated[

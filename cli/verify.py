@@ -10,7 +10,7 @@ import typer
 from graphml_onnx.errors import Category, GraphmlOnnxError, UsageError
 from graphml_onnx.results import Layout, ParameterStrategy
 
-from . import exits, failure, junit, options, progress, reports, show
+from . import exits, failure, junit, options, progress, remote, reports, show
 from .outcome import Outcome
 
 EXAMPLES = """\b
@@ -25,7 +25,10 @@ Examples:
 
 def verify(
     models: Annotated[
-        list[Path], typer.Argument(readable=False, metavar="MODEL...", help="The ONNX files.", show_default=False)
+        list[Path],
+        typer.Argument(
+            readable=False, metavar="MODEL...", help="The ONNX files.", show_default=False, callback=remote.all_fetched
+        ),
     ],
     metadata: options.MetadataOption = None,
     parameters: options.ParametersOption = "sidecar",

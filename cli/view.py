@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import options, progress, show
+from . import options, progress, remote, show
 
 EXAMPLES = """\b
 Examples:
@@ -19,7 +19,10 @@ Examples:
 
 def view(
     model: Annotated[
-        Path, typer.Argument(readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False)
+        Path,
+        typer.Argument(
+            readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False, callback=remote.fetched
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -64,6 +67,7 @@ def view(
 
     import graphml_onnx
 
+    remote.check_output([model], output)
     has_collection = gc.isenabled()
     gc.disable()  # the graph is kept to the end: to look for garbage in it takes a third of the time
     try:

@@ -24,16 +24,15 @@ from graphml_onnx.errors import (
     StorageError,
     printable,
     reading_failed,
-    storage_failure,
     writing_failed,
 )
 from graphml_onnx.places import Place, is_url
-from graphml_onnx.places.place import file_system, patiently
 from graphml_onnx.tabular.api import rows_of
 from graphml_onnx.tabular.folder import write_model
 from graphml_onnx.tabular.identity import Identity, external_locations, identity_of, names_data
 from graphml_onnx.verification.api import verify
 from graphml_onnx.zoo import manifest
+from graphml_onnx.zoo.fetching import download
 from graphml_onnx.zoo.rows import BatchRow, Task
 
 if TYPE_CHECKING:
@@ -264,14 +263,14 @@ class _Work:
             return Path(source.name), None if source.metadata is None else Path(source.metadata)
         place = self._scratch("source")
         model = place / os.path.basename(source.name)  # noqa: PTH119 of a URL
-        _download(source.name, model)
+        download(source.name, model)
         base = source.name.rpartition("/")[0]
         for location in external_locations(model):
-            _download(f"{base}/{location}", place / location)
+            download(f"{base}/{location}", place / location)
         if source.metadata is None:
             return model, None
         metadata = self._scratch("metadata") / "metadata.json"
-        _download(source.metadata, metadata)
+        download(source.metadata, metadata)
         return model, metadata
 
     def _encode(self, model: Path, metadata: Path | None) -> None:
@@ -441,23 +440,6 @@ def remove_leftovers(run: str) -> None:
     with contextlib.suppress(OSError):
         for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}{run}-*"):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _download(url: str, path: Path) -> None:
-    """Brings a file here."""
-    fs, remote = file_system(url)
-
-    def get() -> None:
-        try:
-            size = fs.info(remote).get("size")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fs.get_file(remote, os.fspath(path))
-        except OSError as error:
-            raise storage_failure(error, path) or error from error
-        if size is not None and path.stat().st_size != size:
-            raise OSError(f"{path.stat().st_size} of {size} bytes arrived")
-
-    patiently(get, url)
 
 
 def _make_folder(folder: Path) -> None:

@@ -6,14 +6,14 @@ import glob
 import hashlib
 import os
 import posixpath
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from graphml_onnx.errors import InputError, UsageError, reading_failed
+from graphml_onnx.errors import InputError, reading_failed
 from graphml_onnx.places import Place, is_url
 from graphml_onnx.places.place import file_system, patiently
 from graphml_onnx.tabular.api import METADATA_ENDING
+from graphml_onnx.zoo.fetching import check_no_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,9 +41,6 @@ class Source(NamedTuple):
     metadata: str | None
 
 
-_CREDENTIALS = re.compile(r"[\w+.:-]+://[^/@]*:[^/@]*@")
-
-
 def find_models(sources: Iterable[str | os.PathLike[str]], target: Place) -> list[Source]:
     """The models that the sources name, each once, in order.
 
@@ -57,11 +54,7 @@ def find_models(sources: Iterable[str | os.PathLike[str]], target: Place) -> lis
     found: dict[str, Source] = {}
     for source in sources:
         text = os.fspath(source)
-        if _CREDENTIALS.match(text):
-            raise UsageError(
-                "a URL with credentials would end up in logs and manifests",
-                remedy="leave them out; fsspec takes them from its configuration or the environment",
-            )
+        check_no_credentials(text)
         models = list(_of_url(text, target) if is_url(text) else _of_path(text, target))
         if not models:
             raise InputError("there is no model in it", file=text, remedy=f"models are files that end in {_ENDING}")

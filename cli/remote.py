@@ -1,0 +1,52 @@
+"""Models that are given by a URL: they are brought here while the command runs."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer  # noqa: TC002 typer reads the annotations of a callback
+
+from graphml_onnx.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)(.+)")
+"""A URL as a path has it, which has lost one of two strokes."""
+
+_PREFIX = "g2o-fetch-"
+
+
+def fetched(context: typer.Context, value: Path) -> Path:
+    """The file itself, or what is downloaded from a URL to a folder that is removed when the command ends."""
+    found = _URL.fullmatch(value.as_posix()) if isinstance(value, Path) else None
+    if found is None or value.exists():
+        return value
+    from graphml_onnx.zoo.fetching import fetch_model
+
+    folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
+    try:
+        model = fetch_model(f"{found[1]}://{found[2]}", Path(folder.name))
+    except BaseException:  # the context is not closed where its options cannot be read
+        folder.cleanup()
+        raise
+    context.with_resource(folder)
+    return model
+
+
+def all_fetched(context: typer.Context, values: list[Path]) -> list[Path]:
+    """The same for several."""
+    return [fetched(context, value) for value in values]
+
+
+def check_output(models: Sequence[Path], output: Path | None) -> None:
+    """Makes sure that what is made of a model from elsewhere does not go into the folder that is removed.
+
+    Raises:
+        UsageError: no output is given for such a model.
+    """
+    if output is None and any(model.parent.name.startswith(_PREFIX) for model in models):
+        raise UsageError("a model from a URL has no folder here for its output", remedy="give --output")
