@@ -8,12 +8,16 @@ import tempfile
 import time
 import traceback
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import onnx
+from safetensors import safe_open
 
 from graphml_onnx import EncodeResult, GraphmlOnnxError, Layout, ParameterStrategy, decode, encode, validate, verify
+from graphml_onnx.encoding.prepare import DEFAULT_INLINE_LIMIT
 
 # Each strategy and each layout once; that they do not depend on each other is for tests/roundtrip to show.
 WAYS: tuple[tuple[ParameterStrategy, Layout], ...] = tuple(
@@ -100,6 +104,8 @@ def _there_and_back(model: Path, parameters: ParameterStrategy, layout: Layout, 
     problems += [
         f"{way}: validate: {found.code}: {found.message}" for found in validate(graph) if found.severity == "error"
     ]
+    if result.sidecar is not None:
+        problems += [f"{way}: sidecar: {problem}" for problem in _of_sidecar(result.sidecar, model)]
     back = model.parent / "back"
     back.mkdir()
     decoded = decode(graph, back / "model.onnx")
@@ -114,6 +120,33 @@ def _there_and_back(model: Path, parameters: ParameterStrategy, layout: Layout, 
     if result.sidecar is not None:
         result.sidecar.unlink()
     return result
+
+
+def _of_sidecar(sidecar: Path, model: Path) -> list[str]:
+    """What is wrong with a sidecar for those who open it with safetensors: weights have their names and their bytes."""
+    stored = {
+        tensor.name: tensor
+        for tensor in onnx.load(model, load_external_data=False).graph.initializer
+        if len(tensor.raw_data) > DEFAULT_INLINE_LIMIT
+    }
+    problems = []
+    framework = "numpy"
+    if find_spec("torch"):  # it knows types that NumPy lacks
+        import torch
+
+        framework = "pt"
+    with safe_open(sidecar, framework=framework) as file:
+        names = set(file.keys())
+        if lacking := stored.keys() - names:
+            problems.append(f"{len(lacking)} weights have another name, {min(lacking)!r} the first")
+        for name in stored.keys() & names:
+            tensor = file.get_tensor(name)
+            if list(tensor.shape) != list(stored[name].dims) and str(tensor.dtype).removeprefix("torch.") != "uint8":
+                problems.append(f"{name} has the shape {list(tensor.shape)}")
+            elements = tensor.reshape(-1).view(torch.uint8) if framework == "pt" else tensor
+            if np.asarray(elements).tobytes() != stored[name].raw_data:
+                problems.append(f"{name} has other elements")
+    return problems
 
 
 def _stage(path: Path, folder: Path) -> Path:
