@@ -236,15 +236,16 @@ class GraphIndex:
             return
         if kind is None:
             self.fail(record.line, "the node has no kind", self.origin.remedy_if_foreign)
+        take = self._take.get(kind)
         node_id = record.data.get("node_id")
+        if take is None:
+            remedy = self.origin.remedy_if_foreign if node_id is None else None
+            self.fail(record.line, f"the kind {kind[:80]!r} is not one of {', '.join(self._take)}", remedy)
         if node_id is None:
             self.fail(record.line, "the node has no node_id", self.origin.remedy_if_foreign)
         (identity,) = self._add_identities([node_id], [record.line])
         if record.data.get("name") == node_id:
             drop_given_name(record.data)
-        take = self._take.get(kind)
-        if take is None:
-            self.fail(record.line, f"the kind {kind!r} is not one of {', '.join(self._take)}")
         if not record.data.keys() <= KEYS_OF_KIND[kind]:
             strange = min(record.data.keys() - KEYS_OF_KIND[kind])
             self.fail(record.line, f"the key {strange!r} has no meaning on a node of kind {kind!r}", "remove it")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -93,25 +92,22 @@ def decode(
     """
     path = Path(graphml)
     target = with_suffix(path, ".onnx") if output is None else Path(output)
-    wishes = Wishes(parameters, edited_weights, external)
-    wishes.check(require_exact=require_exact)
-    read = partial(
-        _decode,
-        path,
-        target,
-        wishes,
-        None if metadata_output is None else Path(metadata_output),
-        path.parent if parameter_folder is None else Path(parameter_folder),
+    options = _Options(
+        metadata_output=None if metadata_output is None else Path(metadata_output),
         overwrite=overwrite,
-        progress=progress,
         require_exact=require_exact,
         trust=trust,
         infer_shapes=infer_shapes,
+        parameters=parameters,
+        edited_weights=edited_weights,
+        external=external,
     )
+    options.check()
+    folder = path.parent if parameter_folder is None else Path(parameter_folder)
     for _ in range(_ATTEMPTS):
         watch = Watch()
         try:
-            return read(watch)
+            return _decode(path, target, folder, options, watch, progress)
         except (PayloadError, InputError, StorageError):  # the halves of two pairs look like a damaged one
             if not watch.has_changed():
                 raise
@@ -130,35 +126,27 @@ def decode_loaded(
         folder: where the payloads lie.
         progress: called as the work goes on.
     """
-    return _decode(
-        graphml,
-        output,
-        Wishes(None, edited_weights=False, external=False),
-        None,
-        folder,
-        Watch(),
-        overwrite=False,
-        progress=progress,
-        require_exact=False,
-        trust=None,
-        infer_shapes=False,
-        loaded=model,
-    )
+    return _decode(graphml, output, folder, _Options(), Watch(), progress, model)
 
 
-class Wishes(NamedTuple):
-    """What is asked for besides the model that was encoded; see `decode`."""
+class _Options(NamedTuple):
+    """The options of `decode`, which describes them."""
 
-    parameters: Weights | None
-    edited_weights: bool
-    external: bool
+    metadata_output: Path | None = None
+    overwrite: bool = False
+    require_exact: bool = False
+    trust: Trust | None = None
+    infer_shapes: bool = False
+    parameters: Weights | None = None
+    edited_weights: bool = False
+    external: bool = False
 
     @property
     def file(self) -> Path | None:
         """The file with other weights."""
         return None if self.parameters is None or isinstance(self.parameters, Mapping) else Path(self.parameters)
 
-    def check(self, *, require_exact: bool) -> None:
+    def check(self) -> None:
         """Raises UsageError for options that do not go together."""
         if self.parameters is not None and self.edited_weights:
             raise UsageError("the weights are those of parameters, or of the sidecar", remedy="leave out one of them")
@@ -167,23 +155,17 @@ class Wishes(NamedTuple):
                 "a model cannot refer to weights that were edited",
                 remedy="decode with the edited weights, and encode that model; its sidecar can be referred to",
             )
-        if self.external and require_exact:
+        if self.external and self.require_exact:
             raise UsageError("a model that refers to its sidecar is not the original", remedy="leave out one of them")
 
 
 def _decode(
     path: Path,
     target: Path,
-    wishes: Wishes,
-    metadata_output: Path | None,
     folder: Path,
+    options: _Options,
     watch: Watch,
-    *,
-    overwrite: bool,
     progress: Progress | None,
-    require_exact: bool,
-    trust: Trust | None,
-    infer_shapes: bool,
     loaded: LoadedModel | None = None,
 ) -> DecodeResult:
     with ExitStack() as stack:
@@ -191,27 +173,29 @@ def _decode(
         source = stack.enter_context(FileSource.open(path, GraphMLError))
         check_head(source, path)  # a model would be taken for its own output
         folders = stack.enter_context(Folders(target.parent))
-        publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[path, *filter(None, [wishes.file])]))
+        publication = stack.enter_context(
+            Publication(overwrite=options.overwrite, inputs=[path, *filter(None, [options.file])])
+        )
         # Staged in the order of publication: the model comes last, and refusals come before the work.
-        metadata_file = None if metadata_output is None else publication.stage(metadata_output)
+        metadata_file = None if options.metadata_output is None else publication.stage(options.metadata_output)
         model_file = publication.stage(target)
-        model = loaded or _load(source, path, target.parent, folder, stack, trust, progress)
+        model = loaded or _load(source, path, target.parent, folder, stack, options.trust, progress)
         if metadata_file is not None:
             _write_metadata(model, path, metadata_file)
         changed: tuple[str, ...] = ()
         try:
-            if wishes.parameters is not None or wishes.edited_weights:
-                model, store, changed = _edited(model, wishes, folder, stack, watch)
+            if options.parameters is not None or options.edited_weights:
+                model, store, changed = _edited(model, options, folder, stack, watch)
             else:
                 store = open_payloads(model, folder, stack, watch)
         except PayloadError as error:
             raise error.at(file=path) from None
-        for output in (target, metadata_output):
+        for output in (target, options.metadata_output):
             check_not_store(output, store.source)
         references = store.located_by_number(model.references)
         found = None
         refers_to: tuple[Path, ...] = ()
-        if wishes.external:
+        if options.external:
             with Stage(progress, "check weights", model.size, "bytes") as stage, naming(path, store.source):
                 targets = Targets(store, target.parent)
                 found, model = _referring(model, references, store, targets, stage)
@@ -224,19 +208,19 @@ def _decode(
         if is_edited:
             with naming(path, store.source):
                 check_payloads(references.values(), store.source)
-            _check_edited(model, path, require_exact=require_exact, found=sha256)
+            _check_edited(model, path, require_exact=options.require_exact, found=sha256)
         data_files = DataFiles(model, folder, folders, target)
         with naming(path, store.source):
             data_files.stage(publication, store, progress)
         publication.publish(last=model_file)
         findings += data_files.findings
         if is_edited:
-            findings += findings_of_edited(target, source, path, infer_shapes=infer_shapes)
+            findings += findings_of_edited(target, source, path, infer_shapes=options.infer_shapes)
     return DecodeResult(
         target,
         sha256,
-        not is_edited and not wishes.external,
-        metadata_output,
+        not is_edited and not options.external,
+        options.metadata_output,
         data_files.written,
         tuple(findings),
         model.older,
@@ -260,12 +244,12 @@ def _load(
         )
 
 
-def _edited(model: LoadedModel, wishes: Wishes, folder: Path, stack: ExitStack, watch: Watch) -> EditedWeights:
+def _edited(model: LoadedModel, options: _Options, folder: Path, stack: ExitStack, watch: Watch) -> EditedWeights:
     """The model with other weights."""
-    if isinstance(wishes.parameters, Mapping):
-        return replace_weights(model, new_tensors(wishes.parameters), None)
-    if wishes.file is not None:
-        file = stack.enter_context(FileSource.open(wishes.file, PayloadError))
+    if isinstance(options.parameters, Mapping):
+        return replace_weights(model, new_tensors(options.parameters), None)
+    if options.file is not None:
+        file = stack.enter_context(FileSource.open(options.file, PayloadError))
     elif model.store.strategy != "sidecar" or model.store.file is None:
         raise PayloadError("there is no sidecar that could have been edited", remedy="name a file with the weights")
     else:

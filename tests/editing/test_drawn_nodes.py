@@ -62,3 +62,12 @@ def test_foreign_graphml_is_judged_first(tmp_path: Path) -> None:
         graph.write_text(f'{root}{keys}<graph edgedefault="directed">{ports}</graph></graphml>', "utf-8")
         (finding,) = validate(graph)
         assert finding.code == "foreign"
+
+
+def test_decode_tells_foreign_graphml_with_kinds_of_its_own(tmp_path: Path) -> None:
+    key = '<key id="d" for="node" attr.name="kind" attr.type="string"/>'
+    people = '<graph edgedefault="directed"><node id="a"><data key="d">person</data></node></graph>'
+    graph = tmp_path / "foreign.graphml"
+    graph.write_text(f'<graphml xmlns="http://graphml.graphdrawing.org/xmlns">{key}{people}</graphml>', "utf-8")
+    with pytest.raises(GraphMLError, match=r"kind 'person' is not one of .* \(g2o did not write this GraphML"):
+        decode(graph, tmp_path / "back.onnx")
