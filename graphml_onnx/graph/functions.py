@@ -24,7 +24,7 @@ from graphml_onnx.onnxfile.schema import parse_model, serialise
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from google.protobuf.message import Message
 
@@ -144,6 +144,8 @@ class _Unfolding:
         for function in self._functions.values():  # a body must not hide a new name
             self._tensors.update(text_of(name) for node in function.node for name in _in_bodies(node))
         self._operators = {text_of(node.name) for node in graph.node}
+        # Names without a path belong to the module that the definition is from.
+        self._kept = {text_of(name) for f in self._functions.values() for n in f.node for name in (n.name, *n.output)}
         _replace(graph.node, list(self._put_in(graph.node)))
         if self._functions:
             _replace(functions, [f for f in functions if text_of(f.domain) != DOMAIN])
@@ -170,7 +172,7 @@ class _Unfolding:
 
         def named(name: str | bytes, taken: set[str]) -> bytes:
             text = own_path.sub(moved, text_of(name)) if old and new else text_of(name)
-            return _bytes(_free(text, taken)) if text else b""
+            return _bytes(_free(text, taken, () if new == old else self._kept)) if text else b""
 
         names = dict(zip(_all(function.input), _all(call.input), strict=False))
         names |= dict(zip(_all(function.output), _all(call.output), strict=False))
@@ -379,10 +381,10 @@ class _Folding:
         return _free(base, self._names)
 
 
-def _free(name: str, taken: set[str]) -> str:
-    """The name, with a number where another has it already; it is taken then."""
+def _free(name: str, taken: set[str], kept: Container[str] = ()) -> str:
+    """The name, with a number where another has it, or may have it later; it is taken then."""
     found, number = name, 1
-    while found in taken:
+    while found in taken or found in kept:
         number += 1
         found = f"{name}_{number}"
     taken.add(found)

@@ -206,9 +206,9 @@ def numeric_diff(
 ) -> NumericDiff:
     """Runs two models on the same inputs with onnxruntime, and compares the tensors of their main graphs.
 
-    Tensors are those that `diff` takes for the same, and of the others those that have one name. Both models are run
-    operator by operator, without onnxruntime's fusions; tensors of 128 MiB are held at once, and the models
-    run again for the next ones.
+    Tensors are the outputs, those that `diff` takes for the same, and of the others those that have one name. Both
+    models are run operator by operator, without onnxruntime's fusions; tensors of 128 MiB are held at once, and the
+    models run again for the next ones.
 
     Args:
         old: the one, in ONNX or GraphML: the values that the others are measured by.
@@ -285,12 +285,16 @@ class _Comparison:
 
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
         known, taken = self._matching.new_tensor, self._matching.old_tensor
+        results = dict(zip(self.left.outputs, self._right.outputs, strict=False))
+        named = {tensor.name: tensor for tensor in self._right.outputs}
+        results = {old: named.get(old.name, new) for old, new in results.items()}
         for operator in self.left.main.operators:
             for old in operator.outputs:
                 if old is None or old.parameter is not None:
                     continue
-                new = known.get(old) or self._right.main.tensors.get(old.name)
-                if new is None or new.parameter is not None or new.producer is None or taken.get(new, old) is not old:
+                new = results.get(old) or known.get(old) or self._right.main.tensors.get(old.name)
+                is_others = new is not None and old not in results and taken.get(new, old) is not old
+                if new is None or new.parameter is not None or new.producer is None or is_others:
                     self._left_out[old.name] = "no partner"
                 elif not _has_numbers(old) or not _has_numbers(new):
                     self._left_out[old.name] = "no numbers"

@@ -220,3 +220,31 @@ def test_the_commands(tmp_path: Path) -> None:
     told = json.loads(in_process(tmp_path, "inline", "functions.onnx", "-o", "flat.onnx", "--json").out)
     assert (told["functions"], told["operators"], told["error"]) == (0, 3 * LAYERS + 1, None)
     assert in_process(tmp_path, "inline", "functions.onnx", "-o", "flat.onnx").code == 73
+
+
+def test_names_without_a_path_stay_with_their_module(tmp_path: Path) -> None:
+    """The definition is from one module; others must not take its names when they are put in first."""
+    path = chain(tmp_path)
+    model = onnx.load(path)
+    for number, node in enumerate(model.graph.node[:-1]):
+        old, node.output[0] = node.output[0], f"t{number}"
+        for other in model.graph.node:
+            other.input[:] = [f"t{number}" if name == old else name for name in other.input]
+    onnx.save(model, path)
+    flat = inline(functions(path, tmp_path / "functions.onnx").onnx, tmp_path / "flat.onnx").onnx
+    wanted = {node.name: node.output[0] for node in model.graph.node}
+    for node in onnx.load(flat).graph.node:
+        assert node.output[0] == wanted[node.name] or node.output[0] not in wanted.values()
+
+
+def test_outputs_are_compared_by_name(tmp_path: Path) -> None:
+    """Whatever the operators that make them are called."""
+    path = chain(tmp_path)
+    model = onnx.load(path)
+    names = [node.name for node in model.graph.node]
+    for node, name in zip(model.graph.node, reversed(names), strict=True):
+        node.name = name
+    onnx.save(model, tmp_path / "renamed.onnx")
+    pytest.importorskip("onnxruntime")
+    (output,) = graphml_onnx.numeric_diff(path, tmp_path / "renamed.onnx").outputs
+    assert output.figures.is_equal

@@ -219,9 +219,14 @@ def test_wrong_inputs(tmp_path: Path) -> None:
         numeric_diff(path, path, input_data=data, input_specs={})
     with pytest.raises(UsageError, match=r"no input has a dimension 'length'.*batch"):
         numeric_diff(path, path, sizes={"length": 5})
+    empty = onnx.load(path)
+    del empty.graph.node[:]
+    empty.graph.output[0].name = "x"
+    onnx.save(empty, tmp_path / "empty.onnx")
     with pytest.raises(UsageError, match="no tensor of the one"):
-        numeric_diff(path, FIXTURES / "htp" / "winml-resnet-mini-torchscript" / "model.onnx", input_data={
-            "x": np.ones((1, 8), np.float32)})  # fmt: skip
+        numeric_diff(tmp_path / "empty.onnx", path, input_data={"x": np.ones((1, 8), np.float32)})
+    with pytest.raises(ModelError, match="winml-resnet-mini"):
+        numeric_diff(path, FIXTURES / "htp" / "winml-resnet-mini-torchscript" / "model.onnx")
 
 
 def test_the_command(tmp_path: Path) -> None:
