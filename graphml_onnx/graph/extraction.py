@@ -265,6 +265,8 @@ def _message(
                 f"the type of tensor {tensor.name!r}, an input of the part, is not known",
                 remedy="cut at another tensor, or add the type to the model's value_info",
             )
+        if kind.HasField("tensor_type") and not kind.tensor_type.HasField("shape"):
+            findings.append(f"the shape of input {tensor.name!r} is not known, and ONNX's checker asks for one")
         _add_value(new.input, tensor.name, kind)
     declared = {text_of(value.name): value for value in old.input}
     # Before IR version 4, an initializer is an input too.

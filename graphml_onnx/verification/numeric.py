@@ -49,16 +49,17 @@ def compare_outputs(
         after = run(open_session(copy), feed)
     except CannotRunError as error:
         return Check("numeric", passed=False, detail=f"onnxruntime cannot run the decoded model: {error}")
-    differing = [str(index) for index, (a, b) in enumerate(zip(before, after, strict=True)) if not _same(a, b)]
+    differing = [str(index) for index, (a, b) in enumerate(zip(before, after, strict=True)) if not same(a, b)]
     detail = f"outputs {', '.join(differing)} differ" if differing else f"{len(before)} outputs are equal"
     return Check("numeric", passed=not differing, detail=detail)
 
 
-def _same(left: object, right: object) -> bool:
+def same(left: object, right: object) -> bool:
+    """Whether two outputs of onnxruntime are equal, NaN included; an array has the same type too."""
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(_same(a, b) for a, b in zip(left, right, strict=True))
+        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
         is_float = np.issubdtype(left.dtype, np.inexact)
         return left.dtype == right.dtype and np.array_equal(left, right, equal_nan=is_float)
