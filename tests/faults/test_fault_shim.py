@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
-STEP = 5  # which of the calls fail in a short run; all of them in a long one
+STEP = 9  # which of the calls fail in a short run; all of them in a long one
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD of Linux"),

@@ -55,19 +55,15 @@ def test_any_model_comes_back(data, parameters, layout, show_parameters, inline_
     assert again.graphml == trip.graphml
 
 
-@pytest.mark.parametrize("parameters", STRATEGIES)
-def test_any_model_comes_back_through_files(parameters):
-    @given(data=model_bytes(), layout=layouts, show_parameters=st.booleans())
-    def body(data, layout, show_parameters):
-        with tempfile.TemporaryDirectory() as name:
-            trip = through_files(data, Path(name), parameters, layout, show_parameters=show_parameters)
-            check(data, trip)
-            if is_canonical(data):
-                assert trip.residue_bytes == 0
-            again = through_files(trip.decoded, Path(name), parameters, layout, show_parameters=show_parameters)
-            assert again.graphml == trip.graphml
-
-    body()
+@given(data=model_bytes(), parameters=strategies, layout=layouts, show_parameters=st.booleans())
+def test_any_model_comes_back_through_files(data, parameters, layout, show_parameters):
+    with tempfile.TemporaryDirectory() as name:
+        trip = through_files(data, Path(name), parameters, layout, show_parameters=show_parameters)
+        check(data, trip)
+        if is_canonical(data):
+            assert trip.residue_bytes == 0
+        again = through_files(trip.decoded, Path(name), parameters, layout, show_parameters=show_parameters)
+        assert again.graphml == trip.graphml
 
 
 def _cases() -> list[object]:

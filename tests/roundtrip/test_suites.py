@@ -42,7 +42,9 @@ def test_suites_in_memory(chunk, parameters):
         assert (trip.decoded == data, trip.exact, trip.residue_bytes) == (True, True, 0)
 
 
-@pytest.mark.parametrize("chunk", range(_CHUNKS))
+@pytest.mark.parametrize(
+    "chunk", [pytest.param(chunk, marks=pytest.mark.slow if chunk > 1 else ()) for chunk in range(_CHUNKS)]
+)
 def test_suites_through_files(chunk, tmp_path):
     for data in [*node_models(), *package_models()][chunk::_CHUNKS]:
         trip = through_files(data, tmp_path, "sidecar")
