@@ -41,6 +41,9 @@ _NARROWEST_ROW = 900  # boxes are not moved to another row for being more than f
 _TALLEST = 2  # times as high as wide before rows become columns
 _SHORTEST_COLUMN = 700
 _SWEEPS = 4  # over the rows, to put each box near to those that it is joined to
+_BORDERS = (
+    8  # that edges may cross on the average: where groups are hundreds deep, paths would be longer than the model
+)
 _MANY = 2_000  # boxes of one group, of which sweeps are fewer
 
 
@@ -99,6 +102,7 @@ class _Picture:
     def __init__(self, outline: Outline, open_depth: int | None) -> None:
         self._parents = parents = outline.parents
         self._sources, self._targets = outline.sources, outline.targets
+        self._routed = 0  # edges; those after them run straight
         self._depths = array("i")
         for parent in parents:
             self._depths.append(0 if parent == NONE else self._depths[parent] + 1)
@@ -126,7 +130,7 @@ class _Picture:
                 left[child], top[child] = x + across, y + down
         paths: dict[int, Sequence[Point]] = {}
         for number, (source, target) in enumerate(zip(self._sources, self._targets, strict=True)):
-            points = self._path(source, target, left, top)
+            points = self._path(source, target, left, top) if number < self._routed else ()
             if points:
                 paths[number] = points
         return Places(left, top, self._widths, self._heights, self._closed, paths)
@@ -154,10 +158,14 @@ class _Picture:
     def _links(self) -> Callable[[int], tuple[Link, ...]]:
         """Gives the links of a group."""
         columns = array("i"), array("i"), array("i")
+        most = _BORDERS * len(self._sources) + _MANY
         for source, target in zip(self._sources, self._targets, strict=True):
+            if len(columns[0]) > most:
+                break
             for group, link in self._pieces(source, target):
                 for column, number in zip(columns, (group, *link), strict=True):
                     column.append(number)
+            self._routed += 1
         groups, sources, targets = (np.frombuffer(column, np.int32) for column in columns)
         order = np.argsort(groups, kind="stable")
         groups, sources, targets = groups[order], sources[order], targets[order]
