@@ -106,6 +106,9 @@ class Drawing:
         self._sizes = outline.sizes
         self._box = self._edge = 0
         self._looks: dict[Appearance, tuple[str, str]] = {}
+        self._straight: dict[
+            tuple[int, int], tuple[str, str]
+        ] = {}  # by the heights of the ends: text around the points
 
     def node(self, look: Appearance) -> str:
         """The data element of a node without children."""
@@ -137,14 +140,16 @@ class Drawing:
         number = self._edge
         self._edge += 1
         source, target = next(self._ends)
-        heights = self._places.heights
-        points = self._places.paths.get(number, ())
-        path = _PATH.format(
-            from_middle=heights[source] // 2,
-            to_middle=-(heights[target] // 2),
-            points="".join([_POINT.format(x=x, y=y) for x, y in points]),
-        )
-        return _EDGE.format(path=path)
+        heights = self._places.heights[source], self._places.heights[target]
+        parts = self._straight.get(heights)
+        if parts is None:
+            path = _PATH.format(from_middle=heights[0] // 2, to_middle=-(heights[1] // 2), points="\0")
+            before, _, after = _EDGE.format(path=path).partition("\0")
+            parts = self._straight[heights] = before, after
+        points = self._places.paths.get(number)
+        if points is None:
+            return "".join(parts)
+        return "".join([parts[0], *[_POINT.format(x=x, y=y) for x, y in points], parts[1]])
 
 
 def _facts(look: Appearance) -> dict[str, object]:
