@@ -262,7 +262,7 @@ def _referring(
     model: LoadedModel, references: Mapping[int, PayloadReference], store: Store, targets: Targets, stage: Stage
 ) -> tuple[str, LoadedModel]:
     """A model that refers to its weights, whose digests are checked; and the digest of the model that does not."""
-    stored = () if model.store.strategy == "reference" else model.externals
+    stored = model.externals if model.store.has_data_files else ()
     files = {file.location: store.located(file.content) for file in stored if file.content.name is not None}
     kept = tuple(file for file in model.externals if file.location not in files)
     threaded = model.size > limits.LIMITS.threads

@@ -144,7 +144,7 @@ class DataFiles:
         files = self._model.externals
         total = sum(file.content.length for file in files)
         with Stage(progress if files else None, "data files", total, "bytes") as stage:
-            if self._model.store.strategy == "reference":
+            if not self._model.store.has_data_files:
                 self._check_in_place(stage)
                 return
             for file in files:

@@ -95,7 +95,7 @@ class LoadedModel(NamedTuple):
     @property
     def stored(self) -> tuple[PayloadReference, ...]:
         """All payloads and data files in the store."""
-        kept = () if self.store.strategy == "reference" else tuple(file.content for file in self.externals)
+        kept = (file.content for file in self.externals if self.store.has_data_files)
         return (*(part for part in self.references.values() if part.file is None), *kept)
 
     @property

@@ -140,7 +140,7 @@ def _of_graphml(path: Path, trust: Trust | None, stack: ExitStack) -> LoadedGrap
         hierarchy = modules.hierarchy(loaded.parents)
     else:
         hierarchy = hierarchy_of(model, loaded.skeleton, None)
-    stored = {} if loaded.store.strategy == "reference" else {f.location: f.content for f in loaded.externals}
+    stored = {f.location: f.content for f in loaded.externals if loaded.store.has_data_files}
     store = partial(_open_store, loaded, path, stack)
     storage = Storage(path, loaded.nonce, loaded.references, store, stored, stack)
     return LoadedGraph(model, loaded.skeleton, storage, hierarchy, loaded.findings)

@@ -80,6 +80,11 @@ class StoreInfo(NamedTuple):
     size: int = 0
     checksum: str = ""
 
+    @property
+    def has_data_files(self) -> bool:
+        """Whether the store holds the data files of a model too, instead of leaving them where they lie."""
+        return self.strategy != "reference"
+
 
 def check_name(name: str) -> None:
     """Makes sure that a name from a GraphML names a file in the GraphML's own folder, on any system.

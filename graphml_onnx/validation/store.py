@@ -48,7 +48,7 @@ class StoreFacts:
     @property
     def stored(self) -> Sequence[PayloadReference]:
         """All that lies in the store."""
-        kept = () if self.info.strategy == "reference" else (file.content for file in self.externals)
+        kept = (file.content for file in self.externals if self.info.has_data_files)
         return (*(part for part in self.payloads if part.file is None), *kept)
 
 
@@ -146,7 +146,7 @@ def check_payloads(facts: StoreFacts, store: Store, findings: Findings) -> None:
 
 def check_data_files(facts: StoreFacts, folder: Path, findings: Findings) -> None:
     """Compares the data files that stay where they are with their digests."""
-    for file in facts.externals if facts.info.strategy == "reference" else ():
+    for file in () if facts.info.has_data_files else facts.externals:
         try:
             with open_external(folder, file.location) as source:
                 found = sha256_of(source)
