@@ -21,6 +21,7 @@ const READABLE = 0.6;
 const LEAST_FIT = 0.2;
 const MARGIN = 24;
 const NEAR = 5; // pixels from an edge
+const SYSTEM_IS_DARK = matchMedia("(prefers-color-scheme: dark)");
 const THEMES = ["system", "light", "dark"] as const;
 
 const KEYS: [string, string][] = [
@@ -238,13 +239,14 @@ class Page {
     document.addEventListener("keydown", (event) => this.key(event));
     this.constants.addEventListener("click", () => this.foldConstants());
     this.heatChoice.addEventListener("change", () => this.setHeat(this.heatChoice.value as Heat));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
+    SYSTEM_IS_DARK.addEventListener("change", () => this.setTheme());
     addEventListener("hashchange", () => this.follow());
     addEventListener("beforeprint", () => this.print.replaceChildren(this.svg()));
     addEventListener("afterprint", () => this.print.replaceChildren());
   }
 
   private start(): void {
+    this.setTheme();
     const { start, depth, picture } = this.model.columns;
     if (depth) this.scene.openTo(start, depth);
     if (location.hash.length > 2) this.follow();
@@ -701,8 +703,12 @@ class Page {
 
   private nextTheme(): void {
     this.theme = THEMES[(THEMES.indexOf(this.theme) + 1) % THEMES.length]!;
-    if (this.theme === "system") delete document.documentElement.dataset["theme"];
-    else document.documentElement.dataset["theme"] = this.theme;
+    this.setTheme();
+  }
+
+  private setTheme(): void {
+    const system = SYSTEM_IS_DARK.matches ? "dark" : "light";
+    document.documentElement.dataset["theme"] = this.theme === "system" ? system : this.theme;
     this.recolour();
   }
 

@@ -21,22 +21,22 @@ export interface Style {
   alpha?: number;
 }
 
+export interface TextStyle {
+  size: number;
+  color: string;
+  bold?: boolean;
+  /** Whether x is its middle, and not its start. */
+  centred?: boolean;
+  alpha?: number;
+}
+
 export interface Painter {
   box(area: Area, radius: number, style: Style): void;
   curve(piece: Piece, style: Style): void;
   /** Many at once, as straight lines: for where the picture is too small for more. */
   lines(pieces: Piece[], style: Style): void;
   arrow(x: number, y: number, isUp: boolean, size: number, color: string, alpha: number): void;
-  text(
-    text: string,
-    x: number,
-    y: number,
-    size: number,
-    color: string,
-    bold: boolean,
-    anchor: "start" | "middle",
-    alpha: number,
-  ): void;
+  text(text: string, x: number, y: number, style: TextStyle): void;
   clip<T>(dx: number, dy: number, inner: () => T): T;
 }
 
@@ -145,11 +145,11 @@ function inside(scene: Scene, painter: Painter, look: Look, box: number, seen: A
       const text = `− ${title!.text}`;
       const wide = scene.measure(text, 13, true);
       const x = Math.max(10, Math.min(seen.x + 10, layout.width - wide - 10)); // stays in sight where the box begins outside
-      painter.text(text, x, 17.5, 13, colours("text"), true, "start", alpha);
+      painter.text(text, x, 17.5, { size: 13, color: colours("text"), bold: true, alpha });
       const after = x + wide + 10;
       const kind = rest.find((line) => !line.faint);
       if (kind && after + scene.measure(kind.text, 11, false) < layout.width - 8)
-        painter.text(kind.text, after, 17, 11, colours("faint"), false, "start", alpha);
+        painter.text(kind.text, after, 17, { size: 11, color: colours("faint"), alpha });
     }
   }
 }
@@ -236,7 +236,7 @@ function writeLabels(scene: Scene, painter: Painter, look: Look, layout: Open, p
       if (taken.some((other) => overlaps(other, area))) continue;
       taken.push(area);
       done.add(key);
-      painter.text(text, x, y, 9.5, look.colours("faint"), false, "start", 1);
+      painter.text(text, x, y, { size: 9.5, color: look.colours("faint") });
       break;
     }
   }
@@ -296,17 +296,10 @@ function closed(scene: Scene, painter: Painter, look: Look, node: number, area: 
   if (look.scale * 12 < 4) return;
   let y = area.y + (area.height - lines.length * 15) / 2 + 11.5;
   for (const line of lines) {
-    painter.text(
-      line.text,
-      area.x + area.width / 2,
-      y,
-      line.strong ? 13 : 11,
-      line.faint ? colours("faint") : colours("text"),
-      line.strong,
-      "middle",
-      alpha,
-    );
+    const color = colours(line.faint ? "faint" : "text");
+    const style = { size: line.strong ? 13 : 11, color, bold: line.strong, centred: true, alpha };
+    painter.text(line.text, area.x + area.width / 2, y, style);
     y += 15;
   }
-  if (isBox) painter.text("+", area.x + 8, area.y + 15, 13, colours("faint"), true, "start", alpha);
+  if (isBox) painter.text("+", area.x + 8, area.y + 15, { size: 13, color: colours("faint"), bold: true, alpha });
 }

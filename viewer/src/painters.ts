@@ -1,7 +1,7 @@
 // The two things that a scene is drawn with.
 
 import type { Piece } from "./layout.ts";
-import type { Area, Painter, Style } from "./paint.ts";
+import type { Area, Painter, Style, TextStyle } from "./paint.ts";
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif";
 
@@ -83,20 +83,11 @@ export class CanvasPainter implements Painter {
     context.fill();
   }
 
-  text(
-    text: string,
-    x: number,
-    y: number,
-    size: number,
-    color: string,
-    bold: boolean,
-    anchor: "start" | "middle",
-    alpha: number,
-  ): void {
+  text(text: string, x: number, y: number, { size, color, bold, centred, alpha }: TextStyle): void {
     const { context } = this;
     this.use({ fill: color, alpha });
-    context.font = font(size, bold);
-    context.textAlign = anchor === "middle" ? "center" : "start";
+    context.font = font(size, bold ?? false);
+    context.textAlign = centred ? "center" : "start";
     context.direction = "ltr";
     context.fillText(text, x, y);
   }
@@ -172,21 +163,12 @@ export class SvgPainter implements Painter {
     });
   }
 
-  text(
-    text: string,
-    x: number,
-    y: number,
-    size: number,
-    color: string,
-    bold: boolean,
-    anchor: "start" | "middle",
-    alpha: number,
-  ): void {
+  text(text: string, x: number, y: number, { size, color, bold, centred, alpha }: TextStyle): void {
     const attributes = {
       x: short(x),
       y: short(y),
       "font-size": String(size),
-      "text-anchor": anchor,
+      "text-anchor": centred ? "middle" : "start",
       ...(bold ? { "font-weight": "600" } : {}),
     };
     this.add("text", { ...attributes, ...look({ fill: color, alpha }) }).textContent = text.replace(NOT_XML, "\ufffd");
