@@ -42,7 +42,7 @@ def read(path: Path, commands: Mapping[str, Command]) -> dict[str, dict[str, obj
 
     Raises:
         InputError: it is missing or may not be read.
-        UsageError: it is not TOML, or names a command or option that there is not.
+        UsageError: it is not TOML, or names a command or option that does not exist.
     """
     try:
         document = tomllib.loads(path.read_text("utf-8"))

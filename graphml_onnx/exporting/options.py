@@ -151,7 +151,7 @@ def make_settings(
 
     Raises:
         InputError: the config file is missing or may not be read.
-        UsageError: no such exporter; a keyword that there is not, or a value of another type.
+        UsageError: no such exporter; an unknown keyword, or a value of another type.
     """
     values = {} if config is None else read_form(config, "export_config", _CONFIG).value
     by_config = {True: "dynamo", False: "torchscript", None: None}[cast("bool | None", values.get("dynamo"))]

@@ -79,7 +79,7 @@ def verify(
         ModelError: the model is no ONNX model, or its data files are not there.
         MetadataError: the metadata are not HTP metadata.
         UsageError: ``numeric``, and onnxruntime is not installed; or ``input_specs`` are not of their form, or name an
-            input that there is not; or they or ``sizes`` are given without ``numeric``.
+            input that does not exist; or they or ``sizes`` are given without ``numeric``.
         InputError: a file is missing or may not be read.
         StorageError: the temporary folder is full, or there is none.
     """
