@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations, pairwise
 
 import pytest
@@ -90,3 +91,45 @@ def test_paths_do_not_outgrow_the_graph_where_groups_are_deep(depth: int) -> Non
         Outline(parents, [(60, 30)] * len(parents), range(depth), outside, range(depth + 1, depth + 1 + count))
     )
     assert 0 < sum(map(len, places.paths.values())) < 40 * count
+
+
+def flat(count: int, edges: list[tuple[int, int]]) -> Outline:
+    return Outline(
+        [NONE] * count, [(60, 30)] * count, [], [source for source, _ in edges], [target for _, target in edges]
+    )
+
+
+def test_a_chain_is_a_straight_line() -> None:
+    places = placed(flat(5, [(0, 1), (1, 2), (2, 3), (3, 4)]))
+    assert len(set(places.left)) == 1
+    assert not places.paths
+    assert [places.top[n + 1] - places.top[n] for n in range(4)] == [56] * 4
+
+
+def test_boxes_of_a_row_stand_in_the_order_of_those_above() -> None:
+    """0, 1 and 2 are above; what they lead to stands in the file the other way round."""
+    places = placed(flat(6, [(0, 5), (1, 4), (2, 3)]))
+    above, below = [[places.left[box] for box in boxes] for boxes in ((0, 1, 2), (5, 4, 3))]
+    assert (above == sorted(above)) == (below == sorted(below))
+    assert above == below
+
+
+def test_what_depends_on_nothing_stands_just_above_what_uses_it() -> None:
+    places = placed(flat(5, [(0, 1), (1, 2), (2, 3), (4, 3)]))
+    assert places.top[4] == places.top[2]
+
+
+def test_a_branch_stands_above_the_middle_of_what_it_joins() -> None:
+    places = placed(flat(4, [(0, 1), (0, 2), (1, 3), (2, 3)]))
+    middles = [left + 30 for left in places.left]
+    assert middles[0] == middles[3] == (middles[1] + middles[2]) // 2
+
+
+@pytest.mark.parametrize("count", [12, 13, 60, 200])
+def test_long_chains_are_columns_of_about_one_height(count: int) -> None:
+    places = placed(flat(count, [(box, box + 1) for box in range(count - 1)]))
+    columns = Counter(places.left)
+    rows = sorted(columns.values())
+    assert (len(columns) == 1) == (count * 56 <= 700)
+    assert rows[-2 if len(rows) > 1 else -1] == rows[-1]
+    assert places.top[0] == min(places.top)
