@@ -157,16 +157,15 @@ class _Picture:
 
     def _links(self) -> Callable[[int], tuple[Link, ...]]:
         """Gives the links of a group."""
-        columns = array("i"), array("i"), array("i")
+        found = array("i")  # group and link of each piece of an edge
         most = _BORDERS * len(self._sources) + _MANY
         for source, target in zip(self._sources, self._targets, strict=True):
-            if len(columns[0]) > most:
+            if len(found) > 3 * most:
                 break
             for group, link in self._pieces(source, target):
-                for column, number in zip(columns, (group, *link), strict=True):
-                    column.append(number)
+                found.extend((group, *link))
             self._routed += 1
-        groups, sources, targets = (np.frombuffer(column, np.int32) for column in columns)
+        groups, sources, targets = np.frombuffer(found, np.int32).reshape(-1, 3).T
         order = np.argsort(groups, kind="stable")
         groups, sources, targets = groups[order], sources[order], targets[order]
 
@@ -183,6 +182,8 @@ class _Picture:
     def _pieces(self, source: int, target: int) -> Iterable[tuple[int, Link]]:
         """What an edge is in each group that it runs through: out of groups first, and into others last."""
         parents, depths, number = self._parents, self._depths, self._number
+        if parents[source] == parents[target]:  # as most edges
+            return ((parents[source], (number[source], number[target])),)
         outwards, inwards = [], []
         while parents[source] != parents[target]:
             if depths[source] >= depths[target]:
