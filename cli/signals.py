@@ -7,6 +7,7 @@ the process with SIGSEGV or SIGABRT.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def ignore() -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     if _is_importing(frame):
         try:
-            again = threading.Timer(_WAIT, signal.raise_signal, [number])
+            again = threading.Timer(_WAIT, _send, [number])
             again.daemon = True
             again.start()
         except RuntimeError:  # no thread can be started any more: better now than never
@@ -52,6 +53,14 @@ def _stop(number: int, frame: FrameType | None) -> None:
     ignore()  # a second signal must not cut the cleaning up short
     _received.append(signal.Signals(number).name)
     raise Stopped(_received[0])
+
+
+def _send(number: int) -> None:
+    """Sends it to the main thread, which may wait for the system: a signal to another thread would not wake it."""
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 _WAIT = 0.01  # seconds until it is looked again whether the import is over

@@ -214,6 +214,8 @@ GUARDS = (
           f"{FAULT}[38: the sidecar as output]"),
     Guard(39, "cli/signals.py", "            signal.signal(number, _stop)", "            pass",
           f"{SYSTEM}_39_a_signal_while_files_are_written"),
+    Guard(39, "cli/signals.py", "    if _is_importing(frame):", "    if False:",
+          "tests/cli/test_signals.py::test_signal_within_an_import_waits_for_its_end"),
     Guard(39, "cli/main.py", "        signals.ignore()  # cleanup has finished", "        pass",
           f"{SYSTEM}_39_a_signal_after_the_end_changes_nothing"),
     Guard(39, "graphml_onnx/files/publication.py", "        self._temporaries.append(temporary)  # first,",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.g2o_process import changed, environment, run
+from tests.cli.g2o_process import COMMAND, changed, environment, run
 from tests.common.command import PATIENCE
 
 if TYPE_CHECKING:
@@ -85,3 +87,51 @@ graphml_onnx.encode = encode
         _, err = process.communicate(timeout=PATIENCE)
 
     assert (process.returncode, err) == (143, b"g2o: terminated\n")
+
+
+def test_signal_within_an_import_waits_for_its_end(tmp_path: Path) -> None:
+    """An exception within the initialisation of an extension in C++ would end the process with SIGSEGV or SIGABRT."""
+    (tmp_path / "imported.py").write_text("""
+import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    sum(range(1000))
+except BaseException:
+    print("raised within the import", flush=True)
+    raise
+print("imported", flush=True)
+""")
+    importing = changed("""
+import graphml_onnx
+def encode(*_, **__):
+    import sys, time
+    sys.path.insert(0, ".")
+    import imported
+    time.sleep(900)
+graphml_onnx.encode = encode
+""")
+    ran = run(tmp_path, "encode", "model.onnx", command=importing)
+
+    assert (ran.code, ran.out, ran.err) == (143, "imported\n", "g2o: terminated\n")
+
+
+@pytest.mark.parametrize("starts", [8, pytest.param(300, marks=pytest.mark.slow)])
+def test_signal_at_any_moment(model: Path, starts: int) -> None:
+    """A race: whenever the signal comes, it ends the process in its own way, and nothing is left half done."""
+    command = [*COMMAND, "encode", "model.onnx", "-q", "--force"]
+    start = time.monotonic()
+    subprocess.run(command, cwd=model.parent, env=environment(), check=True)
+    whole = time.monotonic() - start
+    outputs = sorted(model.parent.iterdir())
+    # Before g2o handles signals Python ends by the signal, or with 1 where it was preparing itself.
+    expected = {"SIGINT": {0, 130, -signal.SIGINT, 1}, "SIGTERM": {0, 143, -signal.SIGTERM}}
+    for number in range(starts):
+        name = ("SIGINT", "SIGTERM")[number % 2]
+        with subprocess.Popen(
+            command, cwd=model.parent, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as process:
+            time.sleep(random.uniform(0, whole))
+            process.send_signal(getattr(signal, name))
+            _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode in expected[name], err
+        assert sorted(model.parent.iterdir()) == outputs
