@@ -21,6 +21,7 @@ from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.identities import MODEL, Identities, of_body, of_frame
 from graphml_onnx.codec.keys import BASE_VERSION, declared
 from graphml_onnx.codec.module_facts import graphs_of
+from graphml_onnx.codec.module_order import CLOSE, OPERATOR, ModuleOrder
 from graphml_onnx.codec.node_names import set_apart
 from graphml_onnx.codec.owners import owners_of_weights
 from graphml_onnx.codec.protojson import MessageCodec
@@ -340,11 +341,11 @@ class GraphEncoder:
         tensors = self._model.graph.initializer
         tensor_ids = self._ids_of_tensors(scope, tensors) if parameters else []
         for step, number in ModuleOrder(placed, len(nodes)).steps():
-            if step == _OPERATOR:
+            if step == OPERATOR:
                 after = operators[number - 1] if number else scope
                 parent = ids[placed.placement[number]]
                 self._plan_operator(nodes[number], number, operators[number], after, body, parent, placed)
-            elif step == _CLOSE:
+            elif step == CLOSE:
                 self._close()
             else:
                 if number != NOWHERE:
@@ -584,55 +585,3 @@ def _merged(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
         for node in nodes[start : start + _MERGED]:
             merged.MergeFrom(node)
         yield merged
-
-
-_OPEN, _OPERATOR, _CLOSE = range(3)
-
-
-class ModuleOrder:
-    """The order of a graph's operators and modules: each compound when its first operator comes."""
-
-    def __init__(self, placed: Placed, count: int) -> None:
-        modules = placed.modules
-        first = array("q", [count] * len(modules))
-        self._operators: list[array[int]] = [array("i") for _ in range(len(modules) + 1)]  # the last is the graph
-        for index, module in enumerate(placed.placement):
-            self._operators[module].append(index)
-            if module >= 0 and first[module] == count:
-                first[module] = index
-        children: list[list[int]] = [[] for _ in range(len(modules) + 1)]
-        for index in range(len(modules) - 1, -1, -1):
-            outer = modules[index].parent
-            if outer is not None:
-                first[outer] = min(first[outer], first[index])
-        for index, inner in enumerate(modules):
-            children[-1 if inner.parent is None else inner.parent].append(index)
-        self._children = [sorted(group, key=lambda index: (first[index], index)) for group in children]
-        self._first = first
-
-    def steps(self) -> Iterator[tuple[int, int]]:
-        """Opening and closing of modules, and operators; the graph's own opening comes first, as module -1."""
-        yield _OPEN, -1
-        todo = [self._within(-1)]
-        while todo:
-            step = next(todo[-1], None)
-            if step is None:
-                todo.pop()
-                if todo:
-                    yield _CLOSE, 0
-                continue
-            if step[0] == _OPEN:
-                todo.append(self._within(step[1]))
-            yield step
-
-    def _within(self, module: int) -> Iterator[tuple[int, int]]:
-        children = iter(self._children[module])
-        child = next(children, None)
-        for index in self._operators[module]:
-            while child is not None and self._first[child] <= index:
-                yield _OPEN, child
-                child = next(children, None)
-            yield _OPERATOR, index
-        while child is not None:
-            yield _OPEN, child
-            child = next(children, None)
