@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)(.+)")
 """A URL as a path has it, which has lost one of two strokes."""
 
+_HERE = ("file", "local")  # whose paths are absolute: file:///folder/model.onnx
+
 _PREFIX = "g2o-fetch-"
 
 
@@ -25,6 +27,8 @@ def fetched(context: typer.Context, value: Path) -> Path:
     found = _URL.fullmatch(value.as_posix()) if isinstance(value, Path) else None
     if found is None or value.exists():
         return value
+    if found[1] in _HERE:
+        return Path("/", found[2])
     from graphml_onnx.zoo.fetching import fetch_model
 
     folder = tempfile.TemporaryDirectory(prefix=_PREFIX)

@@ -77,3 +77,11 @@ def test_urls_that_lead_nowhere(folder: Path, url: str, code: int, told: str) ->
     assert ran.code == code
     assert told in ran.err
     assert "secret" not in ran.err
+
+
+def test_a_url_of_a_file_here_is_that_file(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "here.onnx"
+    path.write_bytes(fsspec.filesystem("memory").cat("/zoo/model.onnx"))
+    assert in_process(folder, "inspect", path.as_uri()).out == in_process(folder, "inspect", str(path)).out
+    gone = in_process(folder, "inspect", (tmp_path / "gone.onnx").as_uri())
+    assert (gone.code, "gone.onnx: no such file" in gone.err) == (66, True)
