@@ -119,7 +119,7 @@ def _check_content(
         return
     is_marked = not document.keys.is_bare and document.keys.has("node_id", "node")
     if content.model is None and not content.nodes and not is_marked:
-        findings.replace("foreign", "no node has a kind: g2o did not write it")
+        findings.replace("foreign", "no node is of a kind that this format knows: g2o did not write it")
         return
     findings.extend(found)
     if content.model is not None or content.nodes:
