@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -227,12 +228,37 @@ def _with_onnx(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """Leaves functions that others made to onnx's own inliner."""
     from onnx import inliner
 
+    if (name := _calls_itself(model)) is not None:  # older inliners would end the process
+        raise ModelError(f"its functions cannot be put in: the function {name!r} calls itself", file=path)
     try:
         whole = onnx.ModelProto.FromString(serialise(cast("Message", model)))
         return parse_model(inliner.inline_local_functions(whole).SerializeToString())
     except (DecodeError, onnx.checker.ValidationError, RuntimeError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"its functions cannot be put in: {reason}", file=path) from error
+
+
+def _calls_itself(model: onnx.ModelProto) -> str | None:
+    """A function that calls itself, directly or through others."""
+    calls = {
+        (function.domain, function.name, function.overload): {
+            (node.domain, node.op_type, node.overload) for node in _with_bodies(function.node)
+        }
+        for function in model.functions
+    }
+    try:
+        tuple(TopologicalSorter({key: found & calls.keys() for key, found in calls.items()}).static_order())
+    except CycleError as error:
+        return text_of(error.args[1][0][1])
+    return None
+
+
+def _with_bodies(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    todo = [*nodes]
+    while todo:
+        node = todo.pop()
+        yield node
+        todo += [inner for graph in graphs_of(node) for inner in graph.node]
 
 
 def _publish(
