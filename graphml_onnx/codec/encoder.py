@@ -340,11 +340,14 @@ class GraphEncoder:
         operators = self._identities.of_operators(scope, nodes)
         tensors = self._model.graph.initializer
         tensor_ids = self._ids_of_tensors(scope, tensors) if parameters else []
+        numbers = [0] * len(nodes)
         for step, number in ModuleOrder(placed, len(nodes)).steps():
             if step == OPERATOR:
                 after = operators[number - 1] if number else scope
                 parent = ids[placed.placement[number]]
-                self._plan_operator(nodes[number], number, operators[number], after, body, parent, placed)
+                numbers[number] = self._plan_operator(
+                    nodes[number], number, operators[number], after, body, parent, placed
+                )
             elif step == CLOSE:
                 self._close()
             else:
@@ -354,6 +357,9 @@ class GraphEncoder:
                     ids[number] = self._plan_module(placed.modules[number], scope, parent)
                 for index in parameters.get(number, ()):
                     self._plan_tensor(tensors, index, tensor_ids, body, ids[number])
+        inputs = cast("list[Sequence[bytes]]", [node.input for node in nodes])
+        outputs = cast("list[Sequence[bytes]]", [node.output for node in nodes])
+        self._flow.operators([body] * len(nodes), numbers, range(len(nodes)), inputs, outputs)
 
     def _plan_module(self, module: Module, scope: str, parent: str) -> str:
         title = _title_of(module).encode("utf-8", "replace")
@@ -407,20 +413,17 @@ class GraphEncoder:
 
     def _plan_operator(
         self, node: onnx.NodeProto, index: int, node_id: str, after: str, body: int, parent: str, placed: Placed
-    ) -> None:
+    ) -> int:
         number = self._new(node_id)
         look = appearance_of("op", String.text(node.op_type))
         called = self._functions.get((node.domain, node.op_type, node.overload)) if self._functions else None
         if called is not None:
             look = look._replace(label=called)
-        inputs, outputs = cast("Sequence[bytes]", node.input), cast("Sequence[bytes]", node.output)
-        self._flow.operator(body, number, index, inputs, outputs)
-        graphs = list(graphs_of(node))
         step = (self._emit_operator, node, index, node_id, after, parent, placed, look)
-        if not graphs:
+        if index not in placed.bodies:
             self._boxes.add(number, look)
             self._steps.append(step)
-            return
+            return number
         # No edge may end at a group: the operator is a node, in a frame with its bodies.
         frame_look = appearance_of("frame", look.label)
         frame = of_frame(node_id)
@@ -428,9 +431,10 @@ class GraphEncoder:
         self._steps.append((self._emit_frame, frame, parent, frame_look))
         self._boxes.add(number, look)
         self._steps.append(step)
-        for position, graph in enumerate(graphs):
-            self._plan_subgraph(graph, position, node_id, body, placed.bodies[index][position])
+        for position, (graph, inner) in enumerate(zip(graphs_of(node), placed.bodies[index], strict=True)):
+            self._plan_subgraph(graph, position, node_id, body, inner)
         self._close()
+        return number
 
     def _emit_operator(
         self, node: onnx.NodeProto, index: int, node_id: str, after: str, parent: str, placed: Placed, look: Appearance

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.scalars import String
-from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, build_hierarchy
+from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, Texts, build_hierarchy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 _TAG_KEY = b"winml.hierarchy.tag"
 _TAG_ATTRIBUTES = (_TAG_KEY, b"hierarchy_tag")
-_KEYS = {
-    _TAG_KEY: "tag",
+_TEXTS = {
     b"pkg.torch.onnx.name_scopes": "name_scopes",
     b"pkg.torch.onnx.class_hierarchy": "class_hierarchy",
     b"pkg.onnxscript.name_scopes": "relative_scopes",
@@ -48,7 +47,7 @@ class ModuleFacts:
     """
 
     def __init__(self, skeleton: bytes) -> None:
-        self._has_properties = any(key in skeleton for key in _KEYS)
+        self._has_properties = any(key in skeleton for key in (_TAG_KEY, *_TEXTS))
         self._has_attribute = any(key in skeleton for key in _TAG_ATTRIBUTES)
 
     def graph(self, graph: onnx.GraphProto) -> Graph:
@@ -64,29 +63,38 @@ class ModuleFacts:
 
     def _operators(self, nodes: Sequence[onnx.NodeProto]) -> tuple[Operator, ...]:
         text = String.text
-        found = []
-        for node in nodes:
-            facts: dict[str, str] = {}
-            if self._has_properties:
-                for entry in node.metadata_props:
-                    fact = _KEYS.get(cast("bytes", entry.key))
-                    if fact is not None:
-                        facts.setdefault(fact, text(entry.value))
-            if self._has_attribute and "tag" not in facts:
-                for attribute in node.attribute:
-                    if cast("bytes", attribute.name) in _TAG_ATTRIBUTES:
-                        facts["tag"] = text(attribute.s)
-            found.append(
-                Operator(
-                    name=text(node.name),
-                    op_type=text(node.op_type),
-                    inputs=tuple(map(text, node.input)),
-                    outputs=tuple(map(text, node.output)),
-                    bodies=tuple(map(self.graph, graphs_of(node))) if node.attribute else (),
-                    **facts,
-                )
+        return tuple(
+            Operator(
+                name=text(node.name),
+                tag=self._tag(node),
+                texts=self._texts(node) if self._has_properties else None,
+                op_type=text(node.op_type),
+                inputs=tuple(map(text, node.input)),
+                outputs=tuple(map(text, node.output)),
+                bodies=tuple(map(self.graph, graphs_of(node))) if node.attribute else (),
             )
-        return tuple(found)
+            for node in nodes
+        )
+
+    def _tag(self, node: onnx.NodeProto) -> str | None:
+        if self._has_properties:
+            for entry in node.metadata_props:
+                if cast("bytes", entry.key) == _TAG_KEY:
+                    return String.text(entry.value)
+        tag = None
+        if self._has_attribute:
+            for attribute in node.attribute:
+                if cast("bytes", attribute.name) in _TAG_ATTRIBUTES:
+                    tag = String.text(attribute.s)
+        return tag
+
+    def _texts(self, node: onnx.NodeProto) -> Texts | None:
+        found: dict[str, str] = {}
+        for entry in node.metadata_props:
+            name = _TEXTS.get(cast("bytes", entry.key))
+            if name is not None:
+                found.setdefault(name, String.text(entry.value))
+        return Texts(**found) if found else None
 
 
 def graphs_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:

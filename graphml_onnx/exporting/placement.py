@@ -21,7 +21,7 @@ from torch.nn.parameter import is_lazy
 
 from graphml_onnx.exporting.module_tree import CONTAINERS, Level, registered_levels
 from graphml_onnx.exporting.record import OperatorRecord, PlacementRule
-from graphml_onnx.hierarchy.exporter import scope_steps
+from graphml_onnx.hierarchy.exporter import Texts, scope_steps
 from graphml_onnx.hierarchy.paths import around
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class ScopeFinder:
             place = _METADATA.get(entry.key)
             if place is not None:
                 texts[place] = entry.value
-        steps = scope_steps((texts[0], texts[1], texts[2]))
+        steps = scope_steps(Texts(*texts))
         if not steps:
             return None
         return self._tree.place(alias_of(steps[-1].scope, self._aliases), SCOPE, OUTER_SCOPE)

@@ -19,6 +19,7 @@ What told of a module (`Module.told_by`, `Hierarchy.source`): ``metadata``, ``ta
 """
 
 from graphml_onnx.hierarchy.build import build_hierarchy
+from graphml_onnx.hierarchy.exporter import Texts
 from graphml_onnx.hierarchy.metadata import HtpMetadata, check_metadata, read_metadata
 from graphml_onnx.hierarchy.tree import NOWHERE, Graph, Hierarchy, Module, Operator, Placed, SourceName
 
@@ -31,6 +32,7 @@ __all__ = [
     "Operator",
     "Placed",
     "SourceName",
+    "Texts",
     "build_hierarchy",
     "check_metadata",
     "read_metadata",

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
     from graphml_onnx.hierarchy.metadata import HtpMetadata
     from graphml_onnx.hierarchy.parameters import Path
+    from graphml_onnx.hierarchy.paths import NameStep
     from graphml_onnx.hierarchy.tree import Operator, Placed, SourceName
+    from graphml_onnx.hierarchy.wiring import Wiring
 
 _WORTH_TELLING = 4  # operators with parameters
 
@@ -96,11 +98,11 @@ class _Builder:
             source = self._by_metadata(draft, operators, self._metadata)
         if source == "none":
             source = self._by_model(draft, operators, within, is_main=is_main)
-        wiring = wire(graph)
+        wiring = wire(graph, outer)
         lacking = [position for position in draft.unplaced() if draft.modules and not draft.tags[position]]
         if self._refine or source == "none":
-            owners = owners_of(graph, wiring, outer)
-            _refine_by_names(draft, operators, _paths_used(graph, outer), _takes_weights(graph, owners, outer))
+            owners = owners_of(graph, wiring)
+            _refine_by_names(draft, operators, _paths_used(wiring), _takes_weights(graph, wiring, owners, outer))
             told, contrary = place_by_parameters(draft, aligned(owners, draft), wiring)
             if source in ("metadata", "exporter") and told >= _WORTH_TELLING and 2 * contrary > told:
                 self.findings.append(
@@ -182,6 +184,7 @@ def _refine_by_names(
 ) -> None:
     found = scopes_of(operators, takes_weight)
     calls = Calls(parameters, found)
+    modules: dict[int, int] = {}  # where the paths lead, of which many operators have the same
     for position, steps in enumerate(found):
         if steps is None:
             continue
@@ -190,35 +193,40 @@ def _refine_by_names(
             if not has_place:
                 draft.put(position, draft.root, "name")
             continue
-        modules, call = calls.of(steps)
-        parts = [part for step in modules for part in step.parts]
-        scope = draft.scope_of(draft.places[position]) if has_place else []
-        if not has_place or (len(parts) > len(scope) and parts[: len(scope)] == scope):
-            module = draft.reach(modules, "names")
+        path, call = calls.of(steps)
+        if not has_place or _goes_on(path, draft.scope_of(draft.places[position])):
+            if id(steps) not in modules:
+                modules[id(steps)] = draft.reach(path, "names")
+            module = modules[id(steps)]
             if not has_place or module != draft.places[position]:
                 draft.put(position, module, "name")
         if call:
             draft.calls[position] = call
 
 
-def _paths_used(graph: Graph, outer: Mapping[str, tuple[int, ...]]) -> Iterator[Path]:
+def _goes_on(path: Sequence[NameStep], scope: Sequence[str]) -> bool:
+    """Whether a path leads further down from a scope."""
+    parts = [part for step in path for part in step.parts]
+    return len(parts) > len(scope) and parts[: len(scope)] == scope
+
+
+def _paths_used(wiring: Wiring) -> Iterator[Path]:
     """The modules that own what the operators of a graph take."""
-    for operator in graph.operators:
-        for name in operator.inputs:
-            if (name in graph.weights or name in outer) and (path := owner_path(name)):
+    for names in wiring.weights:
+        for name in names:
+            if path := owner_path(name):
                 yield path
 
 
-def _takes_weights(graph: Graph, owners: Sequence[Path | None], outer: Mapping[str, tuple[int, ...]]) -> list[bool]:
+def _takes_weights(
+    graph: Graph, wiring: Wiring, owners: Sequence[Path | None], outer: Mapping[str, tuple[int, ...]]
+) -> list[bool]:
     """For each operator whether it takes what a layer learns: a matrix, or something that has an owner."""
     own = graph.weights
-    found = []
-    for operator, owner in zip(graph.operators, owners, strict=True):
-        takes = bool(owner)
-        for name in operator.inputs:
-            takes = takes or len(own[name] if name in own else outer.get(name, ())) > 1
-        found.append(takes)
-    return found
+    return [
+        bool(owner) or any(len(own[name] if name in own else outer[name]) > 1 for name in names)
+        for owner, names in zip(owners, wiring.weights, strict=True)
+    ]
 
 
 def _is_below_root(placed: Placed, module: int) -> bool:

@@ -31,11 +31,19 @@ _PLACEHOLDER: Final = "_empty_nn_module_stack"
 
 
 class Texts(NamedTuple):
-    """What an operator holds of these; see `Operator`."""
+    """What an operator holds of these.
 
-    name_scopes: str | None
-    class_hierarchy: str | None
-    namespace: str | None
+    Attributes:
+        name_scopes: text of ``metadata_props["pkg.torch.onnx.name_scopes"]``, a Python list of strings.
+        class_hierarchy: text of ``metadata_props["pkg.torch.onnx.class_hierarchy"]``, another one.
+        namespace: text of ``metadata_props["namespace"]``.
+        relative_scopes: text of ``metadata_props["pkg.onnxscript.name_scopes"]``, which onnxscript.nn writes.
+        relative_classes: text of ``metadata_props["pkg.onnxscript.class_hierarchy"]``.
+    """
+
+    name_scopes: str | None = None
+    class_hierarchy: str | None = None
+    namespace: str | None = None
     relative_scopes: str | None = None
     relative_classes: str | None = None
 
@@ -59,8 +67,8 @@ class ExporterSource(Source[Texts, ScopeStep]):
         self._around = None if within is None else frozenset(".".join(within[:end]) for end in range(len(within) + 1))
 
     def key_of(self, operator: Operator) -> Texts | None:
-        """Its three texts."""
-        return texts_of(operator)
+        """Its texts."""
+        return operator.texts
 
     def steps_of(self, key: Texts) -> list[ScopeStep] | None:
         """The modules around the operator."""
@@ -80,21 +88,9 @@ class ExporterSource(Source[Texts, ScopeStep]):
         return Description(class_name, segment or "Module", step.scope)
 
 
-def texts_of(operator: Operator) -> Texts | None:
-    """What an operator holds of the exporter's metadata, or None."""
-    texts = Texts(
-        operator.name_scopes,
-        operator.class_hierarchy,
-        operator.namespace,
-        operator.relative_scopes,
-        operator.relative_classes,
-    )
-    return None if texts == (None,) * len(texts) else texts
-
-
-def scope_steps(texts: Texts | tuple[str | None, str | None, str | None]) -> list[ScopeStep] | None:
+def scope_steps(texts: Texts) -> list[ScopeStep] | None:
     """The modules around an operator, from the root inwards; None if no text tells one."""
-    name_scopes, class_hierarchy, namespace, relative_scopes, relative_classes = Texts(*texts)
+    name_scopes, class_hierarchy, namespace, relative_scopes, relative_classes = texts
     steps = _relative(_pairs(relative_scopes, relative_classes))
     if steps is None and (pairs := _pairs(name_scopes, class_hierarchy)):
         steps = pairs[:-1]

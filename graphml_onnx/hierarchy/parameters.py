@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from graphml_onnx.hierarchy.parameter_names import is_joined, owner_path, steps_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from graphml_onnx.hierarchy.draft import Draft
     from graphml_onnx.hierarchy.tree import Graph
@@ -26,7 +26,7 @@ _BETWEEN: Final = frozenset({"Cast", "Mul", "DequantizeLinear", "QuantizeLinear"
 _LONGEST_WAY: Final = 4  # operators from a product to its bias
 
 
-def owners_of(graph: Graph, wiring: Wiring, outer: Mapping[str, Sequence[int]]) -> list[Path | None]:
+def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
     """For each operator the module that owns what it takes, by the names of its parameters.
 
     A parameter counts through whatever copies, transposes or dequantises it. Of parameters of several modules the
@@ -35,7 +35,6 @@ def owners_of(graph: Graph, wiring: Wiring, outer: Mapping[str, Sequence[int]]) 
     Args:
         graph: the graph.
         wiring: its dataflow.
-        outer: the weights of the graphs around it.
     """
     owners: list[Path | None] = []
     of_tensor: dict[str, Path | None] = {}
@@ -43,13 +42,14 @@ def owners_of(graph: Graph, wiring: Wiring, outer: Mapping[str, Sequence[int]]) 
     merged = _merged(graph, wiring)
     for position, operator in enumerate(graph.operators):
         own: list[Path | None] = []
-        for name in operator.inputs:
-            if (name in graph.weights or name in outer) and name not in merged:
+        for name in wiring.weights[position]:
+            if name not in merged:
                 path = owner_path(name)
                 own.append(path)
                 if path and not is_joined(name):
                     separated.add(path)
-        own += [of_tensor[name] for name in operator.inputs if name in of_tensor]
+        if of_tensor:
+            own += [of_tensor[name] for name in operator.inputs if name in of_tensor]
         owner = _common([path for path in own if path]) if own else None
         if wiring.is_constant[position]:
             for name in operator.outputs:
@@ -91,6 +91,7 @@ def place_by_parameters(draft: Draft, owners: Sequence[Path | None], wiring: Wir
         behind it, and was given its place. What operators of several modules share tells of none of them.
     """
     told = contrary = 0
+    modules: dict[Path, int] = {}
     places: dict[Path, set[int]] = {}
     for position, path in enumerate(owners):
         if path and draft.rules[position] is not None:
@@ -105,7 +106,9 @@ def place_by_parameters(draft: Draft, owners: Sequence[Path | None], wiring: Wir
             told += 1
             contrary += _is_contrary(path, scope)
         if not has_place or (len(path) > len(scope) and list(path[: len(scope)]) == scope):
-            draft.put(position, draft.reach(steps_of(path), "parameters"), "parameter")
+            if path not in modules:
+                modules[path] = draft.reach(steps_of(path), "parameters")
+            draft.put(position, modules[path], "parameter")
     _add_products(draft, owners, wiring)
     return told, contrary
 
@@ -121,39 +124,38 @@ def _merged(graph: Graph, wiring: Wiring) -> frozenset[str]:
 
     Those who take such a weight take other weights beside it that differ. Who calls a module again takes the same.
     """
-    takers: dict[str, list[int]] = {}
-    own: list[frozenset[str]] = []
-    for position, operator in enumerate(graph.operators):
-        weights = frozenset(name for name in operator.inputs if _is_layer_s(graph, name))
-        own.append(weights)
-        for name in weights:
-            if owner_path(name):
-                takers.setdefault(name, []).append(position)
-    numbers: dict[frozenset[str], int] = {}
-    taken = [_taken(own, wiring, position) for position in range(len(own))]
-    sets = [numbers.setdefault(weights, len(numbers)) if weights else None for weights in taken]
-    return frozenset(
-        name
-        for name, positions in takers.items()
-        if len(positions) > 1 and len({sets[position] for position in positions} - {None}) > 1
-    )
+    takers: dict[str, dict[int, None]] = {}
+    for position, names in enumerate(wiring.weights):
+        for name in names:
+            takers.setdefault(name, {})[position] = None
+    taken: dict[int, frozenset[str]] = {}
+    merged = set()
+    for name, positions in takers.items():
+        if len(positions) > 1 and name in graph.weights and owner_path(name):
+            for position in positions:
+                if position not in taken:
+                    taken[position] = _taken(graph, wiring, position)
+            if len({taken[position] for position in positions} - {frozenset()}) > 1:
+                merged.add(name)
+    return frozenset(merged)
 
 
-def _is_layer_s(graph: Graph, name: str) -> bool:
-    """Whether a tensor is what a layer learns: it has an owner, or more than one dimension."""
-    dimensions = graph.weights.get(name)
-    return dimensions is not None and (len(dimensions) > 1 or owner_path(name) is not None)
+def _of_layer(graph: Graph, names: Iterable[str]) -> frozenset[str]:
+    """What a layer learns, of some weights: they have an owner, or more than one dimension."""
+    own = graph.weights
+    return frozenset(name for name in names if name in own and (len(own[name]) > 1 or owner_path(name) is not None))
 
 
-def _taken(own: Sequence[frozenset[str]], wiring: Wiring, position: int) -> frozenset[str]:
+def _taken(graph: Graph, wiring: Wiring, position: int) -> frozenset[str]:
     """The weights of an operator that takes several; of a bias that is added, those of the product before it too."""
-    if len(own[position]) > 1:
-        return own[position]
-    if not own[position] or wiring.operators[position].op_type in _PRODUCTS:
+    own = _of_layer(graph, wiring.weights[position])
+    if len(own) > 1:
+        return own
+    if not own or wiring.operators[position].op_type in _PRODUCTS:
         return frozenset()
     for near in wiring.producers[position]:
-        if own[near] and wiring.operators[near].op_type in _PRODUCTS:
-            return own[near] | own[position]
+        if wiring.operators[near].op_type in _PRODUCTS and (before := _of_layer(graph, wiring.weights[near])):
+            return before | own
     return frozenset()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphml_onnx.hierarchy.exporter import scope_steps, texts_of
+from graphml_onnx.hierarchy.exporter import scope_steps
 from graphml_onnx.hierarchy.paths import PrefixIndex, around, name_scope, parts_of, segments_of
 from graphml_onnx.hierarchy.tree import NOWHERE, Module, Operator, Rule
 
@@ -89,8 +89,7 @@ class Placer:
         return self._nearest[tag]
 
     def _scopes_around(self, operator: Operator) -> Iterator[tuple[list[int], Rule]]:
-        texts = texts_of(operator)
-        steps = scope_steps(texts) if texts else None
+        steps = scope_steps(operator.texts) if operator.texts else None
         if steps:
             yield self._scopes.walk(parts_of(steps[-1].scope)), "scope"
         modules = around(operator.name)

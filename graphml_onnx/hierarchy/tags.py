@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphml_onnx.hierarchy.exporter import scope_steps, texts_of
+from graphml_onnx.hierarchy.exporter import scope_steps
 from graphml_onnx.hierarchy.paths import class_and_name, joined, segments_of
 from graphml_onnx.hierarchy.source import Description, Source
 from graphml_onnx.hierarchy.tree import MAX_LEVELS
@@ -33,7 +33,7 @@ class TagSource(Source[str, str]):
 
     def __init__(self, operators: Sequence[Operator]) -> None:
         bearers = {operator.tag: operator for operator in operators if operator.tag}
-        paths = [(segments_of(tag), texts_of(operator)) for tag, operator in bearers.items()]
+        paths = [(segments_of(tag), operator.texts) for tag, operator in bearers.items()]
         self._is_one_root = len({segments[0] for segments, _ in paths if segments}) == 1
         self._told = {tag: scope for segments, texts in paths if texts for tag, scope in _told_scopes(segments, texts)}
         self._taken: dict[str, int] = {}

@@ -10,6 +10,8 @@ from graphml_onnx.hierarchy.paths import PrefixIndex, around, name_scope, parts_
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from graphml_onnx.hierarchy.exporter import Texts
+
 MAX_LEVELS: Final = 100
 """Levels of modules that a tree may have; whatever lies deeper is folded into its ancestor at this level."""
 
@@ -53,11 +55,7 @@ class Operator(NamedTuple):
     Attributes:
         name: name of the operator; may be empty, may repeat.
         tag: ``winml.hierarchy.tag`` of its metadata_props or attributes, or the attribute ``hierarchy_tag``.
-        name_scopes: text of ``metadata_props["pkg.torch.onnx.name_scopes"]``, a Python list of strings.
-        class_hierarchy: text of ``metadata_props["pkg.torch.onnx.class_hierarchy"]``, another one.
-        namespace: text of ``metadata_props["namespace"]``.
-        relative_scopes: text of ``metadata_props["pkg.onnxscript.name_scopes"]``, which onnxscript.nn writes.
-        relative_classes: text of ``metadata_props["pkg.onnxscript.class_hierarchy"]``.
+        texts: what its exporter wrote of the modules around it, if it did.
         op_type: its type.
         inputs: names of its inputs.
         outputs: names of its outputs.
@@ -66,11 +64,7 @@ class Operator(NamedTuple):
 
     name: str
     tag: str | None = None
-    name_scopes: str | None = None
-    class_hierarchy: str | None = None
-    namespace: str | None = None
-    relative_scopes: str | None = None
-    relative_classes: str | None = None
+    texts: Texts | None = None
     op_type: str = ""
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphml_onnx.hierarchy.tree import Graph, Operator
 
@@ -18,16 +18,24 @@ class Wiring(NamedTuple):
         producers: for each of them those that make its inputs, what its bodies use included.
         consumers: for each of them those that use its outputs, the other way round.
         is_constant: for each of them whether it depends on weights alone.
+        weights: for each of them the weights among its inputs, those of the graphs around included.
     """
 
     operators: Sequence[Operator]
     producers: Sequence[Sequence[int]]
     consumers: Sequence[Sequence[int]]
     is_constant: Sequence[bool]
+    weights: Sequence[Sequence[str]]
 
 
-def wire(graph: Graph) -> Wiring:
-    """Connects the operators of a graph by the names of tensors."""
+def wire(graph: Graph, outer: Mapping[str, object]) -> Wiring:
+    """Connects the operators of a graph by the names of tensors.
+
+    Args:
+        graph: the graph.
+        outer: the weights of the graphs around it, by name.
+    """
+    own = graph.weights
     makers: dict[str, int] = {}
     for position, operator in enumerate(graph.operators):
         for name in operator.outputs:
@@ -36,7 +44,9 @@ def wire(graph: Graph) -> Wiring:
     producers: list[tuple[int, ...]] = []
     consumers: list[list[int]] = [[] for _ in graph.operators]
     is_constant: list[bool] = []
+    weights: list[list[str]] = []
     for position, operator in enumerate(graph.operators):
+        weights.append([name for name in operator.inputs if name in own or name in outer])
         near: dict[int, None] = {}
         constant = not operator.bodies
         for name in used_names(operator) if operator.bodies else operator.inputs:
@@ -46,11 +56,11 @@ def wire(graph: Graph) -> Wiring:
                     near[maker] = None
                     consumers[maker].append(position)
                 constant = constant and maker < position and is_constant[maker]
-            elif name and name not in graph.weights:
+            elif name and name not in own:
                 constant = False
         producers.append(tuple(near))
         is_constant.append(constant and bool(operator.outputs))
-    return Wiring(graph.operators, producers, consumers, is_constant)
+    return Wiring(graph.operators, producers, consumers, is_constant, weights)
 
 
 def used_names(operator: Operator) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 
 from graphml_onnx import hierarchy as package
-from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, read_metadata
+from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, Texts, read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,15 +53,22 @@ def _operator(node: onnx.NodeProto) -> Operator:
     return Operator(
         name=node.name,
         tag=texts.get("winml.hierarchy.tag") or attributes.get("hierarchy_tag"),
-        name_scopes=texts.get("pkg.torch.onnx.name_scopes"),
-        class_hierarchy=texts.get("pkg.torch.onnx.class_hierarchy"),
-        namespace=texts.get("namespace"),
+        texts=Texts(
+            texts.get("pkg.torch.onnx.name_scopes"),
+            texts.get("pkg.torch.onnx.class_hierarchy"),
+            texts.get("namespace"),
+        ),
     )
 
 
 def without(operators: Iterable[Operator], *fields: str) -> list[Operator]:
     nothing: dict[str, Any] = dict.fromkeys(fields)
     return [operator._replace(**nothing) for operator in operators]
+
+
+def without_texts(operators: Iterable[Operator], *fields: str) -> list[Operator]:
+    nothing: dict[str, Any] = dict.fromkeys(fields)
+    return [operator._replace(texts=operator.texts and operator.texts._replace(**nothing)) for operator in operators]
 
 
 def metadata(modules: object, nodes: object, **sections: object) -> HtpMetadata:

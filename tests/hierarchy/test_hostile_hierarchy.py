@@ -11,13 +11,17 @@ from hypothesis import strategies as st
 
 from graphml_onnx import hierarchy as package
 from graphml_onnx.errors import MetadataError
-from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, read_metadata
+from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, Texts, read_metadata
 from tests.hierarchy.htp_samples import NAMES, build_hierarchy, module, sample
 
 PARTS = st.sampled_from(["", "A", "B.0", "0", "1", "a", "a.0", "a.b", "A.a", ".", "é", "\n", "\ud800", "it's"])
 PATHS = st.builds(lambda separator, parts: separator.join(parts), st.sampled_from("/."), st.lists(PARTS, max_size=6))
 TEXTS = PATHS | st.text(st.characters(), max_size=8)
 LISTS = st.lists(PATHS, max_size=5).map(repr) | TEXTS
+TEXT_LISTS = st.none() | LISTS
+NAMESPACES = (
+    st.none() | TEXTS | st.lists(PATHS, max_size=4).map(lambda steps: "/".join(f"{step}: {step}" for step in steps))
+)
 VALUES = st.lists(st.sampled_from(["", "x", "y", "a.weight", "A.a.bias"]), max_size=3).map(tuple)
 
 
@@ -27,13 +31,7 @@ def operators_with(bodies: st.SearchStrategy[tuple[Graph, ...]], most: int) -> s
             Operator,
             name=TEXTS,
             tag=st.none() | TEXTS,
-            name_scopes=st.none() | LISTS,
-            class_hierarchy=st.none() | LISTS,
-            namespace=st.none()
-            | TEXTS
-            | st.lists(PATHS, max_size=4).map(lambda steps: "/".join(f"{s}: {s}" for s in steps)),
-            relative_scopes=st.none() | LISTS,
-            relative_classes=st.none() | LISTS,
+            texts=st.none() | st.builds(Texts, TEXT_LISTS, TEXT_LISTS, NAMESPACES, TEXT_LISTS, TEXT_LISTS),
             op_type=st.sampled_from(["", "MatMul", "Constant"]),
             inputs=VALUES,
             outputs=VALUES,
@@ -181,11 +179,11 @@ HUGE = [
     Operator("a." * LONG + "/b"),
     Operator("", tag="/A" * LONG),
     Operator("", tag="A" * LONG),
-    Operator("", name_scopes="[" + "'a'," * LONG, class_hierarchy="[]"),
-    Operator("", name_scopes="['" + "\\" * LONG, class_hierarchy="[]"),
-    Operator("", name_scopes="['a'" + " " * LONG, class_hierarchy="[]"),
-    Operator("", name_scopes=repr(["a" * n for n in range(500)]), class_hierarchy=repr(["A"] * 500)),
-    Operator("", namespace="a: A/" * LONG + "a: A"),
+    Operator("", texts=Texts(name_scopes="[" + "'a'," * LONG, class_hierarchy="[]")),
+    Operator("", texts=Texts(name_scopes="['" + "\\" * LONG, class_hierarchy="[]")),
+    Operator("", texts=Texts(name_scopes="['a'" + " " * LONG, class_hierarchy="[]")),
+    Operator("", texts=Texts(name_scopes=repr(["a" * n for n in range(500)]), class_hierarchy=repr(["A"] * 500))),
+    Operator("", texts=Texts(namespace="a: A/" * LONG + "a: A")),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphml_onnx import preview
-from graphml_onnx.hierarchy import Operator, read_metadata
+from graphml_onnx.hierarchy import Operator, Texts, read_metadata
 from tests.hierarchy import htp_samples as samples
 from tests.hierarchy.htp_samples import FOLDER, NAMES, metadata, module, sample, scopes, tags
 
@@ -35,9 +35,9 @@ ATTENTION = module(
 LINEAR = "/Bert/Attention.0/Linear"
 
 
-def exporter_texts(*scope: str) -> dict[str, str]:
+def exporter_texts(*scope: str) -> Texts:
     """The metadata_props of an operator in the last of these scopes."""
-    return {"name_scopes": repr([*scope, "op"]), "class_hierarchy": repr(["pkg.Class"] * (len(scope) + 1))}
+    return Texts(name_scopes=repr([*scope, "op"]), class_hierarchy=repr(["pkg.Class"] * (len(scope) + 1)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,7 +87,7 @@ def test_of_modules_with_the_same_scope_the_first_counts() -> None:
 
 
 def test_the_exporters_scope_tells_them_apart_before_the_name() -> None:
-    operator = Operator("/layer.0/key/MatMul", **exporter_texts("", "layer.0", "layer.0.value"))
+    operator = Operator("/layer.0/key/MatMul", texts=exporter_texts("", "layer.0", "layer.0.value"))
     hierarchy = build_hierarchy([operator], metadata(ATTENTION, {operator.name: LINEAR}))
     assert scopes(hierarchy) == ["layer.0.value"]
 
@@ -132,7 +132,7 @@ def test_an_operator_that_nodes_does_not_name_tells_its_own_place() -> None:
     operators = [
         Operator("fused", tag="/Bert/Attention.0"),
         Operator("fused_2", tag="/Bert/Attention.0/Fused"),
-        Operator("traced", tag="/Else", **exporter_texts("", "layer.0", "layer.0.key", "layer.0.key.deeper")),
+        Operator("traced", tag="/Else", texts=exporter_texts("", "layer.0", "layer.0.key", "layer.0.key.deeper")),
         Operator("/layer.0/value/MatMul"),
         Operator("/layer.0/dropout/Identity"),
         Operator("/pooler/MatMul"),

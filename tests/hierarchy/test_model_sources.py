@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphml_onnx.hierarchy import Hierarchy, Operator
+from graphml_onnx.hierarchy import Hierarchy, Operator, Texts
 from tests.hierarchy.htp_samples import (
     DYNAMO,
     NAMES,
@@ -15,9 +15,8 @@ from tests.hierarchy.htp_samples import (
     shape,
     tags,
     without,
+    without_texts,
 )
-
-EXPORTER = ("name_scopes", "class_hierarchy", "namespace")
 
 
 def from_metadata(name: str) -> Hierarchy:
@@ -48,7 +47,7 @@ class TestTags:
         assert shape(hierarchy) == shape(from_metadata(name))
 
     def test_an_exporter_that_tells_of_other_modules_is_not_asked(self) -> None:
-        operator = Operator("", tag="/M/A.0", namespace=": m.M/list: m.List/list.0: m.A/op: op")
+        operator = Operator("", tag="/M/A.0", texts=Texts(namespace=": m.M/list: m.List/list.0: m.A/op: op"))
         assert scopes(build_hierarchy([operator], None)) == ["0"]
 
     def test_segments_hold_class_and_name(self) -> None:
@@ -74,7 +73,7 @@ class TestTags:
         operators = [
             Operator("tagged", tag="/M/Encoder.encoder"),
             Operator("/encoder/dropout/Add"),
-            Operator("traced", namespace=": m.M/encoder: m.E/add: aten.add"),
+            Operator("traced", texts=Texts(namespace=": m.M/encoder: m.E/add: aten.add")),
             Operator("Constant_1"),
             Operator("", tag=""),
             Operator("", tag="//"),
@@ -107,12 +106,12 @@ class TestExporter:
     @pytest.mark.parametrize("lost", [("name_scopes", "class_hierarchy"), ("name_scopes",), ("class_hierarchy",)])
     def test_namespace_holds_the_same(self, name: str, lost: tuple[str, ...]) -> None:
         operators = without(sample(name).operators, "tag")
-        assert build_hierarchy(without(operators, *lost), None) == build_hierarchy(operators, None)
+        assert build_hierarchy(without_texts(operators, *lost), None) == build_hierarchy(operators, None)
 
     @pytest.mark.parametrize("name", DYNAMO)
     def test_the_lists_alone_are_enough(self, name: str) -> None:
         operators = without(sample(name).operators, "tag")
-        assert build_hierarchy(without(operators, "namespace"), None) == build_hierarchy(operators, None)
+        assert build_hierarchy(without_texts(operators, "namespace"), None) == build_hierarchy(operators, None)
 
     @pytest.mark.parametrize(
         "scopes_text",
@@ -136,35 +135,37 @@ class TestExporter:
         ],
     )
     def test_a_text_that_is_no_list_of_strings_tells_nothing(self, scopes_text: str) -> None:
-        operator = Operator("x", name_scopes=scopes_text, class_hierarchy="['m.M', 'm.A', 'aten.add']")
+        operator = Operator("x", texts=Texts(name_scopes=scopes_text, class_hierarchy="['m.M', 'm.A', 'aten.add']"))
         assert build_hierarchy([operator], None).source == "none"
 
     def test_lists_of_different_length_tell_nothing(self) -> None:
-        operator = Operator("x", name_scopes="['', 'a', 'op']", class_hierarchy="['m.M', 'op']")
+        operator = Operator("x", texts=Texts(name_scopes="['', 'a', 'op']", class_hierarchy="['m.M', 'op']"))
         assert build_hierarchy([operator], None).source == "none"
 
     @pytest.mark.parametrize("namespace", ["", "/", "x/: m.M", ": m.M/encoder/add: aten.add"])
     def test_a_namespace_of_another_kind_tells_nothing(self, namespace: str) -> None:
-        assert build_hierarchy([Operator("x", namespace=namespace)], None).source == "none"
+        assert build_hierarchy([Operator("x", texts=Texts(namespace=namespace))], None).source == "none"
 
     @pytest.mark.parametrize(
         "scope",
         ["it's", 'say "it\'s"', "back\\slash", "line\nbreak\ttab\r", "é漢", "\x00\x7f\xa0", "\U0001f600", "\ud800"],
     )
     def test_lists_are_read_as_python_writes_them(self, scope: str) -> None:
-        operator = Operator("x", name_scopes=repr(["", scope, "op"]), class_hierarchy=repr(["m.M", "m.A", "op"]))
+        operator = Operator(
+            "x", texts=Texts(name_scopes=repr(["", scope, "op"]), class_hierarchy=repr(["m.M", "m.A", "op"]))
+        )
         assert scopes(build_hierarchy([operator], None)) == [scope]
 
     def test_a_scope_may_repeat_with_another_class(self) -> None:
-        operators = [Operator(path, namespace=f": m.M/a: {path}/op: op") for path in ("m.A", "m.B", "m.A")]
+        operators = [Operator(path, texts=Texts(namespace=f": m.M/a: {path}/op: op")) for path in ("m.A", "m.B", "m.A")]
         hierarchy = build_hierarchy(operators, None)
         assert tags(hierarchy) == ["/M/A.a", "/M/B.a", "/M/A.a"]
 
     def test_operators_without_it_are_placed_by_name_or_in_the_root(self) -> None:
         operators = [
-            Operator("x", namespace=": m.M/encoder: m.E/op: op"),
+            Operator("x", texts=Texts(namespace=": m.M/encoder: m.E/op: op")),
             Operator("/encoder/dropout/Add"),
-            Operator("Constant", namespace="x/: unreadable"),
+            Operator("Constant", texts=Texts(namespace="x/: unreadable")),
         ]
         hierarchy = build_hierarchy(operators, None)
         assert scopes(hierarchy) == ["encoder", "encoder.dropout", ""]
@@ -183,7 +184,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", TORCHSCRIPT)
     def test_names_lead_into_the_module_of_the_htp_metadata(self, name: str) -> None:
-        hierarchy = build_hierarchy(without(sample(name).operators, "tag", *EXPORTER), None)
+        hierarchy = build_hierarchy(without(sample(name).operators, "tag", "texts"), None)
         assert hierarchy.source == "names"
         pairs = zip(scopes(hierarchy), scopes(from_metadata(name)), strict=True)
         for in_name, in_metadata in pairs:
@@ -192,7 +193,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", TORCHSCRIPT)
     def test_names_know_every_module_that_holds_an_operator(self, name: str) -> None:
-        hierarchy = build_hierarchy(without(sample(name).operators, "tag", *EXPORTER), None)
+        hierarchy = build_hierarchy(without(sample(name).operators, "tag", "texts"), None)
         assert {scope for scope in scopes(from_metadata(name)) if scope} <= {m.scope for m in hierarchy.modules}
 
     def test_segments_are_modules(self) -> None:
