@@ -6,7 +6,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from graphml_onnx.hierarchy.findings import Tally
-from graphml_onnx.hierarchy.paths import PrefixIndex, joined, last_part, parts_of
+from graphml_onnx.hierarchy.paths import PrefixIndex, last_part, parts_of, shared_parts
 from graphml_onnx.hierarchy.tree import MAX_LEVELS, NOWHERE, Module, Placed
 
 if TYPE_CHECKING:
@@ -63,29 +63,35 @@ class Draft:
         return list(self.within) if module == NOWHERE else parts_of(self.modules[module].scope)
 
     def reach(self, steps: Sequence[NameStep], source: SourceName) -> int:
-        """Follows a path from the root as far as modules are known, and grows the rest.
+        """Follows a path as far as modules are known, and grows the rest.
+
+        It is a path from the model, or one from the root of this graph: of a body, the module that its operator is
+        in. The former has its first part in common with that of the root; it may lead to a module around the root,
+        which has no place in this graph, or beside it.
 
         Returns:
-            Index of the module at its end, or of its ancestor at the deepest level that a tree may have.
+            Index of the module at its end, or of its ancestor at the deepest level that a tree may have; the root
+            for a path to the root or to a module around it.
         """
         parts = [part for step in steps for part in step.parts]
-        nodes = self._scopes.walk(parts)
-        index, known = self.root, 0
-        for depth in range(len(nodes) - 1, 0, -1):
+        root = self.scope_of(self.root)
+        shared = shared_parts(parts, root)
+        start = [] if shared else root
+        nodes = self._scopes.walk([*start, *parts])
+        index, known = self.root, shared
+        for depth in range(len(nodes) - 1, len(start) + shared, -1):
             if (found := self._scopes.value(nodes[depth])) != NOWHERE:
-                index, known = found, depth
+                index, known = found, depth - len(start)
                 break
-        if known < len(self.within) and tuple(parts[: len(self.within)]) == self.within:
-            known = len(self.within)
         end = 0
         for step in steps:
-            start, end = max(end, known), end + len(step.parts)
+            end += len(step.parts)
             if end <= known:
                 continue
             if index != NOWHERE and self._levels[index] == MAX_LEVELS:
                 self._deep.add(self.modules[index].tag)
                 break
-            index = self._grow(index, step.segment, ".".join(parts[start:end]), source)
+            index = self._grow(index, step.segment, ".".join([*start, *parts[:end]]), source)
         return index
 
     def is_leaf(self, module: int) -> bool:
@@ -127,9 +133,8 @@ class Draft:
         rules: list[Rule] = [rule or "root" for rule in self.rules]
         return Placed(tuple(self.modules), self.places, rules, self.tags, self.calls, bodies)
 
-    def _grow(self, parent: int, segment: str, name: str, source: SourceName) -> int:
+    def _grow(self, parent: int, segment: str, scope: str, source: SourceName) -> int:
         outer = None if parent == NOWHERE else self.modules[parent]
-        scope = joined(outer.scope if outer else ".".join(self.within), name)
         tag = f"{outer.tag if outer else ''}/{segment}"
         self._add(Module(None if outer is None else parent, "", tag, scope, last_part(scope), told_by=source))
         return len(self.modules) - 1

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from graphml_onnx.hierarchy.parameter_names import is_joined, owner_path, steps_of
+from graphml_onnx.hierarchy.paths import shared_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -182,13 +183,5 @@ def _add_products(draft: Draft, owners: Sequence[Path | None], wiring: Wiring) -
 def _common(paths: Iterable[Path]) -> Path | None:
     found: Path | None = None
     for path in paths:
-        if found is None:
-            found = path
-            continue
-        length = 0
-        for left, right in zip(found, path, strict=False):
-            if left != right:
-                break
-            length += 1
-        found = found[:length]
+        found = path if found is None else found[: shared_parts(found, path)]
     return found or None

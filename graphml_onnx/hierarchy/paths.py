@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 def parts_of(scope: str) -> list[str]:
@@ -21,6 +21,12 @@ def last_part(scope: str) -> str:
 def joined(scope: str, part: str) -> str:
     """The scope of ``part`` in the module at ``scope``."""
     return f"{scope}.{part}" if scope else part
+
+
+def shared_parts(left: Sequence[str], right: Sequence[str]) -> int:
+    """How many parts two paths have in common from their start on."""
+    pairs = zip(left, right, strict=False)
+    return next((length for length, (one, other) in enumerate(pairs) if one != other), min(len(left), len(right)))
 
 
 def segments_of(tag: str) -> list[str]:

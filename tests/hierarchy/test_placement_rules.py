@@ -367,3 +367,24 @@ def calls(graph: Graph) -> int:
     finally:
         sys.setprofile(None)
     return count
+
+
+class TestBodies:
+    """Names in a body are paths from the model, or from the module that the operator of the body is in."""
+
+    @pytest.mark.parametrize(
+        ("inner", "expected"),
+        [
+            ("/decoder/block.0/conv/Mul", ["decoder.block.0.conv"]),  # in that module
+            ("/decoder/block.0/Mul", []),  # that module itself
+            ("/decoder/Mul", []),  # around it
+            ("/decoder/norm/Mul", ["decoder.norm"]),  # beside it
+            ("/conv/norm/Mul", ["decoder.block.0.conv", "decoder.block.0.conv.norm"]),  # from that module
+        ],
+    )
+    def test_each_module_is_there_once(self, inner: str, expected: list[str]) -> None:
+        operators = [node("Mul", f"x{n} x{n}", f"x{n + 1}", f"{inner}_{n}") for n in range(3)]
+        choice = node("If", "c", "y", "/decoder/block.0/If")._replace(bodies=(Graph(operators),))
+        [found] = placed([node("Add", "a a", "c", "/decoder/block.0/Add"), choice]).main.bodies[1]
+        assert [module.scope for module in found.modules] == expected
+        assert set(found.placement) == {len(expected) - 1}
