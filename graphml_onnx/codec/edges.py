@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Never
 import numpy as np
 
 from graphml_onnx.codec.node_names import called
-from graphml_onnx.codec.scalars import String
+from graphml_onnx.codec.scalars import string_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -160,7 +160,7 @@ class Edges:
         for use in self._flow.uses(flows):
             if missing[pair := use.source << 32 | use.target] > 0:
                 missing[pair] -= 1
-                flow = f"{names[use.target]} takes {String.text(use.tensor)!r} from {names[use.source]}"
+                flow = f"{names[use.target]} takes {string_of(use.tensor)!r} from {names[use.source]}"
                 problems.append((self._lines[use.target], f"no edge says that {flow}"))
         shown = "; ".join(f"{self._origin.place(line)}: {problem}" for line, problem in problems[:_SHOWN])
         more = f"; and {len(problems) - _SHOWN:,} more" if len(problems) > _SHOWN else ""

@@ -25,7 +25,7 @@ from graphml_onnx.codec.module_order import CLOSE, OPERATOR, ModuleOrder
 from graphml_onnx.codec.node_names import set_apart
 from graphml_onnx.codec.owners import owners_of_weights
 from graphml_onnx.codec.protojson import MessageCodec
-from graphml_onnx.codec.scalars import PayloadTable, String
+from graphml_onnx.codec.scalars import PayloadTable, string_of
 from graphml_onnx.codec.scopes import INITIALIZER_RANK, INPUT_RANK, OUTSIDE, has_weight_inputs, hidden_names
 from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
@@ -220,7 +220,7 @@ class GraphEncoder:
 
     def _plan_model(self) -> None:
         graph = self._model.graph
-        look = appearance_of("model", String.text(graph.name) or "model")
+        look = appearance_of("model", string_of(graph.name) or "model")
         body = self._new(MODEL)
         inputs = self._inputs(graph, MODEL)
         self._plan_inputs(graph, inputs.shown, body, None)
@@ -318,7 +318,7 @@ class GraphEncoder:
         self, kind: str, value: onnx.ValueInfoProto, node_id: str, after: str, parent: str | None, role: str = ""
     ) -> int:
         number = self._new(node_id)
-        look = appearance_of(kind, String.text(value.name) + role)
+        look = appearance_of(kind, string_of(value.name) + role)
         self._boxes.add(number, look)
         self._steps.append((self._emit_value, kind, value, node_id, after, parent, look))
         return number
@@ -389,7 +389,7 @@ class GraphEncoder:
         if self._show_parameters:
             owners = owners_of_weights(self._model.graph, self._hierarchy)
             for index, tensor in enumerate(self._model.graph.initializer):
-                owned.setdefault(owners[String.text(tensor.name)], []).append(index)
+                owned.setdefault(owners[string_of(tensor.name)], []).append(index)
         return owned
 
     def _ids_of_tensors(self, scope: str, tensors: Iterable[onnx.TensorProto]) -> list[str]:
@@ -400,7 +400,7 @@ class GraphEncoder:
     ) -> None:
         number = self._new(ids[index])
         name = cast("bytes", tensors[index].name)
-        look = appearance_of("parameter", String.text(name))
+        look = appearance_of("parameter", string_of(name))
         self._boxes.add(number, look)
         after = ids[index - 1] if index else self._ids[body]
         self._steps.append((self._emit_tensor, tensors[index], ids[index], after, parent, look))
@@ -415,7 +415,7 @@ class GraphEncoder:
         self, node: onnx.NodeProto, index: int, node_id: str, after: str, body: int, parent: str, placed: Placed
     ) -> int:
         number = self._new(node_id)
-        look = appearance_of("op", String.text(node.op_type))
+        look = appearance_of("op", string_of(node.op_type))
         called = self._functions.get((node.domain, node.op_type, node.overload)) if self._functions else None
         if called is not None:
             look = look._replace(label=called)
@@ -464,7 +464,7 @@ class GraphEncoder:
         node_id = of_body(operator, index)
         body = self._new(node_id)
         self._outer[body] = outer
-        look = appearance_of("subgraph", String.text(graph.name))
+        look = appearance_of("subgraph", string_of(graph.name))
         inputs = self._inputs(graph, node_id)
         self._boxes.open(body, look)
         self._steps.append((self._emit_subgraph, graph, index, node_id, operator, inputs.weights, look))
@@ -532,7 +532,7 @@ def _called(function: onnx.FunctionProto) -> tuple[str, str, str]:
 
 def _title(function: onnx.FunctionProto) -> str:
     """A function by all that tells it from others: ``domain::name:overload``."""
-    domain, name, overload = (String.text(text) for text in _called(function))
+    domain, name, overload = (string_of(text) for text in _called(function))
     return f"{domain}::{name}:{overload}" if overload else f"{domain}::{name}" if domain else name
 
 
@@ -574,7 +574,7 @@ def _identity(
 @lru_cache(maxsize=4096)
 def _tensor_text(name: bytes) -> str:
     """The text of a tensor, which several edges in a row have."""
-    return escape(String.text(name))
+    return escape(string_of(name))
 
 
 _escaped = lru_cache(maxsize=4096)(escape)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from graphml_onnx.codec.memo import remembered_messages, remembered_texts
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError
-from graphml_onnx.codec.scalars import String, list_of
+from graphml_onnx.codec.scalars import String, list_of, string_of
 from graphml_onnx.graphml.text import escape, json_strings, plain_lists, unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, SHORT, delimited, encode_varint, short_starts
@@ -62,7 +62,7 @@ class TextField:
 
     def write(self, value: object) -> str:
         """See `TextCodec`."""
-        return escape(String.text(cast("bytes", value)))
+        return escape(string_of(cast("bytes", value)))
 
     def read(self, text: str) -> bytes:
         """See `TextCodec`."""

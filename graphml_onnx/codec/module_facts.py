@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from graphml_onnx.codec.scalars import String
+from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, Texts, build_hierarchy
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class ModuleFacts:
 
     def graph(self, graph: onnx.GraphProto) -> Graph:
         """A graph with all bodies in it."""
-        weights = {String.text(tensor.name): tuple(tensor.dims) for tensor in graph.initializer}
+        weights = {string_of(tensor.name): tuple(tensor.dims) for tensor in graph.initializer}
         for sparse in graph.sparse_initializer:
-            weights[String.text(sparse.values.name)] = tuple(sparse.dims)
+            weights[string_of(sparse.values.name)] = tuple(sparse.dims)
         return Graph(self._operators(graph.node), weights)
 
     def function(self, function: onnx.FunctionProto) -> Graph:
@@ -62,7 +62,7 @@ class ModuleFacts:
         return Graph(self._operators(function.node))
 
     def _operators(self, nodes: Sequence[onnx.NodeProto]) -> tuple[Operator, ...]:
-        text = String.text
+        text = string_of
         return tuple(
             Operator(
                 name=text(node.name),
@@ -80,12 +80,12 @@ class ModuleFacts:
         if self._has_properties:
             for entry in node.metadata_props:
                 if cast("bytes", entry.key) == _TAG_KEY:
-                    return String.text(entry.value)
+                    return string_of(entry.value)
         tag = None
         if self._has_attribute:
             for attribute in node.attribute:
                 if cast("bytes", attribute.name) in _TAG_ATTRIBUTES:
-                    tag = String.text(attribute.s)
+                    tag = string_of(attribute.s)
         return tag
 
     def _texts(self, node: onnx.NodeProto) -> Texts | None:
@@ -93,7 +93,7 @@ class ModuleFacts:
         for entry in node.metadata_props:
             name = _TEXTS.get(cast("bytes", entry.key))
             if name is not None:
-                found.setdefault(name, String.text(entry.value))
+                found.setdefault(name, string_of(entry.value))
         return Texts(**found) if found else None
 
 

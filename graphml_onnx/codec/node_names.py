@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from graphml_onnx.codec.scalars import String
+from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.graphml.text import json_string, unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.support.strictjson import JsonError
@@ -51,8 +51,8 @@ def named_by_texts(texts: Mapping[str, str]) -> tuple[str, str]:
 def named_by_message(kind: str, content: bytes) -> tuple[str, str]:
     """What a node is, and its name, given its kind and the serialised message."""
     message = schema.message_class(_MESSAGES[kind]).FromString(content)
-    name = String.text(cast("onnx.ValueInfoProto", message).name)
-    return String.text(cast("onnx.NodeProto", message).op_type) if kind == "op" else kind, name
+    name = string_of(cast("onnx.ValueInfoProto", message).name)
+    return string_of(cast("onnx.NodeProto", message).op_type) if kind == "op" else kind, name
 
 
 def _text(texts: Mapping[str, str], key: str, default: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.module_facts import graphs_of
-from graphml_onnx.codec.scalars import String
+from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.hierarchy import NOWHERE
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def owners_of_weights(graph: onnx.GraphProto, hierarchy: Hierarchy) -> Mapping[s
     """
     tensors = [tensor.name for tensor in graph.initializer]
     names = cast("list[bytes]", [*tensors, *(tensor.values.name for tensor in graph.sparse_initializer)])
-    owners = {name: owner for name in names if (owner := hierarchy.owner(String.text(name))) != NOWHERE}
+    owners = {name: owner for name in names if (owner := hierarchy.owner(string_of(name))) != NOWHERE}
     nameless = frozenset(names) - owners.keys()
     common: dict[bytes, int] = {}
     for node, module in zip(graph.node, hierarchy.placement, strict=True) if nameless else ():
         for name in _consumed(node, nameless):
             common[name] = _common(hierarchy.modules, common.get(name, module), module)
-    return {String.text(name): owner for name, owner in (dict.fromkeys(names, NOWHERE) | common | owners).items()}
+    return {string_of(name): owner for name, owner in (dict.fromkeys(names, NOWHERE) | common | owners).items()}
 
 
 def _common(modules: Sequence[Module], left: int, right: int) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 import onnx
 
 from graphml_onnx.codec.payloads import marked_fields
-from graphml_onnx.codec.scalars import String
+from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.parameters.safetensors import METADATA, TensorSpec, content_size
 
 if TYPE_CHECKING:
@@ -144,15 +144,15 @@ def _payloads_of(model: onnx.ModelProto, nonce: bytes) -> Iterator[_Found]:
     """The payloads in tensors; those that people know best come first, and keep their names."""
     yield from _of_graph(model.graph, "", nonce)
     for function in model.functions:
-        parts = (String.text(part) for part in (function.domain, function.name, function.overload))
+        parts = (string_of(part) for part in (function.domain, function.name, function.overload))
         yield from _of_operators(function.node, "::".join(filter(None, parts)), nonce)
 
 
 def _of_graph(graph: onnx.GraphProto, prefix: str, nonce: bytes) -> Iterator[_Found]:
     for tensor in graph.initializer:
-        yield from _of_tensor(tensor, _within(prefix, String.text(tensor.name)), nonce)
+        yield from _of_tensor(tensor, _within(prefix, string_of(tensor.name)), nonce)
     for sparse in graph.sparse_initializer:
-        yield from _of_sparse(sparse, _within(prefix, String.text(sparse.values.name)), nonce)
+        yield from _of_sparse(sparse, _within(prefix, string_of(sparse.values.name)), nonce)
     yield from _of_operators(graph.node, prefix, nonce)
 
 
@@ -166,7 +166,7 @@ def _of_operators(operators: Sequence[onnx.NodeProto], prefix: str, nonce: bytes
             if not (has_tensor or has_sparse or has_graph or has_lists):
                 continue
             path = _within(prefix, _label(operator))
-            inner = f"{path}/{String.text(attribute.name)}"
+            inner = f"{path}/{string_of(attribute.name)}"
             if has_tensor:
                 yield from _of_tensor(attribute.t, path if is_constant else inner, nonce)
             if has_sparse:
@@ -189,7 +189,7 @@ def _within(path: str, name: str) -> str:
 def _label(operator: onnx.NodeProto) -> str:
     """The operator's name, or that of the first tensor that it makes."""
     outputs = cast("Sequence[bytes]", operator.output)
-    return String.text(operator.name or next(filter(None, outputs), operator.op_type))
+    return string_of(operator.name or next(filter(None, outputs), operator.op_type))
 
 
 def _of_sparse(sparse: onnx.SparseTensorProto, name: str, nonce: bytes) -> Iterator[_Found]:

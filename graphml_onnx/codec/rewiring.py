@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.node_names import called, named_by_texts, set_apart
 from graphml_onnx.codec.numbers import NumberError
-from graphml_onnx.codec.scalars import String
+from graphml_onnx.codec.scalars import String, string_of
 from graphml_onnx.codec.scopes import OUTSIDE, Scopes
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
 from graphml_onnx.graphml.text import escape, unescape
@@ -132,7 +132,7 @@ class _Rewiring:
             tensor = self._output(node, name)
             if tensor == name:
                 return node
-            node = _with(node, "name", escape(String.text(tensor)))
+            node = _with(node, "name", escape(string_of(tensor)))
             set_apart(node.data)
             return node
         return node
@@ -225,7 +225,7 @@ class _Rewiring:
             self._fail(record.line, f"{self._says(record)} starts at a node {problem}")
         producer = self._producer(tensor, body)
         if producer != record.source:
-            shown = String.text(tensor)
+            shown = string_of(tensor)
             if self._is_constant(tensor, body):
                 problem = f"where the name {shown!r} means an initializer, or an input of the function"
             elif producer is not None:

@@ -23,7 +23,7 @@ from graphml_onnx.onnxfile.skeleton import LIST_ADDRESS, marker, read_marker
 from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Callable, MutableMapping, Sequence
 
     from google.protobuf.descriptor import FieldDescriptor
 
@@ -180,18 +180,21 @@ class _Enumerated:
         return integer(value, -(2**31), 2**31 - 1)
 
 
+_decoded = cast("Callable[[bytes | str, str, str], str]", bytes.decode)
+
+
+def string_of(value: bytes | str) -> str:
+    """A protobuf string as Python has it; the exact classes hold bytes where ONNX's own say str."""
+    return _decoded(value, "utf-8", "surrogateescape")
+
+
 class String:
     """A protobuf string: text, with bytes that are not UTF-8 as surrogates (PEP 383)."""
 
     @staticmethod
-    def text(value: bytes | str) -> str:
-        """The string as Python has it; the exact classes hold bytes where ONNX's own say str."""
-        return cast("bytes", value).decode("utf-8", "surrogateescape")
-
-    @staticmethod
     def write(value: bytes) -> str:
         """JSON text."""
-        return json_string(value.decode("utf-8", "surrogateescape"))
+        return json_string(string_of(value))
 
     @staticmethod
     def read(value: Json) -> bytes:

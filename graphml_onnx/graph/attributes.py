@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 import onnx
 
 from graphml_onnx.codec.numbers import FLOAT32, float_json
+from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.graph.weights import Storage, TensorData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphml_onnx.graph.model_graph import Body
+    from graphml_onnx.graph.elements import Body
     from graphml_onnx.graph.types import TensorType, TypeReader
 
 
@@ -73,13 +74,8 @@ def read_attributes(
     reader = _Reader(bodies, storage, types)
     values: dict[str, AttributeValue] = {}
     for attribute in attributes:
-        values.setdefault(text_of(attribute.name), reader.value(attribute))
+        values.setdefault(string_of(attribute.name), reader.value(attribute))
     return values
-
-
-def text_of(value: str | bytes) -> str:
-    """A string of an exact message, which holds bytes."""
-    return cast("bytes", value).decode("utf-8", "surrogateescape")
 
 
 def _text_or_bytes(value: bytes) -> str | bytes:
@@ -102,7 +98,7 @@ class _Reader:
 
     def value(self, attribute: onnx.AttributeProto) -> AttributeValue:
         if attribute.ref_attr_name:
-            return AttributeReference(text_of(attribute.ref_attr_name))
+            return AttributeReference(string_of(attribute.ref_attr_name))
         field = _FIELDS.get(attribute.type) or _present(attribute)
         if field is None:
             return None

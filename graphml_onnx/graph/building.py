@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.owners import owners_of_weights
-from graphml_onnx.graph.attributes import sparse_tensor, text_of
-from graphml_onnx.graph.model_graph import Body, ModelGraph, Module, Operator, Parameter, Tensor, bodies_of
+from graphml_onnx.codec.scalars import string_of
+from graphml_onnx.graph.attributes import sparse_tensor
+from graphml_onnx.graph.elements import Body, Module, Operator, Parameter, Tensor
 from graphml_onnx.graph.weights import TensorData
 from graphml_onnx.hierarchy import NOWHERE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import onnx
 
+    from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.hierarchy import Hierarchy
 
 _CONSTANT = b"Constant"
@@ -22,22 +25,22 @@ _CONSTANT = b"Constant"
 
 def build(graph: ModelGraph, model: onnx.ModelProto, hierarchy: Hierarchy) -> None:
     """Fills a graph that knows its storage; sets ``main``, ``functions`` and ``root``."""
-    graph.main = Body(graph, "graph", text_of(model.graph.name), "")
+    graph.main = Body(graph, "graph", string_of(model.graph.name), "")
     graph.main.opsets = graph.opsets
     graph.root = _root(graph, hierarchy)
     _fill_graph(graph.main, model.graph)
     for function in model.functions:
-        domain, name, overload = map(text_of, (function.domain, function.name, function.overload))
+        domain, name, overload = map(string_of, (function.domain, function.name, function.overload))
         path = "::".join(filter(None, (domain, name, overload)))
         body = Body(graph, "function", name, path)
-        body.opsets = {text_of(entry.domain): entry.version for entry in function.opset_import}
+        body.opsets = {string_of(entry.domain): entry.version for entry in function.opset_import}
         _fill_function(body, function)
         graph.functions.setdefault((domain, name, overload), body)
     _fill_modules(graph, hierarchy)
 
 
 def _fill_graph(body: Body, message: onnx.GraphProto) -> None:
-    body.inputs = [_define(body, text_of(value.name)) for value in message.input]
+    body.inputs = [_define(body, string_of(value.name)) for value in message.input]
     for tensor in body.inputs:
         tensor.is_input = True
     for initializer in message.initializer:
@@ -48,25 +51,25 @@ def _fill_graph(body: Body, message: onnx.GraphProto) -> None:
         parameter = Parameter("sparse_initializer", _define(body, read.values.name), read.values, read)
         _add_parameter(body, parameter)
     _fill_operators(body, message.node)
-    body.outputs = [_resolve(body, text_of(value.name)) for value in message.output]
+    body.outputs = [_resolve(body, string_of(value.name)) for value in message.output]
     for tensor in body.outputs:
         tensor.is_output = True
     for values in (message.value_info, message.output, message.input):
         for value in values:
-            if value.HasField("type") and (known := body.tensors.get(text_of(value.name))) is not None:
+            if value.HasField("type") and (known := body.tensors.get(string_of(value.name))) is not None:
                 known._message = value.type
 
 
 def _fill_function(body: Body, message: onnx.FunctionProto) -> None:
-    body.inputs = [_define(body, text_of(name)) for name in message.input]
+    body.inputs = [_define(body, string_of(name)) for name in message.input]
     for tensor in body.inputs:
         tensor.is_input = True
     _fill_operators(body, message.node)
-    body.outputs = [_resolve(body, text_of(name)) for name in message.output]
+    body.outputs = [_resolve(body, string_of(name)) for name in message.output]
     for tensor in body.outputs:
         tensor.is_output = True
     for value in message.value_info:
-        if value.HasField("type") and (known := body.tensors.get(text_of(value.name))) is not None:
+        if value.HasField("type") and (known := body.tensors.get(string_of(value.name))) is not None:
             known._message = value.type
 
 
@@ -97,7 +100,7 @@ def _fill_operators(body: Body, nodes: Sequence[onnx.NodeProto]) -> None:
             if not name:
                 inputs.append(None)
                 continue
-            tensor = _resolve(body, text_of(name))
+            tensor = _resolve(body, string_of(name))
             tensor.consumers.append(operator)
             inputs.append(tensor)
         operator.inputs = inputs
@@ -111,7 +114,7 @@ def _outputs(operator: Operator, body: Body) -> list[Tensor | None]:
         if not name:
             outputs.append(None)
             continue
-        tensor = _define(body, text_of(name))
+        tensor = _define(body, string_of(name))
         if tensor.producer is None and not tensor.is_input and tensor.parameter is None:
             tensor.producer = operator
         outputs.append(tensor)
@@ -123,13 +126,23 @@ def _bodies(operator: Operator) -> list[Body]:
     for attribute, message in bodies_of(operator._node):
         outer = operator.body
         label = f"{outer.path}/{operator.label}" if outer.path else operator.label
-        body = Body(outer.graph, "subgraph", text_of(message.name), f"{label}/{attribute}")
+        body = Body(outer.graph, "subgraph", string_of(message.name), f"{label}/{attribute}")
         body.outer = outer
         body.operator = operator
         body.opsets = outer.opsets
         _fill_graph(body, message)
         bodies.append(body)
     return bodies
+
+
+def bodies_of(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
+    """The graphs in a node's attributes, in their order, each with the name of its attribute."""
+    graphs = graphs_of(node)
+    for attribute in node.attribute:
+        count = attribute.HasField("g") + len(attribute.graphs)
+        for number in range(count):
+            suffix = f"[{number}]" if count > 1 else ""
+            yield string_of(attribute.name) + suffix, next(graphs)
 
 
 def _take_constant(operator: Operator) -> None:

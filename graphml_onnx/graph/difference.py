@@ -6,10 +6,12 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from graphml_onnx.graph.attributes import SparseTensor, text_of
+from graphml_onnx.codec.scalars import string_of
+from graphml_onnx.graph.attributes import SparseTensor
+from graphml_onnx.graph.elements import Body, Operator, Parameter, Tensor, attribute_json
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.matching import Matching
-from graphml_onnx.graph.model_graph import Body, ModelGraph, Operator, Parameter, Tensor, attribute_json
+from graphml_onnx.graph.model_graph import ModelGraph
 from graphml_onnx.graph.statistics import ValueChange, value_change
 from graphml_onnx.graph.weights import TensorData, same_content
 
@@ -190,7 +192,7 @@ class _Comparison:
             if name in self.ignore or (name.startswith("producer") and "producer" in self.ignore):
                 continue
             sides = [getattr(graph._model, name) for graph in (self.old, self.new)]
-            ours, theirs = (text_of(side) if isinstance(side, bytes) else str(side) for side in sides)
+            ours, theirs = (string_of(side) if isinstance(side, bytes) else str(side) for side in sides)
             _compare(details, name, ours, theirs)
         if "names" not in self.ignore:
             _compare(details, "graph name", self.old.name, self.new.name)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
-from graphml_onnx.graph.attributes import text_of
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.writing import stage_model
 from graphml_onnx.onnxfile import schema
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import onnx
     from google.protobuf.message import Message
 
-    from graphml_onnx.graph.model_graph import ModelGraph, Operator, Tensor
+    from graphml_onnx.graph.elements import Operator, Tensor
+    from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.results import Progress
 
 _PAGE = 4096
@@ -120,9 +121,9 @@ def extract(
             data,
             len(message.graph.node),
             len(message.graph.initializer),
-            tuple(text_of(value.name) for value in message.graph.input),
-            tuple(text_of(value.name) for value in message.graph.output),
-            tuple(text_of(function.name) for function in message.functions),
+            tuple(string_of(value.name) for value in message.graph.input),
+            tuple(string_of(value.name) for value in message.graph.output),
+            tuple(string_of(function.name) for function in message.functions),
             findings,
         )
 
@@ -255,8 +256,8 @@ def _message(
         cast("Message", new).ClearField(field)
     message.ClearField("training_info")
     new.node.extend(operator._node for operator in part.operators)
-    new.initializer.extend(t for t in old.initializer if text_of(t.name) in part.weights)
-    new.sparse_initializer.extend(s for s in old.sparse_initializer if text_of(s.values.name) in part.weights)
+    new.initializer.extend(t for t in old.initializer if string_of(t.name) in part.weights)
+    new.sparse_initializer.extend(s for s in old.sparse_initializer if string_of(s.values.name) in part.weights)
     findings: list[str] = []
     for tensor in part.inputs:
         kind = tensor.type_message
@@ -268,7 +269,7 @@ def _message(
         if kind.HasField("tensor_type") and not kind.tensor_type.HasField("shape"):
             findings.append(f"the shape of input {tensor.name!r} is not known, and ONNX's checker asks for one")
         _add_value(new.input, tensor.name, kind)
-    declared = {text_of(value.name): value for value in old.input}
+    declared = {string_of(value.name): value for value in old.input}
     # Before IR version 4, an initializer is an input too.
     new.input.extend(declared[name] for name in sorted(part.weights & declared.keys()))
     for tensor in part.outputs:
@@ -277,10 +278,10 @@ def _message(
             findings.append(f"the type of output {tensor.name!r} is not known, and left out")
         _add_value(new.output, tensor.name, kind)
     names = {t.name for o in part.operators for t in (*o.inputs, *o.outputs) if t is not None}
-    names -= {text_of(value.name) for values in (new.input, new.output) for value in values}
-    new.value_info.extend(v for v in old.value_info if text_of(v.name) in names)
-    _keep(new.quantization_annotation, lambda entry: text_of(entry.tensor_name) in names | set(part.weights))
-    _keep(message.functions, lambda f: (text_of(f.domain), text_of(f.name), text_of(f.overload)) in functions)
+    names -= {string_of(value.name) for values in (new.input, new.output) for value in values}
+    new.value_info.extend(v for v in old.value_info if string_of(v.name) in names)
+    _keep(new.quantization_annotation, lambda entry: string_of(entry.tensor_name) in names | set(part.weights))
+    _keep(message.functions, lambda f: (string_of(f.domain), string_of(f.name), string_of(f.overload)) in functions)
     return message, tuple(findings)
 
 

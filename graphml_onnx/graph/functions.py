@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.model_check import check_skeleton
 from graphml_onnx.codec.module_facts import graphs_of
+from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
-from graphml_onnx.graph.attributes import text_of
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.structure import look_of
 from graphml_onnx.graph.writing import stage_model
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from graphml_onnx.graph.model_graph import ModelGraph, Module, Operator
+    from graphml_onnx.graph.elements import Module, Operator
+    from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.results import Progress
 
 DOMAIN: Final = "g2o.modules"
@@ -140,22 +141,22 @@ class _Unfolding:
         self.model = cast("onnx.ModelProto", schema.message_class("ModelProto")())
         cast("Message", self.model).CopyFrom(cast("Message", model))
         graph, functions = self.model.graph, self.model.functions
-        self._functions = {text_of(f.name): f for f in functions if text_of(f.domain) == DOMAIN}
-        self._tensors = {text_of(name) for name in _defined(graph)}
+        self._functions = {string_of(f.name): f for f in functions if string_of(f.domain) == DOMAIN}
+        self._tensors = {string_of(name) for name in _defined(graph)}
         for function in self._functions.values():  # a body must not hide a new name
-            self._tensors.update(text_of(name) for node in function.node for name in _in_bodies(node))
-        self._operators = {text_of(node.name) for node in graph.node}
+            self._tensors.update(string_of(name) for node in function.node for name in _in_bodies(node))
+        self._operators = {string_of(node.name) for node in graph.node}
         # Names without a path belong to the module that the definition is from.
-        self._kept = {text_of(name) for f in self._functions.values() for n in f.node for name in (n.name, *n.output)}
+        self._kept = {string_of(name) for f in self._functions.values() for n in f.node for name in (n.name, *n.output)}
         _replace(graph.node, list(self._put_in(graph.node)))
         if self._functions:
-            _replace(functions, [f for f in functions if text_of(f.domain) != DOMAIN])
-            kept = [entry for entry in self.model.opset_import if text_of(entry.domain) != DOMAIN]
+            _replace(functions, [f for f in functions if string_of(f.domain) != DOMAIN])
+            kept = [entry for entry in self.model.opset_import if string_of(entry.domain) != DOMAIN]
             _replace(self.model.opset_import, kept)
 
     def _put_in(self, nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
         for node in nodes:
-            function = self._functions.get(text_of(node.op_type)) if text_of(node.domain) == DOMAIN else None
+            function = self._functions.get(string_of(node.op_type)) if string_of(node.domain) == DOMAIN else None
             if function is None:
                 yield node
             else:
@@ -163,7 +164,7 @@ class _Unfolding:
 
     def _own(self, function: onnx.FunctionProto, call: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """The operators of a function with the tensors of a call."""
-        old, new = _first_path(function), text_of(call.name).split("/")[1:-1]
+        old, new = _first_path(function), string_of(call.name).split("/")[1:-1]
         own_path = re.compile(rf"(?<!\w){'([./])'.join(map(re.escape, old))}(?!\w)")  # with dots, with strokes, or both
 
         def moved(found: re.Match[str]) -> str:
@@ -172,7 +173,7 @@ class _Unfolding:
             return new[0] + "".join(f".{part}" if part.isdigit() else f"/{part}" for part in new[1:])
 
         def named(name: str | bytes, taken: set[str]) -> bytes:
-            text = own_path.sub(moved, text_of(name)) if old and new else text_of(name)
+            text = own_path.sub(moved, string_of(name)) if old and new else string_of(name)
             return _bytes(_free(text, taken, () if new == old else self._kept)) if text else b""
 
         names = dict(zip(_all(function.input), _all(call.input), strict=False))
@@ -193,7 +194,7 @@ def _all(names: Iterable[object]) -> list[bytes]:
 
 def _first_path(function: onnx.FunctionProto) -> list[str]:
     """The parts of the path of the module whose names a function has."""
-    path = re.match(r"module (.+?)(?:, | and \d+ more$|$)", text_of(function.doc_string))
+    path = re.match(r"module (.+?)(?:, | and \d+ more$|$)", string_of(function.doc_string))
     return path[1].split(".") if path else []
 
 
@@ -249,7 +250,7 @@ def _calls_itself(model: onnx.ModelProto) -> str | None:
     try:
         tuple(TopologicalSorter({key: found & calls.keys() for key, found in calls.items()}).static_order())
     except CycleError as error:
-        return text_of(error.args[1][0][1])
+        return string_of(error.args[1][0][1])
     return None
 
 
@@ -378,7 +379,7 @@ class _Folding:
         self._uses.update(given)
         node = cast("onnx.NodeProto", schema.message_class("NodeProto")())
         node.op_type, node.domain = cast("str", name), cast("str", _bytes(DOMAIN))
-        call = f"/{module.path.replace('.', '/')}/{text_of(name)}"
+        call = f"/{module.path.replace('.', '/')}/{string_of(name)}"
         node.name = cast("str", _bytes(_free(call, self._calls)))
         node.input.extend(cast("Sequence[str]", given))
         node.output.extend(cast("Sequence[str]", wanted))
@@ -396,7 +397,7 @@ class _Folding:
         function.output.extend(cast("Sequence[str]", wanted))
         function.node.extend(nodes)
         function.opset_import.extend(self._graph._model.opset_import)
-        if DOMAIN not in self._graph.opsets and any(text_of(node.domain) == DOMAIN for node in function.node):
+        if DOMAIN not in self._graph.opsets and any(string_of(node.domain) == DOMAIN for node in function.node):
             _add_opset(function.opset_import)
         return function
 

@@ -11,9 +11,10 @@ from graphml_onnx.graph.statistics import Statistics, statistics_of
 from graphml_onnx.graph.structure import look_of_module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from graphml_onnx.graph.model_graph import ModelGraph, Module, Operator, Parameter
+    from graphml_onnx.graph.elements import Module, Operator, Parameter
+    from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.support.strictjson import Json
 
 
@@ -118,11 +119,18 @@ def folded_shares(module: Module, depth: int | None = None) -> Sequence[Row]:
 def _alike(modules: Iterable[Module], sums: Mapping[Module, Counter[str]]) -> Iterator[Sequence[Module]]:
     """Neighbours that look the same; what they look like is only asked where they consist of as much."""
     group: list[Module] = []
+    look: Hashable = None  # of the group, once it was asked for
     for module in modules:
-        if group and (sums[group[0]] != sums[module] or look_of_module(group[0]) != look_of_module(module)):
+        if group and sums[group[0]] == sums[module]:
+            look = look or look_of_module(group[0])
+            if look == (own := look_of_module(module)):
+                group.append(module)
+                continue
+        else:
+            own = None
+        if group:
             yield group
-            group = []
-        group.append(module)
+        group, look = [module], own
     if group:
         yield group
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from graphml_onnx.graph.model_graph import Operator
+    from graphml_onnx.graph.elements import Operator
 
 Shape: TypeAlias = tuple[int, ...]
 

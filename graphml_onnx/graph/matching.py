@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphml_onnx.graph.attributes import SparseTensor
-from graphml_onnx.graph.model_graph import Body, Operator, Tensor
+from graphml_onnx.graph.elements import Body, Operator, Tensor
 from graphml_onnx.graph.weights import TensorData
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.decoding.output import check_not_store, write_pieces
 from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
-from graphml_onnx.graph.attributes import text_of
+from graphml_onnx.graph.building import bodies_of
 from graphml_onnx.graph.difference import changes_of_function
 from graphml_onnx.graph.extraction import outermost, part_of
 from graphml_onnx.graph.loading import open as open_graph
-from graphml_onnx.graph.model_graph import bodies_of
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.schema import serialise
 from graphml_onnx.onnxfile.skeleton import join, renumbered
@@ -183,7 +183,7 @@ def _message(whole: ModelGraph, inner: ModelGraph, part: onnx.ModelProto, taken:
     defined = {name.encode("utf-8", "surrogateescape") for name, t in whole.main.tensors.items() if t.producer is None}
     clash = next((name for name in made if name in made_by_rest or name in defined), None)
     if clash is not None:
-        raise ModelError(f"the part makes {text_of(clash)!r}, and so does the rest of the model")
+        raise ModelError(f"the part makes {string_of(clash)!r}, and so does the rest of the model")
     places = sorted(taken)
     if len(inserted) != len(places):  # then all at the first place, and sorted where that is too early
         places = [places[0]] * len(inserted)
@@ -196,15 +196,15 @@ def _message(whole: ModelGraph, inner: ModelGraph, part: onnx.ModelProto, taken:
     message.graph.node.extend(_sorted(nodes))
     _replace_weights(message, whole, inner, part, taken)
     known = {cast("bytes", value.name) for value in old.graph.value_info}
-    gone = {t.name for i in taken for t in whole.operators[i].outputs if t is not None} - {text_of(n) for n in made}
-    values = [value for value in old.graph.value_info if text_of(value.name) not in gone]
+    gone = {t.name for i in taken for t in whole.operators[i].outputs if t is not None} - {string_of(n) for n in made}
+    values = [value for value in old.graph.value_info if string_of(value.name) not in gone]
     values += [value for value in part.graph.value_info if cast("bytes", value.name) not in known]
     copies = [type(cast("Message", value)).FromString(value.SerializeToString()) for value in values]
     del message.graph.value_info[:]
     message.graph.value_info.extend(cast("list[onnx.ValueInfoProto]", copies))
     _add_functions(message, part, whole)
     domains = set(whole.opsets)
-    message.opset_import.extend(entry for entry in part.opset_import if text_of(entry.domain) not in domains)
+    message.opset_import.extend(entry for entry in part.opset_import if string_of(entry.domain) not in domains)
     return message
 
 
@@ -214,7 +214,7 @@ def _replace_weights(
     """Takes the part's weights where they differ; drops those that only the old module took."""
     old = {parameter.name: parameter for parameter in whole.main.parameters if parameter.operator is None}
     new = {parameter.name: parameter for parameter in inner.main.parameters if parameter.operator is None}
-    tensors = {text_of(tensor.name): tensor for tensor in part.graph.initializer}
+    tensors = {string_of(tensor.name): tensor for tensor in part.graph.initializer}
     changed = {name for name, p in new.items() if name not in old or not old[name].has_same_content(p)}
     for name in changed & old.keys():
         if any(outermost(consumer).index not in taken for consumer in old[name].consumers):
@@ -228,9 +228,9 @@ def _replace_weights(
         and all(outermost(consumer).index in taken for consumer in parameter.consumers)
     }
     kept = [
-        tensors.get(text_of(t.name), t) if text_of(t.name) in changed else t for t in whole._model.graph.initializer
+        tensors.get(string_of(t.name), t) if string_of(t.name) in changed else t for t in whole._model.graph.initializer
     ]
-    kept = [tensor for tensor in kept if text_of(tensor.name) not in gone]
+    kept = [tensor for tensor in kept if string_of(tensor.name) not in gone]
     kept += [tensors[name] for name in tensors if name in changed and name not in old]
     del message.graph.initializer[:]
     message.graph.initializer.extend(kept)
@@ -238,7 +238,7 @@ def _replace_weights(
 
 def _add_functions(message: onnx.ModelProto, part: onnx.ModelProto, whole: ModelGraph) -> None:
     for function in part.functions:
-        key = (text_of(function.domain), text_of(function.name), text_of(function.overload))
+        key = (string_of(function.domain), string_of(function.name), string_of(function.overload))
         if key not in whole.functions:
             message.functions.append(function)
 

@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.module_facts import graphs_of
-from graphml_onnx.graph.attributes import text_of
+from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.onnxfile import schema
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from graphml_onnx.graph.model_graph import Body
+    from graphml_onnx.graph.elements import Body
     from graphml_onnx.graph.weights import Storage
 
 _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
@@ -98,7 +98,7 @@ def add_types(body: Body, inferred: onnx.GraphProto) -> None:
     """Gives the tensors of a body, and of the bodies in it, the types that were inferred; what the model says stays."""
     for values in (inferred.value_info, inferred.output):
         for value in values:
-            tensor = body.tensors.get(text_of(value.name))
+            tensor = body.tensors.get(string_of(value.name))
             if tensor is not None and value.HasField("type") and _lacks_shape(tensor.type_message):
                 tensor._message = value.type
     for operator, node in zip(body.operators, inferred.node, strict=True):

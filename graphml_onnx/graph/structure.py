@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     import onnx
 
-    from graphml_onnx.graph.model_graph import Module
+    from graphml_onnx.graph.elements import Module
 
 
 def look_of(
@@ -57,19 +57,22 @@ def _look_of_attribute(attribute: onnx.AttributeProto) -> Hashable:
 def look_of_module(module: Module) -> Hashable:
     """What a module looks like: class, operators, modules in it, and the types of the parameters that they take."""
     operators = module.all_operators()
-    inside = set(operators)
+    numbers = {operator: number for number, operator in enumerate(operators)}
     given: dict[bytes, Hashable] = {}
     wanted: list[bytes] = []
     for operator in operators:
         for tensor in operator.inputs:
-            if tensor is not None and (tensor.producer is None or tensor.producer not in inside):
+            if tensor is not None and (tensor.producer is None or tensor.producer not in numbers):
                 parameter = tensor.parameter
                 given[_bytes(tensor.name)] = None if parameter is None else parameter.type
         made = (tensor for tensor in operator.outputs if tensor is not None)
-        wanted += [_bytes(t.name) for t in made if t.is_output or any(taker not in inside for taker in t.consumers)]
-    inner = tuple((child.class_name, look_of_module(child)) for child in module.children)
+        wanted += [_bytes(t.name) for t in made if t.is_output or any(taker not in numbers for taker in t.consumers)]
+    modules = tuple(
+        (inner.depth - module.depth, inner.class_name, tuple(numbers[operator] for operator in inner.operators))
+        for inner in module.walk()
+    )
     nodes = (operator._node for operator in operators)
-    return module.class_name, look_of(nodes, list(given), wanted, given.get), inner
+    return modules, look_of(nodes, list(given), wanted, given.get)
 
 
 def _bytes(name: str) -> bytes:

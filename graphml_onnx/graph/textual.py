@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.errors import printable
 from graphml_onnx.graph.attributes import SparseTensor
-from graphml_onnx.graph.model_graph import Body, attribute_json
+from graphml_onnx.graph.elements import Body, attribute_json
 from graphml_onnx.graph.weights import TensorData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from graphml_onnx.graph.attributes import AttributeValue
-    from graphml_onnx.graph.model_graph import ModelGraph, Module, Operator, Parameter, Tensor
+    from graphml_onnx.graph.elements import Module, Operator, Parameter, Tensor
+    from graphml_onnx.graph.model_graph import ModelGraph
 
 _INLINE = 8  # elements
 

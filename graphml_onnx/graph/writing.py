@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.decoding.output import check_not_store, write_pieces
-from graphml_onnx.graph.model_graph import bodies_of
+from graphml_onnx.graph.building import bodies_of
 from graphml_onnx.graph.weights import TensorData
 from graphml_onnx.onnxfile.schema import serialise
 from graphml_onnx.onnxfile.skeleton import join

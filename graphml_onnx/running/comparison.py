@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
 
-    from graphml_onnx.graph.model_graph import Module, Operator, Tensor
+    from graphml_onnx.graph.elements import Module, Operator, Tensor
     from graphml_onnx.inputs.forms import JsonSource
     from graphml_onnx.inputs.made import Array
     from graphml_onnx.results import Progress

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import onnx
 
 from graphml_onnx.errors import ModelError, UsageError
+from graphml_onnx.graph.elements import Operator
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.macs import macs_of
-from graphml_onnx.graph.model_graph import Operator
 from graphml_onnx.inputs.made import CannotRunError
 from graphml_onnx.running.feed import Inputs
 from graphml_onnx.running.sessions import onnx_file, open_session, run, session_options
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from os import PathLike
 
-    from graphml_onnx.graph.model_graph import ModelGraph, Module, Tensor
+    from graphml_onnx.graph.elements import Module, Tensor
+    from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.inputs.forms import JsonSource
     from graphml_onnx.inputs.made import Array
     from graphml_onnx.results import Progress

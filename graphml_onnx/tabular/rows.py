@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.graph.attributes import AttributeReference, SparseTensor
-from graphml_onnx.graph.model_graph import Body
+from graphml_onnx.graph.elements import Body
 from graphml_onnx.graph.types import TensorType
 from graphml_onnx.graph.weights import TensorData
 from graphml_onnx.tabular.schema import TABLES, VERSION, arrow_schema
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from graphml_onnx.graph.attributes import AttributeValue
-    from graphml_onnx.graph.model_graph import ModelGraph, Tensor
+    from graphml_onnx.graph.elements import Tensor
+    from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.graph.types import Dimension
 
 _INT64 = range(-(1 << 63), 1 << 63)

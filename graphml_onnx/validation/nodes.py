@@ -16,7 +16,7 @@ from graphml_onnx.codec.fields import MessageKeys, serialised
 from graphml_onnx.codec.keys import FORMAT_VERSION, KEYS_OF_KIND
 from graphml_onnx.codec.node_names import drop_given_name
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
-from graphml_onnx.codec.scalars import PayloadTable, String
+from graphml_onnx.codec.scalars import PayloadTable, string_of
 from graphml_onnx.codec.scopes import hidden_names
 from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
@@ -245,7 +245,7 @@ class _NodeReader:
 
 def _read_graph(node: Node, graph: onnx.GraphProto) -> None:
     node.name = _text(graph.name)
-    node.constants = tuple((String.text(name), rank) for name, rank in hidden_names(graph, with_initializers=True))
+    node.constants = tuple((string_of(name), rank) for name, rank in hidden_names(graph, with_initializers=True))
     node.types = _types(graph.value_info)
 
 
@@ -263,4 +263,4 @@ def _names(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _text(value: str) -> str:
-    return String.text(value)
+    return string_of(value)

@@ -11,8 +11,8 @@ import onnx
 
 from graphml_onnx.errors import GraphmlOnnxError
 from graphml_onnx.graph.attributes import AttributeReference, SparseTensor
+from graphml_onnx.graph.elements import Body
 from graphml_onnx.graph.macs import macs_of
-from graphml_onnx.graph.model_graph import Body
 from graphml_onnx.graph.statistics import histogram_of, statistics_of
 from graphml_onnx.graph.weights import TensorData
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from graphml_onnx.graph.attributes import AttributeValue
-    from graphml_onnx.graph.model_graph import ModelGraph, Module, Operator, Parameter, Tensor
+    from graphml_onnx.graph.elements import Module, Operator, Parameter, Tensor
+    from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.support.strictjson import Json
 
 VERSION: Final = 1

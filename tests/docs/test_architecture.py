@@ -11,8 +11,6 @@ from tests.docs import documents, imports
 
 PAGE = documents.ROOT / "docs" / "architecture.md"
 _DIAGRAM = re.compile(r"(?<=```mermaid\ngraph TD\n)(.*?)(?=```)", re.DOTALL)
-_KNOWN_LAZY = [{"graph.building", "graph.model_graph"}]
-"""Modules of one package where one imports the other only when a function needs it."""
 
 
 def test_the_diagram_shows_every_import_between_packages() -> None:
@@ -31,9 +29,7 @@ def test_every_package_has_a_row() -> None:
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    found = imports.circles(imports.modules())
-    assert [circle for circle in found if circle not in _KNOWN_LAZY] == []
-    assert len(found) == len(_KNOWN_LAZY), "one is gone: shorten the list"
+    assert imports.circles(imports.modules()) == []
 
 
 def test_packages_import_downwards() -> None:
