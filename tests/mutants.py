@@ -118,6 +118,7 @@ EQUIVALENT = {
         "find_extents",
         "0",
     ): "where the window is before it is read; how many items were seen, which is a guess",
+    ("find_extents", "position + len(window)"): "the window is read anew for each field, which takes time only",
     ("find_extents", "1"): "any number that is no tag; how many items were seen, which is a guess",
     ("find_extents", "repeats > _RUN"): "the same lists are found, with one item more or less of work",
     ("find_extents", "(last_tag := (repeats := (run_at := (judged := (-1)))))"): "any number that is no place",

@@ -8,7 +8,8 @@ import pytest
 from graphml_onnx.onnxfile.extents import Copied, Extent, Lists, find_extents, model_routes, resize
 from graphml_onnx.onnxfile.skeleton import split
 from graphml_onnx.onnxfile.source import BytesSource
-from graphml_onnx.onnxfile.wire import FIXED32, WireError
+from graphml_onnx.onnxfile.unreadable import MAX_DEPTH
+from graphml_onnx.onnxfile.wire import FIXED32, LENGTH_DELIMITED, WireError, encode_varint
 
 LONG = Lists(20, 31)
 
@@ -62,6 +63,14 @@ def test_two_lists_one_after_the_other() -> None:
     assert found[0].end == found[1].start
 
 
+@pytest.mark.parametrize(("longest", "is_taken"), [(31, True), (32, False)])
+def test_a_list_of_strings_is_taken_where_none_may_be_a_payload(longest: int, is_taken: bool) -> None:
+    model = onnx.ModelProto()
+    model.graph.initializer.add(string_data=[b"s", b"w" * longest, *[b"s"] * 28])
+    found = leaves(found_in(model.SerializeToString()))
+    assert [extent.length for extent in found] == ([29 * 3 + 2 + longest] if is_taken else [])
+
+
 def test_only_what_leads_to_payloads_and_lists_is_entered() -> None:
     graph = model_routes()[onnx.ModelProto.DESCRIPTOR.fields_by_name["graph"].number].fields
     tensor = graph[onnx.GraphProto.DESCRIPTOR.fields_by_name["initializer"].number].fields
@@ -96,6 +105,21 @@ def test_resizing_to_the_same_length_copies() -> None:
     assert all(piece.start < piece.end for piece in pieces if isinstance(piece, Copied))
     parts = [piece if isinstance(piece, bytes) else data[piece.start : piece.end] for piece in pieces]
     assert b"".join(parts) == data
+
+
+def nested_messages(depth: int) -> bytes:
+    """Graphs in attributes of operators of graphs."""
+    numbers = [7, *[1, 5, 6] * depth][:depth]  # of graph in ModelProto, node, attribute, g
+    data = b""
+    for number in reversed(numbers):
+        data = encode_varint(number << 3 | LENGTH_DELIMITED) + encode_varint(len(data)) + data
+    return data
+
+
+def test_how_deep_messages_may_be() -> None:
+    assert find_extents(BytesSource(nested_messages(MAX_DEPTH)), lambda *_: True) == []
+    with pytest.raises(WireError, match=f"more than {MAX_DEPTH} deep"):
+        find_extents(BytesSource(nested_messages(MAX_DEPTH + 1)), lambda *_: True)
 
 
 def groups(depth: int) -> bytes:
