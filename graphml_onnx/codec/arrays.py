@@ -159,8 +159,10 @@ class Integers:
         """The inverse of `text_of`; see `ListCodec.fields_of`."""
         values = _integers(text)
         if values is None or (self._low == 0 and bool((values < 0).any())):
-            each = _read_each(text, lambda item: item)
-            read = None if each is None else self.read(cast("list[Json]", each))
+            try:
+                read = self.read(orjson.loads(b"[%b]" % text))
+            except orjson.JSONDecodeError:
+                return None
             if read is None:
                 return None
             values = np.array(read, self._dtype)
