@@ -100,9 +100,11 @@ class _Builder:
             source = self._by_model(draft, operators, within, is_main=is_main)
         wiring = wire(graph, outer)
         lacking = [position for position in draft.unplaced() if draft.modules and not draft.tags[position]]
+        is_told = False
         if self._refine or source == "none":
             owners = owners_of(graph, wiring)
-            _refine_by_names(draft, operators, _paths_used(wiring), _takes_weights(graph, wiring, owners, outer))
+            takes = _takes_weights(graph, wiring, owners, outer)
+            is_told = _refine_by_names(draft, operators, _paths_used(wiring), takes)
             told, contrary = place_by_parameters(draft, aligned(owners, draft), wiring)
             if source in ("metadata", "exporter") and told >= _WORTH_TELLING and 2 * contrary > told:
                 self.findings.append(
@@ -110,7 +112,7 @@ class _Builder:
                     f"names tell: what tells of the modules ({source}) may be of another model, or read wrongly"
                 )
         place_by_neighbours(draft, wiring)
-        if not draft.modules:
+        if not draft.modules and not is_told:
             draft.rules = [None] * len(operators)  # names such as ``/Conv_1`` tell of no module
             place_by_repetition(draft, graph, wiring)
             place_by_neighbours(draft, wiring, constants_only=True)
@@ -181,7 +183,8 @@ def _has_tags(operators: Sequence[Operator]) -> bool:
 
 def _refine_by_names(
     draft: Draft, operators: Sequence[Operator], parameters: Iterable[Path], takes_weight: Sequence[bool]
-) -> None:
+) -> bool:
+    """Whether names tell of modules: in a body, they may all tell of the one that the body is in."""
     found = scopes_of(operators, takes_weight)
     calls = Calls(parameters, found)
     modules: dict[int, int] = {}  # where the paths lead, of which many operators have the same
@@ -202,6 +205,7 @@ def _refine_by_names(
                 draft.put(position, module, "name")
         if call:
             draft.calls[position] = call
+    return any(found)
 
 
 def _goes_on(path: Sequence[NameStep], scope: Sequence[str]) -> bool:

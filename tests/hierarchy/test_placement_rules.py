@@ -339,6 +339,13 @@ class TestRepetition:
         hierarchy = build_hierarchy(Graph(operators, TRANSFORMER_WEIGHTS), None)
         assert {module.told_by for module in hierarchy.modules} == {"names"}
 
+    def test_nor_in_a_body_whose_names_all_tell_of_the_module_around_it(self) -> None:
+        body = [op._replace(name=f"/decoder/{op.op_type}_{number}") for number, op in enumerate(transformer(12))]
+        choice = node("If", "c", "y", "/decoder/If")._replace(bodies=(Graph(body, TRANSFORMER_WEIGHTS),))
+        hierarchy = build_hierarchy(Graph([node("Add", "a a", "c", "/decoder/Add"), choice], {}), None)
+        [found] = hierarchy.main.bodies[1]
+        assert (found.modules, set(found.rules)) == ((), {"name"})
+
     def test_names_of_operators_without_any_module_do_not_keep_it_away(self) -> None:
         operators = [op._replace(name=f"/{op.op_type}_{number}") for number, op in enumerate(transformer(12))]
         hierarchy = build_hierarchy(Graph(operators, TRANSFORMER_WEIGHTS), None)
