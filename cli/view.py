@@ -14,6 +14,8 @@ Examples:
   g2o view model.onnx --module encoder.layer.0 --stats
   g2o view model.onnx --module encoder.layer.0 --depth 2 -o layer.svg
   g2o view new.onnx --diff old.onnx -o changes.html
+  g2o view model.onnx --times --dim sequence=128
+  g2o view int8.onnx --diff float.onnx --numeric
 """
 
 
@@ -49,6 +51,15 @@ def view(
         bool | None,
         typer.Option("--open/--no-open", help="Open the page in the browser; by default where a terminal is."),
     ] = None,
+    times: Annotated[
+        bool, typer.Option("--times", help="Run the model: colour modules by their time (needs onnxruntime).")
+    ] = False,
+    numeric: Annotated[
+        bool,
+        typer.Option("--numeric", help="With --diff: run both models, and colour where their tensors part."),
+    ] = False,
+    input_data: options.InputDataOption = None,
+    input_specs: options.InputSpecsOption = None,
     dims: options.DimOption = None,
     metadata: options.MetadataOption = None,
     overwrite: options.OverwriteOption = False,
@@ -63,30 +74,26 @@ def view(
     model stay data: the page is safe for models that nobody has checked. For an output
     of SVG or PNG, the page is drawn by the system's Chromium or Chrome.
     """
-    import gc
-
     import graphml_onnx
 
     remote.check_output([model], output)
-    has_collection = gc.isenabled()
-    gc.disable()  # the graph is kept to the end: to look for garbage in it takes a third of the time
-    try:
-        with progress.shown(quiet=quiet or json) as bars:
-            result = graphml_onnx.view(
-                model,
-                output,
-                metadata=metadata,
-                module=module,
-                depth=depth,
-                diff=diff,
-                stats=stats,
-                sizes=options.sizes(dims),
-                overwrite=overwrite,
-                progress=bars,
-            )
-    finally:
-        if has_collection:
-            gc.enable()
+    with progress.shown(quiet=quiet or json) as bars:
+        result = graphml_onnx.view(
+            model,
+            output,
+            metadata=metadata,
+            module=module,
+            depth=depth,
+            diff=diff,
+            stats=stats,
+            times=times,
+            numeric=numeric,
+            input_data=input_data,
+            input_specs=input_specs,
+            sizes=options.sizes(dims),
+            overwrite=overwrite,
+            progress=bars,
+        )
     if json:
         show.document({**show.plain(result), "error": None})
     elif not quiet:

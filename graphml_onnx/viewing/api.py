@@ -13,6 +13,7 @@ from graphml_onnx.files.publication import Publication
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.model_graph import ModelGraph
 from graphml_onnx.viewing.changes import changes_of
+from graphml_onnx.viewing.measures import Measured
 from graphml_onnx.viewing.page import page
 from graphml_onnx.viewing.pictures import format_of, picture
 from graphml_onnx.viewing.tables import Tables
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    from graphml_onnx.inputs.forms import JsonSource
+    from graphml_onnx.inputs.made import Array
     from graphml_onnx.results import Progress
     from graphml_onnx.support.strictjson import Json
 
@@ -57,6 +60,10 @@ def view(
     diff: str | os.PathLike[str] | None = None,
     depth: int = 0,
     stats: bool = False,
+    times: bool = False,
+    numeric: bool = False,
+    input_data: Mapping[str, Array] | str | os.PathLike[str] | None = None,
+    input_specs: JsonSource | None = None,
     sizes: Mapping[str, int] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -72,13 +79,19 @@ def view(
         depth: how many levels of modules are open at first.
         diff: an older model, ONNX or GraphML; what differs is shown in colours and in a list.
         stats: whether to read the weights, and to show statistics and a histogram of each.
+        times: whether to run the model, and to colour its modules by their share of the time; see `times`.
+        numeric: whether to run both models, and to colour operators and modules by how far their tensors are from
+            those of the older one; see `numeric_diff`.
+        input_data: for these runs, arrays by name of the input, or an ``.npz`` file of them.
+        input_specs: for these runs, descriptions of inputs that are made, by name, as for `export`.
         sizes: sizes of dynamic dimensions by their names.
         overwrite: whether to replace the output if it exists.
-        progress: called as the weights are read.
+        progress: called as the weights are read, and as models run.
 
     Raises:
         UsageError: there is no such module; the model has no file and no output is given; there is no browser for a
-            picture.
+            picture; ``numeric`` without ``diff``; onnxruntime is not installed, or has other inputs.
+        ModelError: onnxruntime cannot run a model.
         OutputError: the output exists, or cannot be written.
         GraphmlOnnxError: the model cannot be read, or its weights.
     """
@@ -91,7 +104,8 @@ def view(
             graph = stack.enter_context(open_graph(model, metadata=metadata, infer_shapes=True, sizes=sizes))
         older = None if diff is None else stack.enter_context(open_graph(diff, infer_shapes=True, sizes=sizes))
         target = _target(graph, output)
-        document = document_of(graph, module, diff=older, stats=stats, progress=progress)
+        measured = Measured(times, numeric, input_data, input_specs, sizes, metadata)
+        document = document_of(graph, module, diff=older, stats=stats, measured=measured, progress=progress)
         kind = format_of(target)
         document |= {"depth": depth, "picture": kind}
         content = page_of(graph, document)
@@ -135,6 +149,7 @@ def document_of(
     *,
     diff: ModelGraph | None = None,
     stats: bool = False,
+    measured: Measured | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Json]:
     """What the page is told of a model.
@@ -144,11 +159,12 @@ def document_of(
         module: see `view`.
         diff: an older model.
         stats: see `view`.
+        measured: what is to be found by running the model.
         progress: see `view`.
 
     Raises:
-        UsageError: there is no such module.
-        GraphmlOnnxError: the weights cannot be read.
+        UsageError: there is no such module, or a model that is to be run has no file.
+        GraphmlOnnxError: the weights cannot be read, or a model cannot be run.
     """
     start = None if module is None else graph.module(module)
     read = None if progress is None else lambda done, total: progress("reading the weights", done, total, "steps")
@@ -158,6 +174,8 @@ def document_of(
     if diff is not None:
         document["changes"] = changes_of(diff, tables)
         document["other"] = diff.name if diff.path is None else diff.path.name
+    if measured is not None and (measures := measured.measures(tables, diff, progress)):
+        document["measures"] = measures
     return document
 
 

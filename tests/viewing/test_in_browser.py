@@ -14,6 +14,7 @@ import pytest
 
 import graphml_onnx
 from tests.common.command import PATIENCE
+from tests.running.models import chain
 from tests.viewing import browser, models
 from tests.viewing.browser import FACTS, Shown
 
@@ -213,6 +214,20 @@ def test_heat_and_map_change_the_picture(show: Callable[..., Shown], layers: Pat
     assert shown.page.locator(".legend").inner_text() == "blue to red: share of the model's MACs"
     shown.keys("m")
     assert not shown.page.locator(".minimap").is_visible()
+
+
+def test_measured_differences_are_a_heat_of_their_own(show: Callable[..., Shown], tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    old, new = chain(tmp_path, "old.onnx"), chain(tmp_path, "new.onnx", 2)
+    shown = show(new, "#/encoder/layer.2", diff=old, numeric=True, times=True)
+    assert shown.page.get_by_label("Heat colour").input_value() == "difference"
+    assert shown.page.locator(".legend").inner_text().startswith("blue to red: from no difference")
+    assert "SQNR" in shown.page.locator(".details").inner_text()
+    assert " of a run" in shown.page.locator(".details").inner_text()
+    shown.keys("h")
+    assert shown.page.get_by_label("Heat colour").input_value() == "time"
+    shown.keys("h")
+    assert shown.page.locator(".legend").is_hidden()
 
 
 def test_pictures_are_saved(show: Callable[..., Shown], layers: Path, tmp_path: Path) -> None:

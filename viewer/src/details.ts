@@ -6,6 +6,14 @@ import { amount, bytes, counted, grouped, visible } from "./text.ts";
 
 const MOST = 100;
 
+/** What was measured of a node, as rows of its facts. */
+function measured(model: Model, node: number): [string, string][] {
+  return model.measures.flatMap(({ name, text }) => {
+    const found = text?.(node);
+    return found === undefined ? [] : [[name, found] as [string, string]];
+  });
+}
+
 export class Details {
   readonly element = h("aside", { class: "details", "aria-label": "Details", tabindex: -1 });
 
@@ -66,6 +74,7 @@ export class Details {
         "MACs",
         `${amount(model.macs[node]!)}${unknown ? ` + ${counted(unknown, "operator")} of unknown shape` : ""}`,
       ]);
+    rows.push(...measured(model, node));
     const title = node === 0 ? model.facts.name || "model" : model.nameOf(node);
     const parts = [...heading(title, kind === Kind.Module ? "module" : Kind[kind]!.toLowerCase()), facts(rows)];
     const children = [...model.children.of(node)].filter((child) => model.isContainer(child));
@@ -90,6 +99,7 @@ export class Details {
     if (rule) rows.push(["placed by", rule]);
     const macs = model.columns.macs[node]!;
     if (macs) rows.push(["MACs", macs < 0 ? "depend on an unknown shape" : amount(macs)]);
+    rows.push(...measured(model, node));
     const called = model.called.get(node);
     if (called !== undefined) rows.push(["calls", this.link(called)]);
     const parts = [...heading(type, "operator"), facts(rows)];

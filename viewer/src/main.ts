@@ -6,8 +6,8 @@ import { BORDER } from "./flow.ts";
 import { type Hit, hitAt } from "./hits.ts";
 import type { Piece } from "./layout.ts";
 import { Minimap } from "./minimap.ts";
-import { Kind, type Model, read } from "./model.ts";
-import { type Area, type Heat, type Look, paint, shortShape } from "./paint.ts";
+import { Kind, type Measure, type Model, read } from "./model.ts";
+import { type Area, type Look, paint, shortShape } from "./paint.ts";
 import { CanvasPainter, ruler } from "./painters.ts";
 import { blobOf, canvasOf, type PictureKind, save, stemOf, svgOf, textOf, wholeOf } from "./pictures.ts";
 import { Scene } from "./scene.ts";
@@ -60,13 +60,7 @@ class Page {
   private readonly crumbs = h("nav", { class: "crumbs", "aria-label": "Path" });
   private readonly print = h("div", { class: "print" });
   private readonly help = h("dialog", { "aria-label": "Keys" });
-  private readonly heatChoice = h(
-    "select",
-    { "aria-label": "Heat colour" },
-    ...["none", "operators", "parameters", "MACs"].map((value) =>
-      h("option", { value }, value === "none" ? "no heat" : `heat: ${value}`),
-    ),
-  );
+  private readonly heatChoice = h("select", { "aria-label": "Heat colour" }, h("option", { value: "none" }, "no heat"));
   private readonly constants = h(
     "button",
     { "aria-pressed": "false", title: "Show constants as operators (k)" },
@@ -81,7 +75,7 @@ class Page {
   private hovered = -1;
   private hoveredPiece: Piece | null = null;
   private lit: Uint8Array | null = null;
-  private heat: Heat = "none";
+  private heat: Measure | undefined;
   private theme: (typeof THEMES)[number] = "system";
   private colours = new Map<string, string>();
   private readonly changes = new Map<number, string>();
@@ -109,6 +103,7 @@ class Page {
       (node) => this.go(node),
       () => this.canvas.focus(),
     );
+    this.heatChoice.append(...model.measures.map(({ name }) => h("option", { value: name }, `heat: ${name}`)));
     for (const change of model.columns.changes ?? []) {
       if (change.node < 0) continue;
       if (!this.changes.has(change.node)) this.changes.set(change.node, change.kind);
@@ -238,7 +233,7 @@ class Page {
     });
     document.addEventListener("keydown", (event) => this.key(event));
     this.constants.addEventListener("click", () => this.foldConstants());
-    this.heatChoice.addEventListener("change", () => this.setHeat(this.heatChoice.value as Heat));
+    this.heatChoice.addEventListener("change", () => this.setHeat(this.heatNamed(this.heatChoice.value)));
     SYSTEM_IS_DARK.addEventListener("change", () => this.setTheme());
     addEventListener("hashchange", () => this.follow());
     addEventListener("beforeprint", () => this.print.replaceChildren(this.svg()));
@@ -247,7 +242,8 @@ class Page {
 
   private start(): void {
     this.setTheme();
-    const { start, depth, picture } = this.model.columns;
+    const { start, depth, picture, measures } = this.model.columns;
+    this.setHeat(this.heatNamed(measures?.[0]?.name));
     if (depth) this.scene.openTo(start, depth);
     if (location.hash.length > 2) this.follow();
     else if (start || depth) this.go(start, true);
@@ -381,11 +377,15 @@ class Page {
     );
   }
 
-  private setHeat(heat: Heat): void {
+  private heatNamed(name: string | undefined): Measure | undefined {
+    return this.model.measures.find((measure) => measure.name === name);
+  }
+
+  private setHeat(heat: Measure | undefined): void {
     this.heat = heat;
-    this.heatChoice.value = heat;
-    this.legend.hidden = heat === "none";
-    this.legend.textContent = `blue to red: share of the model's ${heat}`;
+    this.heatChoice.value = heat?.name ?? "none";
+    this.legend.hidden = !heat;
+    this.legend.textContent = heat ? `blue to red: ${heat.legend}` : "";
     this.minimap.forget();
     this.draw();
   }
@@ -470,12 +470,7 @@ class Page {
         this.draw();
       },
       t: () => this.nextTheme(),
-      h: () =>
-        this.setHeat(
-          (["none", "operators", "parameters", "MACs"] as const)[
-            (["none", "operators", "parameters", "MACs"].indexOf(this.heat) + 1) % 4
-          ]!,
-        ),
+      h: () => this.setHeat(this.model.measures[this.heat ? this.model.measures.indexOf(this.heat) + 1 : 0]),
       n: () => this.step(this.change + 1),
       b: () => this.step(this.change - 1),
       "?": () => this.help.showModal(),

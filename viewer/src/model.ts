@@ -36,6 +36,23 @@ export interface Change {
   node: number;
 }
 
+/** What was measured of some nodes: a colour of each, in thousandths, and a text. */
+export interface MeasureColumns {
+  name: string;
+  legend: string;
+  nodes: number[];
+  shares: number[];
+  texts: string[];
+}
+
+/** By what boxes are coloured: a share from 0 to 1 of each node that has one. */
+export interface Measure {
+  name: string;
+  legend: string;
+  share: (node: number) => number | undefined;
+  text?: (node: number) => string | undefined;
+}
+
 export interface Facts {
   name: string;
   file: string;
@@ -81,6 +98,7 @@ export interface Columns {
   statistics: Statistics[] | null;
   changes?: Change[];
   other?: string;
+  measures?: MeasureColumns[];
   /** How many levels below `start` are open at first; whether the page is to draw one picture and nothing else. */
   depth?: number;
   picture?: "svg" | "png" | null;
@@ -123,6 +141,23 @@ function summed(deltas: number[]): Int32Array {
   return values;
 }
 
+function measured(columns: MeasureColumns): Measure {
+  const places = new Map(columns.nodes.map((node, place) => [node, place]));
+  const at = <T>(values: T[], node: number): T | undefined => {
+    const place = places.get(node);
+    return place === undefined ? undefined : values[place];
+  };
+  return {
+    name: columns.name,
+    legend: columns.legend,
+    share: (node) => {
+      const share = at(columns.shares, node);
+      return share === undefined ? undefined : share / 1000;
+    },
+    text: (node) => at(columns.texts, node),
+  };
+}
+
 export class Model {
   readonly facts: Facts;
   readonly strings: string[];
@@ -155,6 +190,7 @@ export class Model {
   readonly constant: Int32Array;
   readonly called = new Map<number, number>();
   readonly callers = new Map<number, number[]>();
+  readonly measures: Measure[];
   private readonly keys = new Map<number, Map<string, number>>();
 
   constructor(readonly columns: Columns) {
@@ -224,6 +260,31 @@ export class Model {
     for (const sums of [this.operators, this.elements, this.bytes, this.macs, this.unknownMacs]) {
       for (let i = n - 1; i > 0; i--) sums[this.parent[i]!]! += sums[i]!;
     }
+    this.measures = [
+      this.summed("operators", this.operators),
+      this.summed("parameters", this.elements, (node) => this.takenElements(node)),
+      this.summed("MACs", this.macs),
+      ...(c.measures ?? []).map(measured),
+    ];
+  }
+
+  private summed(name: string, values: Float64Array, ofLeaf?: (node: number) => number): Measure {
+    return {
+      name,
+      legend: `share of the model's ${name}`,
+      share: (node) => {
+        const value = values[node] || (ofLeaf && !this.isContainer(node) ? ofLeaf(node) : 0);
+        return values[0] ? Math.min(1, Math.sqrt(value / values[0]!)) : 0;
+      },
+    };
+  }
+
+  /** Elements of the parameters that an operator takes. */
+  private takenElements(node: number): number {
+    let elements = 0;
+    for (const tensor of this.inputs.of(node))
+      if (tensor >= 0 && this.parameter[tensor]! >= 0) elements += this.columns.parameterSize[this.parameter[tensor]!]!;
+    return elements;
   }
 
   /** Children in the order in which the first operator in them runs, constants apart: some files have all of them first. */

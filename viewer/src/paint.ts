@@ -2,7 +2,7 @@
 
 import { BORDER } from "./flow.ts";
 import type { Piece } from "./layout.ts";
-import { Kind } from "./model.ts";
+import { Kind, type Measure } from "./model.ts";
 import { HEAD, type Open, type Scene } from "./scene.ts";
 import { shapeOf, shortened, visible } from "./text.ts";
 
@@ -40,14 +40,12 @@ export interface Painter {
   clip<T>(dx: number, dy: number, inner: () => T): T;
 }
 
-export type Heat = "none" | "operators" | "parameters" | "MACs";
-
 /** Colours by name, as the style sheet gives them. */
 export type Colours = (name: string) => string;
 
 export interface Look {
   colours: Colours;
-  heat: Heat;
+  heat: Measure | undefined;
   selected: Set<number>;
   hovered: number;
   /** The pieces of one edge, where the pointer is on it. */
@@ -92,17 +90,6 @@ export function categoryOf(type: string): string {
   return found;
 }
 
-export function heatOf(scene: Scene, node: number, heat: Heat): number {
-  const { model } = scene;
-  const values = heat === "operators" ? model.operators : heat === "parameters" ? model.elements : model.macs;
-  let value = values[node]!;
-  if (heat === "parameters" && !value && !model.isContainer(node)) {
-    for (const tensor of model.inputs.of(node))
-      if (tensor >= 0 && model.parameter[tensor]! >= 0) value += model.columns.parameterSize[model.parameter[tensor]!]!;
-  }
-  return values[0] ? Math.min(1, Math.sqrt(value / values[0]!)) : 0;
-}
-
 export function paint(scene: Scene, painter: Painter, look: Look): void {
   inside(scene, painter, look, 0, look.seen, 0);
 }
@@ -138,7 +125,7 @@ function inside(scene: Scene, painter: Painter, look: Look, box: number, seen: A
   }
   if (box !== 0) {
     const mark = look.changes.get(box);
-    painter.box({ ...whole, height: HEAD }, 8, { fill: heatColour(scene, look, box) ?? colours("head"), alpha });
+    painter.box({ ...whole, height: HEAD }, 8, { fill: heatColour(look, box) ?? colours("head"), alpha });
     painter.box(whole, 8, outline(look, box, mark ? colours(mark) : colours("line"), alpha));
     if (look.scale * 13 > 4) {
       const [title, ...rest] = scene.lines(box);
@@ -260,9 +247,9 @@ function outline(look: Look, node: number, stroke: string, alpha: number): Style
   return { stroke, width: 1, alpha };
 }
 
-function heatColour(scene: Scene, look: Look, node: number): string | undefined {
-  if (look.heat === "none") return undefined;
-  const share = heatOf(scene, node, look.heat);
+function heatColour(look: Look, node: number): string | undefined {
+  const share = look.heat?.share(node);
+  if (share === undefined) return undefined;
   return `hsl(${Math.round(215 - 205 * share)} ${Math.round(35 + 45 * share)}% ${look.colours("heat-light")})`;
 }
 
@@ -276,7 +263,7 @@ function closed(scene: Scene, painter: Painter, look: Look, node: number, area: 
   const category = kind === Kind.Operator ? categoryOf(model.typeOf(node)) : isEnd ? "end" : "module";
   const mark = look.changes.get(node);
   const fill =
-    heatColour(scene, look, node) ??
+    heatColour(look, node) ??
     (isBox && kind !== Kind.Operator ? colours(`level-${Math.min(depth + 1, 6)}`) : colours(`${category}-fill`));
   const stroke = mark ? colours(mark) : colours(`${category}-line`);
   if (area.height * look.scale < 3) {
