@@ -3,10 +3,13 @@
 What an optimisation, a quantiser or an exporter adds has no name of its own, but it has neighbours. The rules, in this
 order, for an operator without a place:
 
-- what depends on weights alone, and a Shape, goes to those that use it;
+- what depends on weights alone, and what is computed from a Shape, goes to those that use it;
 - an addition or the like that joins a block's output with what the block took in belongs to the block (a residual);
 - an activation belongs with what it activates: into the module around a layer that holds parameters;
 - everything else goes into the innermost module around those before it and those behind it.
+
+A size (what is computed from a Shape) tells nothing of what uses it: exporters compute it once for all layers. Nor does
+what is handed to modules all over the model, such as an attention mask, where there are other neighbours.
 
 Each operator is looked at twice, once from behind and once from the front: the cost is linear in edges, times the
 depth of the tree at most.
@@ -47,38 +50,63 @@ def place_by_neighbours(draft: Draft, wiring: Wiring, *, constants_only: bool = 
     unplaced = list(draft.unplaced())
     if len(unplaced) in (0, len(draft.rules)):
         return
-    behind = _from_behind(draft, wiring)
+    is_size = _sizes(draft, wiring)
+    behind = _from_behind(draft, wiring, is_size)
     waiting = []
     for position in unplaced:
-        if wiring.is_constant[position] or wiring.operators[position].op_type in _SHAPES:
+        if wiring.is_constant[position] or is_size[position]:
             waiting.append(position)
             continue
         if constants_only:
             continue
-        before = [near for near in wiring.producers[position] if not wiring.is_constant[near]]
+        before = [near for near in wiring.producers[position] if not wiring.is_constant[near] and not is_size[near]]
         placed = [near for near in before if draft.rules[near] is not None]
-        place = _between(draft, wiring, position, placed, behind[position])
+        place = _between(draft, wiring, position, placed, behind)
         if place is not None:
             draft.put(position, place, "neighbours")
-    behind = _from_behind(draft, wiring) if waiting else []  # by now those who use constants have their places
+    behind = _from_behind(draft, wiring, is_size) if waiting else []  # by now those who use constants have their places
     for position in waiting:
         place = behind[position]
         if place is not None:
             draft.put(position, place, "neighbours")
 
 
-def _from_behind(draft: Draft, wiring: Wiring) -> list[int | None]:
-    """For each operator the innermost module around all that use its outputs, as far as these have places."""
+def _sizes(draft: Draft, wiring: Wiring) -> list[bool]:
+    """For each operator whether it has no place and computes sizes: from a Shape, from weights, from nothing else."""
+    made = {name for operator in wiring.operators for name in operator.outputs}
+    found = [False] * len(wiring.operators)
+    for position, operator in enumerate(wiring.operators):
+        if draft.rules[position] is not None or wiring.is_constant[position] or operator.bodies:
+            continue
+        near = wiring.producers[position]
+        found[position] = operator.op_type in _SHAPES or (
+            any(found[maker] for maker in near)
+            and all(found[maker] or wiring.is_constant[maker] for maker in near)
+            and all(name in made or not name or name in wiring.weights[position] for name in operator.inputs)
+        )
+    return found
+
+
+def _from_behind(draft: Draft, wiring: Wiring, is_size: Sequence[bool]) -> list[int | None]:
+    """For each operator the innermost module around all that use its outputs, as far as these have places.
+
+    Those who compute sizes of it count only if there are no others.
+    """
     found: list[int | None] = [None] * len(draft.places)
     own: list[int | None] = [None] * len(draft.places)
     for position in range(len(draft.places) - 1, -1, -1):
-        users = [place for user in wiring.consumers[position] if (place := own[user]) is not None]
+        placed = [user for user in wiring.consumers[position] if own[user] is not None]
+        users = [place for user in placed if not is_size[user] and (place := own[user]) is not None]
+        users = users or [place for user in placed if (place := own[user]) is not None]
         found[position] = _common(draft, users)
         own[position] = found[position] if draft.rules[position] is None else draft.places[position]
     return found
 
 
-def _between(draft: Draft, wiring: Wiring, position: int, producers: Sequence[int], behind: int | None) -> int | None:
+def _between(
+    draft: Draft, wiring: Wiring, position: int, producers: Sequence[int], all_behind: Sequence[int | None]
+) -> int | None:
+    behind = all_behind[position]
     before = _common(draft, [draft.places[near] for near in producers])
     if before is None:
         return None if behind is None else _around_layer(draft, behind)
@@ -90,9 +118,24 @@ def _between(draft: Draft, wiring: Wiring, position: int, producers: Sequence[in
         block = _block_of_residual(draft, wiring, position, producers, limit)
         if block is not None:
             return block
+    own = [near for near in producers if not _is_handed_around(draft, producers, near, all_behind, behind)]
+    if own and len(own) < len(producers):
+        return _between(draft, wiring, position, own, all_behind)
     if behind is None or op_type in _ACTIVATIONS:
         return _around_layer(draft, before)
     return _around_layer(draft, limit) if limit == before else limit
+
+
+def _is_handed_around(
+    draft: Draft, producers: Sequence[int], near: int, all_behind: Sequence[int | None], behind: int | None
+) -> bool:
+    """Whether a producer is used all around the module in which an operator's other neighbours are."""
+    spread = all_behind[near]
+    others = [draft.places[other] for other in producers if other != near]
+    if spread is None or not others:
+        return False
+    inner = _common(draft, others if behind is None else [*others, behind])
+    return inner is not None and inner != spread and draft.is_within(inner, spread)
 
 
 def _block_of_residual(draft: Draft, wiring: Wiring, position: int, producers: Sequence[int], limit: int) -> int | None:

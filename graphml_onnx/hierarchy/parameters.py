@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from graphml_onnx.hierarchy.draft import Draft
-    from graphml_onnx.hierarchy.tree import Graph
+    from graphml_onnx.hierarchy.tree import Graph, Operator
     from graphml_onnx.hierarchy.wiring import Wiring
 
 Path = tuple[str, ...]
@@ -24,6 +25,8 @@ _PRODUCTS: Final = frozenset(
 )
 _BIAS: Final = frozenset({"Add", "BiasGelu", "FastGelu"})
 _BETWEEN: Final = frozenset({"Cast", "Mul", "DequantizeLinear", "QuantizeLinear"})
+_QUANTISED: Final = re.compile(r"QLinear|QuantizeLinear|DequantizeLinear|DynamicQuantize|QAttention|QGemm")
+_MEASURE: Final = re.compile(r"_(?:scale|zero_point)(?:_\d+)?$")
 _LONGEST_WAY: Final = 4  # operators from a product to its bias
 
 
@@ -44,7 +47,7 @@ def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
     for position, operator in enumerate(graph.operators):
         own: list[Path | None] = []
         for name in wiring.weights[position]:
-            if name not in merged:
+            if name not in merged and not _is_of_quantiser(operator, name):
                 path = owner_path(name)
                 own.append(path)
                 if path and not is_joined(name):
@@ -61,6 +64,11 @@ def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
     if len(distinct) < (_FEWEST if separated else _FEWEST_JOINED):
         return [None] * len(owners)
     return owners
+
+
+def _is_of_quantiser(operator: Operator, name: str) -> bool:
+    """Whether a tensor is a scale or a zero point, which a quantiser calls after any tensor: ``gelu_2_scale``."""
+    return is_joined(name) and _QUANTISED.match(operator.op_type) is not None and _MEASURE.search(name) is not None
 
 
 def aligned(owners: list[Path | None], draft: Draft) -> list[Path | None]:

@@ -220,6 +220,50 @@ class TestNeighbours:
         )
         assert scopes(hierarchy)[1] == "m"
 
+    def test_a_size_that_all_layers_share_tells_nothing_of_them(self) -> None:
+        """Optimisers compute the size of the batch once, and reshape by it in every layer."""
+        operators = [node("Conv", "x stem.weight", "h0"), node("Shape", "x", "s"), node("Gather", "s zero", "batch")]
+        for layer in range(2):
+            operators += [
+                node("MatMul", f"h{layer} e.{layer}.self.q.weight", f"a{layer}"),
+                node("Concat", "batch rest", f"c{layer}"),
+                node("Reshape", f"a{layer} {'c0' if layer else f'c{layer}'}", f"b{layer}"),
+                node("MatMul", f"b{layer} e.{layer}.self.o.weight", f"h{layer + 1}"),
+            ]
+        names = [f"e.{layer}.self.{part}.weight" for layer in range(2) for part in "qo"]
+        hierarchy = placed(operators, "stem.weight", "zero", "rest", *names)
+        reshapes = [p for p, operator in enumerate(operators) if operator.op_type == "Reshape"]
+        assert [scopes(hierarchy)[position] for position in reshapes] == ["e.0.self", "e.1.self"]
+
+    def test_a_mask_that_all_layers_share_tells_nothing_of_them(self) -> None:
+        operators = [node("Conv", "x stem.weight", "h0"), node("Cast", "m", "mask")]
+        for layer in range(2):
+            operators += [
+                node("MatMul", f"h{layer} e.{layer}.self.q.weight", f"a{layer}"),
+                node("Where", f"mask a{layer} low", f"b{layer}"),
+                node("MatMul", f"b{layer} e.{layer}.self.o.weight", f"h{layer + 1}"),
+            ]
+        names = [f"e.{layer}.self.{part}.weight" for layer in range(2) for part in "qo"]
+        hierarchy = placed(operators, "stem.weight", "low", *names)
+        found = [
+            place for place, operator in zip(scopes(hierarchy), operators, strict=True) if operator.op_type == "Where"
+        ]
+        assert found == ["e.0.self", "e.1.self"]
+
+    def test_scales_of_activations_are_no_modules(self) -> None:
+        """A quantiser calls them after any tensor: ``gelu_2_scale``."""
+        operators, weights = [], ["e.0.fc1.weight", "e.0.fc2.weight"]
+        for number, outer in enumerate(("x", "h1")):
+            weights += [f"gelu_{number}_scale", f"gelu_{number}_zero_point"]
+            operators += [
+                node("MatMul", f"{outer} e.0.fc{number + 1}.weight", f"g{number}"),
+                node("QuantizeLinear", f"g{number} gelu_{number}_scale gelu_{number}_zero_point", f"q{number}"),
+                node("DequantizeLinear", f"q{number} gelu_{number}_scale gelu_{number}_zero_point", f"h{number + 1}"),
+            ]
+        hierarchy = placed(operators, *weights)
+        assert {module.scope for module in hierarchy.modules} == {"e", "e.0", "e.0.fc1", "e.0.fc2"}
+        assert scopes(hierarchy)[1] == "e.0"
+
 
 class TestCalls:
     def test_further_calls_of_a_module_are_the_same_module(self) -> None:
