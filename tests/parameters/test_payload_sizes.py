@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from graphml_onnx import decode, encode, verify
 from graphml_onnx.onnxfile.lists import MARKER_BYTES
-from tests.common.limited import limited
+from tests.common.limited import limited, scaled
 
 if TYPE_CHECKING:
     from graphml_onnx import ParameterStrategy
@@ -114,7 +114,7 @@ def test_all_sizes_in_a_row(chunk: int, parameters: ParameterStrategy) -> None:
 @pytest.mark.parametrize("parameters", STRATEGIES)
 def test_small_payloads_that_add_up_to_more_than_a_megabyte(tmp_path: Path, parameters: ParameterStrategy) -> None:
     """Six Add operators with weights of 200 kB each, like most CNNs: encode refused it, and verify did not see it."""
-    weights = [raw(f"w{number}", 200_000 + number) for number in range(6)]
+    weights = [raw(f"w{number}", scaled(200_000) + number) for number in range(6)]
     nodes = [helper.make_node("Add", [f"x{number}", f"w{number}"], [f"x{number + 1}"]) for number in range(6)]
     model = helper.make_model(helper.make_graph(nodes, "g", [], [], weights))
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())

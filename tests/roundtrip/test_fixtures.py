@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from graphml_onnx import ParameterStrategy, verify
-from tests.common.limited import limited
+from tests.common.limited import limited, shortened
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 MODELS = sorted(path.relative_to(FIXTURES).as_posix() for path in FIXTURES.rglob("*.onnx"))
@@ -19,8 +19,12 @@ MODELS = sorted(path.relative_to(FIXTURES).as_posix() for path in FIXTURES.rglob
 
 @pytest.mark.parametrize("strategy", ["sidecar", "embedded", "reference"])
 @pytest.mark.parametrize("model", MODELS)
-def test_it_comes_back(model: str, strategy: ParameterStrategy) -> None:
-    report = verify(FIXTURES / model, parameters=strategy)
+def test_it_comes_back(model: str, strategy: ParameterStrategy, tmp_path: Path) -> None:
+    path = FIXTURES / model
+    if (short := shortened(path.read_bytes())) != path.read_bytes():
+        path = tmp_path / path.name
+        path.write_bytes(short)
+    report = verify(path, parameters=strategy)
     assert report.passed, report
     assert report.residue_bytes == 0
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from graphml_onnx import GraphMLError, decode, encode, validate, verify
-from tests.common.limited import limited
+from tests.common.limited import limited, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,18 +123,20 @@ def _varint(value: int) -> bytes:
 
 
 def test_an_edit_in_the_middle_of_a_million_is_that_edit_alone(tmp_path: Path) -> None:
-    count = 1_000_000
+    count = scaled(1_000_000)  # with --chunk 1, a million items are a million pieces, each read several times
+    middle = count // 2
     model = model_of(numbers=[0.5 * number for number in range(count)], places=list(range(count)))
     onnx.save(model, tmp_path / "m.onnx")
     encode(tmp_path / "m.onnx", tmp_path / "g.graphml")
     text = (tmp_path / "g.graphml").read_bytes()
-    edited = text.replace(b",500000,", b",-7,").replace(b",123456.5,", b",1e-45,")
+    edited = text.replace(b",%d," % middle, b",-7,").replace(b",%d.5," % (count // 8), b",1e-45,")
     (tmp_path / "g.graphml").write_bytes(edited)
     assert not decode(tmp_path / "g.graphml", tmp_path / "b.onnx").exact
     back = {attribute.name: attribute for attribute in onnx.load(tmp_path / "b.onnx").graph.node[0].attribute}
     places, numbers = list(back["places"].ints), list(back["numbers"].floats)
-    assert places == [*range(500_000), -7, *range(500_001, count)]
-    assert [(i, n) for i, n in enumerate(numbers) if n != 0.5 * i] == [(246_913, pytest.approx(1e-45, rel=0.5))]
+    assert places == [*range(middle), -7, *range(middle + 1, count)]
+    changed = [(index, number) for index, number in enumerate(numbers) if number != 0.5 * index]
+    assert changed == [(count // 8 * 2 + 1, pytest.approx(1e-45, rel=0.5))]
 
 
 @pytest.mark.parametrize(
