@@ -115,6 +115,7 @@ def batch(
     check_is_no_file(place)
     names = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     models = find_models(names, place)
+    remove_leftovers()
     with _locked(place):
         earlier = _earlier(place, settings, overwrite=overwrite)
         rows: list[BatchRow] = []

@@ -26,6 +26,7 @@ from graphml_onnx.errors import (
     reading_failed,
     writing_failed,
 )
+from graphml_onnx.files.locks import try_lock
 from graphml_onnx.places import Place, is_url
 from graphml_onnx.tabular.api import rows_of
 from graphml_onnx.tabular.folder import write_model
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from graphml_onnx.zoo.sources import Source
 
 TEMPORARY = "g2o-batch-"
+_IN_USE = ".in-use"
+_YOUNG = 60  # seconds in which a folder that was made gets its lock
 """How the names of temporary folders begin; the run follows."""
 
 
@@ -378,20 +381,23 @@ def _earlier_rows(target: str, run: str) -> _Earlier:
 class _Scratch(threading.local):
     """A temporary folder for the jobs of one thread, one after the other.
 
-    To make one for each job, and to remove it, takes as long as to encode a small model.
+    To make one for each job, and to remove it, takes as long as to encode a small model. A lock says that the folder
+    is in use, and ends with the process: so a later run knows what a killed one has left.
     """
 
     def __init__(self) -> None:
         self._run = ""
+        self._lock = -1
         self.folder: Path | None = None
 
     def part(self, run: str, name: str) -> Path:
         """A folder in it, which is empty, and gets empty again by `clear`."""
         try:
-            if self.folder is None or self._run != run or not self.folder.is_dir():
+            folder = self.folder
+            if folder is None or self._run != run or not folder.is_dir():
                 self.remove()
-                self._run, self.folder = run, Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{run}-"))
-            part = self.folder / name
+                folder = self._make(run)
+            part = folder / name
             part.mkdir(exist_ok=True)
         except OSError as error:
             remedy = "free some space there, or set TMPDIR to another folder"
@@ -400,10 +406,19 @@ class _Scratch(threading.local):
             ) from error
         return part
 
+    def _make(self, run: str) -> Path:
+        self._run, self.folder = run, Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{run}-"))
+        self._lock = os.open(self.folder / _IN_USE, os.O_RDWR | os.O_CREAT)
+        with contextlib.suppress(OSError):  # without locks, nobody else removes the folder either
+            try_lock(self._lock)
+        return self.folder
+
     def clear(self) -> None:
         """Removes what a job has left."""
         with contextlib.suppress(FileNotFoundError):
             for part in () if self.folder is None else self.folder.iterdir():
+                if part.name == _IN_USE:
+                    continue
                 try:
                     for file in part.iterdir():
                         file.unlink()
@@ -413,6 +428,9 @@ class _Scratch(threading.local):
     def remove(self) -> None:
         """Removes the folder."""
         if self.folder is not None:
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = None
 
@@ -435,11 +453,26 @@ def _scratch() -> Iterator[None]:
         _SCRATCH.clear()
 
 
-def remove_leftovers(run: str) -> None:
-    """Removes what killed workers of this run have left on this machine."""
+def remove_leftovers(run: str = "") -> None:
+    """Removes what killed workers have left on this machine: those of this run, which is over, and of runs before."""
     with contextlib.suppress(OSError):
-        for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}{run}-*"):
-            shutil.rmtree(path, ignore_errors=True)
+        for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
+            if (run and path.name.startswith(f"{TEMPORARY}{run}-")) or _is_abandoned(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether the process that made a temporary folder has ended; without a lock file, it may just have begun."""
+    try:
+        descriptor = os.open(folder / _IN_USE, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return time.time() - os.fstat(descriptor).st_mtime > _YOUNG and try_lock(descriptor)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _make_folder(folder: Path) -> None:

@@ -230,6 +230,41 @@ def test_a_damaged_manifest_is_told_and_can_be_replaced(tmp_path: Path, content:
     assert len(zoos.manifest(zoo)) == 2
 
 
+_IN_ITS_FOLDER = """
+import sys
+from graphml_onnx.zoo.jobs import _SCRATCH
+print(_SCRATCH.part("0123456789ab", "job").parent, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, a folder in use cannot be removed anyway")
+def test_temporary_folders_of_killed_runs_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    command = [sys.executable, "-c", _IN_ITS_FOLDER]
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as killed,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as alive,
+    ):
+        assert killed.stdout is not None
+        assert alive.stdout is not None
+        folders = [Path(process.stdout.readline().strip()) for process in (killed, alive)]
+        killed.kill()
+        killed.wait(PATIENCE)
+        zoos.write(tmp_path / "models", 1)
+        graphml_onnx.batch(tmp_path / "models", tmp_path / "a", workers=1)
+        assert [folder.is_dir() for folder in folders] == [True, True]  # too young to be judged
+        for folder in folders:
+            os.utime(folder / ".in-use", (0, 0))
+        graphml_onnx.batch(tmp_path / "models", tmp_path / "b", workers=1)
+        assert [folder.is_dir() for folder in folders] == [False, True]
+        alive.communicate(timeout=PATIENCE)
+        assert alive.returncode == 0
+    assert [path.name for path in tmp_path.glob("g2o-batch-*")] == []
+
+
 def test_rows_that_a_killed_run_left_count(tmp_path: Path) -> None:
     """As they lie there when a run was killed before it joined them; one of them is damaged."""
     from graphml_onnx.places import Place
