@@ -76,78 +76,258 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.LShift: ast.RShift, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
 
+_MORE_WORK = "messages without anything to find are entered too, which takes time only"
 _IMPORTED = (
     "runs when the module is imported, before the fork; by hand: the module cannot be imported, or test_schema fails"
 )
+_A_GUESS = "the width is a guess, which each row is compared with; other numbers are found by _any_varints"
 _OTHER_WAY = "what is not found this way is found by _any_varints"
-_SLOWER = "messages without anything to find are read too, which takes time only"
 
 EQUIVALENT = {
-    ("_thread", "pool.shutdown(wait=False, cancel_futures=True)"): "a pool without a thread has nothing to wait for",
-    ("_thread", "False"): "a pool without a thread has nothing to wait for",
-    ("_thread", "True"): "the one call in it is `int`, which nobody waits for",
-    ("collect", "source.size > limits.LIMITS.threads"): "threads change how long it takes, and nothing else",
-    ("collect", "True"): "as many digests as payloads: each payload has a last part",
-    ("_field_at", "position < end"): "the byte lies before the end, so nothing is found there",
-    ("_field_at", "content + length"): "where an unknown field ends, nobody asks: nothing is read in it",
-    ("read_marker", "len(content) != MARKER_BYTES or not content.startswith(nonce)"): "compared as a whole after it",
+    ("extents.model_routes", "_drop_dead_ends(routes)", "pass"): _MORE_WORK,
+    ("extents.resize", "if position < size:", "if position <= size:"): "a piece of no bytes more",
+    ("extents._drop_dead_ends", "count = -1", "count = -2"): "no number of routes is negative",
     (
-        "model_routes",
-        "_drop_dead_ends(routes)",
-    ): "messages without payloads are read too, which takes time only",
-    ("make_residue", "len(original) > _MAX_GROWTH * (len(canonical) + len(patch))"): "both patches give the same file",
-    ("_cut", "payloads[current].offset < end"): "a part of no bytes more, where a payload starts with the next chunk",
-    ("__init__", "descriptor is not None and sys.platform == 'linux'"): "a thread that gets no work",
-    ("_build_pool", "onnx.ModelProto.DESCRIPTOR.file.CopyToProto(file)"): _IMPORTED,
-    ("_build_pool", "pool.AddSerializedFile(file.SerializeToString())"): _IMPORTED,
-    ("_build_pool", "_make_exact(message)"): _IMPORTED,
-    ("_make_exact", "_make_exact(nested)"): _IMPORTED,
-    ("_make_exact", "exact is not None"): _IMPORTED,
-    ("_make_exact", "field.ClearField('type_name')"): _IMPORTED,
-    ("_make_exact", "field.ClearField('default_value')"): "no field of ONNX that gets another type has a default",
-    ("_read_some", "os.lseek(descriptor, offset, os.SEEK_SET)"): "runs on Windows only",
-    ("_reaches_tensors", "schema.message_name(current) == 'TensorProto'"): _SLOWER,
-    ("_reaches_tensors", "False"): _SLOWER,
-    ("_within", "kind == START_GROUP"): "groups are counted downwards, and what is not 0 is within one",
-    ("_read_entry", "0"): "the offset of a tensor that is refused is not told",
-    ("close", "1"): "any negative number says that it is closed",
-    ("read", "len(data) < length"): "nothing is left to be read",
-    ("_drop_dead_ends", "1"): "any number that is no count",
-    ("find_extents", "repeats > _RUN and run_at != judged"): "the same lists are found, sooner and with more work",
+        "extents.find_extents",
+        "window, base, stop = (b'', 0, 0)",
+        "window, base, stop = (b'', 1, 0)",
+    ): "it is set when the first window is read",
     (
-        "find_extents",
-        "0",
-    ): "where the window is before it is read; how many items were seen, which is a guess",
-    ("find_extents", "position + len(window)"): "the window is read anew for each field, which takes time only",
-    ("find_extents", "1"): "any number that is no tag; how many items were seen, which is a guess",
-    ("find_extents", "repeats > _RUN"): "the same lists are found, with one item more or less of work",
-    ("find_extents", "(last_tag := (repeats := (run_at := (judged := (-1)))))"): "any number that is no place",
-    ("resize", "position < size"): "a piece of no bytes",
-    ("resize", "position < extent.length_at"): "a piece of no bytes",
-    ("selects", "places[first] < end"): _SLOWER,
-    ("selects", "end - start"): f"{_SLOWER}; of payloads, a test notices",
-    ("selects", "end - start > shortest_message"): _SLOWER,
-    ("_open", "0"): "what systems without links have",
-    ("_members", "raise _damaged('the header is not a JSON object', _LENGTH)"): "what starts with a brace is an object",
-    ("selects", "bool(route.fields) and first < len(places) and (places[first] < end)"): _SLOWER,
-    ("selects", "end - start > shortest_message and bool(route.fields)"): _SLOWER,
-    ("_find_all", "position >= 0"): "a tag stands before each marker",
-    ("_find_all", "0"): "a tag stands before each marker",
-    ("header_of", "True"): "as many offsets as tensors",
-    ("parse_header", "tensor.offset < end"): "it is not the end, which was looked at before",
-    ("pieces", "start < end"): "after the end, nothing is read",
-    ("_varints_of_one_width", "rows[:, -1] < 128"): _OTHER_WAY,
-    ("_varints_of_one_width", "width > 1"): _OTHER_WAY,
-    ("_varints_of_one_width", "2 * count * stride < len(numbers)"): _OTHER_WAY,
-    ("_prefix", "len(canonical) >= 8"): "both directions do the same, and so short a dictionary saves nothing",
-    ("_prefix", "8"): "both directions do the same, and so short a dictionary saves nothing",
-    ("_window_log", "31"): "windows of more than 2 GiB, which no skeleton has",
-    ("_window_log", "10"): "a larger window than needed",
-    ("_window_log", "1"): "a larger window than needed",
-    ("make_residue", "len(canonical) + len(patch)"): "both patches give the same file",
-    ("apply", "1"): "more bytes than one are too many, too",
+        "extents.find_extents",
+        "last_tag = repeats = run_at = judged = -1",
+        "last_tag = repeats = run_at = judged = -2",
+    ): "no tag and no place is negative",
+    (
+        "extents.find_extents",
+        "if repeats > _RUN and run_at != judged:",
+        "if repeats > _RUN or run_at != judged:",
+    ): "lists of fewer than _RUN items are looked at too, and are too short to be taken",
+    (
+        "extents.resize",
+        "if position < extent.length_at:",
+        "if position <= extent.length_at:",
+    ): "a piece of no bytes more",
+    (
+        "extents.find_extents",
+        "repeats += 1",
+        "repeats += 2",
+    ): "the same lists are found after half as many items, from their start",
+    (
+        "extents.find_extents",
+        "if repeats > _RUN and run_at != judged:",
+        "if repeats >= _RUN and run_at != judged:",
+    ): "the same lists are found one item earlier, from their start",
+    (
+        "extents.find_extents",
+        "if repeats > _RUN and run_at != judged:",
+        "if repeats <= _RUN and run_at != judged:",
+    ): "the same lists are found at their second item, from their start",
+    ("extents.find_extents", "last_tag = -1", "last_tag = -2"): "no tag is negative",
+    (
+        "extents.find_extents",
+        "base, stop = (position, position + len(window))",
+        "base, stop = (position, position - len(window))",
+    ): "the window is read again for each field, which takes time only",
+    (
+        "extents.find_extents",
+        "last_tag, repeats, run_at = (tag, 0, position)",
+        "last_tag, repeats, run_at = (tag, 1, position)",
+    ): "the same lists are found one item earlier, from their start",
+    (
+        "extents.find_extents",
+        "position, last_tag = (run_end, -1)",
+        "position, last_tag = (run_end, -2)",
+    ): "no tag is negative",
+    (
+        "extents.find_extents",
+        "position, last_tag = (start, -1)",
+        "position, last_tag = (start, -2)",
+    ): "no tag is negative",
+    ("external._reaches_tensors", "return False", "return True"): _MORE_WORK,
+    (
+        "external._reaches_tensors",
+        "if schema.message_name(current) == 'TensorProto':",
+        "if schema.message_name(current) != 'TensorProto':",
+    ): _MORE_WORK,
+    (
+        "external._read_entry",
+        "problem = ExternalTensor(path, name, '', 0, None)",
+        "problem = ExternalTensor(path, name, '', 1, None)",
+    ): "what is refused tells no offset",
+    ("lists.pieces", "while start < end:", "while start <= end:"): "in no bytes there is no item",
+    (
+        "lists._varints_of_one_width",
+        "ends = np.flatnonzero(numbers[head:head + MAX_VARINT_BYTES] < 128)",
+        "ends = np.flatnonzero(numbers[head:head + MAX_VARINT_BYTES] <= 128)",
+    ): _A_GUESS,
+    (
+        "lists._varints_of_one_width",
+        "ends = np.flatnonzero(numbers[head:head + MAX_VARINT_BYTES] < 128)",
+        "ends = np.flatnonzero(numbers[head:head + MAX_VARINT_BYTES] >= 128)",
+    ): _A_GUESS,
+    ("lists._varints_of_one_width", "alike = rows[:, -1] < 128", "alike = rows[:, -1] >= 128"): _OTHER_WAY,
+    (
+        "lists._varints_of_one_width",
+        "if width > 1:",
+        "if width >= 1:",
+    ): "a zero of one byte ends the piece, and the next piece begins with it",
+    (
+        "lists._varints_of_one_width",
+        "if 2 * count * stride < len(numbers):",
+        "if 2 * count * stride <= len(numbers):",
+    ): _OTHER_WAY,
+    (
+        "lists._varints_of_one_width",
+        "if 2 * count * stride < len(numbers):",
+        "if 2 * count * stride >= len(numbers):",
+    ): "pieces are shorter, and their items the same",
+    (
+        "locate._field_at",
+        "while position < end:",
+        "while position <= end:",
+    ): "the byte lies before the end, so nothing is found there",
+    (
+        "locate._field_at",
+        "return (f'field {number}', None, content, content + length)",
+        "return (f'field {number}', None, content, content - length)",
+    ): "nobody looks into an unknown field, so its end is not used",
+    (
+        "messages._within",
+        "groups += 1 if kind == START_GROUP else -1",
+        "groups += 1 if kind != START_GROUP else -1",
+    ): "counted downwards; what is not 0 is within a group",
+    ("schema._build_pool", "onnx.ModelProto.DESCRIPTOR.file.CopyToProto(file)", "pass"): _IMPORTED,
+    ("schema._build_pool", "pool.AddSerializedFile(file.SerializeToString())", "pass"): _IMPORTED,
+    ("schema._make_exact", "_make_exact(nested)", "pass"): _IMPORTED,
+    ("schema._build_pool", "_make_exact(message)", "pass"): _IMPORTED,
+    ("schema._make_exact", "if exact is not None:", "if exact is None:"): _IMPORTED,
+    ("schema._make_exact", "field.ClearField('type_name')", "pass"): _IMPORTED,
+    (
+        "schema._make_exact",
+        "field.ClearField('default_value')",
+        "pass",
+    ): "no field of ONNX that gets another type has a default",
+    (
+        "skeleton.read_marker",
+        "if len(content) != MARKER_BYTES or not content.startswith(nonce):",
+        "if len(content) != MARKER_BYTES and (not content.startswith(nonce)):",
+    ): "the marker is compared as a whole after it",
+    ("skeleton._find_all", "while position >= 0:", "while position > 0:"): "a tag stands before each marker",
+    ("skeleton._find_all", "while position >= 0:", "while position >= 1:"): "a tag stands before each marker",
+    (
+        "skeleton.selects",
+        "return bool(route.fields) and first < len(places) and (places[first] < end)",
+        "return bool(route.fields) and first < len(places) and (places[first] <= end)",
+    ): _MORE_WORK,
+    (
+        "skeleton.selects",
+        "return end - start > shortest_message and bool(route.fields)",
+        "return end - start >= shortest_message and bool(route.fields)",
+    ): _MORE_WORK,
+    (
+        "skeleton.selects",
+        "return end - start > shortest_message and bool(route.fields)",
+        "return end + start > shortest_message and bool(route.fields)",
+    ): _MORE_WORK,
+    ("source._read_some", "os.lseek(descriptor, offset, os.SEEK_SET)", "pass"): "runs on Windows only",
+    ("source.read", "if len(data) < length:", "if len(data) <= length:"): "the rest is no bytes",
+    (
+        "source.close",
+        "descriptor, self._descriptor = (self._descriptor, -1)",
+        "descriptor, self._descriptor = (self._descriptor, -2)",
+    ): "any negative number says that it is closed",
+    (
+        "chunks._thread",
+        "pool.shutdown(wait=False, cancel_futures=True)",
+        "pass",
+    ): "where the thread did not start, there is none to wait for",
+    (
+        "chunks.__init__",
+        "self._pool = _thread() if descriptor is not None and sys.platform == 'linux' else None",
+        "self._pool = _thread() if descriptor is not None or sys.platform == 'linux' else None",
+    ): "a thread that gets no work",
+    (
+        "chunks._thread",
+        "pool.shutdown(wait=False, cancel_futures=True)",
+        "pool.shutdown(wait=True, cancel_futures=True)",
+    ): "where the thread did not start, there is none to wait for",
+    (
+        "chunks._thread",
+        "pool.shutdown(wait=False, cancel_futures=True)",
+        "pool.shutdown(wait=False, cancel_futures=False)",
+    ): "the one call in it is `int`, which nobody waits for",
+    (
+        "safetensors.header_of",
+        "for tensor, offset in zip(layout.order, layout.offsets, strict=True):",
+        "for tensor, offset in zip(layout.order, layout.offsets, strict=False):",
+    ): "there are as many offsets as tensors",
+    (
+        "safetensors.parse_header",
+        "kind = 'overlaps the tensor before it' if tensor.offset < end else 'leaves a gap before it'",
+        "kind = 'overlaps the tensor before it' if tensor.offset <= end else 'leaves a gap before it'",
+    ): "it is not the end, as the line before says",
+    (
+        "store._open",
+        "descriptor = os.open(path, OPEN_FLAGS | getattr(os, 'O_NOFOLLOW', 0))",
+        "descriptor = os.open(path, OPEN_FLAGS | getattr(os, 'O_NOFOLLOW', 1))",
+    ): "what systems without O_NOFOLLOW have, and no test runs there",
+    (
+        "transfer.collect",
+        "threaded = source.size > limits.LIMITS.threads",
+        "threaded = source.size >= limits.LIMITS.threads",
+    ): "threads change how long it takes, and nothing else",
+    (
+        "transfer.collect",
+        "threaded = source.size > limits.LIMITS.threads",
+        "threaded = source.size <= limits.LIMITS.threads",
+    ): "threads change how long it takes, and nothing else",
+    (
+        "transfer._cut",
+        "while current < len(payloads) and payloads[current].offset < end:",
+        "while current < len(payloads) and payloads[current].offset <= end:",
+    ): "a part of no bytes more, where a payload starts with the next chunk",
+    (
+        "residue.make_residue",
+        "too_long = len(original) > _MAX_GROWTH * (len(canonical) + len(patch))",
+        "too_long = len(original) >= _MAX_GROWTH * (len(canonical) + len(patch))",
+    ): "both patches give the same file; the limit is on how well they compress",
+    (
+        "residue._prefix",
+        "return zstd.ZstdDict(canonical, is_raw=True).as_prefix if len(canonical) >= 8 else None",
+        "return zstd.ZstdDict(canonical, is_raw=True).as_prefix if len(canonical) > 8 else None",
+    ): "both directions do the same, and so short a dictionary saves nothing",
+    (
+        "residue._window_log",
+        "return min(31, max(10, size.bit_length() + 1))",
+        "return min(32, max(10, size.bit_length() + 1))",
+    ): "windows of more than 2 GiB, which no skeleton has",
+    (
+        "residue.make_residue",
+        "too_long = len(original) > _MAX_GROWTH * (len(canonical) + len(patch))",
+        "too_long = len(original) > _MAX_GROWTH * (len(canonical) - len(patch))",
+    ): "both patches give the same file; the limit is on how well they compress",
+    (
+        "residue._prefix",
+        "return zstd.ZstdDict(canonical, is_raw=True).as_prefix if len(canonical) >= 8 else None",
+        "return zstd.ZstdDict(canonical, is_raw=True).as_prefix if len(canonical) >= 9 else None",
+    ): "both directions do the same, and so short a dictionary saves nothing",
+    (
+        "residue._window_log",
+        "return min(31, max(10, size.bit_length() + 1))",
+        "return min(31, max(11, size.bit_length() + 1))",
+    ): "a larger window than needed",
+    (
+        "residue._window_log",
+        "return min(31, max(10, size.bit_length() + 1))",
+        "return min(31, max(10, size.bit_length() + 2))",
+    ): "a larger window than needed",
+    (
+        "residue.apply",
+        "original = decompressor.decompress(self.patch, max_length=self.size + 1)",
+        "original = decompressor.decompress(self.patch, max_length=self.size + 2)",
+    ): "two bytes too many are too many as well",
 }
-"""Function and code whose changes nobody can notice, and why."""
+"""Place, statement and change that nobody can notice, and why not."""
 
 
 def changes(node: ast.AST) -> Iterator[ast.AST]:
@@ -175,7 +355,7 @@ class Change(NamedTuple):
 
     Attributes:
         line: where the statement starts that was changed.
-        told: the place and the code, before and after.
+        told: the place, and the statement before and after.
         source: with the change.
     """
 
@@ -184,16 +364,16 @@ class Change(NamedTuple):
     source: str
 
 
-def mutants(source: str) -> Iterator[Change]:
-    """Each changed source."""
+def mutants(source: str, module: str) -> Iterator[Change]:
+    """Each changed source of a module, whose name is without those of its packages."""
     tree = ast.parse(source)
     owners: dict[ast.AST, str] = {}
-    lines: dict[ast.AST, int] = {}
+    statements: dict[ast.AST, ast.stmt] = {}
     for function, statement in _statements(tree):
         for inner in ast.walk(statement):
             if not isinstance(statement, ast.AnnAssign):
                 owners[inner] = function.name
-            lines[inner] = statement.lineno
+            statements[inner] = statement
     places = [
         (parent, name, index, child)
         for parent in ast.walk(tree)
@@ -202,15 +382,21 @@ def mutants(source: str) -> Iterator[Change]:
         if isinstance(child, ast.AST) and child in owners
     ]
     for parent, name, index, child in places:
-        if (owners[child], ast.unparse(child)) in EQUIVALENT:
-            continue
+        place = f"{module}.{owners[child]}"
+        statement = statements[child]
+        before = _first_line(statement)
         for other in changes(child):
             _put(parent, name, index, ast.copy_location(copy.deepcopy(other), child))
             ast.fix_missing_locations(parent)
-            line = getattr(child, "lineno", 0)
-            told = f"{owners[child]}, line {line}: {ast.unparse(child)[:90]}  ->  {ast.unparse(other)[:90]}"
-            yield Change(lines[child], told, ast.unparse(tree))
+            after = _first_line(other if child is statement else statement)
+            if (place, before, after) not in EQUIVALENT:
+                told = f"{place}, line {getattr(child, 'lineno', 0)}: {before}  ->  {after}"
+                yield Change(statement.lineno, told, ast.unparse(tree))
             _put(parent, name, index, child)
+
+
+def _first_line(statement: ast.AST) -> str:
+    return ast.unparse(statement).partition("\n")[0]
 
 
 def _statements(tree: ast.AST) -> Iterator[tuple[ast.FunctionDef, ast.stmt]]:
@@ -336,7 +522,11 @@ class _Loop:
         reached = self._learn(session)
         for file, module in self._modules.items():
             original = (ROOT / file).read_text("utf-8")
-            found = [change for change in mutants(original) if again is None or _without_line(change.told) in again]
+            found = [
+                change
+                for change in mutants(original, Path(file).stem)
+                if again is None or _without_line(change.told) in again
+            ]
             if self._options.sample is not None and self._options.sample < len(found):
                 found = random.Random(self._options.seed).sample(found, self._options.sample)
             alive = 0

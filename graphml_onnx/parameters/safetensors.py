@@ -186,13 +186,11 @@ def parse_header(header: bytes, size: int) -> Header:
 
 def _members(text: bytes, start: int) -> tuple[list[StoredTensor], Mapping[str, str]]:
     """The tensors in the order of the file, and the metadata."""
-    if not text.startswith(b"{"):
-        raise _damaged("the header is not a JSON object", _LENGTH)
     try:
         value = parse(text.decode())
     except (UnicodeDecodeError, JsonError) as error:
         raise _damaged(f"the header is not JSON: {error}", _LENGTH) from None
-    if not isinstance(value, dict):  # it starts as one
+    if not isinstance(value, dict) or not text.startswith(b"{"):
         raise _damaged("the header is not a JSON object", _LENGTH)
     metadata = value.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(item, str) for item in metadata.values()):

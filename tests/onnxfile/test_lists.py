@@ -52,6 +52,12 @@ def test_a_run_is_found_whole(shape: ListShape, data: st.DataObject, rest: bytes
     assert b"".join(parts) == fields
 
 
+def test_a_number_that_goes_on_where_the_first_one_ends() -> None:
+    """Items are first looked for in the width of the first; the longer one's last byte is the tag."""
+    fields = b"\x40\x85\x01" * 3 + b"\x40\x85\x80\x40" + b"\x40\x85\x01"
+    assert find_run(BytesSource(fields), SHAPES[2], 0, len(fields)) == (len(fields), 5, 3)
+
+
 @pytest.mark.parametrize(
     ("shape", "odd"),
     [

@@ -109,6 +109,8 @@ def without_reasons(monkeypatch):
         (b"\x3a\x05\x0a", "runs past the end"),
         (b"\x88\x80\x80\x80\x80\x00\x01", "too large"),
         (b"\x3a\xff\xff\xff\xff\x0f", "too large"),
+        (b"\x3a\x80\x80\x80\x80\x08", "too large"),
+        (b"\x80\x80\x80\x80\x10\x01", "too large"),
         (b"\x3a\x08\x2a\x04\x0a\x02\x01\x80\x52\x00", "packed numbers end within a number"),
         (b"\x3a\x06\x2a\x04\x22\x02\x01\x02", "packed numbers end within a number"),
     ],
@@ -116,6 +118,31 @@ def without_reasons(monkeypatch):
 def test_a_reason_is_found_where_protobuf_gives_none(data, told):
     with pytest.raises(ValueError, match=told):
         schema.parse_model(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "is_read"),
+    [
+        (b"\x88\x80\x80\x80\x00\x01", True),  # a tag of five bytes
+        (b"\x88\x80\x80\x80\x80\x00\x01", False),
+        (b"\x41" + bytes(8), True),
+        (b"\x41" + bytes(7), False),
+        (b"\x45" + bytes(4), True),
+        (b"\x45" + bytes(3), False),
+        (b"\x3b" * 100 + b"\x3c" * 100, True),
+        (b"\x3b" * 101 + b"\x3c" * 101, False),
+        (nested(33), True),
+        (nested(34), False),
+    ],
+)
+def test_a_reason_is_found_just_where_protobuf_refuses(data: bytes, is_read: bool) -> None:
+    exact = schema.message_class("ModelProto")
+    assert (unreadable.reason(data, schema.descriptor_of(exact())) is None) == is_read
+    if is_read:
+        exact.FromString(data)
+    else:
+        with pytest.raises(schema.DecodeError):
+            exact.FromString(data)
 
 
 def test_where_nothing_is_wrong_with_a_model_memory_is(monkeypatch):

@@ -48,6 +48,18 @@ def test_the_nonce_depends_on_every_part_of_the_file():
     assert cut(first).nonce == cut(bytes(bytearray(first))).nonce
 
 
+@pytest.mark.parametrize("cut_lists", [False, True])
+def test_packed_numbers_outside_of_tensors_stay_whatever_their_length(cut_lists):
+    content = b"\x07" * 50_000  # read as fields, they are not even wire format
+    node = Field(1, BYTES, (Field(5, BYTES, (Field(8, BYTES, content),)),))
+    weight = Field(5, BYTES, (Field(9, BYTES, b"w" * 100),))
+    data = serialise((Field(7, BYTES, (node, weight)),))
+    skeleton = split(BytesSource(data), 64, cut_lists=cut_lists)
+    assert [payload.length for payload in skeleton.payloads] == [100]
+    assert content in skeleton.data
+    assert put_together(skeleton, data) == data
+
+
 @pytest.mark.parametrize(("size", "limit", "is_cut"), [(32, 0, 0), (33, 0, 1), (1024, 1024, 0), (1025, 1024, 1)])
 def test_what_is_longer_than_the_limit_is_a_payload(size, limit, is_cut):
     model = onnx.ModelProto()

@@ -138,7 +138,7 @@ HOSTILE = {
     "seven bytes": (bytes(7), "7 bytes"),
     "a header beyond the file": (raw({}, length=3), "more than the file"),
     "a header of 2**64 - 1 bytes": (raw({}, length=2**64 - 1), "more than the file"),
-    "no header": (raw(b""), "not a JSON object"),
+    "no header": (raw(b""), "not JSON"),
     "a list": (raw([]), "not a JSON object"),
     "space before the header": (raw(b" {}"), "not a JSON object"),
     "no JSON": (raw(b"{'a':1}"), "not JSON"),
