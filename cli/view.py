@@ -51,6 +51,9 @@ def view(
         bool | None,
         typer.Option("--open/--no-open", help="Open the page in the browser; by default where a terminal is."),
     ] = None,
+    unfold: Annotated[
+        bool, typer.Option("--unfold", help="Show neighbours that look the same each, and not as one.")
+    ] = False,
     times: Annotated[
         bool, typer.Option("--times", help="Run the model: colour modules by their time (needs onnxruntime).")
     ] = False,
@@ -86,6 +89,7 @@ def view(
             depth=depth,
             diff=diff,
             stats=stats,
+            unfold=unfold,
             times=times,
             numeric=numeric,
             input_data=input_data,

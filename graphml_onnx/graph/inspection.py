@@ -62,7 +62,7 @@ def module_shares(module: Module, depth: int | None = None, *, statistics: bool 
         depth: how many levels below it; None for all.
         statistics: whether to read the weights.
     """
-    sums = _sums(module)
+    sums = sums_of(module)
     return [
         _share(
             inner.path,
@@ -99,7 +99,7 @@ def folded_shares(module: Module, depth: int | None = None) -> Sequence[Row]:
         module: the outermost.
         depth: how many levels below it; None for all.
     """
-    sums = _sums(module)
+    sums = sums_of(module)
     rows: list[Row] = []
 
     def add(siblings: Sequence[Module], times: int) -> None:
@@ -109,15 +109,20 @@ def folded_shares(module: Module, depth: int | None = None) -> Sequence[Row]:
         total = Counter({name: count * times for name, count in sums[first].items()})
         rows.append(Row(_share(first.path, first.class_name, level, total, None), siblings))
         if depth is None or level < depth:
-            for group in _alike(first.children, sums):
+            for group in alike(first.children, sums):
                 add(group, times)
 
     add([module], 1)
     return rows
 
 
-def _alike(modules: Iterable[Module], sums: Mapping[Module, Counter[str]]) -> Iterator[Sequence[Module]]:
-    """Neighbours that look the same; what they look like is only asked where they consist of as much."""
+def alike(modules: Iterable[Module], sums: Mapping[Module, Counter[str]]) -> Iterator[Sequence[Module]]:
+    """Neighbours that look the same; what they look like is only asked where they consist of as much.
+
+    Args:
+        modules: siblings, in their order.
+        sums: what `sums_of` says of the modules around them.
+    """
     group: list[Module] = []
     look: Hashable = None  # of the group, once it was asked for
     for module in modules:
@@ -135,7 +140,7 @@ def _alike(modules: Iterable[Module], sums: Mapping[Module, Counter[str]]) -> It
         yield group
 
 
-def _sums(module: Module) -> dict[Module, Counter[str]]:
+def sums_of(module: Module) -> dict[Module, Counter[str]]:
     """What a module, and each in it, consists of, with all that is in it."""
     sums: dict[Module, Counter[str]] = {}
     for inner in reversed([*module.walk()]):

@@ -60,6 +60,7 @@ def view(
     diff: str | os.PathLike[str] | None = None,
     depth: int = 0,
     stats: bool = False,
+    unfold: bool = False,
     times: bool = False,
     numeric: bool = False,
     input_data: Mapping[str, Array] | str | os.PathLike[str] | None = None,
@@ -79,6 +80,7 @@ def view(
         depth: how many levels of modules are open at first.
         diff: an older model, ONNX or GraphML; what differs is shown in colours and in a list.
         stats: whether to read the weights, and to show statistics and a histogram of each.
+        unfold: whether neighbours that look the same are shown each, and not as one box with their number.
         times: whether to run the model, and to colour its modules by their share of the time; see `times`.
         numeric: whether to run both models, and to colour operators and modules by how far their tensors are from
             those of the older one; see `numeric_diff`.
@@ -105,7 +107,9 @@ def view(
         older = None if diff is None else stack.enter_context(open_graph(diff, infer_shapes=True, sizes=sizes))
         target = _target(graph, output)
         measured = Measured(times, numeric, input_data, input_specs, sizes, metadata)
-        document = document_of(graph, module, diff=older, stats=stats, measured=measured, progress=progress)
+        document = document_of(
+            graph, module, diff=older, stats=stats, unfold=unfold, measured=measured, progress=progress
+        )
         kind = format_of(target)
         document |= {"depth": depth, "picture": kind}
         content = page_of(graph, document)
@@ -149,6 +153,7 @@ def document_of(
     *,
     diff: ModelGraph | None = None,
     stats: bool = False,
+    unfold: bool = False,
     measured: Measured | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Json]:
@@ -159,6 +164,7 @@ def document_of(
         module: see `view`.
         diff: an older model.
         stats: see `view`.
+        unfold: see `view`.
         measured: what is to be found by running the model.
         progress: see `view`.
 
@@ -168,7 +174,7 @@ def document_of(
     """
     start = None if module is None else graph.module(module)
     read = None if progress is None else lambda done, total: progress("reading the weights", done, total, "steps")
-    tables = Tables(graph, stats=stats, progress=read)
+    tables = Tables(graph, stats=stats, unfold=unfold, progress=read)
     document = tables.document()
     document["start"] = 0 if start is None else tables.node_of[start]
     if diff is not None:

@@ -85,19 +85,15 @@ def _file(graph: ModelGraph) -> Path:
 
 def time_measure(found: Times, tables: Tables) -> dict[str, Json]:
     """The time of each module, with the modules in it."""
-    modules = _modules(tables)
-    measured = [time for time in found.modules if time.name in modules]
-    return _measure(
-        "time",
-        f"share of the time of a run, {_milliseconds(found.seconds)}",
-        {
-            tables.node_of[modules[time.name]]: (
-                math.sqrt(time.share),
-                f"{_milliseconds(time.seconds)}, {time.share:.1%} of a run",
-            )
-            for time in measured
-        },
-    )
+    times = {time.name: time for time in found.modules}
+    shares = {node: times[module.path].share for module, node in _modules(tables).items() if module.path in times}
+    for node, modules in tables.repeats.items():
+        shares[node] = sum(times[module.path].share for module in modules if module.path in times)
+    colours = {
+        node: (math.sqrt(share), f"{_milliseconds(share * found.seconds)}, {share:.1%} of a run")
+        for node, share in shares.items()
+    }
+    return _measure("time", f"share of the time of a run, {_milliseconds(found.seconds)}", colours)
 
 
 def error_measure(found: NumericDiff, tables: Tables) -> dict[str, Json]:
@@ -115,9 +111,13 @@ def error_measure(found: NumericDiff, tables: Tables) -> dict[str, Json]:
             least, count = lowest.get(module, (math.inf, 0))
             lowest[module] = (min(least, sqnr), count + 1)
             module = module.parent
-    for module, (least, count) in lowest.items():
-        text = f"{_decibels(least)}, the lowest of {count:,} tensors"
-        colours[tables.node_of[module]] = (_severity(least), text)
+    boxes = {tables.node_of[module]: found_in for module, found_in in lowest.items()}
+    for node, modules in tables.repeats.items():
+        inside = [lowest[module] for module in modules if module in lowest]
+        if inside:
+            boxes[node] = (min(least for least, _ in inside), sum(count for _, count in inside))
+    for node, (least, count) in boxes.items():
+        colours[node] = (_severity(least), f"{_decibels(least)}, the lowest of {count:,} tensors")
     return _measure("difference", f"from no difference ({_NO_ERROR:.0f} dB of SQNR) to as large as the values", colours)
 
 
@@ -132,8 +132,8 @@ def _measure(name: str, legend: str, colours: dict[int, tuple[float, str]]) -> d
     }
 
 
-def _modules(tables: Tables) -> dict[str, Module]:
-    return {module.path: module for module in reversed([*tables.graph.root.walk()])}
+def _modules(tables: Tables) -> dict[Module, int]:
+    return {module: tables.node_of[module] for module in tables.graph.root.walk()}
 
 
 def _milliseconds(seconds: float) -> str:

@@ -11,26 +11,29 @@ import onnx
 
 from graphml_onnx.errors import GraphmlOnnxError
 from graphml_onnx.graph.attributes import AttributeReference, SparseTensor
-from graphml_onnx.graph.elements import Body
+from graphml_onnx.graph.elements import Body, Module
+from graphml_onnx.graph.inspection import alike, sums_of
 from graphml_onnx.graph.macs import macs_of
 from graphml_onnx.graph.statistics import histogram_of, statistics_of
 from graphml_onnx.graph.weights import TensorData
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from graphml_onnx.graph.attributes import AttributeValue
-    from graphml_onnx.graph.elements import Module, Operator, Parameter, Tensor
+    from graphml_onnx.graph.elements import Operator, Parameter, Tensor
     from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.support.strictjson import Json
 
 VERSION: Final = 1
 """Of the columns; the page refuses others."""
 
-MODULE, OPERATOR, BODY, FUNCTION, INPUT, OUTPUT, FUNCTIONS = range(7)
+MODULE, OPERATOR, BODY, FUNCTION, INPUT, OUTPUT, FUNCTIONS, REPEAT = range(8)
 """Kinds of nodes."""
 
 _NONE = -1
+_REPEATED = 4  # neighbours that look the same are shown as one from here on; fewer are as easily read
 _SHOWN = 300  # characters of a value
 _FEW = 8  # elements of a parameter that are shown as numbers
 _READ = 20_000  # parameters of few elements that are read for that
@@ -58,14 +61,26 @@ class Tables:
     Args:
         graph: the model.
         stats: whether to read the weights.
+        unfold: whether neighbours that look the same stand side by side, and not in a box of their own.
         progress: is told how many parameters have been read.
+
+    Attributes:
+        graph: the model.
+        node_of: the nodes.
+        repeats: the modules that look the same, by the node of their box.
     """
 
     def __init__(
-        self, graph: ModelGraph, *, stats: bool = False, progress: Callable[[int, int], None] | None = None
+        self,
+        graph: ModelGraph,
+        *,
+        stats: bool = False,
+        unfold: bool = False,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.graph = graph
         self.node_of: dict[Module | Operator | Body, int] = {}
+        self.repeats: dict[int, Sequence[Module]] = {}
         self._strings = Strings()
         self._kinds: list[int] = []
         self._parents: list[int] = []
@@ -77,7 +92,7 @@ class Tables:
         self._outputs: list[Sequence[Tensor | None]] = []
         self._tensor_ids: dict[Tensor, int] = {}
         self._attribute_sets: dict[tuple[int, ...], int] = {}
-        self._add_modules(graph.root, _NONE)
+        self._add_modules(graph.root, _NONE, None if unfold else sums_of(graph.root))
         self._add_body(graph.main, 0)
         if graph.functions:
             group = self._add(FUNCTIONS, 0, "functions", "")
@@ -113,15 +128,30 @@ class Tables:
                 self._strings.number(tensor.name)  # beside the name of its operator, which is often its beginning
         return len(self._kinds) - 1
 
-    def _add_modules(self, module: Module, parent: int) -> None:
-        todo = [(module, parent)]
+    def _add_modules(self, module: Module, parent: int, sums: Mapping[Module, Counter[str]] | None) -> None:
+        todo: list[tuple[Module | Sequence[Module], int]] = [(module, parent)]
         while todo:
             inner, around = todo.pop()
-            outer = inner.parent.path if inner.parent is not None else ""
-            name = inner.path.removeprefix(f"{outer}.") if outer else inner.path
-            node = self._add(MODULE, around, name or inner.name, inner.class_name)
+            if not isinstance(inner, Module):
+                node = self._add_repeat(inner, around)
+                todo += [(child, node) for child in reversed(inner)]
+                continue
+            node = self._add(MODULE, around, _name_of(inner), inner.class_name)
             self.node_of[inner] = node
-            todo += [(child, node) for child in reversed(inner.children)]
+            groups = ([child] for child in inner.children) if sums is None else alike(inner.children, sums)
+            following: list[tuple[Module | Sequence[Module], int]] = []
+            for group in groups:
+                following += [(group, node)] if len(group) >= _REPEATED else [(child, node) for child in group]
+            todo += reversed(following)
+
+    def _add_repeat(self, modules: Sequence[Module], parent: int) -> int:
+        class_name = modules[0].class_name
+        name = f"{_name_of(modules[0])} … {_name_of(modules[-1])}"
+        node = self._add(
+            REPEAT, parent, name, f"{len(modules)} × {class_name}" if class_name else f"{len(modules)} times"
+        )
+        self.repeats[node] = modules
+        return node
 
     def _add_body(self, body: Body, node: int) -> None:
         self.node_of[body] = node
@@ -292,6 +322,12 @@ class Tables:
             "hierarchy": graph.hierarchy_source,
             "findings": list(graph.findings),
         }
+
+
+def _name_of(module: Module) -> str:
+    """The name of a module within the one around it."""
+    outer = module.parent.path if module.parent is not None else ""
+    return (module.path.removeprefix(f"{outer}.") if outer else module.path) or module.name
 
 
 def _json(numbers: Iterable[int]) -> list[Json]:

@@ -43,7 +43,7 @@ OPTIONS = {
     "textconv": "--trust --debug",
     "validate": "--parameter-folder --schema --strict --select --ignore --format --json --quiet --debug",
     "verify": "--metadata --parameters --layout --numeric --input-specs --dim --json --junit --quiet --debug",
-    "view": "--output --module --depth --diff --stats --open --times --numeric --input-data "
+    "view": "--output --module --depth --diff --stats --open --unfold --times --numeric --input-data "
     "--input-specs --dim --metadata --overwrite --json --quiet --debug",
 }
 

@@ -230,6 +230,24 @@ def test_measured_differences_are_a_heat_of_their_own(show: Callable[..., Shown]
     assert shown.page.locator(".legend").is_hidden()
 
 
+def test_modules_that_look_the_same_are_one_box_until_it_is_opened(show: Callable[..., Shown], tmp_path: Path) -> None:
+    layers = models.layers(tmp_path / "many.onnx", 6)
+    shown = show(layers, depth=1)
+    assert "layer.0 … layer.5" in shown.labels()
+    assert "layer.3" not in shown.labels()
+    repeat = shown.run("[...g2o.model.kind].indexOf(7)")
+    assert shown.run(f"g2o.scene.lines({repeat}).map((line) => line.text)")[1] == "6 times"
+    shown.run(f"g2o.toggle({repeat})")
+    assert {f"layer.{number}" for number in range(6)} <= set(shown.labels())
+    shown.run("location.hash = '#/encoder/layer.3'")
+    shown.page.wait_for_function("g2o.model.labelOf(g2o.selected) === 'layer.3'")
+    assert shown.run("location.hash") == "#/encoder/layer.3"
+    link = shown.run("g2o.model.linkOf([...Array(g2o.model.count).keys()].find((n) => g2o.model.typeOf(n) === 'Elu'))")
+    assert link == "#/encoder/layer.0/act/Elu"
+    assert "layer.3" in show(layers, depth=1, unfold=True).labels()
+    assert show(layers, "#/encoder/layer.4").selected == "layer.4"
+
+
 def test_pictures_are_saved(show: Callable[..., Shown], layers: Path, tmp_path: Path) -> None:
     shown = show(layers)
     for name in ("SVG", "PNG"):

@@ -36,6 +36,7 @@ def test_modules_have_their_share_of_the_time(tmp_path: Path) -> None:
     found = measured(graphml_onnx.view(chain(tmp_path), times=True).page)["time"]
     assert {f"layer.{number}" for number in range(LAYERS)} <= found.keys()
     assert found["chain"][0] == 1000
+    assert found[f"layer.0 … layer.{LAYERS - 1}"] == found["encoder"]
     assert found["chain"][1].endswith("ms, 100.0% of a run")
     assert all(0 < share <= 1000 for share, _ in found.values())
 
@@ -49,6 +50,7 @@ def test_operators_and_modules_are_coloured_where_numbers_part(tmp_path: Path) -
         assert found[f"layer.{number}"] == (0, "equal, the lowest of 3 tensors")
     assert found[f"/encoder/layer.{DISTURBED}/MatMul"][0] > 500
     assert "less than its inputs" in found[f"/encoder/layer.{DISTURBED}/MatMul"][1]
+    assert found[f"layer.0 … layer.{LAYERS - 1}"] == found["encoder"]
     assert found["encoder"][0] == max(share for share, _ in found.values())
     assert found["encoder"][1].endswith(f"the lowest of {3 * LAYERS} tensors")
 

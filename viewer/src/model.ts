@@ -11,6 +11,8 @@ export enum Kind {
   Input,
   Output,
   Functions,
+  /** Modules that look the same, shown as one until it is opened. */
+  Repeat,
 }
 
 export interface Statistics {
@@ -425,7 +427,7 @@ export class Model {
     let keys = this.keys.get(parent);
     if (!keys) {
       keys = new Map();
-      for (const child of this.children.of(parent)) {
+      for (const child of this.named(parent)) {
         const label = this.shortOf(child) || Kind[this.kind[child]!]!;
         let key = label;
         for (let number = 2; keys.has(key); number++) key = `${label}~${number}`;
@@ -436,11 +438,24 @@ export class Model {
     return keys;
   }
 
+  /** The children of a node, with those that stand in a box of repeats: links do not name it. */
+  private named(parent: number): number[] {
+    return [...this.children.of(parent)].flatMap((child) =>
+      this.kind[child] === Kind.Repeat ? [...this.children.of(child)] : child,
+    );
+  }
+
+  private outer(node: number): number {
+    const parent = this.parent[node]!;
+    return parent >= 0 && this.kind[parent] === Kind.Repeat ? this.parent[parent]! : parent;
+  }
+
   linkOf(node: number): string {
     const parts = this.around(node)
       .slice(1)
+      .filter((inner) => this.kind[inner] !== Kind.Repeat)
       .map((inner) => {
-        for (const [key, child] of this.keysOf(this.parent[inner]!))
+        for (const [key, child] of this.keysOf(this.outer(inner)))
           if (child === inner) return encodeURIComponent(key.toWellFormed?.() ?? key);
         return "";
       });
@@ -470,7 +485,7 @@ export class Model {
   }
 
   private below(node: number, path: string): number | undefined {
-    for (const child of this.children.of(node)) {
+    for (const child of this.named(node)) {
       const name = this.nameOf(child);
       if (this.kind[child] !== Kind.Module || !name) continue;
       if (name === path) return child;

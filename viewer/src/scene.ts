@@ -110,10 +110,11 @@ export class Scene {
     this.forget(node);
   }
 
-  /** Opens so many levels below a box. */
+  /** Opens so many levels of modules below a box; what is folded stays so. */
   openTo(node: number, depth: number): void {
     if (depth < 1) return;
     for (const child of this.model.children.of(node)) {
+      if (this.model.kind[child] === Kind.Repeat) continue;
       this.set(child, true);
       this.openTo(child, depth - 1);
     }

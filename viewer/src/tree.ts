@@ -95,7 +95,10 @@ export class Tree {
     const isBox = model.isContainer(node);
     const isOpen = this.scene.isOpen(node);
     const kind = model.kind[node]!;
-    const type = kind === Kind.Operator || kind === Kind.Module ? model.typeOf(node) : Kind[kind]!.toLowerCase();
+    const type =
+      kind === Kind.Operator || kind === Kind.Module || kind === Kind.Repeat
+        ? model.typeOf(node)
+        : Kind[kind]!.toLowerCase();
     const name = node === 0 ? model.facts.name || "model" : model.nameOf(node) ? model.shortOf(node) : "";
     const label = visible(name) || type;
     const element = h(
