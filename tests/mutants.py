@@ -154,6 +154,28 @@ EQUIVALENT = {
         "problem = ExternalTensor(path, name, '', 0, None)",
         "problem = ExternalTensor(path, name, '', 1, None)",
     ): "what is refused tells no offset",
+    ("lists._varints_of_one_width", "width = int(ends[0]) + 1", "width = int(ends[0]) + 2"): _A_GUESS,
+    ("lists._varints_of_one_width", "alike &= rows[:, index] >= 128", "alike &= rows[:, index] > 128"): _OTHER_WAY,
+    (
+        "lists._varints_of_one_width",
+        "alike &= rows[:, index] >= 128",
+        "alike &= rows[:, index] < 128",
+    ): "the first is not so, as its width says; what is not found this way is found by _any_varints",
+    (
+        "lists._varints_of_one_width",
+        "if 2 * count * stride < len(numbers):",
+        "if 2 * count // stride < len(numbers):",
+    ): _OTHER_WAY,
+    (
+        "lists._short_texts",
+        "if count < len(fields) and ends[count - 1] > fields[count]:",
+        "if count < len(fields) and ends[count - 1] >= fields[count]:",
+    ): "an item that is cut off or too long ends the run in either way",
+    (
+        "lists.varint_fields",
+        "width = varint_size(int(np.max(values))) if len(values) else 1",
+        "width = varint_size(int(np.max(values))) if len(values) else 2",
+    ): "no numbers are no bytes",
     ("lists.pieces", "while start < end:", "while start <= end:"): "in no bytes there is no item",
     (
         "lists._varints_of_one_width",

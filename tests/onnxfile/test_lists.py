@@ -58,6 +58,11 @@ def test_a_number_that_goes_on_where_the_first_one_ends() -> None:
     assert find_run(BytesSource(fields), SHAPES[2], 0, len(fields)) == (len(fields), 5, 3)
 
 
+def test_numbers_of_ten_bytes_among_shorter_ones() -> None:
+    fields = b"".join(b"\x40" + encode_varint(value) for value in [5, 2**64 - 1, 5, 5, 2**63])
+    assert find_run(BytesSource(fields), SHAPES[2], 0, len(fields)) == (len(fields), 5, 10)
+
+
 @pytest.mark.parametrize(
     ("shape", "odd"),
     [
