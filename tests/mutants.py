@@ -81,6 +81,7 @@ _IMPORTED = (
     "runs when the module is imported, before the fork; by hand: the module cannot be imported, or test_schema fails"
 )
 _A_GUESS = "the width is a guess, which each row is compared with; other numbers are found by _any_varints"
+_NEGATIVE = "NumPy takes any negative number for a length that follows from the others"
 _OTHER_WAY = "what is not found this way is found by _any_varints"
 
 EQUIVALENT = {
@@ -176,6 +177,38 @@ EQUIVALENT = {
         "width = varint_size(int(np.max(values))) if len(values) else 1",
         "width = varint_size(int(np.max(values))) if len(values) else 2",
     ): "no numbers are no bytes",
+    (
+        "lists._varints_of_one_width",
+        "ends = np.flatnonzero(numbers[head:head + MAX_VARINT_BYTES] < 128)",
+        "ends = np.flatnonzero(numbers[head:head + MAX_VARINT_BYTES] < 129)",
+    ): _A_GUESS,
+    ("lists._varints_of_one_width", "alike &= rows[:, index] >= 128", "alike &= rows[:, index] >= 129"): _OTHER_WAY,
+    ("lists._any_varints", "starts[:1] = 0", "starts[:2] = 0"): "the next line sets the second",
+    (
+        "lists._any_varints",
+        "tags, last = ends[:len(ends) // 2 * 2].reshape(-1, 2).T",
+        "tags, last = ends[:len(ends) // 2 * 2].reshape(-2, 2).T",
+    ): _NEGATIVE,
+    (
+        "lists.fixed_values",
+        "rows = np.frombuffer(data, np.uint8).reshape(-1, head + width)",
+        "rows = np.frombuffer(data, np.uint8).reshape(-2, head + width)",
+    ): _NEGATIVE,
+    (
+        "lists.fixed_values",
+        "return np.ascontiguousarray(rows[:, head:]).view(f'<u{width}').reshape(-1)",
+        "return np.ascontiguousarray(rows[:, head:]).view(f'<u{width}').reshape(-2)",
+    ): _NEGATIVE,
+    (
+        "lists.fixed_fields",
+        "rows[:, head:] = bits.astype(f'<u{width}', copy=False).view(np.uint8).reshape(-1, width)",
+        "rows[:, head:] = bits.astype(f'<u{width}', copy=False).view(np.uint8).reshape(-2, width)",
+    ): _NEGATIVE,
+    (
+        "lists._chain",
+        "chain = np.stack((chain, ahead[chain]), axis=1).reshape(-1)",
+        "chain = np.stack((chain, ahead[chain]), axis=1).reshape(-2)",
+    ): _NEGATIVE,
     ("lists.pieces", "while start < end:", "while start <= end:"): "in no bytes there is no item",
     (
         "lists._varints_of_one_width",

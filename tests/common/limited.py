@@ -51,8 +51,13 @@ def shortened(data: bytes) -> bytes:
             width = size // elements
             count = _SHORT // width + 1  # more than what stays in the graph
             tensor.raw_data = tensor.raw_data[: count * width]
-            tensor.dims[:] = [count]
-            is_cut = True
+        elif elements > _SHORT and elements == len(tensor.float_data):
+            count = _SHORT // 4 + 1
+            del tensor.float_data[count:]
+        else:
+            continue
+        tensor.dims[:] = [count]
+        is_cut = True
     return model.SerializeToString() if is_cut else data
 
 
