@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -21,6 +22,16 @@ _HERE = ("file", "local")  # whose paths are absolute: file:///folder/model.onnx
 
 _PREFIX = "g2o-fetch-"
 
+_folders: dict[str, str] = {}
+"""The folders that hold what was fetched, and what stands for each in its URL."""
+
+
+def as_given(text: str, *, is_json: bool = False) -> str:
+    """A text with URLs in the place of what was fetched from them."""
+    for folder, url in _folders.items():
+        text = text.replace(folder, json.dumps(url)[1:-1] if is_json else url)
+    return text
+
 
 def fetched(context: typer.Context, value: Path) -> Path:
     """The file itself, or what is downloaded from a URL to a folder that is removed when the command ends."""
@@ -32,8 +43,10 @@ def fetched(context: typer.Context, value: Path) -> Path:
     from graphml_onnx.zoo.fetching import fetch_model
 
     folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
+    url = f"{found[1]}://{found[2]}"
+    _folders[folder.name] = url.rpartition("/")[0]
     try:
-        model = fetch_model(f"{found[1]}://{found[2]}", Path(folder.name))
+        model = fetch_model(url, Path(folder.name))
     except BaseException:  # the context is not closed where its options cannot be read
         folder.cleanup()
         raise

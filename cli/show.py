@@ -15,6 +15,7 @@ import typer
 
 from graphml_onnx.errors import StorageError, printable
 
+from .remote import as_given
 from .wording import as_options
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ def out(text: str) -> None:
     Raises:
         StorageError: standard output cannot be written (a full disk).
     """
+    _write(as_given(text))
+
+
+def _write(text: str) -> None:
     try:
         typer.echo(text)
     except BrokenPipeError:  # the reader (``g2o ... | head``) has seen enough; the command goes on to its own exit code
@@ -42,7 +47,7 @@ def out(text: str) -> None:
 def note(text: str) -> None:
     """Writes several lines to standard error; if that fails, there is nobody to report it to."""
     with contextlib.suppress(OSError):
-        typer.echo(text, err=True)
+        typer.echo(as_given(text), err=True)
 
 
 def err(text: str) -> None:
@@ -69,7 +74,7 @@ def document(value: Json) -> None:
     Raises:
         StorageError: standard output cannot be written.
     """
-    out(json.dumps(value, indent=2))
+    _write(as_given(json.dumps(value, indent=2), is_json=True))
 
 
 def abandon_output() -> None:

@@ -7,16 +7,20 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from graphml_onnx.errors import InputError, UsageError, storage_failure
+from graphml_onnx.errors import InputError, StorageError, UsageError, storage_failure
 from graphml_onnx.graph.loading import is_xml
+from graphml_onnx.places import is_url
 from graphml_onnx.places.place import file_system, patiently
 from graphml_onnx.tabular.identity import external_locations
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import fsspec
+
 _CREDENTIALS = re.compile(r"[\w+.:-]+://[^/@]*:[^/@]*@")
 _SIDECAR = ".onnxdata"
+_GONE = (404, 410)  # what a web server answers for a file that is not there
 
 
 def check_no_credentials(url: str) -> None:
@@ -44,21 +48,42 @@ def fetch_model(url: str, folder: Path) -> Path:
         StorageError: the file system does not answer, or there is no space here.
         ExternalDataError: a data file of the model lies outside its folder.
     """
+    try:
+        return _fetched(url, folder)
+    except StorageError as error:
+        if is_url(error.file or ""):
+            error.remedy = "check the connection, and the credentials if there are any"
+        raise
+
+
+def _fetched(url: str, folder: Path) -> Path:
     check_no_credentials(url)
     model = folder / posixpath.basename(url.rstrip("/"))
     fs, remote = file_system(url)
-    if not patiently(lambda: bool(fs.isfile(remote)), url):
+    if not patiently(lambda: _is_file(fs, remote), url):
         raise InputError("no such file", file=url, remedy="check the URL")
     download(url, model)
     base = url.rpartition("/")[0]
     if is_xml(model):
         sidecar = f"{base}/{model.stem}{_SIDECAR}"
-        if patiently(lambda: bool(fs.isfile(file_system(sidecar)[1])), sidecar):
+        if patiently(lambda: _is_file(fs, file_system(sidecar)[1]), sidecar):
             download(sidecar, folder / f"{model.stem}{_SIDECAR}")
         return model
     for location in external_locations(model):
         download(f"{base}/{location}", folder / location)
     return model
+
+
+def _is_file(fs: fsspec.AbstractFileSystem, remote: str) -> bool:
+    """Whether there is such a file; `isfile` of fsspec takes any failure for a file that is not there."""
+    try:
+        return bool(fs.info(remote)["type"] == "file")
+    except FileNotFoundError as error:
+        reason = error.__cause__
+        is_missing = reason is None or isinstance(reason, FileNotFoundError) or getattr(reason, "status", 0) in _GONE
+        if not is_missing:
+            raise ConnectionError(" ".join(str(reason).split()) or type(reason).__name__) from error
+        return False
 
 
 def download(url: str, path: Path) -> None:

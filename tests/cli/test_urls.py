@@ -1,87 +1,71 @@
-"""Models that are given by a URL."""
+"""Models by URL, from a server of this machine."""
 
 from __future__ import annotations
 
-import tempfile
+import json
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import onnx
 import pytest
 
-import graphml_onnx
 from tests.common.command import in_process
-from tests.running.models import chain
+from tests.zoo.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-fsspec = pytest.importorskip("fsspec")
+pytest.importorskip("aiohttp")
+
+MODEL = Path(__file__).parents[2] / "fixtures/htp/modelexport-resnet-mini/model.onnx"
+
+
+class _Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder, and a file system in memory with a model, one with a data file, and a graph with its sidecar."""
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    made = tmp_path / "made"
-    made.mkdir()
-    path = chain(made)
-    onnx.save(onnx.load(path), made / "data.onnx", save_as_external_data=True, size_threshold=0, location="data.bin")
-    graphml_onnx.encode(path, made / "graph.graphml", inline_limit=0)
-    fs = fsspec.filesystem("memory")
-    for file in made.iterdir():
-        fs.pipe(f"/zoo/{file.name}", file.read_bytes())
-    work = tmp_path / "work"
-    work.mkdir()
-    yield work
-    fs.rm("/zoo", recursive=True)
-    assert not list((tmp_path / "temporary").iterdir())  # nothing is left
+def base(tmp_path: Path) -> Iterator[str]:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    shutil.copy(MODEL, folder / "model.onnx")
+    (folder / "text.onnx").write_text("no model")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "data.onnx", "graph.graphml"])
-def test_commands_that_only_read(folder: Path, name: str) -> None:
-    url = f"memory://zoo/{name}"
-    assert "encoder" in in_process(folder, "inspect", url).out
-    same = in_process(folder, "diff", "memory://zoo/model.onnx", url, "--ignore", "names")
-    assert (same.code, same.out) == (0, "the models are the same\n")
-    if name.endswith(".onnx"):
-        assert in_process(folder, "verify", url).code == 0
-    else:
-        assert in_process(folder, "validate", url, "--ignore", "info").code == 2  # no code, nor a layer
-        assert in_process(folder, "validate", url).code == 0
-    assert not list(folder.iterdir())
+def test_what_is_shown_is_the_url(base: str, tmp_path: Path) -> None:
+    ran = in_process(tmp_path, "inspect", f"{base}/model.onnx")
+    assert ran.out.startswith(f"model     {base}/model.onnx (main_graph)\n")
+    ran = in_process(tmp_path, "inspect", f"{base}/model.onnx", "--json")
+    assert json.loads(ran.out)["path"] == f"{base}/model.onnx"
+    ran = in_process(tmp_path, "verify", f"{base}/model.onnx")
+    assert ran.out.startswith(f"ok      {base}/model.onnx: bytes")
+    ran = in_process(tmp_path, "inspect", f"{base}/text.onnx")
+    assert ran.err.startswith(f"g2o: {base}/text.onnx: is not an ONNX model")
+    assert "g2o-fetch" not in ran.out + ran.err
 
 
-def test_commands_that_write_need_an_output(folder: Path) -> None:
-    url = "memory://zoo/model.onnx"
-    for verb in ("encode", "view"):
-        ran = in_process(folder, verb, url)
-        assert ran.code == 2
-        assert "give --output" in ran.err
-    assert in_process(folder, "encode", url, "-o", "g.graphml").code == 0
-    assert in_process(folder, "decode", "g.graphml", "-o", "back.onnx").code == 0
-    assert (folder / "back.onnx").read_bytes() == fsspec.filesystem("memory").cat("/zoo/model.onnx")
+def test_a_file_that_is_not_there_and_a_server_that_is_not(base: str, tmp_path: Path) -> None:
+    ran = in_process(tmp_path, "inspect", f"{base}/none.onnx")
+    assert (ran.code, ran.err) == (66, f"g2o: {base}/none.onnx: no such file (check the URL)\n")
+    url = f"http://127.0.0.1:{free_port()}/model.onnx"
+    ran = in_process(tmp_path, "inspect", url)
+    assert ran.code == 74
+    assert ran.err.startswith(f"g2o: {url}: the file system failed, again and again: Cannot connect")
+    assert ran.err.endswith("(check the connection, and the credentials if there are any)\n")
 
 
-@pytest.mark.parametrize(
-    ("url", "code", "told"),
-    [
-        ("memory://zoo/gone.onnx", 66, "no such file"),
-        ("nowhere://zoo/model.onnx", 2, "no URL of a file system"),
-        ("s3://user:secret@bucket/model.onnx", 2, "credentials"),
-    ],
-)
-def test_urls_that_lead_nowhere(folder: Path, url: str, code: int, told: str) -> None:
-    ran = in_process(folder, "inspect", url)
-    assert ran.code == code
-    assert told in ran.err
-    assert "secret" not in ran.err
-
-
-def test_a_url_of_a_file_here_is_that_file(folder: Path, tmp_path: Path) -> None:
-    path = tmp_path / "here.onnx"
-    path.write_bytes(fsspec.filesystem("memory").cat("/zoo/model.onnx"))
-    assert in_process(folder, "inspect", path.as_uri()).out == in_process(folder, "inspect", str(path)).out
-    gone = in_process(folder, "inspect", (tmp_path / "gone.onnx").as_uri())
-    assert (gone.code, "gone.onnx: no such file" in gone.err) == (66, True)
+def test_outputs_need_a_place(base: str, tmp_path: Path) -> None:
+    ran = in_process(tmp_path, "encode", f"{base}/model.onnx")
+    assert (ran.code, list(tmp_path.glob("*.graphml"))) == (2, [])
+    ran = in_process(tmp_path, "encode", f"{base}/model.onnx", "-o", "here.graphml")
+    assert ran.code == 0, ran.err
+    assert in_process(tmp_path, "decode", "here.graphml", "-o", "here.onnx").code == 0
+    assert (tmp_path / "here.onnx").read_bytes() == MODEL.read_bytes()
