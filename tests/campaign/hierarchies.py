@@ -1,6 +1,7 @@
 """The target ``metadata``: hostile HTP metadata, and operators that tell hostile things of themselves.
 
-An input is a line with the operators, a JSON list of the fields of each `Operator`, and then the metadata, if any.
+An input is a line with the operators, and then the metadata, if any. An operator is a JSON list: its name, its tag, and
+what its exporter wrote, `Texts`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import random
 from typing import TYPE_CHECKING
 
 from graphml_onnx import MetadataError
-from graphml_onnx.hierarchy import Graph, Operator, build_hierarchy, read_metadata
+from graphml_onnx.hierarchy import Graph, Operator, Texts, build_hierarchy, read_metadata
 from tests.campaign import hostile_json
 from tests.campaign.complete import check_complete
 from tests.campaign.graphs import METADATA
@@ -59,7 +60,7 @@ class Hierarchies:
     def check(self, data: bytes) -> str:
         """See `InputTarget`."""
         first, _, content = data.partition(b"\n")
-        operators = [Operator(*fields) for fields in json.loads(first)]
+        operators = [operator_of(*fields) for fields in json.loads(first)]
         metadata: HtpMetadata | None = None
         if content:
             try:
@@ -69,6 +70,11 @@ class Hierarchies:
         hierarchy = build_hierarchy(Graph(operators), metadata)
         _check(hierarchy, len(operators))
         return f"from {hierarchy.source}"
+
+
+def operator_of(name: str, tag: str | None = None, *texts: str | None) -> Operator:
+    """An operator of an input."""
+    return Operator(name, tag, Texts(*texts) if any(text is not None for text in texts) else None)
 
 
 def _operator(rng: random.Random, named: list[tuple[str, str]]) -> list[str | None]:

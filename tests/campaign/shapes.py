@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from graphml_onnx import GraphmlOnnxError, decode, encode, validate
 from graphml_onnx.hierarchy import Graph, Operator, build_hierarchy, read_metadata
 from tests.campaign import scratch
+from tests.campaign.hierarchies import operator_of
 from tests.common.external_models import external, model_with
 from tests.common.roundtrip import through_memory
 from tests.faults import graph_text
@@ -89,7 +90,7 @@ def _metadata(data: bytes, _: Path) -> None:
 
 
 def _hierarchy(data: bytes, _: Path) -> None:
-    build_hierarchy(Graph([Operator(*fields) for fields in json.loads(data)]), None)
+    build_hierarchy(Graph([operator_of(*fields) for fields in json.loads(data)]), None)
 
 
 _by_edges = functools.partial(_decode, trust="edges")
