@@ -6,7 +6,7 @@ order, for an operator without a place:
 - what depends on weights alone, and what is computed from a Shape, goes to those that use it;
 - an addition or the like that joins a block's output with what the block took in belongs to the block (a residual);
 - an activation belongs with what it activates: into the module around a layer that holds parameters;
-- everything else goes into the innermost module around those before it and those behind it.
+- everything else goes into the innermost module around those before it and the next one behind it.
 
 A size (what is computed from a Shape) tells nothing of what uses it: exporters compute it once for all layers. Nor does
 what is handed to modules all over the model, such as an attention mask, where there are other neighbours.
@@ -17,7 +17,7 @@ depth of the tree at most.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,18 @@ _ACTIVATIONS: Final = frozenset(
 _SHAPES: Final = frozenset({"Shape", "Size"})
 
 
+class _Behind(NamedTuple):
+    """Where those are that use the outputs of each operator; None where none has a place.
+
+    Attributes:
+        around: the innermost module around all of them. Of what goes on along a residual connection, that is the model.
+        following: the module of the next one.
+    """
+
+    around: Sequence[int | None]
+    following: Sequence[int | None]
+
+
 def place_by_neighbours(draft: Draft, wiring: Wiring, *, constants_only: bool = False) -> None:
     """Gives every operator a place that has none yet, and has a neighbour with one; or only those that use no input."""
     unplaced = list(draft.unplaced())
@@ -64,9 +76,9 @@ def place_by_neighbours(draft: Draft, wiring: Wiring, *, constants_only: bool = 
         place = _between(draft, wiring, position, placed, behind)
         if place is not None:
             draft.put(position, place, "neighbours")
-    behind = _from_behind(draft, wiring, is_size) if waiting else []  # by now those who use constants have their places
+    users = _from_behind(draft, wiring, is_size).around if waiting else []  # by now, those have their places
     for position in waiting:
-        place = behind[position]
+        place = users[position]
         if place is not None:
             draft.put(position, place, "neighbours")
 
@@ -87,54 +99,61 @@ def _sizes(draft: Draft, wiring: Wiring) -> list[bool]:
     return found
 
 
-def _from_behind(draft: Draft, wiring: Wiring, is_size: Sequence[bool]) -> list[int | None]:
-    """For each operator the innermost module around all that use its outputs, as far as these have places.
+def _from_behind(draft: Draft, wiring: Wiring, is_size: Sequence[bool]) -> _Behind:
+    """Where those are that use the outputs of each operator, as far as they have places.
 
     Those who compute sizes of it count only if there are no others.
     """
-    found: list[int | None] = [None] * len(draft.places)
-    own: list[int | None] = [None] * len(draft.places)
-    for position in range(len(draft.places) - 1, -1, -1):
-        placed = [user for user in wiring.consumers[position] if own[user] is not None]
-        users = [place for user in placed if not is_size[user] and (place := own[user]) is not None]
-        users = users or [place for user in placed if (place := own[user]) is not None]
-        found[position] = _common(draft, users)
-        own[position] = found[position] if draft.rules[position] is None else draft.places[position]
-    return found
+    count = len(draft.places)
+    around: list[int | None] = [None] * count
+    following: list[int | None] = [None] * count
+    own_around: list[int | None] = [None] * count
+    own_following: list[int | None] = [None] * count
+    for position in range(count - 1, -1, -1):
+        placed = [user for user in wiring.consumers[position] if own_around[user] is not None]
+        users = [user for user in placed if not is_size[user]] or placed
+        if users:
+            around[position] = _common(draft, [place for user in users if (place := own_around[user]) is not None])
+            following[position] = own_following[min(users)]
+        own = draft.places[position]
+        has_place = draft.rules[position] is not None
+        own_around[position], own_following[position] = (
+            (own, own) if has_place else (around[position], following[position])
+        )
+    return _Behind(around, following)
 
 
-def _between(
-    draft: Draft, wiring: Wiring, position: int, producers: Sequence[int], all_behind: Sequence[int | None]
-) -> int | None:
-    behind = all_behind[position]
+def _between(draft: Draft, wiring: Wiring, position: int, producers: Sequence[int], behind: _Behind) -> int | None:
     before = _common(draft, [draft.places[near] for near in producers])
     if before is None:
-        return None if behind is None else _around_layer(draft, behind)
-    if before == behind:
+        users = behind.around[position]
+        return None if users is None else _around_layer(draft, users)
+    following = behind.following[position]
+    if before == following:
         return before
     op_type = wiring.operators[position].op_type
-    limit = before if behind is None else draft.common(before, behind)
+    limit = before if following is None else draft.common(before, following)
     if op_type in _JOINS and len(producers) > 1:
         block = _block_of_residual(draft, wiring, position, producers, limit)
         if block is not None:
             return block
-    own = [near for near in producers if not _is_handed_around(draft, producers, near, all_behind, behind)]
+    own = [near for near in producers if not _is_handed_around(draft, producers, near, behind, following)]
     if own and len(own) < len(producers):
-        return _between(draft, wiring, position, own, all_behind)
-    if behind is None or op_type in _ACTIVATIONS:
+        return _between(draft, wiring, position, own, behind)
+    if following is None or op_type in _ACTIVATIONS:
         return _around_layer(draft, before)
     return _around_layer(draft, limit) if limit == before else limit
 
 
 def _is_handed_around(
-    draft: Draft, producers: Sequence[int], near: int, all_behind: Sequence[int | None], behind: int | None
+    draft: Draft, producers: Sequence[int], near: int, behind: _Behind, following: int | None
 ) -> bool:
     """Whether a producer is used all around the module in which an operator's other neighbours are."""
-    spread = all_behind[near]
+    spread = behind.around[near]
     others = [draft.places[other] for other in producers if other != near]
     if spread is None or not others:
         return False
-    inner = _common(draft, others if behind is None else [*others, behind])
+    inner = _common(draft, others if following is None else [*others, following])
     return inner is not None and inner != spread and draft.is_within(inner, spread)
 
 
