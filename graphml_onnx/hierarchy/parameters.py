@@ -23,7 +23,7 @@ _FEWEST_JOINED: Final = 4  # of names such as conv1_weights, which anything may 
 _PRODUCTS: Final = frozenset(
     {"MatMul", "MatMulInteger", "MatMulNBits", "Conv", "ConvInteger", "QLinearMatMul", "DynamicQuantizeMatMul"}
 )
-_BIAS: Final = frozenset({"Add", "BiasGelu", "FastGelu"})
+_BIAS: Final = frozenset({"Add", "QLinearAdd", "BiasGelu", "FastGelu"})
 _BETWEEN: Final = frozenset({"Cast", "Mul", "DequantizeLinear", "QuantizeLinear"})
 _QUANTISED: Final = re.compile(r"QLinear|QuantizeLinear|DequantizeLinear|DynamicQuantize|QAttention|QGemm")
 _MEASURE: Final = re.compile(r"_(?:scale|zero_point)(?:_\d+)?$")
@@ -61,6 +61,8 @@ def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
             owner = owner or next((of_tensor[name] for name in operator.outputs if of_tensor[name]), None)
         owners.append(owner)
     distinct = {path for path in owners if path}
+    if 2 * len(separated) > len(distinct):  # a joined name beside names of modules is one that a tool made
+        owners = [owner if owner in separated or owner is None or len(owner) > 1 else None for owner in owners]
     if len(distinct) < (_FEWEST if separated else _FEWEST_JOINED):
         return [None] * len(owners)
     return owners
@@ -105,6 +107,7 @@ def place_by_parameters(draft: Draft, owners: Sequence[Path | None], wiring: Wir
     for position, path in enumerate(owners):
         if path and draft.rules[position] is not None:
             places.setdefault(path, set()).add(draft.places[position])
+    of_layers = {path for path in owners if path}
     is_evidence = {path for path, found in places.items() if len(found) == 1}
     for position, path in enumerate(owners):
         if not path or wiring.is_constant[position]:
@@ -114,12 +117,26 @@ def place_by_parameters(draft: Draft, owners: Sequence[Path | None], wiring: Wir
         if has_place and draft.places[position] != draft.root and path in is_evidence:
             told += 1
             contrary += _is_contrary(path, scope)
-        if not has_place or (len(path) > len(scope) and list(path[: len(scope)]) == scope):
+        if _is_fused(draft, wiring, position, path, of_layers):
+            draft.put(position, draft.reach(steps_of(path), "parameters"), "parameter")
+        elif not has_place or (len(path) > len(scope) and list(path[: len(scope)]) == scope):
             if path not in modules:
                 modules[path] = draft.reach(steps_of(path), "parameters")
             draft.put(position, modules[path], "parameter")
     _add_products(draft, owners, wiring)
     return told, contrary
+
+
+def _is_fused(draft: Draft, wiring: Wiring, position: int, path: Path, of_layers: set[Path]) -> bool:
+    """Whether a convolution took in the normalization beside it, of which nothing else is left.
+
+    PyTorch's dynamo exporter gives it the place of the normalization; its weight is that of the convolution.
+    """
+    if draft.rules[position] != "scope" or not wiring.operators[position].op_type.startswith("Conv"):
+        return False
+    scope = tuple(draft.scope_of(draft.places[position]))
+    beside = len(path) == len(scope) and path[:-1] == scope[:-1] and path != scope
+    return beside and draft.is_leaf(draft.places[position]) and scope not in of_layers
 
 
 def _is_contrary(path: Path, scope: Sequence[str]) -> bool:
@@ -179,7 +196,7 @@ def _add_products(draft: Draft, owners: Sequence[Path | None], wiring: Wiring) -
             if len(users) != 1:
                 break
             way = users[0]
-            if wiring.operators[way].op_type in _BIAS and draft.rules[way] == "parameter":
+            if wiring.operators[way].op_type in _BIAS and owners[way] and draft.rules[way] is not None:
                 module = draft.places[way]
                 if draft.rules[position] is None or draft.is_within(module, draft.places[position]):
                     draft.put(position, module, "parameter")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphml_onnx.hierarchy import Graph, Hierarchy, Operator, build_hierarchy
+from graphml_onnx.hierarchy.exporter import Texts
 from graphml_onnx.hierarchy.parameter_names import owner_path
 from tests.hierarchy.htp_samples import scopes
 
@@ -163,6 +164,53 @@ class TestParameters:
             "other.weight",
         )
         assert scopes(hierarchy) == ["attn.query", "attn.key", "attn"]  # never out of a module
+
+    def test_a_name_without_a_separator_beside_names_of_modules_is_one_that_a_tool_made(self) -> None:
+        """onnxruntime calls a fused attention's weight ``Attention_0_qkv_weight``."""
+        operators = [node("MatMul", f"x{number} e.{number}.dense.weight", f"x{number + 1}") for number in range(4)]
+        operators.append(node("Attention", "x4 Attention_0_qkv_weight", "y"))
+        hierarchy = placed(operators, *(f"e.{number}.dense.weight" for number in range(4)), "Attention_0_qkv_weight")
+        assert not any("Attention" in module.scope for module in hierarchy.modules)
+
+    def test_a_product_goes_with_the_bias_that_its_exporter_placed(self) -> None:
+        """A quantiser renames the product and its weight, and drops what the exporter wrote of it."""
+        places = {"query": "query", "key": "key"}
+        operators = []
+        for name, scope in places.items():
+            operators += [
+                node("MatMulInteger", f"x unnamed_{name}", f"i{name}", f"node_MatMul_{name}_quant"),
+                node("Cast", f"i{name}", f"c{name}"),
+                of_torch(node("Add", f"c{name} {name}.bias", f"o{name}"), scope),
+            ]
+        weights = dict.fromkeys(("unnamed_query", "unnamed_key", "query.bias", "key.bias"), MATRIX)
+        hierarchy = build_hierarchy(Graph(operators, weights), None)
+        assert hierarchy.source == "exporter"
+        assert [scopes(hierarchy)[position] for position in (0, 3)] == ["query", "key"]
+
+    def test_a_convolution_that_took_in_the_normalization_is_in_its_own_module(self) -> None:
+        """PyTorch's dynamo exporter gives it the place of the normalization."""
+        operators = [
+            of_torch(node("Conv", "x first.conv.weight", "a"), "first", "norm"),
+            of_torch(node("Conv", "a second.conv.weight", "y"), "second", "norm"),
+        ]
+        weights = {"first.conv.weight": (8, 8, 3, 3), "second.conv.weight": (8, 8, 3, 3)}
+        assert scopes(build_hierarchy(Graph(operators, weights), None)) == ["first.conv", "second.conv"]
+
+    def test_a_convolution_beside_a_normalization_that_is_there_stays_where_it_is(self) -> None:
+        operators = [
+            of_torch(node("Conv", "x first.conv.weight", "a"), "first", "other"),
+            of_torch(node("Mul", "a first.other.weight", "y"), "first", "other"),
+        ]
+        weights = {"first.conv.weight": (8, 8, 3, 3), "first.other.weight": (8,)}
+        assert scopes(build_hierarchy(Graph(operators, weights), None)) == ["first.other", "first.other"]
+
+
+def of_torch(operator: Operator, *path: str) -> Operator:
+    """An operator with what PyTorch's exporter writes of the modules around it."""
+    names = ["", *(".".join(path[: end + 1]) for end in range(len(path)))]
+    classes = ["M", *(name.title() for name in path)]
+    scopes_text, classes_text = repr([*names, operator.name]), repr([*classes, operator.op_type])
+    return operator._replace(texts=Texts(scopes_text, classes_text))
 
 
 class TestNeighbours:
