@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from graphml_onnx.parameters.safetensors import StoredTensor
     from graphml_onnx.parameters.store import PayloadReference, Store
 
+_WAY_OUT = (
+    "put the file itself there; or, of the Hugging Face hub's cache, have the GraphML in the folder of the repository, "
+    "which has the links and the files: models--NAME"
+)
+
 
 class WeightFile(NamedTuple):
     """A weight file that is open.
@@ -48,7 +53,7 @@ def open_weight_file(folder: Path, location: str, stack: ExitStack) -> WeightFil
     try:
         source = stack.enter_context(open_external(folder, location))
     except ExternalDataError as error:
-        raise PayloadError(error.message, file=path, remedy="put the file itself there") from None
+        raise PayloadError(error.message, file=path, remedy=_WAY_OUT) from None
     try:
         return WeightFile(location, source, read_header(source).tensors)
     except PayloadError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ from graphml_onnx.parameters.safetensors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 DTYPES = ("BOOL", "F4", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "I16", "U16", "F16",
@@ -253,6 +255,65 @@ def test_the_limit_of_a_header_is_told_apart_from_the_end_of_the_file(monkeypatc
     for content, limit in [(raw(b"{}         "), "the limit of 10"), (raw(b"{}         ", length=12), "the file")]:
         with pytest.raises(PayloadError, match=f"more than {limit} "):
             read_header(BytesSource(content))
+
+
+def _member(name: str, start: int, end: int) -> str:
+    return f'"{name}":{json.dumps(tensor(start, end))}'
+
+
+def _shape(items: str) -> bytes:
+    """One tensor of two bytes, whose shape is this text."""
+    return raw(f'{{"a":{{"dtype":"U8","shape":[{items}],"data_offsets":[0,2]}}}}', b"xx")
+
+
+def _object(members: Iterable[str]) -> str:
+    return f"{{{','.join(members)}}}"
+
+
+GROWING = {
+    "tensors in one place": lambda n: raw(_object(_member(f"t{i}", 0, 1) for i in range(n // 60)), b"x"),
+    "gaps": lambda n: raw(_object(_member(f"t{i}", 2 * i + 1, 2 * i + 2) for i in range(n // 60)), b"x"),
+    "one name": lambda n: raw(_object([_member("t", 0, 1)] * (n // 60)), b"x"),
+    "one far beyond": lambda n: raw(
+        _object([*(_member(f"t{i}", i, i + 1) for i in range(n // 60)), _member("z", n // 60, 2**61)])),
+    "deep lists": lambda n: raw('{"a":' + "[" * n),
+    "deep objects": lambda n: raw('{"a":' * (n // 5)),
+    "digits": lambda n: _shape("9" * n),
+    "numbers of many digits": lambda n: _shape(",".join(["9" * 4_000] * (n // 4_000))),
+    "an exponent": lambda n: _shape("1e" + "9" * n),
+    "dimensions that multiply": lambda n: _shape(",".join("2" * (n // 2))),
+    "dimensions of 1": lambda n: _shape(",".join("1" * (n // 2))),
+    "dimensions after 0": lambda n: _shape("0," + ",".join(["99999999"] * (n // 9))),
+    "dimensions below 0": lambda n: _shape(",".join(["-1"] * (n // 3))),
+    "a late infinity": lambda n: _shape(",".join("1" * (n // 2)) + ",-Infinity"),
+    "a name": lambda n: raw({"n" * n: tensor(0, 1, "F32")}, b"x"),
+    "a name of half surrogates": lambda n: raw({"\ud800" * (n // 6): tensor(0, 1)}, b"x"),
+    "a type": lambda n: raw({"a": tensor(0, 1, "F" * n)}, b"x"),
+    "a type that is a list": lambda n: raw({"a": tensor(0, 1, [1] * (n // 3))}, b"x"),
+    "metadata": lambda n: raw({"__metadata__": {**{f"k{i}": "v" for i in range(n // 14)}, "z": 1}}),
+    "members": lambda n: raw({"a": {f"k{i}": "v" for i in range(n // 14)}}),
+    "a late byte that is not UTF-8": lambda n: raw(b'{"a":"' + b"x" * n + b'\xff"}'),
+    "UTF-16": lambda n: raw(_object([_member("a" * (n // 2), 0, 1)]).encode("utf-16"), b"x"),
+    "a byte order mark": lambda n: raw(b"\xef\xbb\xbf{" + b" " * n + b"}"),
+    "spaces": lambda n: raw("{" + " " * n + "]"),
+    "zeros": lambda n: raw(b"{" + bytes(n) + b"}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_a_long_hostile_header_costs_in_proportion(name: str) -> None:
+    """Refused, with a short message; the memory grows with the file and no faster."""
+    for size in (20_000, 80_000):
+        content = GROWING[name](size)
+        tracemalloc.start()
+        try:
+            with pytest.raises(PayloadError) as caught:
+                read_header(BytesSource(content))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert len(str(caught.value)) < 1_000
+        assert peak < 40 * len(content) + 200_000
 
 
 class Sparse(BytesSource):

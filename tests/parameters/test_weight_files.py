@@ -242,6 +242,51 @@ def test_links_lead_nowhere_out_of_the_folder(folder: Path) -> None:
     assert not (inner / "new.graphml").exists()
 
 
+@pytest.fixture
+def cached(tmp_path: Path) -> Path:
+    """A repository in the cache of the Hugging Face hub: a model, and its weights in two shards, all of them links."""
+    repository = tmp_path / "models--org--name"
+    blobs, snapshot = repository / "blobs", repository / "snapshots/0123"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    put(blobs, {"a.weight": array(1), "b.weight": array(2)}).rename(blobs / "0a")
+    save_file({"a.weight": array(1)}, blobs / "0b")
+    save_file({"b.weight": array(2)}, blobs / "0c")
+    shards = {"a.weight": "model-00001-of-00002.safetensors", "b.weight": "model-00002-of-00002.safetensors"}
+    (blobs / "0d").write_text(json.dumps({"metadata": {"total_size": 3200}, "weight_map": shards}))
+    names = ["model.onnx", *shards.values(), "model.safetensors.index.json"]
+    for name, blob in zip(names, ("0a", "0b", "0c", "0d"), strict=True):
+        (snapshot / name).symlink_to(Path("../../blobs") / blob)
+    return repository
+
+
+def test_weights_in_the_cache_of_a_hub(cached: Path) -> None:
+    """The folder of the repository has both links and files."""
+    snapshot = cached / "snapshots/0123"
+    result = encode(
+        snapshot / "model.onnx", cached / "graph.graphml", weights=snapshot / "model.safetensors.index.json"
+    )
+    assert result.sidecar is None
+    assert [item.tensors for item in result.weights] == [1, 1]
+    assert decode(result.graphml, cached / "back.onnx").exact
+    assert validate(result.graphml) == []
+    assert not graphml_onnx.diff(result.graphml, snapshot / "model.onnx").changes
+    thin = decode(result.graphml, cached / "thin.onnx", external=True)
+    assert [path.parent for path in thin.refers_to] == [snapshot, snapshot]
+    assert {item.name: numpy_helper.to_array(item)[0] for item in onnx.load(thin.onnx).graph.initializer} == {
+        "a.weight": 1,
+        "b.weight": 2,
+    }
+
+
+def test_a_graph_in_a_snapshot_cannot_refer_to_blobs(cached: Path) -> None:
+    snapshot = cached / "snapshots/0123"
+    with pytest.raises(PayloadError, match="link") as caught:
+        encode(snapshot / "model.onnx", snapshot / "g.graphml", weights=snapshot / "model.safetensors.index.json")
+    assert "models--NAME" in str(caught.value.remedy)
+    assert not (snapshot / "g.graphml").exists()
+
+
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
