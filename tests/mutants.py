@@ -209,6 +209,17 @@ EQUIVALENT = {
         "chain = np.stack((chain, ahead[chain]), axis=1).reshape(-1)",
         "chain = np.stack((chain, ahead[chain]), axis=1).reshape(-2)",
     ): _NEGATIVE,
+    (
+        "lists._chain",
+        "numbers = np.full(size + 1, count)",
+        "numbers = np.full(size + 2, count)",
+    ): "a place more, which nothing leads to",
+    ("lists.pieces", "size *= 2", "size *= 3"): "a longer piece has the same items",
+    (
+        "lists._varints_of_one_width",
+        "if 2 * count * stride < len(numbers):",
+        "if 3 * count * stride < len(numbers):",
+    ): "pieces are shorter, and their items the same",
     ("lists.pieces", "while start < end:", "while start <= end:"): "in no bytes there is no item",
     (
         "lists._varints_of_one_width",

@@ -58,6 +58,14 @@ def test_a_number_that_goes_on_where_the_first_one_ends() -> None:
     assert find_run(BytesSource(fields), SHAPES[2], 0, len(fields)) == (len(fields), 5, 3)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_run_ends_where_its_message_ends(shape: ListShape) -> None:
+    fields = shape.spelled(bytes(32)) * 2
+    run = find_run(BytesSource(fields * 2), shape, 0, len(fields))
+    assert run is not None
+    assert run.end == len(fields)
+
+
 def test_numbers_of_ten_bytes_among_shorter_ones() -> None:
     fields = b"".join(b"\x40" + encode_varint(value) for value in [5, 2**64 - 1, 5, 5, 2**63])
     assert find_run(BytesSource(fields), SHAPES[2], 0, len(fields)) == (len(fields), 5, 10)
