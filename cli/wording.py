@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_ARGUMENT = re.compile(r"`([a-z][a-z_]*)(?:=(True|\.\.\.|'[\w-]*'))?`")
+_ARGUMENT = re.compile(r"`([a-z][a-z_]*)(?:=(True|\.\.\.|\d+|'[\w-]*'))?`")
 
 
 def as_options(text: str) -> str:
@@ -15,4 +15,4 @@ def as_options(text: str) -> str:
 def _option(match: re.Match[str]) -> str:
     name, value = match.groups()
     option = "--" + name.replace("_", "-")
-    return option if value in (None, "True", "...") else f"{option} {value[1:-1]}"
+    return option if value in (None, "True", "...") else option + " " + value.strip("'")

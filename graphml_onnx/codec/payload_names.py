@@ -90,14 +90,17 @@ def find_payloads(model: onnx.ModelProto, nonce: bytes, payloads: Sequence[Paylo
     numbers = {payload.offset for payload in payloads}
     found: dict[int, FoundPayload] = {}
     used: set[str] = set()
-    for number, wanted, tensor, field in _payloads_of(model, nonce):
-        if number in found or number not in numbers:
-            continue
-        name = wanted if _is_usable(wanted) and wanted not in used else f"{RESERVED}payload/{len(found)}"
-        used.add(name)
-        found[number] = FoundPayload(name, tensor, field)
-        if len(found) == len(numbers):
-            return found
+    for wanted, tensor in tensors_by_name(model):
+        for count, (field, number) in enumerate(marked_fields(tensor, nonce)):
+            if number in found or number not in numbers:
+                continue
+            name = f"{wanted}/{field}" if count else wanted
+            if not _is_usable(name) or name in used:
+                name = f"{RESERVED}payload/{len(found)}"
+            used.add(name)
+            found[number] = FoundPayload(name, tensor, field)
+            if len(found) == len(numbers):
+                return found
     for payload in payloads:
         if payload.offset not in found:
             found[payload.offset] = FoundPayload(f"{RESERVED}payload/{len(found)}", None, "")
@@ -137,26 +140,29 @@ def _as_bytes(name: str, length: int) -> NamedPayload:
     return NamedPayload(TensorSpec(name, "U8", (length,), length))
 
 
-_Found: TypeAlias = "tuple[int, str, onnx.TensorProto, str]"  # number, wanted name, tensor, field
+_Named: TypeAlias = "tuple[str, onnx.TensorProto]"
 
 
-def _payloads_of(model: onnx.ModelProto, nonce: bytes) -> Iterator[_Found]:
-    """The payloads in tensors; those that people know best come first, and keep their names."""
-    yield from _of_graph(model.graph, "", nonce)
+def tensors_by_name(model: onnx.ModelProto) -> Iterator[_Named]:
+    """The tensors of a model, except those of ``training_info``, with the names that they should have in a sidecar.
+
+    Those that people know best come first, and keep their names; a name may come more than once.
+    """
+    yield from _of_graph(model.graph, "")
     for function in model.functions:
         parts = (string_of(part) for part in (function.domain, function.name, function.overload))
-        yield from _of_operators(function.node, "::".join(filter(None, parts)), nonce)
+        yield from _of_operators(function.node, "::".join(filter(None, parts)))
 
 
-def _of_graph(graph: onnx.GraphProto, prefix: str, nonce: bytes) -> Iterator[_Found]:
+def _of_graph(graph: onnx.GraphProto, prefix: str) -> Iterator[_Named]:
     for tensor in graph.initializer:
-        yield from _of_tensor(tensor, _within(prefix, string_of(tensor.name)), nonce)
+        yield _within(prefix, string_of(tensor.name)), tensor
     for sparse in graph.sparse_initializer:
-        yield from _of_sparse(sparse, _within(prefix, string_of(sparse.values.name)), nonce)
-    yield from _of_operators(graph.node, prefix, nonce)
+        yield from _of_sparse(sparse, _within(prefix, string_of(sparse.values.name)))
+    yield from _of_operators(graph.node, prefix)
 
 
-def _of_operators(operators: Sequence[onnx.NodeProto], prefix: str, nonce: bytes) -> Iterator[_Found]:
+def _of_operators(operators: Sequence[onnx.NodeProto], prefix: str) -> Iterator[_Named]:
     for operator in operators:
         is_constant = cast("bytes", operator.op_type) == _CONSTANT
         for attribute in operator.attribute:
@@ -168,17 +174,17 @@ def _of_operators(operators: Sequence[onnx.NodeProto], prefix: str, nonce: bytes
             path = _within(prefix, _label(operator))
             inner = f"{path}/{string_of(attribute.name)}"
             if has_tensor:
-                yield from _of_tensor(attribute.t, path if is_constant else inner, nonce)
+                yield (path if is_constant else inner), attribute.t
             if has_sparse:
-                yield from _of_sparse(attribute.sparse_tensor, path if is_constant else inner, nonce)
+                yield from _of_sparse(attribute.sparse_tensor, path if is_constant else inner)
             if has_graph:
-                yield from _of_graph(attribute.g, inner, nonce)
+                yield from _of_graph(attribute.g, inner)
             for index, tensor in enumerate(attribute.tensors):
-                yield from _of_tensor(tensor, f"{inner}[{index}]", nonce)
+                yield f"{inner}[{index}]", tensor
             for index, sparse in enumerate(attribute.sparse_tensors):
-                yield from _of_sparse(sparse, f"{inner}[{index}]", nonce)
+                yield from _of_sparse(sparse, f"{inner}[{index}]")
             for index, graph in enumerate(attribute.graphs):
-                yield from _of_graph(graph, f"{inner}[{index}]", nonce)
+                yield from _of_graph(graph, f"{inner}[{index}]")
 
 
 def _within(path: str, name: str) -> str:
@@ -192,11 +198,6 @@ def _label(operator: onnx.NodeProto) -> str:
     return string_of(operator.name or next(filter(None, outputs), operator.op_type))
 
 
-def _of_sparse(sparse: onnx.SparseTensorProto, name: str, nonce: bytes) -> Iterator[_Found]:
-    yield from _of_tensor(sparse.values, name, nonce)
-    yield from _of_tensor(sparse.indices, f"{name}/indices", nonce)
-
-
-def _of_tensor(tensor: onnx.TensorProto, name: str, nonce: bytes) -> Iterator[_Found]:
-    for count, (field, number) in enumerate(marked_fields(tensor, nonce)):
-        yield number, f"{name}/{field}" if count else name, tensor, field
+def _of_sparse(sparse: onnx.SparseTensorProto, name: str) -> Iterator[_Named]:
+    yield name, sparse.values
+    yield f"{name}/indices", sparse.indices

@@ -203,12 +203,12 @@ def _decode(
         with Stage(progress, "write model", model.size, "bytes") as stage, naming(path, store.source):
             sha256 = write_pieces(model.pieces(), references, store.source, model_file, stage, model.size)
         store.source.check_unchanged()
-        is_edited = (found or sha256) != model.sha256
+        is_edited = bool(changed) or (found or sha256) != model.sha256  # a data file is no part of the model's digest
         findings = list(model.findings)
         if is_edited:
             with naming(path, store.source):
                 check_payloads(references.values(), store.source)
-            _check_edited(model, path, require_exact=options.require_exact, found=sha256)
+            _check_edited(model, path, changed, require_exact=options.require_exact, found=sha256)
         data_files = DataFiles(model, folder, folders, target)
         with naming(path, store.source):
             data_files.stage(publication, store, progress)
@@ -271,7 +271,13 @@ def _referring(
     return found, model._replace(skeleton=refer(model, references, files, targets), externals=kept)
 
 
-def _check_edited(model: LoadedModel, path: Path, *, require_exact: bool, found: str) -> None:
+def _check_edited(model: LoadedModel, path: Path, changed: tuple[str, ...], *, require_exact: bool, found: str) -> None:
+    if require_exact and changed:
+        raise NotExactError(
+            f"{len(changed):,} tensor{'s were' if len(changed) > 1 else ' was'} edited, the first is {changed[0]}",
+            file=path,
+            remedy="without `require_exact=True` the edited model is written",
+        )
     if require_exact:
         raise NotExactError(
             f"the model has SHA-256 {found}, but {(model.sha256 or 'no digest')[:64]} was encoded",

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import ml_dtypes
 import numpy as np
+from onnx import TensorProto
 
-from graphml_onnx.codec.payload_names import dtype_of, file_name, find_payloads
+from graphml_onnx.codec.payload_names import dtype_of, file_name, find_payloads, tensors_by_name
 from graphml_onnx.errors import GraphMLError, PayloadError, UsageError
 from graphml_onnx.onnxfile.schema import parse_model
-from graphml_onnx.onnxfile.skeleton import Payload
+from graphml_onnx.onnxfile.skeleton import Payload, told_apart
 from graphml_onnx.onnxfile.source import FileSource, JoinedSource, Source
 from graphml_onnx.parameters.chunks import chunks
 from graphml_onnx.parameters.safetensors import TensorSpec, content_size, read_header
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    import onnx
 
     from graphml_onnx.decoding.records import LoadedModel
 
@@ -84,7 +86,7 @@ def new_tensors(weights: Mapping[str, npt.NDArray[np.generic]] | FileSource) -> 
 
     Raises:
         PayloadError: the file is no safetensors file.
-        UsageError: an array has a type that safetensors has not.
+        UsageError: one is no array, or has a type that safetensors has not.
     """
     if isinstance(weights, Mapping):
         return {name: _of_array(name, array) for name, array in weights.items()}
@@ -99,6 +101,11 @@ def new_tensors(weights: Mapping[str, npt.NDArray[np.generic]] | FileSource) -> 
 
 
 def _of_array(name: str, array: npt.NDArray[np.generic]) -> NewTensor:
+    if not isinstance(array, np.ndarray | np.generic) or not isinstance(name, str):
+        raise UsageError(
+            f"the weights have a {type(array).__name__} under the name {name!r}",
+            remedy="give numpy arrays by name; of a tensor of PyTorch, `tensor.numpy()`",
+        )
     plain = array.dtype.newbyteorder("=")
     dtype = next((dtype for dtype, known in _NUMPY.items() if np.dtype(known) == plain), None)
     if dtype is None:
@@ -120,11 +127,16 @@ def replace_weights(model: LoadedModel, weights: Mapping[str, NewTensor], file: 
             the model.
         GraphMLError: the model is none.
     """
-    wanted = _wanted(model)
-    names = {spec.name for spec in wanted.values()} | {file_name(item.location) for item in model.externals}
-    _check_names(names, weights, file)
+    skeleton, numbers = told_apart(model.skeleton, model.nonce, model.references)  # places with one content may part
+    references = {place: model.references[number] for place, number in numbers.items()}
+    model = model._replace(skeleton=skeleton, references=references)
+    data_files = model.externals if model.store.has_data_files else ()
+    message = _parsed(model)
+    wanted = _wanted(model, message)
+    names = {spec.name for spec in wanted.values()} | {file_name(item.location) for item in data_files}
+    _check_names(names, weights, message, file)
     parts = JoinedSource()
-    changed: list[str] = []
+    changed: dict[str, None] = {}  # a tensor that two places share is changed once
 
     def take(reference: PayloadReference, spec: TensorSpec) -> PayloadReference:
         new = weights[spec.name]
@@ -135,26 +147,29 @@ def replace_weights(model: LoadedModel, weights: Mapping[str, NewTensor], file: 
         sha256 = digest.hexdigest()
         if sha256 != reference.sha256:
             note = "" if new.dtype == spec.dtype else f", converted from {new.dtype} to {spec.dtype}"
-            changed.append(f"{spec.name}: {spec.dtype}{list(spec.shape)}{note}")
+            changed[f"{spec.name}: {spec.dtype}{list(spec.shape)}{note}"] = None
         return PayloadReference(parts.add(source), length, sha256)
 
     references = {number: take(model.references[number], spec) for number, spec in wanted.items()}
     externals = []
-    for item in model.externals:
+    for item in data_files:
         length = item.content.length
         spec = TensorSpec(file_name(item.location), "U8", (length,), length)
         externals.append(item._replace(content=take(item.content, spec)))
-    edited = model._replace(references=references, externals=tuple(externals))
+    edited = model._replace(references=references, externals=tuple(externals) if data_files else model.externals)
     return EditedWeights(edited, Store(parts), tuple(changed))
 
 
-def _wanted(model: LoadedModel) -> dict[int, TensorSpec]:
-    """What a tensor in the place of each payload has to be; ``length`` is that of the payload."""
-    payloads = [Payload(number, reference.length) for number, reference in model.references.items()]
+def _parsed(model: LoadedModel) -> onnx.ModelProto:
     try:
-        message = parse_model(model.skeleton)
+        return parse_model(model.skeleton)
     except ValueError as error:
         raise GraphMLError(str(error), remedy="take the last edit back") from None
+
+
+def _wanted(model: LoadedModel, message: onnx.ModelProto) -> dict[int, TensorSpec]:
+    """What a tensor in the place of each payload has to be; ``length`` is that of the payload."""
+    payloads = [Payload(number, reference.length) for number, reference in model.references.items()]
     found = find_payloads(message, model.nonce, payloads)
     wanted = {}
     for number, reference in model.references.items():
@@ -165,19 +180,37 @@ def _wanted(model: LoadedModel) -> dict[int, TensorSpec]:
     return wanted
 
 
-def _check_names(wanted: set[str], weights: Mapping[str, NewTensor], file: Path | None) -> None:
-    missing, added = sorted(wanted - weights.keys()), sorted(weights.keys() - wanted)
-    for names, problem, remedy in (
-        (missing, "lack", "save all tensors of the model, also those that were not changed"),
-        (added, "have, but the model has not,", "save the tensors of the model alone, under their names in it"),
+def _check_names(
+    wanted: set[str], weights: Mapping[str, NewTensor], message: onnx.ModelProto, file: Path | None
+) -> None:
+    missing, added = wanted - weights.keys(), weights.keys() - wanted
+    elsewhere = {name: tensor for name, tensor in tensors_by_name(message) if name in added} if added else {}
+    in_files = {name for name, tensor in elsewhere.items() if tensor.data_location == TensorProto.EXTERNAL}
+    for found, problem, remedy in (
+        (
+            in_files,
+            "have {}, which the model has in a data file",
+            "encode the model without data files: `onnx.save(onnx.load(...), ...)` gives it",
+        ),
+        (missing, "lack {}", "save all tensors of the model, also those that were not changed"),
+        (
+            added - elsewhere.keys(),
+            "have {}, but the model has not",
+            "save the tensors of the model alone, under their names in it",
+        ),
+        (
+            elsewhere.keys() - in_files,
+            "have {}, which the graph has as text",
+            "leave small tensors out, or encode with `inline_limit=32`, which leaves few in the graph",
+        ),
     ):
+        names = sorted(found)
         if names:
             shown = ", ".join(map(repr, names[:_SHOWN])) + (
                 f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else ""
             )
-            raise PayloadError(
-                f"the weights {problem} the tensor{'s' * (len(names) > 1)} {shown}", file=file, remedy=remedy
-            )
+            tensors = f"the tensor{'s' * (len(names) > 1)} {shown}"
+            raise PayloadError(f"the weights {problem.format(tensors)}", file=file, remedy=remedy)
 
 
 def _fitting(new: NewTensor, spec: TensorSpec, file: Path | None) -> tuple[Source, int]:

@@ -25,7 +25,7 @@ from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, WireError
 from graphml_onnx.support import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence, Set
+    from collections.abc import Container, Iterator, Mapping, Sequence, Set
 
 NONCE_BYTES = 16
 
@@ -107,6 +107,29 @@ def renumbered(skeleton: bytes, nonce: bytes, new_nonce: bytes, numbers: Mapping
         return marker(new_nonce, numbers.get(number := int(match[1], 16), number))
 
     return re.sub(re.escape(nonce) + b"([0-9a-f]{16})", changed, skeleton)
+
+
+def told_apart(skeleton: bytes, nonce: bytes, known: Container[int]) -> tuple[bytes, dict[int, int]]:
+    """The skeleton with a number of its own for each place of a payload, where several places had the same one.
+
+    Args:
+        skeleton: a skeleton.
+        nonce: its nonce.
+        known: the numbers of its payloads.
+
+    Returns:
+        The skeleton, and the former number of each place by its number, in the order of the file.
+    """
+    former: dict[int, int] = {}
+
+    def changed(match: re.Match[bytes]) -> bytes:
+        number = int(match[1], 16)
+        if number not in known:
+            return match[0]
+        former[len(former)] = number
+        return marker(nonce, len(former) - 1)
+
+    return re.sub(re.escape(nonce) + b"([0-9a-f]{16})", changed, skeleton), former
 
 
 def split(source: Source, limit: int, keep: Set[int] = frozenset(), *, cut_lists: bool = False) -> Skeleton:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STRATEGIES: tuple[ParameterStrategy, ...] = ("sidecar", "embedded", "reference")
 
-_OTHER = "the pair does not belong together, or was damaged; for weights that were edited, use `edited_weights=True`"
+_OTHER = "the pair does not belong together, or was damaged; decode weights that were edited with `edited_weights=True`"
 _SHOWN = 80  # characters of a name in a message
 
 

@@ -184,7 +184,7 @@ def check_digest(reference: PayloadReference, found: str) -> None:
             remedy=(
                 "the file was changed or damaged since it was written"
                 if reference.name is None
-                else "the file was damaged; for weights that were edited, use `edited_weights=True`"
+                else "the file was damaged; decode weights that were edited with `edited_weights=True`"
             ),
         )
 

@@ -17,6 +17,7 @@ LIBRARY = Path(__file__).parents[2] / "graphml_onnx"
     [
         ("replace it with `overwrite=True`", "replace it with --overwrite"),
         ("`trust='edges'` goes by edges", "--trust edges goes by edges"),
+        ("encode with `inline_limit=32`", "encode with --inline-limit 32"),
         ("give `output=...`", "give --output"),
         ("leave out `parameter_folder`", "leave out --parameter-folder"),
         ("the name `A/b.c` stays, as does `x", "the name `A/b.c` stays, as does `x"),

@@ -154,7 +154,7 @@ def test_a_changed_value_names_the_option(graph: Path) -> None:
 
 WRONG = {
     "missing": (lambda w: {"head": w["head"]}, "lack the tensor 'encoder.weight'"),
-    "added": (lambda w: w | {"more": HEAD}, "but the model has not, the tensor 'more'"),
+    "added": (lambda w: w | {"more": HEAD}, "have the tensor 'more', but the model has not"),
     "renamed": (lambda w: {"encoder": WEIGHT, "head": HEAD}, "lack the tensor 'encoder.weight'"),
     "many missing": (lambda w: {}, "lack the tensors 'encoder.weight', 'head'"),
     "transposed": (lambda w: w | {"head": HEAD.T}, r"'head' has the shape \[20, 24\], but the model says \[24, 20\]"),
@@ -208,6 +208,96 @@ def test_a_file_that_is_no_safetensors_file(graph: Path, tmp_path: Path) -> None
     assert caught.value.file == str(tmp_path / "w")
     with pytest.raises(InputError):
         decode(graph, parameters=tmp_path / "none")
+
+
+def test_arrays_that_are_none(graph: Path) -> None:
+    """A state dict of PyTorch, for instance."""
+    for weights in ({"head": HEAD.tolist()}, {"head": object()}, {3: HEAD}):
+        with pytest.raises(UsageError, match="under the name") as caught:
+            decode(graph, parameters=weights)  # type: ignore[arg-type]
+        assert "numpy()" in str(caught.value.remedy)
+    assert not graph.with_suffix(".onnx").exists()
+
+
+def test_tensors_that_the_graph_has_as_text_are_told_from_those_that_the_model_has_not(graph: Path) -> None:
+    model = model_of()
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(3, np.float32), "bias"))
+    encode(model, graph, overwrite=True)
+    weights = load_file(graph.with_suffix(".onnxdata"))
+    bias = {"bias": np.ones(3, np.float32)}
+    with pytest.raises(PayloadError, match=r"the tensor 'bias', which the graph has as text.*inline_limit=32"):
+        decode(graph, parameters={**weights, **bias})
+    with pytest.raises(PayloadError, match=r"have the tensor 'other', but the model has not"):
+        decode(graph, parameters={**weights, **bias, "other": HEAD})
+
+
+@pytest.mark.parametrize("strategy", ["sidecar", "embedded", "reference"])
+def test_data_files(tmp_path: Path, strategy: ParameterStrategy) -> None:
+    """They are no part of the model file, whose digest stays; the edited model is not the original all the same."""
+    model = tmp_path / "in/model.onnx"
+    model.parent.mkdir()
+    onnx.save(model_of(), model, save_as_external_data=True, location="w.bin", size_threshold=0)
+    graph = encode(model, tmp_path / "in/graph.graphml", parameters=strategy).graphml
+    content = np.fromfile(model.parent / "w.bin", np.uint8)
+    zeros = {"__g2o__/file/w.bin": np.zeros_like(content)}
+    with pytest.raises(
+        PayloadError, match=r"the tensors 'encoder\.weight', 'head', which the model has in a data file"
+    ):
+        decode(graph, tmp_path / "refused.onnx", parameters={"encoder.weight": WEIGHT, "head": HEAD})
+    if strategy == "reference":  # they stay where they are, which is beside the model
+        with pytest.raises(PayloadError, match="the model has not"):
+            decode(graph, tmp_path / "refused.onnx", parameters=zeros)
+        assert decode(graph, model.parent / "again.onnx", parameters={}).exact
+        return
+    assert decode(graph, tmp_path / "again.onnx", parameters={"__g2o__/file/w.bin": content}).exact
+    (tmp_path / "out").mkdir()
+    with pytest.raises(NotExactError, match=r"1 tensor was edited, the first is __g2o__/file/w\.bin"):
+        decode(graph, tmp_path / "out/model.onnx", parameters=zeros, require_exact=True)
+    assert not list((tmp_path / "out").iterdir())
+    result = decode(graph, tmp_path / "out/model.onnx", parameters=zeros)
+    assert not result.exact
+    assert result.changed == (f"__g2o__/file/w.bin: U8[{content.size}]",)
+    assert not computed(result.onnx).any()
+
+
+@pytest.mark.parametrize("strategy", ["sidecar", "embedded", "reference"])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_tensors_that_share_their_content_may_get_different_weights(
+    tmp_path: Path, strategy: ParameterStrategy, shuffled: bool
+) -> None:
+    """In a weight file two may be one tensor; in the model they are two."""
+    names = ("first", "second", "third")
+    ones = np.ones((16, 24), np.float32)
+    initializers = [numpy_helper.from_array(ones, name) for name in names]
+    graph = helper.make_graph([], "g", [], [], initializers)
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+    if shuffled:  # a field that protobuf would have written first
+        content += onnx.ModelProto(ir_version=8).SerializeToString()
+    (tmp_path / "model.onnx").write_bytes(content)
+    save_file({"one": ones}, tmp_path / "one.safetensors")
+    path = encode(
+        tmp_path / "model.onnx", tmp_path / "graph.graphml", parameters=strategy, weights=tmp_path / "one.safetensors"
+    ).graphml
+    same = decode(path, tmp_path / "same.onnx", parameters=dict.fromkeys(names, ones), require_exact=True)
+    assert same.onnx.read_bytes() == content
+    arrays = {name: ones * number for number, name in enumerate(names)}
+    result = decode(path, tmp_path / "edited.onnx", parameters=arrays)
+    assert result.changed == ("first: F32[16, 24]", "third: F32[16, 24]")
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(result.onnx).graph.initializer}
+    assert {name: array[0, 0] for name, array in found.items()} == {"first": 0, "second": 1, "third": 2}
+
+
+def test_a_tensor_that_an_edit_made_two_of(graph: Path) -> None:
+    """Both have its name in the sidecar, so that both change with it; it is listed once."""
+    text = graph.read_text()
+    line = next(line for line in text.splitlines() if '"name":"head","raw_data"' in line)
+    copied = line.replace('"name":"head","raw_data"', '"name":"copy","raw_data"').rstrip(",")
+    graph.write_text(text.replace(line, f"{copied},\n{line}"))
+    result = decode(graph, parameters={"encoder.weight": WEIGHT, "head": 2 * HEAD})
+    assert result.changed == ("head: F32[24, 20]",)
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(result.onnx).graph.initializer}
+    np.testing.assert_array_equal(found["copy"], 2 * HEAD)
+    np.testing.assert_array_equal(found["head"], 2 * HEAD)
 
 
 def test_options_that_do_not_go_together(graph: Path) -> None:
