@@ -281,7 +281,7 @@ def _share_table(kind: str, shares: "Sequence[Share]", names: list[str]) -> str:
         rows.append(row)
     table = show.columns([*head, *_STATISTICS] if has_statistics else head, rows)
     if any(share.unknown_macs for share in shares):
-        table += "\n+ ? depends on a shape that is not known; --dim NAME=N gives a dynamic dimension a size"
+        table += "\n+ ? depends on an unknown shape or operator; --dim NAME=N gives a dynamic dimension a size"
     return table
 
 

@@ -30,7 +30,8 @@ class Share:
         parameters: number of elements of its parameters.
         nbytes: bytes of its parameters.
         macs: multiply-accumulate operations of those operators for which they are known; bodies count once.
-        unknown_macs: number of operators that have some, but how many depends on a shape that is not known.
+        unknown_macs: number of operators that may have some, but how many depends on a shape or an operator that is
+            not known.
         statistics: of its weights, where they were asked for.
     """
 

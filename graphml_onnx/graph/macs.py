@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
+
+import onnx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -13,6 +16,13 @@ if TYPE_CHECKING:
 Shape: TypeAlias = tuple[int, ...]
 
 
+_KNOWN_DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml", "com.microsoft"))
+"""Domains in which an operator without a rule multiplies no matrices, unless its name says so."""
+
+_CONTRACTIONS = ("Attention", "Conv", "Gemm", "GRU", "LSTM", "MatMul", "MoE", "SVM")
+"""Parts of the names of operators that multiply matrices."""
+
+
 class UnknownShapeError(ValueError):
     """A shape that the number depends on is not known."""
 
@@ -20,18 +30,30 @@ class UnknownShapeError(ValueError):
 def macs_of(operator: Operator) -> int | None:
     """How often an operator multiplies and adds, bodies and called functions left out.
 
-    Counted are matrix products, convolutions, recurrent layers and attention; every other operator has 0.
+    Counted are matrix products, convolutions, recurrent layers and attention; every other operator of ONNX and of
+    onnxruntime has 0.
 
     Returns:
-        The number; None where it depends on a shape that is not known.
+        The number; None where it depends on a shape that is not known, and for an operator that is not known.
     """
-    rule = _RULES.get(operator.op_type)
+    rule = _RULES.get(operator.op_type) if operator.domain in _KNOWN_DOMAINS else None
     if rule is None:
-        return 0
+        return 0 if _multiplies_none(operator.domain, operator.op_type) or _is_call(operator) else None
     try:
         return rule(operator)
-    except (UnknownShapeError, IndexError, ZeroDivisionError):
+    except (ValueError, IndexError, ZeroDivisionError):
         return None
+
+
+def _is_call(operator: Operator) -> bool:
+    return (operator.domain, operator.op_type, operator.overload) in operator.body.graph.functions
+
+
+@cache
+def _multiplies_none(domain: str, op_type: str) -> bool:
+    if any(part in op_type for part in _CONTRACTIONS):
+        return False
+    return domain in _KNOWN_DOMAINS or onnx.defs.has(op_type, domain=domain)
 
 
 def _input(operator: Operator, index: int) -> Shape:
@@ -79,6 +101,28 @@ def _product(left: int) -> Callable[[Operator], int]:
 def _gemm(operator: Operator) -> int:
     inner = _input(operator, 0)[0 if _integer(operator, "transA", 0) else 1]
     return math.prod(_output(operator)) * inner
+
+
+def _einsum(operator: Operator) -> int:
+    """One multiplication for each combination of indices."""
+    equation = operator.attributes.get("equation")
+    terms = equation.replace(" ", "").partition("->")[0].split(",") if isinstance(equation, str) else []
+    if len(terms) != len(operator.inputs) or "..." in "".join(terms):
+        raise UnknownShapeError
+    if len(terms) == 1:
+        return 0
+    sizes: dict[str, int] = {}
+    for index, term in enumerate(terms):
+        for letter, size in zip(term, _input(operator, index), strict=True):
+            sizes[letter] = max(size, sizes.get(letter, 1))
+    return math.prod(sizes.values())
+
+
+def _linear_model(operator: Operator) -> int:
+    shape, coefficients = _input(operator, 0), operator.attributes.get("coefficients")
+    if not isinstance(coefficients, tuple):
+        raise UnknownShapeError
+    return (shape[0] if len(shape) > 1 else 1) * len(coefficients)
 
 
 def _quantized_product(operator: Operator) -> int:
@@ -131,6 +175,7 @@ def _any_attention(operator: Operator) -> int:
 _RULES: Mapping[str, Callable[[Operator], int]] = {
     "Conv": _convolution(1),
     "ConvInteger": _convolution(1),
+    "DeformConv": _convolution(1),
     "FusedConv": _convolution(1),
     "QLinearConv": _convolution(3),
     "ConvTranspose": _transposed_convolution,
@@ -140,6 +185,9 @@ _RULES: Mapping[str, Callable[[Operator], int]] = {
     "DynamicQuantizeMatMul": _product(0),
     "QLinearMatMul": _product(0),
     "MatMulNBits": _quantized_product,
+    "Einsum": _einsum,
+    "LinearClassifier": _linear_model,
+    "LinearRegressor": _linear_model,
     "Gemm": _gemm,
     "FusedGemm": _gemm,
     "RNN": _recurrent(1),

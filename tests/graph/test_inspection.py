@@ -51,12 +51,26 @@ def test_bodies_count_in_the_module_of_their_operator() -> None:
         ("Conv", [[1, 4, 8, 8], [6, 2, 3, 3]], {"group": 2}, 6 * 6 * 6 * 2 * 9),
         ("ConvTranspose", [[1, 4, 5, 5], [4, 6, 2, 2]], {}, 4 * 25 * 6 * 4),
         ("LSTM", [[7, 2, 3], [1, 16, 3], [1, 16, 4]], {"hidden_size": 4}, 7 * 2 * 4 * 4 * (3 + 4)),
+        ("Einsum", [[2, 3, 4], [2, 4, 5]], {"equation": "bij, bjk -> bik"}, 2 * 3 * 4 * 5),
+        ("Einsum", [[2, 3, 3]], {"equation": "bii->bi"}, 0),
+        ("Einsum", [[2, 3], [3, 4]], {"equation": "...i,ij->...j"}, None),
+        ("DeformConv", [[1, 4, 8, 8], [6, 4, 3, 3], [1, 18, 6, 6]], {}, 6 * 6 * 6 * 4 * 9),
+        ("ai.onnx.ml::LinearClassifier", [[5, 3]], {"coefficients": [0.5] * 12}, 5 * 12),
+        ("ai.onnx.ml::SVMRegressor", [[5, 3]], {}, None),
+        ("ai.onnx.ml::Normalizer", [[5, 3]], {}, 0),
+        ("com.microsoft::QAttention", [[1, 2, 3]], {}, None),
+        ("com.microsoft::SkipLayerNormalization", [[1, 2, 3]], {}, 0),
+        ("of.somebody::MatMul", [[2, 3], [3, 4]], {}, None),
+        ("of.somebody::Transcribe", [[2]], {}, None),
         ("Relu", [[4]], {}, 0),
     ],
 )
-def test_macs(op_type: str, shapes: list[list[int]], attributes: dict[str, int], macs: int) -> None:
+def test_macs(
+    op_type: str, shapes: list[list[int]], attributes: dict[str, int | str | list[float]], macs: int | None
+) -> None:
     names = [f"x{index}" for index in range(len(shapes))]
-    node = helper.make_node(op_type, names, ["y"], **attributes)
+    domain, _, op_type = op_type.rpartition("::")
+    node = helper.make_node(op_type, names, ["y"], domain=domain, **attributes)
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in zip(names, shapes, strict=True)
     ]

@@ -72,7 +72,7 @@ export class Details {
     if (model.macs[node] || unknown)
       rows.push([
         "MACs",
-        `${amount(model.macs[node]!)}${unknown ? ` + ${counted(unknown, "operator")} of unknown shape` : ""}`,
+        `${amount(model.macs[node]!)}${unknown ? ` + ${counted(unknown, "operator")} where not known` : ""}`,
       ]);
     rows.push(...measured(model, node));
     const title = node === 0 ? model.facts.name || "model" : model.nameOf(node);
@@ -98,7 +98,7 @@ export class Details {
     const rule = model.ruleOf(node);
     if (rule) rows.push(["placed by", rule]);
     const macs = model.columns.macs[node]!;
-    if (macs) rows.push(["MACs", macs < 0 ? "depend on an unknown shape" : amount(macs)]);
+    if (macs) rows.push(["MACs", macs < 0 ? "not known: of an unknown shape or operator" : amount(macs)]);
     rows.push(...measured(model, node));
     const called = model.called.get(node);
     if (called !== undefined) rows.push(["calls", this.link(called)]);
