@@ -86,7 +86,8 @@ class Edges:
         self._pad()
         for number, line in zip(numbers, lines, strict=True):
             if self._lines[number]:
-                self._origin.fail(line, f"a second node has the id {list(known)[number]!r}")
+                message = f"a second node has the id {list(known)[number]!r}"
+                self._origin.fail(line, message, "remove it, or give it an id and a node_id of its own, and no after")
             self._lines[number] = line
         return numbers
 
@@ -121,7 +122,8 @@ class Edges:
         for source, target, line in self._all():
             for end in (source, target):
                 if not self._lines[end]:
-                    self._origin.fail(line, f"the edge names the node {names[end]!r}, which does not exist")
+                    message = f"the edge names the node {names[end]!r}, which does not exist"
+                    self._origin.fail(line, message, "remove the edges of a node that you removed, or correct the id")
 
     def check(self, body_of: Sequence[int], outer: Mapping[int, int]) -> None:
         """Compares the edges with those that follow from inputs and outputs.

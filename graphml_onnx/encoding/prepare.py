@@ -258,9 +258,9 @@ def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:
         return ModelError("the file is empty, not an ONNX model", file=inputs.path, remedy="export it again")
     look = looks_like(head)
     if look is not None:
-        return ModelError(
-            f"is not an ONNX model; it looks like {look}", file=inputs.path, remedy="give a file that ends in .onnx"
-        )
+        is_named_onnx = inputs.path is not None and inputs.path.suffix == ".onnx"
+        remedy = "download or export it again" if is_named_onnx else "give a file that ends in .onnx"
+        return ModelError(f"is not an ONNX model; it looks like {look}", file=inputs.path, remedy=remedy)
     return ModelError(
         f"is not an ONNX model, or a damaged one: {reason}",
         file=inputs.path,

@@ -22,6 +22,7 @@ from graphml_onnx.graph.weights import Storage
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.parameters.store import PayloadReference, Store
+from graphml_onnx.support.sniff import HTML, looks_like
 
 if TYPE_CHECKING:
     import os
@@ -103,7 +104,7 @@ def is_xml(path: Path) -> bool:
     """
     with FileSource.open(path) as source:
         head = source.read(0, min(_HEAD, source.size))
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<") and looks_like(head) != HTML
 
 
 def _of_model(

@@ -8,6 +8,7 @@ HEAD = 512
 """How many bytes are enough for all that is found here."""
 
 UTF_16 = "text in UTF-16"
+HTML = "an HTML page, such as a server's error or login page"
 
 _MAGIC = (
     (b"\x89PNG", "a PNG image"),
@@ -27,6 +28,7 @@ _MAGIC = (
 )
 
 
+_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
 _ONNX_TEXT = re.compile(rb"""(?:<\s*|\{\s*")?ir_?[vV]ersion"?\s*:""")
 
 
@@ -39,6 +41,8 @@ def looks_like(head: bytes) -> str | None:
         return "a TensorFlow Lite model"
     if head[4:8] == b"ORTM":
         return "an ONNX Runtime model (.ort): give the .onnx file that it was made from"
+    if _HTML.match(head):
+        return HTML
     text = head.lstrip()
     if _ONNX_TEXT.match(text):
         return (
@@ -65,6 +69,8 @@ def unlike_graphml(head: bytes) -> tuple[str, str] | None:
     if looks_like_onnx(head):
         return "is an ONNX model, not GraphML", "encode it first, and give what g2o encode makes of it"
     look = looks_like(head)
+    if look == UTF_16:
+        return f"is not GraphML in UTF-8; it looks like {look}", "save it as UTF-8"
     if look not in (None, "XML", "GraphML", "text"):
         return f"is not GraphML in UTF-8; it looks like {look}", "give a file that g2o encode wrote"
     return None

@@ -30,7 +30,7 @@ def test_a_folder_with_a_bad_model(tmp_path: Path) -> None:
 
     assert ran.code == 65
     assert ran.err == (
-        f"g2o: {tmp_path}/models/bad.onnx: is not an ONNX model; it looks like text (give a file that ends in .onnx)\n"
+        f"g2o: {tmp_path}/models/bad.onnx: is not an ONNX model; it looks like text (download or export it again)\n"
     )
     assert ran.out.startswith("models    4\ndone      3 (3 operators, ")
     assert ran.out.endswith("failed    1\nmanifest  zoo/manifest.parquet\n")

@@ -40,7 +40,7 @@ def test_a_tree_of_models_comes_out_as_a_tree(tmp_path: Path, workers: int) -> N
     assert (report.models, report.done, report.skipped, len(report.failures)) == (8, 7, 0, 1)
     assert sorted(row.source for row in seen) == sorted(str(p) for p in (tmp_path / "models").rglob("*.onnx"))
     (failure,) = report.failures
-    assert (failure.category, failure.remedy) == ("bad_data", "give a file that ends in .onnx")
+    assert (failure.category, failure.remedy) == ("bad_data", "download or export it again")
     rows = zoos.manifest(tmp_path / "zoo")
     assert rows.pop("bad.onnx")["error"] == failure.error
     zoos.check_exact(tmp_path / "zoo", models, tmp_path)
