@@ -376,3 +376,13 @@ def test_the_command(graph: Path) -> None:
     ran = in_process(folder, "decode", "graph.graphml", "-o", "c.onnx", "--edited-weights", "--json")
     assert json.loads(ran.out)["changed"] == ["head: F32[24, 20]"]
     assert not json.loads(ran.out)["exact"]
+
+
+@pytest.mark.parametrize("command", ["view {} -o page.html", "extract {} --outputs h -o part.onnx"])
+def test_other_commands_name_the_one_that_takes_edited_weights(graph: Path, command: str) -> None:
+    """They have no such option themselves."""
+    sidecar = graph.with_suffix(".onnxdata")
+    save_file({name: array * 2 for name, array in load_file(sidecar).items()}, sidecar)
+    ran = in_process(graph.parent, *command.replace("{}", graph.name).split())
+    assert ran.code == 65
+    assert "decode weights that were edited with --edited-weights" in ran.err
