@@ -60,7 +60,7 @@ def decode(
             "--weights",
             readable=False,
             metavar="FILE",
-            help="Take the weights from this safetensors file, by name.",
+            help="Take the weights from this safetensors file (or index of shards), by name.",
         ),
     ] = None,
     edited_weights: Annotated[

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.decoding.edited_model import findings_of_edited
-from graphml_onnx.decoding.edited_weights import EditedWeights, Weights, new_tensors, replace_weights
+from graphml_onnx.decoding.edited_weights import EditedWeights, NewTensor, Weights, new_tensors, replace_weights
 from graphml_onnx.decoding.external_model import Targets, refer
 from graphml_onnx.decoding.formats import load_graphml
 from graphml_onnx.decoding.output import DataFiles, Folders, check_not_store, write_pieces
@@ -28,12 +28,14 @@ from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.source import FileSource, changed
 from graphml_onnx.parameters.store import open_beside
 from graphml_onnx.parameters.transfer import assemble, check_payloads
+from graphml_onnx.parameters.weight_files import shards_of
 from graphml_onnx.results import DecodeResult, Progress, Trust
 from graphml_onnx.support import limits
 from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from graphml_onnx.parameters.store import PayloadReference, Store
 
@@ -73,9 +75,9 @@ def decode(
         parameter_folder: where the payloads lie (the sidecar, or the original model); by default beside the GraphML.
         infer_shapes: whether the model of an edited graph, which ``onnx.checker`` checks in any case, goes through
             strict shape inference too; what they find is among the findings.
-        parameters: other weights for the model: a safetensors file, or arrays, by the names that the tensors have in
-            the sidecar; all of the model's, in the shapes that the graph says. Floating-point numbers become those of
-            the type that the graph says.
+        parameters: other weights for the model: a safetensors file, the index of its shards, or arrays, by the names
+            that the tensors have in the sidecar; all of the model's, in the shapes that the graph says. Floating-point
+            numbers become those of the type that the graph says.
         edited_weights: whether to take the sidecar as it is now, as `parameters`. Without it, a sidecar that was
             changed is refused.
         external: whether the model refers to the sidecar and to weight files as its external data, instead of holding
@@ -143,7 +145,7 @@ class _Options(NamedTuple):
 
     @property
     def file(self) -> Path | None:
-        """The file with other weights."""
+        """The file with other weights, or the index of its shards."""
         return None if self.parameters is None or isinstance(self.parameters, Mapping) else Path(self.parameters)
 
     def check(self) -> None:
@@ -173,8 +175,9 @@ def _decode(
         source = stack.enter_context(FileSource.open(path, GraphMLError))
         check_head(source, path)  # a model would be taken for its own output
         folders = stack.enter_context(Folders(target.parent))
+        shards = [] if options.file is None else shards_of(options.file)
         publication = stack.enter_context(
-            Publication(overwrite=options.overwrite, inputs=[path, *filter(None, [options.file])])
+            Publication(overwrite=options.overwrite, inputs=[path, *filter(None, [options.file]), *shards])
         )
         # Staged in the order of publication: the model comes last, and refusals come before the work.
         metadata_file = None if options.metadata_output is None else publication.stage(options.metadata_output)
@@ -185,7 +188,7 @@ def _decode(
         changed: tuple[str, ...] = ()
         try:
             if options.parameters is not None or options.edited_weights:
-                model, store, changed = _edited(model, options, folder, stack, watch)
+                model, store, changed = _edited(model, options, shards, folder, stack, watch)
             else:
                 store = open_payloads(model, folder, stack, watch)
         except PayloadError as error:
@@ -244,17 +247,25 @@ def _load(
         )
 
 
-def _edited(model: LoadedModel, options: _Options, folder: Path, stack: ExitStack, watch: Watch) -> EditedWeights:
+def _edited(
+    model: LoadedModel, options: _Options, shards: Sequence[Path], folder: Path, stack: ExitStack, watch: Watch
+) -> EditedWeights:
     """The model with other weights."""
     if isinstance(options.parameters, Mapping):
         return replace_weights(model, new_tensors(options.parameters), None)
     if options.file is not None:
-        file = stack.enter_context(FileSource.open(options.file, PayloadError))
-    elif model.store.strategy != "sidecar" or model.store.file is None:
+        weights: dict[str, NewTensor] = {}
+        for shard in shards:
+            tensors = new_tensors(stack.enter_context(FileSource.open(shard, PayloadError)))
+            twice = min(weights.keys() & tensors.keys(), default=None)
+            if twice is not None:
+                raise PayloadError(f"an earlier shard has the tensor {twice!r} too", file=shard)
+            weights |= tensors
+        return replace_weights(model, weights, options.file)
+    if model.store.strategy != "sidecar" or model.store.file is None:
         raise PayloadError("there is no sidecar that could have been edited", remedy="name a file with the weights")
-    else:
-        watch.note([folder / model.store.file])
-        file = stack.enter_context(open_beside(folder, model.store.file))
+    watch.note([folder / model.store.file])
+    file = stack.enter_context(open_beside(folder, model.store.file))
     return replace_weights(model, new_tensors(file), file.path)
 
 

@@ -12,13 +12,10 @@ from graphml_onnx.codec.payload_names import find_payloads
 from graphml_onnx.encoding.placement import TensorPlace, place
 from graphml_onnx.errors import ModelError, PayloadError, UsageError
 from graphml_onnx.onnxfile.external import LocationError, check_location
-from graphml_onnx.onnxfile.source import FileSource
-from graphml_onnx.parameters.safetensors import MAX_HEADER
 from graphml_onnx.parameters.store import sha256_of
-from graphml_onnx.parameters.weight_files import WeightFile, open_weight_file
+from graphml_onnx.parameters.weight_files import WeightFile, open_weight_file, shards_of
 from graphml_onnx.results import WeightsFound
 from graphml_onnx.support.progress import Stage
-from graphml_onnx.support.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
     import os
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from graphml_onnx.encoding.prepare import PreparedModel
     from graphml_onnx.onnxfile.skeleton import Payload
     from graphml_onnx.results import Progress
-
-_INDEX = ".json"
 
 
 def refer_to_weights(
@@ -55,7 +50,7 @@ def refer_to_weights(
         InputError: a file is missing, or may not be read.
     """
     paths = [Path(path) for path in weights]
-    shards = [shard for path in paths for shard in (_shards(path) if path.suffix == _INDEX else (path,))]
+    shards = [shard for path in paths for shard in shards_of(path)]
     locations = dict.fromkeys(_location(shard, folder) for shard in shards)
     files = tuple(open_weight_file(folder, location, stack) for location in locations)
     found = _find(prepared, files, progress)
@@ -66,32 +61,6 @@ def refer_to_weights(
         raise error.at(file=prepared.inputs.path) from None
     read = (*prepared.inputs.files, *paths, *(file.source.path for file in files))
     return prepared._replace(placement=placement, weights=files, inputs=prepared.inputs._replace(files=read))
-
-
-def _shards(index: Path) -> list[Path]:
-    """The files that an index file names, in the order in which it names them."""
-    with FileSource.open(index, PayloadError) as source:
-        if source.size > MAX_HEADER:
-            raise _no_index(index, f"has {source.size:,} bytes, more than the limit of {MAX_HEADER:,}")
-        content = source.read(0, source.size)
-    try:
-        value = parse(content.decode())
-    except (UnicodeDecodeError, JsonError) as error:
-        raise _no_index(index, f"is not JSON: {error}") from None
-    names = value.get("weight_map") if isinstance(value, dict) else None
-    if not isinstance(names, dict):
-        raise _no_index(index, "has no weight_map, which names a file for each tensor")
-    shards = []
-    for name in dict.fromkeys(name if isinstance(name, str) else "" for name in names.values()):
-        try:
-            shards.append(index.parent / check_location(name))
-        except LocationError as error:
-            raise _no_index(index, f"weight_map: {error}") from None
-    return shards
-
-
-def _no_index(index: Path, problem: str) -> PayloadError:
-    return PayloadError(problem, file=index, remedy="name the safetensors files themselves")
 
 
 def _location(path: Path, folder: Path) -> str:

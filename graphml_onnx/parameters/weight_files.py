@@ -9,9 +9,10 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.errors import ExternalDataError, PayloadError
-from graphml_onnx.onnxfile.external import open_external
+from graphml_onnx.onnxfile.external import LocationError, check_location, open_external
 from graphml_onnx.onnxfile.source import FileSource, JoinedSource
-from graphml_onnx.parameters.safetensors import read_header
+from graphml_onnx.parameters.safetensors import MAX_HEADER, read_header
+from graphml_onnx.support.strictjson import JsonError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,8 @@ _WAY_OUT = (
     "put the file itself there; or, of the Hugging Face hub's cache, have the GraphML in the folder of the repository, "
     "which has the links and the files: models--NAME"
 )
+
+_INDEX = ".json"
 
 
 class WeightFile(NamedTuple):
@@ -119,3 +122,36 @@ def with_weights(store: Store, files: Iterable[WeightFile]) -> Store:
         start = source.add(file.source)
         places |= {(file.location, name): start + tensor.offset for name, tensor in file.tensors.items()}
     return store._replace(source=source, weights=places) if places else store
+
+
+def shards_of(index: Path) -> list[Path]:
+    """The files that an index file names, in the order in which it names them; of a safetensors file, the file itself.
+
+    Raises:
+        PayloadError: the index is not one.
+        InputError: it is missing, or may not be read.
+    """
+    if index.suffix != _INDEX:
+        return [index]
+    with FileSource.open(index, PayloadError) as source:
+        if source.size > MAX_HEADER:
+            raise _no_index(index, f"has {source.size:,} bytes, more than the limit of {MAX_HEADER:,}")
+        content = source.read(0, source.size)
+    try:
+        value = parse(content.decode())
+    except (UnicodeDecodeError, JsonError) as error:
+        raise _no_index(index, f"is not JSON: {error}") from None
+    names = value.get("weight_map") if isinstance(value, dict) else None
+    if not isinstance(names, dict):
+        raise _no_index(index, "has no weight_map, which names a file for each tensor")
+    shards = []
+    for name in dict.fromkeys(name if isinstance(name, str) else "" for name in names.values()):
+        try:
+            shards.append(index.parent / check_location(name))
+        except LocationError as error:
+            raise _no_index(index, f"weight_map: {error}") from None
+    return shards
+
+
+def _no_index(index: Path, problem: str) -> PayloadError:
+    return PayloadError(problem, file=index, remedy="name the safetensors files themselves")

@@ -210,6 +210,26 @@ def test_a_file_that_is_no_safetensors_file(graph: Path, tmp_path: Path) -> None
         decode(graph, parameters=tmp_path / "none")
 
 
+def test_shards_by_their_index(graph: Path) -> None:
+    folder = graph.parent / "shards"
+    folder.mkdir()
+    save_file({"encoder.weight": 2 * WEIGHT}, folder / "1.safetensors")
+    save_file({"head": HEAD}, folder / "2.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"encoder.weight": "1.safetensors", "head": "2.safetensors"}}))
+    result = decode(graph, parameters=index)
+    assert result.changed == ("encoder.weight: F32[16, 24]",)
+    np.testing.assert_allclose(computed(result.onnx), expected(2 * WEIGHT), rtol=1e-5, atol=1e-5)
+    with pytest.raises(UsageError, match="an input as well as an output"):
+        decode(graph, folder / "2.safetensors", parameters=index, overwrite=True)
+    save_file({"encoder.weight": WEIGHT, "head": HEAD}, folder / "2.safetensors")
+    with pytest.raises(PayloadError, match=r"2\.safetensors: an earlier shard has the tensor 'encoder\.weight' too"):
+        decode(graph, parameters=index, overwrite=True)
+    index.write_text("{}")
+    with pytest.raises(PayloadError, match="has no weight_map"):
+        decode(graph, parameters=index, overwrite=True)
+
+
 def test_arrays_that_are_none(graph: Path) -> None:
     """A state dict of PyTorch, for instance."""
     for weights in ({"head": HEAD.tolist()}, {"head": object()}, {3: HEAD}):
