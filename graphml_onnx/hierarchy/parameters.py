@@ -43,6 +43,7 @@ def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
     owners: list[Path | None] = []
     of_tensor: dict[str, Path | None] = {}
     separated: set[Path] = set()
+    dotted: set[Path] = set()
     merged = _merged(graph, wiring)
     for position, operator in enumerate(graph.operators):
         own: list[Path | None] = []
@@ -52,6 +53,8 @@ def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
                 own.append(path)
                 if path and not is_joined(name):
                     separated.add(path)
+                    if "/" not in name:
+                        dotted.add(path)
         if of_tensor:
             own += [of_tensor[name] for name in operator.inputs if name in of_tensor]
         owner = _common([path for path in own if path]) if own else None
@@ -61,7 +64,7 @@ def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
             owner = owner or next((of_tensor[name] for name in operator.outputs if of_tensor[name]), None)
         owners.append(owner)
     distinct = {path for path in owners if path}
-    if 2 * len(separated) > len(distinct):  # a joined name beside names of modules is one that a tool made
+    if 2 * len(dotted) > len(distinct):  # a joined name beside those of PyTorch's modules is one that a tool made
         owners = [owner if owner in separated or owner is None or len(owner) > 1 else None for owner in owners]
     if len(distinct) < (_FEWEST if separated else _FEWEST_JOINED):
         return [None] * len(owners)
@@ -198,7 +201,8 @@ def _add_products(draft: Draft, owners: Sequence[Path | None], wiring: Wiring) -
             way = users[0]
             if wiring.operators[way].op_type in _BIAS and owners[way] and draft.rules[way] is not None:
                 module = draft.places[way]
-                if draft.rules[position] is None or draft.is_within(module, draft.places[position]):
+                place = draft.places[position]
+                if draft.rules[position] is None or (module != place and draft.is_within(module, place)):
                     draft.put(position, module, "parameter")
                 break
             if wiring.operators[way].op_type not in _BETWEEN:

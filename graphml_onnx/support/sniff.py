@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 HEAD = 512
 """How many bytes are enough for all that is found here."""
@@ -13,7 +14,13 @@ HTML = "an HTML page, such as a server's error or login page"
 _MAGIC = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
-    (b"PK\x03\x04", "a ZIP archive (PyTorch's .pt and .pt2 are ZIP archives)"),
+    (b"PK\x03\x04", "a ZIP archive (PyTorch's .pt and .pt2, Keras's .keras and NumPy's .npz are ZIP archives)"),
+    (b"GGUF", "a GGUF file: weights and settings for llama.cpp, without a graph"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"ptrt", "a TensorRT engine: give the .onnx file that it was built from"),
+    (b"ftrt", "a TensorRT engine: give the .onnx file that it was built from"),
+    (b"7767517\n", "an ncnn or pnnx model (.param)"),
+    (b"node {", "a TensorFlow graph in a text form: tf2onnx converts it"),
     (b"\x1f\x8b", "gzip data: unpack it first"),
     (b"\x28\xb5\x2f\xfd", "Zstandard data: unpack it first"),
     (b"\x89HDF", "an HDF5 file (Keras)"),
@@ -32,13 +39,36 @@ _HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body)\b", 
 _ONNX_TEXT = re.compile(rb"""(?:<\s*|\{\s*")?ir_?[vV]ersion"?\s*:""")
 
 
+_VARINT: Final = rb"[\x80-\xff]{0,4}[\x00-\x7f]"
+_PATTERNS: Final = (
+    (re.compile(rb".{7}\x00\{\s*\"", re.DOTALL), "a safetensors file: weights without a graph"),
+    (
+        re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<net\s[^>]*name="),
+        "an OpenVINO model: give the .onnx file that it was made from",
+    ),
+    (re.compile(rb".{4}ET\d\d", re.DOTALL), "an ExecuTorch program (.pte): export the PyTorch model to ONNX"),
+    (
+        re.compile(rb"\x08\x01\x12" + _VARINT + rb"\n" + _VARINT + rb"\x12", re.DOTALL),
+        "a TensorFlow SavedModel: tf2onnx converts its folder",
+    ),
+    (re.compile(rb"\x08.\x12" + _VARINT + rb"\n" + _VARINT + rb"\n", re.DOTALL), "a Core ML model"),
+    (
+        re.compile(rb"\n" + _VARINT + rb"\n" + _VARINT + rb"[\w./\-]+\x12" + _VARINT + rb"[A-Z]\w+"),
+        "a frozen TensorFlow graph (.pb): tf2onnx converts it",
+    ),
+)
+
+
 def looks_like(head: bytes) -> str | None:
     """The kind of file that the first bytes show, or None."""
+    for pattern, name in _PATTERNS:
+        if pattern.match(head):
+            return name
     for magic, name in _MAGIC:
         if head.startswith((magic, b"\xef\xbb\xbf" + magic)):
             return name
     if head[4:8] == b"TFL3":
-        return "a TensorFlow Lite model"
+        return "a TensorFlow Lite model: tf2onnx converts it (--tflite)"
     if head[4:8] == b"ORTM":
         return "an ONNX Runtime model (.ort): give the .onnx file that it was made from"
     if _HTML.match(head):
