@@ -214,6 +214,26 @@ EQUIVALENT = {
         "numbers = np.full(size + 1, count)",
         "numbers = np.full(size + 2, count)",
     ): "a place more, which nothing leads to",
+    (
+        "lists._varints_of_one_width",
+        "ends = np.flatnonzero(numbers[head:head + MAX_VARINT_BYTES] < 128)",
+        "ends = np.flatnonzero(numbers[head:head - MAX_VARINT_BYTES] < 128)",
+    ): _A_GUESS,
+    (
+        "lists._varints_of_one_width",
+        "alike &= rows[:, -1] == 1 if width == MAX_VARINT_BYTES else rows[:, -1] != 0",
+        "alike &= rows[:, -2] == 1 if width == MAX_VARINT_BYTES else rows[:, -1] != 0",
+    ): _OTHER_WAY,
+    (
+        "lists.fixed_fields",
+        "rows[:, head:] = bits.astype(f'<u{width}', copy=False).view(np.uint8).reshape(-1, width)",
+        "rows[:, head:] = bits.astype(f'<u{width}', copy=True).view(np.uint8).reshape(-1, width)",
+    ): "a copy has the same bits",
+    (
+        "lists.read_spelled",
+        "return (b''.join([data[at - width:at] for at in range(start + step, end + 1, step)]), end)",
+        "return (b''.join([data[at - width:at] for at in range(start + step, end + 2, step)]), end)",
+    ): "an item has two bytes at least",
     ("lists.pieces", "size *= 2", "size *= 3"): "a longer piece has the same items",
     (
         "lists._varints_of_one_width",

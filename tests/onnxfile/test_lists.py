@@ -66,6 +66,11 @@ def test_a_run_ends_where_its_message_ends(shape: ListShape) -> None:
     assert run.end == len(fields)
 
 
+def test_one_number_before_bytes_that_are_none() -> None:
+    fields = b"\x40\x05" + b"\xff" * 12
+    assert find_run(BytesSource(fields), SHAPES[2], 0, len(fields)) == (2, 1, 1)
+
+
 def test_numbers_of_ten_bytes_among_shorter_ones() -> None:
     fields = b"".join(b"\x40" + encode_varint(value) for value in [5, 2**64 - 1, 5, 5, 2**63])
     assert find_run(BytesSource(fields), SHAPES[2], 0, len(fields)) == (len(fields), 5, 10)
