@@ -68,7 +68,7 @@ def looks_like(head: bytes) -> str | None:
         if head.startswith((magic, b"\xef\xbb\xbf" + magic)):
             return name
     if head[4:8] == b"TFL3":
-        return "a TensorFlow Lite model: tf2onnx converts it (--tflite)"
+        return "a TensorFlow Lite model: tf2onnx converts it"
     if head[4:8] == b"ORTM":
         return "an ONNX Runtime model (.ort): give the .onnx file that it was made from"
     if _HTML.match(head):
