@@ -11,8 +11,10 @@ import onnx
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from graphml_onnx.graph.elements import Operator
+    from graphml_onnx.graph.elements import Body, Operator
 
+Function: TypeAlias = tuple[str, str, str]
+"""What tells a function from others: domain, name, overload."""
 Shape: TypeAlias = tuple[int, ...]
 
 
@@ -28,25 +30,52 @@ class UnknownShapeError(ValueError):
 
 
 def macs_of(operator: Operator) -> int | None:
-    """How often an operator multiplies and adds, bodies and called functions left out.
+    """How often an operator multiplies and adds, bodies left out.
 
     Counted are matrix products, convolutions, recurrent layers and attention; every other operator of ONNX and of
     onnxruntime has 0.
 
     Returns:
-        The number; None where it depends on a shape that is not known, and for an operator that is not known.
+        The number; None where it depends on a shape that is not known, for an operator that is not known, and for the
+        call of a function that multiplies: it does so in the shapes of each call, which nobody infers.
     """
-    rule = _RULES.get(operator.op_type) if operator.domain in _KNOWN_DOMAINS else None
+    key = _key(operator)
+    if key in operator.body.graph.functions:
+        return None if key in operator.body.graph.multiplying else 0
+    rule = _rule(operator)
     if rule is None:
-        return 0 if _multiplies_none(operator.domain, operator.op_type) or _is_call(operator) else None
+        return 0 if _multiplies_none(operator.domain, operator.op_type) else None
     try:
         return rule(operator)
     except (ValueError, IndexError, ZeroDivisionError):
         return None
 
 
-def _is_call(operator: Operator) -> bool:
-    return (operator.domain, operator.op_type, operator.overload) in operator.body.graph.functions
+def multiplying(functions: Mapping[Function, Body]) -> frozenset[Function]:
+    """Those of a model's functions that multiply, or may: themselves, or by what they call."""
+    found: set[Function] = set()
+    callers: dict[Function, list[Function]] = {}
+    for name, function in functions.items():
+        for operator in (operator for body in function.walk() for operator in body.operators):
+            called = _key(operator)
+            if called in functions:
+                callers.setdefault(called, []).append(name)
+            elif _rule(operator) is not None or not _multiplies_none(operator.domain, operator.op_type):
+                found.add(name)
+    todo = [*found]
+    while todo:
+        new = set(callers.pop(todo.pop(), ())) - found
+        found |= new
+        todo += new
+    return frozenset(found)
+
+
+def _key(operator: Operator) -> Function:
+    return operator.domain, operator.op_type, operator.overload
+
+
+def _rule(operator: Operator) -> Callable[[Operator], int] | None:
+    return _RULES.get(operator.op_type) if operator.domain in _KNOWN_DOMAINS else None
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import UsageError
 from graphml_onnx.graph.building import build, own_parameters
+from graphml_onnx.graph.macs import multiplying
 from graphml_onnx.graph.shapes import add_types
 from graphml_onnx.graph.types import TypeReader
 
@@ -34,6 +35,7 @@ class ModelGraph:
         path: the file that it was made from; None for a model in memory.
         main: the main graph.
         functions: the model's functions, by domain, name and overload.
+        multiplying: those of them that multiply matrices, or may; see `macs_of`.
         root: the outermost module, which stands for the model.
         hierarchy_source: where the modules come from: metadata, tags, exporter, names or none.
         findings: what a reader should know about the modules, one line each.
@@ -53,6 +55,7 @@ class ModelGraph:
         self.main: Body
         self.root: Module
         build(self, loaded.model, loaded.hierarchy)
+        self.multiplying = multiplying(self.functions)
         if loaded.inferred is not None:
             add_types(self.main, loaded.inferred.graph)
 

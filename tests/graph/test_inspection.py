@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import FunctionProto, NodeProto, TensorProto, helper, numpy_helper
 
 import graphml_onnx
 from benchmarks import graphs
@@ -21,6 +21,7 @@ from tests.graph.models import with_body
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 BERT = FIXTURES / "htp" / "winml-bert-mini-dynamo" / "model.onnx"
+OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("of.mine", 1)]
 
 
 def test_modules_and_operators_have_the_same_sums() -> None:
@@ -78,6 +79,25 @@ def test_macs(
     model = helper.make_model(helper.make_graph([node], "g", inputs, [output]))
 
     assert macs_of(graphml_onnx.open(model, infer_shapes=True).operators[0]) == macs
+
+
+def test_calls_of_functions_that_multiply_are_unknown() -> None:
+    def function(name: str, *nodes: NodeProto) -> FunctionProto:
+        return helper.make_function("of.mine", name, ["x"], ["y"], [*nodes], OPSETS)
+
+    def call(name: str) -> NodeProto:
+        return helper.make_node(name, ["x"], ["y"], domain="of.mine")
+
+    functions = [
+        function("Outer", call("Inner")),
+        function("Inner", helper.make_node("Tanh", ["x"], ["t"]), helper.make_node("MatMul", ["t", "t"], ["y"])),
+        function("Quiet", helper.make_node("Tanh", ["x"], ["y"])),
+        function("Around", call("Around")),
+    ]
+    sides = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2])] for name in "xy"]
+    graph = helper.make_graph([call(f.name) for f in functions], "g", *sides)
+    opened = graphml_onnx.open(helper.make_model(graph, functions=functions, opset_imports=OPSETS))
+    assert [macs_of(operator) for operator in opened.operators] == [None, None, 0, 0]
 
 
 def test_a_dynamic_dimension_leaves_macs_unknown_until_it_has_a_size() -> None:
