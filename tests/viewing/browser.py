@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.common.command import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +59,13 @@ class Shown:
     def run(self, script: str) -> Any:
         """What a script gives; ``g2o`` is the page."""
         return self.page.evaluate(script)
+
+    def wait_until(self, script: str) -> None:
+        """Waits until a script of the page is true; Playwright's own way evaluates text, which the page forbids."""
+        end = time.monotonic() + PATIENCE
+        while not self.run(script):
+            assert time.monotonic() < end, script
+            self.page.wait_for_timeout(20)
 
     def keys(self, *keys: str) -> None:
         for key in keys:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import subprocess
@@ -133,7 +134,7 @@ def test_links_lead_to_modules_and_operators(show: Callable[..., Shown], layers:
     assert shown.selected == "layer.0"
     assert "linear" in shown.labels()
     shown.run("location.hash = '#/encoder.layer.2.linear'")
-    shown.page.wait_for_function("g2o.model.labelOf(g2o.selected) === 'linear'")
+    shown.wait_until("g2o.model.labelOf(g2o.selected) === 'linear'")
     assert shown.run("location.hash") == "#/encoder/layer.2/linear"
     assert show(layers, module="encoder.layer.1").selected == "layer.1"
     link = shown.run("g2o.model.linkOf([...Array(g2o.model.count).keys()].find((n) => g2o.model.typeOf(n) === 'Elu'))")
@@ -183,7 +184,7 @@ def test_bodies_and_functions_are_boxes(show: Callable[..., Shown], tmp_path: Pa
         "h: FLOAT[2, 4]"
     ]
     shown.run("location.hash = '#/second'")
-    shown.page.wait_for_function("g2o.model.labelOf(g2o.selected) === 'second'")
+    shown.wait_until("g2o.model.labelOf(g2o.selected) === 'second'")
     shown.keys("Enter")
     assert shown.selected == "local::Twice"
     assert "plus" in shown.labels()
@@ -202,14 +203,14 @@ def test_colours_follow_the_system_and_the_switch(show: Callable[..., Shown], la
     shown = show(layers)
     assert not shown.run(pixel)
     shown.keys("t", "t")
-    shown.page.wait_for_function(pixel)
+    shown.wait_until(pixel)
 
 
 def test_heat_and_map_change_the_picture(show: Callable[..., Shown], layers: Path) -> None:
     shown = show(layers)
     before = shown.run("g2o.canvas.toDataURL()")
     shown.keys("h")
-    shown.page.wait_for_function("before => g2o.canvas.toDataURL() !== before", arg=before)
+    shown.wait_until(f"g2o.canvas.toDataURL() !== {json.dumps(before)}")
     shown.keys("h", "h")
     assert shown.page.locator(".legend").inner_text() == "blue to red: share of the model's MACs"
     shown.keys("m")
@@ -240,7 +241,7 @@ def test_modules_that_look_the_same_are_one_box_until_it_is_opened(show: Callabl
     shown.run(f"g2o.toggle({repeat})")
     assert {f"layer.{number}" for number in range(6)} <= set(shown.labels())
     shown.run("location.hash = '#/encoder/layer.3'")
-    shown.page.wait_for_function("g2o.model.labelOf(g2o.selected) === 'layer.3'")
+    shown.wait_until("g2o.model.labelOf(g2o.selected) === 'layer.3'")
     assert shown.run("location.hash") == "#/encoder/layer.3"
     link = shown.run("g2o.model.linkOf([...Array(g2o.model.count).keys()].find((n) => g2o.model.typeOf(n) === 'Elu'))")
     assert link == "#/encoder/layer.0/act/Elu"
