@@ -29,6 +29,7 @@ STRATEGIES: tuple[ParameterStrategy, ...] = ("sidecar", "embedded", "reference")
 
 _OTHER = "the pair does not belong together, or was damaged; decode weights that were edited with `edited_weights=True`"
 _SHOWN = 80  # characters of a name in a message
+_LONGEST_NAME = 255  # bytes, on every usual file system
 
 
 class PayloadReference(NamedTuple):
@@ -90,21 +91,20 @@ def check_name(name: str) -> None:
     """Makes sure that a name from a GraphML names a file in the GraphML's own folder, on any system.
 
     Raises:
-        PayloadError: it has a folder, a drive, or is no name at all.
+        PayloadError: it has a folder, a drive, is longer than file systems allow, or is no name at all.
     """
-    if not name or name in (".", "..") or set(name) & set("/\\:\0") or not _is_encodable(name):
+    if not name or name in (".", "..") or set(name) & set("/\\:\0") or not _can_be_a_name(name):
         raise PayloadError(
             f"parameter_file is {name[:80]!r}, which is not a plain file name",
             remedy="the file must lie beside the GraphML",
         )
 
 
-def _is_encodable(name: str) -> bool:
+def _can_be_a_name(name: str) -> bool:
     try:
-        os.fsencode(name)
+        return len(os.fsencode(name)) <= _LONGEST_NAME
     except UnicodeEncodeError:  # surrogates
         return False
-    return True
 
 
 class Store(NamedTuple):
