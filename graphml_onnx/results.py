@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 ParameterStrategy: TypeAlias = Literal["sidecar", "embedded", "reference"]
 Layout: TypeAlias = Literal["nested", "flat", "plain"]
+LAYOUTS: Final[tuple[Layout, ...]] = get_args(Layout)
+"""The forms of a GraphML file. `graphml_onnx.graphml.writer` writes them."""
 Severity: TypeAlias = Literal["error", "warning", "model", "info"]
 Trust: TypeAlias = Literal["nodes", "edges"]
 Unit: TypeAlias = Literal["bytes", "operators", "steps"]

@@ -1,4 +1,7 @@
-"""Every key of the format, in one table: what is truth, which decode reads, and what is derived, which it does not.
+"""Every key of the format, in one table: the truth, which decode reads, and what is derived, which decode ignores.
+
+A key for a field of ONNX comes from its row in `fields.py`. Any other new key needs a row in `_TABLE`, its value in
+`encoder.py`, and where it is truth, `KEYS_OF_KIND` and `decoder.py`.
 
 Source: docs/format.md, section "Keys"; a test compares the two.
 """

@@ -29,6 +29,7 @@ from graphml_onnx.onnxfile.skeleton import Skeleton, merged_payloads, split
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.store import STRATEGIES, StoreInfo
+from graphml_onnx.results import LAYOUTS
 from graphml_onnx.support.sniff import looks_like
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 DEFAULT_INLINE_LIMIT = 1024
 """Tensors of up to this many bytes are written into the GraphML as numbers."""
 
-_LAYOUTS: tuple[Layout, ...] = ("nested", "flat", "plain")
 _HEAD = 512
 
 
@@ -59,8 +59,8 @@ class Options(NamedTuple):
         """Raises UsageError for a value that is none."""
         if self.parameters not in STRATEGIES:
             raise UsageError(f"parameters is {self.parameters!r}, not one of {', '.join(STRATEGIES)}")
-        if self.layout not in _LAYOUTS:
-            raise UsageError(f"layout is {self.layout!r}, not one of {', '.join(_LAYOUTS)}")
+        if self.layout not in LAYOUTS:
+            raise UsageError(f"layout is {self.layout!r}, not one of {', '.join(LAYOUTS)}")
         if self.inline_limit < 0:
             raise UsageError("inline_limit is negative", remedy="give a number of bytes")
         if self.open_depth is not None and self.open_depth < 0:

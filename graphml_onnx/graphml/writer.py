@@ -1,4 +1,4 @@
-"""Writes GraphML as XML, node by node, in one of the layouts.
+"""Writes GraphML as XML, node by node, in one of the layouts: `GraphMLWriter` is where nested, flat and plain differ.
 
 Lines are not indented by depth: a module that moves would otherwise change every line within it, and a reviewer of
 a change could not see what it was.

@@ -1,4 +1,4 @@
-"""Places operators in a module tree that stands, by a tag or by a scope."""
+"""Looks up modules of a finished tree, by tag or by scope. `build.py` decides which source places an operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What a source of a module tree has to tell: the path of each operator, and the module at each step of it."""
+"""A source of modules in the model itself: it gives each operator a path, and describes the module at each step.
+
+A new source is a subclass of `Source` in a module of its own, its name in `SourceName` and its rule in `Rule`
+(`tree.py`), and its turn in `_Builder._by_model` (`build.py`).
+"""
 
 from __future__ import annotations
 

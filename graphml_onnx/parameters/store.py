@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphml_onnx.results import ParameterStrategy
 
 STRATEGIES: tuple[ParameterStrategy, ...] = ("sidecar", "embedded", "reference")
-
+"""The ways to keep payloads. ``grep -rn 'strategy [!=]=' graphml_onnx`` finds each place where they differ."""
 _OTHER = "the pair does not belong together, or was damaged; decode weights that were edited with `edited_weights=True`"
 _SHOWN = 80  # characters of a name in a message
 _LONGEST_NAME = 255  # bytes, on every usual file system

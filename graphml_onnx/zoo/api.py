@@ -12,6 +12,7 @@ from graphml_onnx.errors import OutputError, UsageError, writing_failed
 from graphml_onnx.files.locks import try_lock
 from graphml_onnx.places import Place
 from graphml_onnx.places.place import check_is_no_file
+from graphml_onnx.results import LAYOUTS
 from graphml_onnx.support.extras import require
 from graphml_onnx.support.progress import Stage
 from graphml_onnx.tabular.folder import compact
@@ -164,8 +165,8 @@ def _settings(
         raise UsageError(f"do is {', '.join(unknown) or 'empty'}", remedy=f"give some of {', '.join(TASKS)}")
     if parameters not in ("sidecar", "embedded"):
         raise UsageError(f"parameters is {parameters!r}", remedy="give sidecar or embedded")
-    if layout not in ("nested", "flat", "plain"):
-        raise UsageError(f"layout is {layout!r}", remedy="give nested, flat or plain")
+    if layout not in LAYOUTS:
+        raise UsageError(f"layout is {layout!r}", remedy=f"give one of {', '.join(LAYOUTS)}")
     if resume and overwrite:
         raise UsageError("resume keeps what overwrite replaces", remedy="leave out one of them")
     if workers is not None and (workers < 1 or executor is not None):
