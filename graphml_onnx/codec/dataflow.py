@@ -105,13 +105,6 @@ class Dataflow(Generic[Name]):
         if tensor:
             self._uses.extend((container, self._names.setdefault(tensor, len(self._names)), node, input_index))
 
-    def operator(self, container: int, node: int, index: int, inputs: Sequence[Name], outputs: Sequence[Name]) -> None:
-        """The operator ``node``, at ``index`` of its list, consumes its inputs and produces its outputs."""
-        names = self._names
-        self._tensors.extend([names.setdefault(tensor, len(names)) for tensor in outputs])
-        self._tensors.extend([names.setdefault(tensor, len(names)) for tensor in inputs])
-        self._operators.extend((container, node, index, len(outputs), len(inputs)))
-
     def operators(
         self,
         containers: Sequence[int],

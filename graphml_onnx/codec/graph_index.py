@@ -315,7 +315,7 @@ class GraphIndex:
                 self.operators.add(number, place, line, keys.serialise(texts))
         except FieldError as error:
             self.fail(line, f"{error.path}: {error.message}")
-        self._flow.operator(container, number, 0, inputs, outputs)
+        self._flow.operators((container,), (number,), (0,), (inputs,), (outputs,))
 
     def _take_value(self, record: NodeRecord, number: int, identity: int) -> None:
         parent = record.data.get("parent", "")

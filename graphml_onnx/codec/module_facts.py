@@ -63,38 +63,41 @@ class ModuleFacts:
 
     def _operators(self, nodes: Sequence[onnx.NodeProto]) -> tuple[Operator, ...]:
         text = string_of
-        return tuple(
-            Operator(
-                name=text(node.name),
-                tag=self._tag(node),
-                texts=self._texts(node) if self._has_properties else None,
-                op_type=text(node.op_type),
-                inputs=tuple(map(text, node.input)),
-                outputs=tuple(map(text, node.output)),
-                bodies=tuple(map(self.graph, graphs_of(node))) if node.attribute else (),
+        operators = []
+        for node in nodes:
+            tag, texts = self._properties(node) if self._has_properties else (None, None)
+            operators.append(
+                Operator(
+                    name=text(node.name),
+                    tag=self._attribute(node) if tag is None and self._has_attribute else tag,
+                    texts=texts,
+                    op_type=text(node.op_type),
+                    inputs=tuple(map(text, node.input)),
+                    outputs=tuple(map(text, node.output)),
+                    bodies=tuple(map(self.graph, graphs_of(node))) if node.attribute else (),
+                )
             )
-            for node in nodes
-        )
+        return tuple(operators)
 
-    def _tag(self, node: onnx.NodeProto) -> str | None:
-        if self._has_properties:
-            for entry in node.metadata_props:
-                if cast("bytes", entry.key) == _TAG_KEY:
-                    return string_of(entry.value)
-        tag = None
-        if self._has_attribute:
-            for attribute in node.attribute:
-                if cast("bytes", attribute.name) in _TAG_ATTRIBUTES:
-                    tag = string_of(attribute.s)
-        return tag
-
-    def _texts(self, node: onnx.NodeProto) -> Texts | None:
+    def _properties(self, node: onnx.NodeProto) -> tuple[str | None, Texts | None]:
+        """The tag and the texts among an operator's ``metadata_props``; the first of each key counts."""
+        tag: str | None = None
         found: dict[str, str] = {}
         for entry in node.metadata_props:
-            name = _TEXTS.get(cast("bytes", entry.key))
-            if name is not None:
-                found.setdefault(name, string_of(entry.value))
-        return Texts(**found) if found else None
+            key = cast("bytes", entry.key)
+            if key in _TEXTS:
+                found.setdefault(_TEXTS[key], string_of(entry.value))
+            elif key == _TAG_KEY and tag is None:
+                tag = string_of(entry.value)
+        return tag, Texts(**found) if found else None
+
+    def _attribute(self, node: onnx.NodeProto) -> str | None:
+        """The tag among an operator's attributes; the last one counts."""
+        tag = None
+        for attribute in node.attribute:
+            if cast("bytes", attribute.name) in _TAG_ATTRIBUTES:
+                tag = string_of(attribute.s)
+        return tag
 
 
 def graphs_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:

@@ -9,7 +9,7 @@ import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from graphml_onnx.errors import GraphmlOnnxError, InputError, StorageError, UsageError, reading_failed, writing_failed
 from graphml_onnx.files.names import new_token, temporary_path
@@ -307,12 +307,20 @@ def _write_local(path: Path, write: Callable[[Path], object]) -> None:
         raise writing_failed(error, path) from error
 
 
-def patiently(do: Callable[[], _T], name: str) -> _T:
+RESUME: Final = "check the connection; with `resume` only what is missing is done"
+"""What helps a batch whose network failed."""
+
+CONNECTION: Final = "check the connection, and the credentials if there are any"
+"""What helps everything else."""
+
+
+def patiently(do: Callable[[], _T], name: str, remedy: str = RESUME) -> _T:
     """Does something over a network, again where it fails as networks do.
 
     Args:
         do: what to do; it has to bear being done twice.
         name: the file that it is about.
+        remedy: what the user can do if it fails for good.
 
     Raises:
         GraphmlOnnxError: it failed for good.
@@ -326,18 +334,14 @@ def patiently(do: Callable[[], _T], name: str) -> _T:
             raise
         except Exception as error:  # each file system has errors of its own
             if wait is None:
-                raise _network_failed(error, name) from error
+                raise _network_failed(error, name, remedy) from error
         time.sleep(wait)
     raise AssertionError
 
 
-def _network_failed(error: Exception, name: str) -> StorageError:
+def _network_failed(error: Exception, name: str, remedy: str) -> StorageError:
     told = " ".join(str(error).split()) or type(error).__name__
-    return StorageError(
-        f"the file system failed, again and again: {told}",
-        file=name,
-        remedy="check the connection; with `resume` only what is missing is done",
-    )
+    return StorageError(f"the file system failed, again and again: {told}", file=name, remedy=remedy)
 
 
 def file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -356,7 +360,7 @@ def file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     except (ValueError, TypeError) as error:
         raise UsageError(f"is no URL of a file system: {error}", file=url, remedy="check the URL") from error
     except Exception as error:  # each file system has errors of its own
-        raise _network_failed(error, url) from error
+        raise _network_failed(error, url, CONNECTION) from error
     return fs, str(path)
 
 

@@ -92,7 +92,7 @@ class Tables:
         self._outputs: list[Sequence[Tensor | None]] = []
         self._tensor_ids: dict[Tensor, int] = {}
         self._attribute_sets: dict[tuple[int, ...], int] = {}
-        self._add_modules(graph.root, _NONE, None if unfold else sums_of(graph.root))
+        self._add_modules(graph.root, None if unfold else sums_of(graph.root))
         self._add_body(graph.main, 0)
         if graph.functions:
             group = self._add(FUNCTIONS, 0, "functions", "")
@@ -128,8 +128,8 @@ class Tables:
                 self._strings.number(tensor.name)  # beside the name of its operator, which is often its beginning
         return len(self._kinds) - 1
 
-    def _add_modules(self, module: Module, parent: int, sums: Mapping[Module, Counter[str]] | None) -> None:
-        todo: list[tuple[Module | Sequence[Module], int]] = [(module, parent)]
+    def _add_modules(self, root: Module, sums: Mapping[Module, Counter[str]] | None) -> None:
+        todo: list[tuple[Module | Sequence[Module], int]] = [(root, _NONE)]
         while todo:
             inner, around = todo.pop()
             if not isinstance(inner, Module):

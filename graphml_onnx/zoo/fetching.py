@@ -7,10 +7,9 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from graphml_onnx.errors import InputError, StorageError, UsageError, storage_failure
+from graphml_onnx.errors import InputError, UsageError, storage_failure
 from graphml_onnx.graph.loading import is_xml
-from graphml_onnx.places import is_url
-from graphml_onnx.places.place import file_system, patiently
+from graphml_onnx.places.place import CONNECTION, RESUME, file_system, patiently
 from graphml_onnx.tabular.identity import external_locations
 
 if TYPE_CHECKING:
@@ -48,29 +47,20 @@ def fetch_model(url: str, folder: Path) -> Path:
         StorageError: the file system does not answer, or there is no space here.
         ExternalDataError: a data file of the model lies outside its folder.
     """
-    try:
-        return _fetched(url, folder)
-    except StorageError as error:
-        if is_url(error.file or ""):
-            error.remedy = "check the connection, and the credentials if there are any"
-        raise
-
-
-def _fetched(url: str, folder: Path) -> Path:
     check_no_credentials(url)
     model = folder / posixpath.basename(url.rstrip("/"))
     fs, remote = file_system(url)
-    if not patiently(lambda: _is_file(fs, remote), url):
+    if not patiently(lambda: _is_file(fs, remote), url, CONNECTION):
         raise InputError("no such file", file=url, remedy="check the URL")
-    download(url, model)
+    download(url, model, CONNECTION)
     base = url.rpartition("/")[0]
     if is_xml(model):
         sidecar = f"{base}/{model.stem}{_SIDECAR}"
-        if patiently(lambda: _is_file(fs, file_system(sidecar)[1]), sidecar):
-            download(sidecar, folder / f"{model.stem}{_SIDECAR}")
+        if patiently(lambda: _is_file(fs, file_system(sidecar)[1]), sidecar, CONNECTION):
+            download(sidecar, folder / f"{model.stem}{_SIDECAR}", CONNECTION)
         return model
     for location in external_locations(model):
-        download(f"{base}/{location}", folder / location)
+        download(f"{base}/{location}", folder / location, CONNECTION)
     return model
 
 
@@ -86,8 +76,13 @@ def _is_file(fs: fsspec.AbstractFileSystem, remote: str) -> bool:
         return False
 
 
-def download(url: str, path: Path) -> None:
+def download(url: str, path: Path, remedy: str = RESUME) -> None:
     """Brings a file here.
+
+    Args:
+        url: of the file.
+        path: where it goes.
+        remedy: what the user can do if the network fails for good.
 
     Raises:
         GraphmlOnnxError: it cannot be read there, or not be written here.
@@ -104,4 +99,4 @@ def download(url: str, path: Path) -> None:
         if size is not None and path.stat().st_size != size:
             raise OSError(f"{path.stat().st_size} of {size} bytes arrived")
 
-    patiently(get, url)
+    patiently(get, url, remedy)
