@@ -1,6 +1,7 @@
-"""The page of ``g2o view`` in the system's Chromium, with Netron beside it: ``python -m benchmarks.view``.
+"""The page of ``g2o view`` in the system's Chromium, with peers beside it: ``python -m benchmarks.view``.
 
-Needs `make browser`; ``--netron PYTHON`` names a Python that has Netron. For each size of model: seconds to make the
+Needs `make browser`; ``--netron PYTHON`` and ``--explorer PYTHON`` name a Python that has Netron or Model Explorer
+(`ai-edge-model-explorer`). For each size of model: seconds to make the
 page (reading the model and shape inference included, imports not), its size, milliseconds from navigation to the first
 picture, resident memory of the renderer in MB, and the slowest of some searches. For modules of several sizes: opening,
 and a frame while the picture moves.
@@ -9,6 +10,7 @@ and a frame while the picture moves.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import socket
@@ -17,10 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from onnx import TensorProto, helper, save
+from onnx import TensorProto, helper, load, save
 
 import graphml_onnx
 from benchmarks import graphs, models
@@ -34,6 +38,7 @@ _SIZES = (20_000, 100_000)
 _CHILDREN = (50, 500, 2_000)
 _QUERIES = ("r", "re", "rel", "relu", "layer 7", "value_99")
 _PATIENCE = 300_000  # ms
+_STARTING = 600  # times that a server is asked whether it is there
 
 
 def one_module(path: Path, children: int) -> Path:
@@ -154,38 +159,84 @@ def of_weights(folder: Path, turns: int) -> list[str]:
     return ["438 MB of weights", f"make {statistics.median(seconds):.2f} s"]
 
 
-def of_netron(browser: Browser, python: str, model: Path) -> list[str]:
-    """The row for Netron: a server of its own, until its picture has nodes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    code = f"import netron, time; netron.start({str(model)!r}, ('127.0.0.1', {port}), browse=False); time.sleep(900)"
-    server = subprocess.Popen([python, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+@contextmanager
+def _served(command: Sequence[str], port: int) -> Iterator[None]:
+    """Runs a server until its port has answered, and ends it afterwards."""
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(100):
+        for _ in range(_STARTING):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
-        tab = browser.new_page(viewport={"width": 1440, "height": 900})
-        start = time.perf_counter()
-        tab.goto(f"http://127.0.0.1:{port}/")
-        node = tab.locator("#nodes > *").first
-        answer = tab.locator("#message button, #message-button").first  # it warns of large models
-        while not node.count():
-            if answer.is_visible():
-                answer.click()
-            tab.wait_for_timeout(50)
-            if time.perf_counter() - start > _PATIENCE / 1000:
-                return [f"Netron, {model.stem} operators", "no picture"]
-        seconds = time.perf_counter() - start
-        row = [f"Netron, {model.stem} operators", f"first picture {seconds * 1000:.0f} ms"]
-        row.append(f"renderer {renderer_memory():.0f} MB")
-        tab.close()
-        return row
+        yield
     finally:
         server.kill()
         server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _of_peer(browser: Browser, name: str, url: str, sign: str, dialog: str) -> list[str]:
+    """The row for a program that draws in the browser: until what `sign` selects is there."""
+    tab = browser.new_page(viewport={"width": 1440, "height": 900})
+    start = time.perf_counter()
+    tab.goto(url, wait_until="commit")
+    found, answer = tab.locator(sign).first, tab.locator(dialog).first
+    while not found.count():
+        if answer.is_visible():
+            answer.click()
+        tab.wait_for_timeout(50)
+        if time.perf_counter() - start > _PATIENCE / 1000:
+            return [name, "no picture"]
+    seconds = time.perf_counter() - start
+    row = [name, f"first picture {seconds * 1000:.0f} ms", f"renderer {renderer_memory():.0f} MB"]
+    tab.close()
+    return row
+
+
+def of_netron(browser: Browser, python: str, model: Path) -> list[str]:
+    """The row for Netron, until its picture has nodes."""
+    port = _free_port()
+    code = f"import netron, time; netron.start({str(model)!r}, ('127.0.0.1', {port}), browse=False); time.sleep(900)"
+    with _served([python, "-c", code], port):
+        # It warns of large models.
+        url, dialog = f"http://127.0.0.1:{port}/", "#message button, #message-button"
+        return _of_peer(browser, f"Netron, {model.stem} operators", url, "#nodes > *", dialog)
+
+
+def of_explorer(browser: Browser, python: str, model: Path) -> list[str]:
+    """The row for Model Explorer, which reads no ONNX: it gets the nodes, edges and scopes as its own JSON."""
+    port = _free_port()
+    graph = model.with_suffix(".json")
+    graph.write_text(json.dumps(_explorer_graph(model)))
+    program = str(Path(python).with_name("model-explorer"))
+    with _served([program, str(graph), "--no_open_in_browser", "--port", str(port)], port):
+        wanted = quote(json.dumps({"models": [{"url": str(graph)}]}))
+        url = f"http://localhost:{port}/?data={wanted}"
+        return _of_peer(browser, f"Model Explorer, {model.stem} operators", url, "text=op node count", "#no-dialog")
+
+
+def _explorer_graph(model: Path) -> dict[str, object]:
+    graph = load(model).graph
+    made = {value.name: (f"input {value.name}", "0") for value in graph.input}
+    nodes: list[dict[str, object]] = [
+        {"id": f"input {value.name}", "label": value.name, "namespace": ""} for value in graph.input
+    ]
+    for number, node in enumerate(graph.node):
+        edges = [
+            {"sourceNodeId": made[name][0], "sourceNodeOutputId": made[name][1], "targetNodeInputId": str(index)}
+            for index, name in enumerate(node.input)
+            if name in made
+        ]
+        scope = node.name.strip("/").rpartition("/")[0]
+        nodes.append({"id": str(number), "label": node.op_type, "namespace": scope, "incomingEdges": edges})
+        made |= {name: (str(number), str(index)) for index, name in enumerate(node.output)}
+    return {"label": model.stem, "graphs": [{"id": model.stem, "nodes": nodes}]}
 
 
 def main() -> None:
@@ -193,6 +244,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--netron", metavar="PYTHON", help="a Python that has Netron, to measure it too")
+    parser.add_argument("--explorer", metavar="PYTHON", help="a Python that has Model Explorer, to measure it too")
     parser.add_argument("--sizes", type=int, nargs="+", default=_SIZES, help="operators of the models")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--no-weights", action="store_true", help="leave out the model of 438 MB")
@@ -208,9 +260,9 @@ def main() -> None:
             print("; ".join(row), flush=True)
         for row in of_sizes(browser, folder, options.sizes, options.turns):
             print("; ".join(row), flush=True)
-        if options.netron:
-            for operators in options.sizes:
-                print("; ".join(of_netron(browser, options.netron, folder / f"{operators}.onnx")), flush=True)
+        for peer, python in ((of_netron, options.netron), (of_explorer, options.explorer)):
+            for operators in options.sizes if python else ():
+                print("; ".join(peer(browser, python, folder / f"{operators}.onnx")), flush=True)
         if not options.no_weights:
             print("; ".join(of_weights(folder, options.turns)), flush=True)
         browser.close()
