@@ -79,16 +79,16 @@ def g2o(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
     json: Annotated[
-        bool, typer.Option("--json", help="With --version: JSON with all versions, for a report of a bug.")
+        bool, typer.Option("--json", help="With --version: print all versions as JSON, for a bug report.")
     ] = False,
     config_file: Annotated[
         Path | None,
         typer.Option(
-            "--config", readable=False, metavar="FILE", help="Defaults of options (TOML), before the command."
+            "--config", readable=False, metavar="FILE", help="Defaults for options (TOML); goes before the command."
         ),
     ] = None,
 ) -> None:
-    """See, compare, edit and analyse ONNX models as graphs; the file comes back exactly."""
+    """See, compare, edit and analyse ONNX models as graphs, and get the file back byte for byte."""
     if version and json:
         document(about.document())
         raise typer.Exit
@@ -96,7 +96,7 @@ def g2o(
         out(f"g2o {__version__}")
         raise typer.Exit
     if json:
-        raise UsageError("--json stands after the command, or with --version", remedy="see g2o --help")
+        raise UsageError("--json goes after the command, or with --version", remedy="see g2o --help")
     if config_file is not None:
         context.default_map = config.read(config_file, getattr(context.command, "commands", {}))
     if context.invoked_subcommand is None:

@@ -38,22 +38,22 @@ def batch(
         typer.Option("--output", "--target", "-o", metavar="TARGET", help="Folder of outputs, a path or a URL."),
     ],
     do: Annotated[
-        str, typer.Option("--do", metavar="TASKS", help="What to do: some of encode,verify,tables.")
+        str, typer.Option("--do", metavar="TASKS", help="What to do: any of encode,verify,tables.")
     ] = "encode,verify",
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, metavar="N", help="Processes. [default: one for each processor]"),
+        typer.Option("--workers", min=1, metavar="N", help="Number of processes. [default: one for each processor]"),
     ] = None,
     dask: Annotated[
         str | None,
-        typer.Option("--dask", metavar="ADDRESS", help="Let the workers of this Dask scheduler do it."),
+        typer.Option("--dask", metavar="ADDRESS", help="Run on the workers of this Dask scheduler."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Pass over models that an earlier run has done, by content.")
+        bool, typer.Option("--resume", help="Skip models that an earlier run has done (compared by content).")
     ] = False,
     parameters: Annotated[
         Literal["sidecar", "embedded"],
-        typer.Option("--parameters", "--params", help="Where weights go: a sidecar file, or into the GraphML."),
+        typer.Option("--parameters", "--params", help="Where weights go: a sidecar file, or the GraphML (embedded)."),
     ] = "sidecar",
     layout: options.LayoutOption = "nested",
     overwrite: options.OverwriteOption = False,
@@ -61,12 +61,13 @@ def batch(
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> int:
-    """Encode, verify and tabulate many models; a bad one does not end the run.
+    """Encode, verify and tabulate many models.
 
-    In folders, models are *.onnx; their HTP metadata are NAME_htp_metadata.json beside
-    them. TARGET gets graphs/, tables/ and manifest.parquet, with a row for each model.
-    Each failure is a line on standard error. The exit code is 0 if no model failed, 1 if
-    one does not come back exactly, else the code of the first failure. See docs/batch.md.
+    A bad model does not end the run: its failure is one line on standard error. In
+    folders, models are *.onnx, and NAME_htp_metadata.json beside NAME.onnx is its HTP
+    metadata. TARGET gets graphs/, tables/ and manifest.parquet, with a row for each
+    model. The exit code is 0 if no model failed, 1 if one does not come back exactly,
+    else the code of the first failure. See docs/batch.md.
     """
     import graphml_onnx
 

@@ -64,12 +64,12 @@ def decode(
         ),
     ] = None,
     edited_weights: Annotated[
-        bool, typer.Option("--edited-weights", help="Take the sidecar as it is now: its weights were edited.")
+        bool, typer.Option("--edited-weights", help="Accept a sidecar whose weights were edited.")
     ] = False,
     external: Annotated[
         bool,
         typer.Option(
-            "--external", help="Let the model refer to the sidecar and to weight files instead of holding the weights."
+            "--external", help="Write a model that refers to the sidecar and weight files instead of holding weights."
         ),
     ] = False,
     parameter_folder: options.ParameterFolderOption = None,
@@ -81,7 +81,7 @@ def decode(
 ) -> None:
     """Turn a GraphML graph back into the ONNX model.
 
-    An unedited graph gives the original file back, byte for byte. An edited graph gives
+    An unedited graph gives back the original file, byte for byte. An edited graph gives
     the edited model: your changes, and nothing else.
     """
     import graphml_onnx

@@ -1,4 +1,4 @@
-"""``g2o diff``: what differs between two models, and where their numbers part."""
+"""``g2o diff``: what differs between two models, and where their numbers diverge."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,14 +46,18 @@ def diff(
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option("--ignore", metavar="ASPECT", help="doc_string, metadata, types, names, producer; repeatable."),
+        typer.Option(
+            "--ignore",
+            metavar="ASPECT",
+            help="Leave out doc_string, metadata, types, names or producer; may be repeated.",
+        ),
     ] = None,
     stats: Annotated[
-        bool, typer.Option("--stats", help="Read the weights that changed, and say how far the values are apart.")
+        bool, typer.Option("--stats", help="Read the weights that changed, and show how far their values moved.")
     ] = False,
     html: Annotated[
         Path | None,
-        typer.Option("--html", readable=False, metavar="FILE", help="Write a page of its own to read; replaces FILE."),
+        typer.Option("--html", readable=False, metavar="FILE", help="Also write an HTML page; replaces FILE."),
     ] = None,
     numeric: Annotated[
         bool, typer.Option("--numeric", help="Run both models and compare their tensors (needs onnxruntime).")
@@ -62,29 +66,29 @@ def diff(
     input_specs: options.InputSpecsOption = None,
     dims: options.DimOption = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, metavar="N", help="Of the inputs that --numeric makes.")
+        int | None, typer.Option("--seed", min=0, metavar="N", help="For the random inputs of --numeric.")
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", metavar="DB", help="SQNR below which tensors part, by default 20 dB."),
+        typer.Option("--threshold", metavar="DB", help="SQNR below which tensors diverge. [default: 20]"),
     ] = None,
     depth: Annotated[
         int | None,
-        typer.Option("--depth", "-d", min=0, metavar="N", help="Levels of modules that --numeric shows, by default 2."),
+        typer.Option("--depth", "-d", min=0, metavar="N", help="Levels of modules that --numeric shows. [default: 2]"),
     ] = None,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> int:
-    """Show what differs between two models: operators, inputs, attributes, weights.
+    """Show how two models differ: operators, attributes, weights.
 
     Operators are matched by module and name, then by structure. The order of operators
-    and the way in which a file is written do not count. Ends with 0 if the models are
-    the same, with 1 if they differ.
+    and the encoding of the file do not matter. The exit code is 0 if the models are the
+    same, 1 if they differ.
 
-    With --numeric both run on the same inputs, operator by operator, and the numbers of
-    their tensors are compared instead: for a quantised, converted or optimised model. It
-    names the module where they part, and ends with 1 if they do.
+    For quantised, converted or optimised models, --numeric compares numbers instead: it
+    runs both models on the same inputs, operator by operator, compares their tensors and
+    names the module where they diverge. The exit code is then 1 if they diverge.
     """
     if numeric:
         if module or ignore or stats or html:

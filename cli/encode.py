@@ -66,7 +66,7 @@ def encode(
             "--weights",
             readable=False,
             metavar="FILE",
-            help="Refer to weights that this safetensors file (or index of shards) has, instead of storing them; "
+            help="Refer to weights in this safetensors file (or index of shards) instead of storing them; "
             "may be repeated.",
         ),
     ] = None,
@@ -82,7 +82,7 @@ def encode(
         bool,
         typer.Option(
             "--refine/--no-refine",
-            help="Let names place operators below the modules that metadata, tags or the exporter tell of.",
+            help="Use names to place operators deeper than metadata, tags or the exporter do.",
         ),
     ] = True,
     open_depth: Annotated[
@@ -91,7 +91,7 @@ def encode(
             "--open-depth",
             metavar="N",
             min=0,
-            help="Close the groups below so many levels, for yEd. [default: all are open]",
+            help="Close the groups below this many levels, for yEd. [default: all are open]",
             show_default=False,
         ),
     ] = None,
@@ -102,12 +102,12 @@ def encode(
     profile: options.ProfileOption = False,
     debug: options.DebugOption = False,
 ) -> int:
-    """Turn ONNX models into GraphML graphs that hold all of them.
+    """Turn ONNX models into GraphML graphs that hold everything.
 
     The weights go into a safetensors file beside each graph (.onnxdata). Before g2o publishes
     anything, it decodes the result and compares it with MODEL, byte for byte. If one of
-    several models fails, the others are still encoded; the exit code is that of the first
-    failure.
+    several models fails, the others are still encoded, and the exit code is that of the
+    first failure.
     """
     import graphml_onnx
 

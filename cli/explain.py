@@ -22,14 +22,14 @@ Examples:
 
 def explain(
     codes: Annotated[
-        list[str] | None, typer.Argument(metavar="[CODE]...", help="Codes of findings; by default a list of all.")
+        list[str] | None, typer.Argument(metavar="[CODE]...", help="Codes of findings. [default: list all]")
     ] = None,
     json: options.JsonOption = False,
     debug: options.DebugOption = False,
 ) -> None:
-    """Explain the codes of findings: when, why it matters, an example, what to do.
+    """Explain the code of a finding: cause, effect, example, remedy.
 
-    Without CODE, all codes are listed with their severity.
+    Without CODE, list all codes with their severity.
     """
     from graphml_onnx.validation import codes as table
 

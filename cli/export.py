@@ -54,7 +54,7 @@ def export(
         ),
     ] = None,
     model_option: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="MODEL", help="The same, as an option.")
+        str | None, typer.Option("--model", "-m", metavar="MODEL", help="MODEL, as an option.")
     ] = None,
     task: Annotated[
         str | None, typer.Option("--task", metavar="TASK", help="For a Hugging Face model: chooses its class.")
@@ -81,7 +81,7 @@ def export(
     ] = 0,
     exporter: Annotated[
         Literal["dynamo", "torchscript"] | None,
-        typer.Option("--exporter", help="Which of PyTorch's exporters. [default: dynamo]"),
+        typer.Option("--exporter", help="PyTorch's exporter to use. [default: dynamo]"),
     ] = None,
     opset: Annotated[
         int | None, typer.Option("--opset", metavar="N", min=1, help="ONNX operator set. [default: the exporter's]")
@@ -104,12 +104,12 @@ def export(
             "--torch-modules",
             "--torch-module",
             metavar="NAMES",
-            help="torch.nn classes that are levels: all, none, or A,B.",
+            help="torch.nn classes that become modules: all, none, or A,B.",
         ),
     ] = "all",
     clean_onnx: Annotated[bool, typer.Option("--clean-onnx", help="Leave the tags out of the ONNX file.")] = False,
-    with_report: Annotated[bool, typer.Option("--with-report", help="Write a report (Markdown) too.")] = False,
-    with_graphml: Annotated[bool, typer.Option("--with-graphml", help="Write the hierarchical GraphML too.")] = False,
+    with_report: Annotated[bool, typer.Option("--with-report", help="Also write a report (Markdown).")] = False,
+    with_graphml: Annotated[bool, typer.Option("--with-graphml", help="Also write the hierarchical GraphML.")] = False,
     graphml_parameters: Annotated[
         ParameterStrategy | None,
         typer.Option(
@@ -122,12 +122,12 @@ def export(
             "--graphml-output",
             readable=False,
             metavar="BASE",
-            help="Path of the GraphML, without .graphml; asks for it.",
+            help="Path of the GraphML, without .graphml; implies --with-graphml.",
         ),
     ] = None,
     tree: Annotated[
         bool | None,
-        typer.Option("--tree/--no-tree", help="Show the modules; by default where a terminal is."),
+        typer.Option("--tree/--no-tree", help="Show the modules. [default: only on a terminal]"),
     ] = None,
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,
@@ -135,10 +135,11 @@ def export(
     profile: options.ProfileOption = False,
     debug: options.DebugOption = False,
 ) -> int:
-    """Export a PyTorch model to ONNX with its modules, and to GraphML.
+    """Export a PyTorch model to ONNX and GraphML, with its modules.
 
-    Beside FILE go its HTP metadata and, where asked for, a report and the GraphML. If only the
-    GraphML fails, all other files stay, and the exit code is that of the failure.
+    The HTP metadata go beside FILE, and so do the report and the GraphML, if you ask for
+    them. If only the GraphML fails, the other files stay, and the exit code is that of
+    the failure.
     """
     import logging  # which no other command needs
 

@@ -43,7 +43,7 @@ def extract(
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> None:
-    """Cut a part out of a model: a valid model of its own.
+    """Cut a part out of a model, as a valid model of its own.
 
     Choose a module, or the tensors where the part begins and ends, or operators. The
     part has the weights and functions that it needs, byte for byte. Weights are never

@@ -27,7 +27,7 @@ def functions(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file.")],
     depth: Annotated[
-        int | None, typer.Option("--depth", "-d", min=1, metavar="N", help="Levels of modules; by default all.")
+        int | None, typer.Option("--depth", "-d", min=1, metavar="N", help="Levels of modules. [default: all]")
     ] = None,
     metadata: options.MetadataOption = None,
     overwrite: options.OverwriteOption = False,
@@ -35,10 +35,11 @@ def functions(
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> None:
-    """Make each module a function of the model, so that other tools open it module by module.
+    """Turn each module into a function of the model.
 
-    Modules that look the same share one definition, with their weights as inputs. The
-    outputs stay the same. g2o inline is the opposite.
+    Other tools, such as Netron, then open the model module by module. Modules that look
+    the same share one function, with their weights as inputs. The outputs of the model
+    stay the same. g2o inline is the opposite.
     """
     import graphml_onnx
 

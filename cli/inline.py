@@ -28,10 +28,10 @@ def inline(
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> None:
-    """Replace each call of a function by the operators of the function.
+    """Replace each function call by the operators of the function.
 
-    It takes the functions of g2o functions, of PyTorch's exporter and of others. The
-    outputs stay the same; names within a function get a number where it was called twice.
+    This works for functions from g2o functions, PyTorch's exporter and other tools. The
+    outputs stay the same. If a function is called twice, names in it get a number.
     """
     import graphml_onnx
 

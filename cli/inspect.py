@@ -53,10 +53,10 @@ def inspect(
     ] = None,
     by: Annotated[By, typer.Option("--by", help="What the rows of the table are.")] = "module",
     stats: Annotated[
-        bool, typer.Option("--stats", help="Read the weights: least, greatest, mean, deviation, zeros, NaN.")
+        bool, typer.Option("--stats", help="Read the weights: minimum, maximum, mean, deviation, zeros, NaN.")
     ] = False,
     unfold: Annotated[
-        bool, typer.Option("--unfold", help="Show modules that look the same one by one, not as one with its count.")
+        bool, typer.Option("--unfold", help="Show modules that look the same one by one, not as one row with a count.")
     ] = False,
     times: Annotated[
         bool, typer.Option("--times", help="Run the model, and show where the time goes (needs onnxruntime).")
@@ -65,7 +65,9 @@ def inspect(
         list[str] | None,
         typer.Option("--provider", metavar="NAME", help="For --times: cpu, cuda, …; may be repeated."),
     ] = None,
-    runs: Annotated[int | None, typer.Option("--runs", min=1, metavar="N", help="For --times; by default 5.")] = None,
+    runs: Annotated[
+        int | None, typer.Option("--runs", min=1, metavar="N", help="For --times: number of runs. [default: 5]")
+    ] = None,
     input_data: options.InputDataOption = None,
     input_specs: options.InputSpecsOption = None,
     dims: options.DimOption = None,
@@ -74,14 +76,15 @@ def inspect(
     json: options.JsonOption = False,
     debug: options.DebugOption = False,
 ) -> int:
-    """Show what models consist of: modules, operators, tensors, parameters, their cost.
+    """Show modules, operators, tensors, parameters and their cost.
 
     MACs are the multiplications and additions of matrix products, convolutions,
-    recurrent layers and attention. Where they depend on a dynamic dimension they are
-    not known; --dim gives it a size. Weights are only read for --stats.
+    recurrent layers and attention. If they depend on a dynamic dimension they are
+    unknown; --dim gives it a size. Weights are only read for --stats.
 
-    With --times, onnxruntime runs the model as it does for its users, and the time of its
-    operators is summed by module, or with --by op by type, through its fusions.
+    With --times, onnxruntime runs the model with all its optimisations. The time of the
+    operators is summed by module, or with --by op by type. Fused operators are traced
+    back to those of the model.
     """
     if times:
         if stats or trust or module or by not in ("module", "op"):

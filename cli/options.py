@@ -19,7 +19,7 @@ ParametersOption: TypeAlias = Annotated[
     typer.Option(
         "--parameters",
         "--params",
-        help="Where weights go: a sidecar file, into the GraphML (embedded), or nowhere (reference to MODEL).",
+        help="Where weights go: a sidecar file, the GraphML (embedded), or nowhere (reference to MODEL).",
     ),
 ]
 DimOption: TypeAlias = Annotated[
@@ -32,14 +32,14 @@ InputDataOption: TypeAlias = Annotated[
 ]
 InputSpecsOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--input-specs", readable=False, metavar="FILE", help="Inputs of the run to make (JSON)."),
+    typer.Option("--input-specs", readable=False, metavar="FILE", help="Inputs to make for the run (JSON)."),
 ]
 LayoutOption: TypeAlias = Annotated[
     Layout,
     typer.Option(
         "--layout",
-        help="Modules as nested groups drawn for yEd (nested), no groups, for tools that know none (flat), or groups "
-        "with nothing but standard GraphML (plain).",
+        help="Groups for the modules, drawn for yEd (nested); no groups, for tools without them (flat); groups in "
+        "standard GraphML only (plain).",
     ),
 ]
 ParameterFolderOption: TypeAlias = Annotated[
@@ -52,13 +52,13 @@ TrustOption: TypeAlias = Annotated[
     Trust | None,
     typer.Option(
         "--trust",
-        help="If edges contradict the inputs of operators: keep the inputs (nodes) or rebuild them (edges).",
+        help="If edges contradict the operators' inputs: keep the inputs (nodes) or rebuild them (edges).",
     ),
 ]
 OverwriteOption: TypeAlias = Annotated[bool, typer.Option("--overwrite", "--force", help="Replace files that exist.")]
 JsonOption: TypeAlias = Annotated[
     bool,
-    typer.Option("--json", help="Print one JSON document, also for an error."),
+    typer.Option("--json", help="Print one JSON document, even for an error."),
 ]
 QuietOption: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 ProfileOption: TypeAlias = Annotated[

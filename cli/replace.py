@@ -29,7 +29,7 @@ def replace(
         typer.Argument(
             readable=False,
             metavar="PART",
-            help="What g2o extract gave, edited.",
+            help="The edited output of g2o extract.",
             show_default=False,
             callback=remote.fetched,
         ),
@@ -44,9 +44,9 @@ def replace(
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> None:
-    """Put a part, which g2o extract cut out, back into the model.
+    """Put a part that g2o extract cut out back into the model.
 
-    Inputs, outputs and types of the part are compared with those of the module. With an
+    The inputs, outputs and types of the part must be those of the module. With an
     unchanged part the result is MODEL, byte for byte.
     """
     import graphml_onnx

@@ -1,4 +1,4 @@
-"""``g2o tables``: models as Parquet, to ask questions of many at once."""
+"""``g2o tables``: models as Parquet, to query many at once."""
 
 from pathlib import Path
 from typing import Annotated
@@ -36,10 +36,10 @@ def tables(
     ],
     metadata: options.MetadataOption = None,
     infer_shapes: Annotated[
-        bool, typer.Option("--infer-shapes", help="Infer the types and shapes that a model does not say.")
+        bool, typer.Option("--infer-shapes", help="Infer the types and shapes that a model leaves out.")
     ] = False,
     digests: Annotated[
-        bool, typer.Option("--digests/--no-digests", help="Hash the parameters: all weights are read for it.")
+        bool, typer.Option("--digests/--no-digests", help="Hash the parameters, which reads all weights.")
     ] = True,
     graph_database: Annotated[
         Path | None,
@@ -47,19 +47,19 @@ def tables(
             "--graph-database",
             readable=False,
             metavar="FILE",
-            help="Put all models of FOLDER into this Ladybug database too, for Cypher.",
+            help="Also put all models of FOLDER into this Ladybug database, for Cypher.",
         ),
     ] = None,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> int:
-    """Write models as tables that DuckDB, Polars, pandas and Spark read as one database.
+    """Write models as tables for DuckDB, Polars, pandas and Spark.
 
-    FOLDER holds models, modules, operators, attributes, tensors, edges and parameters as
-    Parquet. A model that it holds already, by content, is replaced. If one of several
-    models cannot be read, the others are still written. HTP metadata are taken from
-    NAME_htp_metadata.json beside NAME.onnx, where that exists. See docs/tables.md.
+    FOLDER gets models, modules, operators, attributes, tensors, edges and parameters as
+    Parquet. If FOLDER already holds a model (by content), the model is replaced. If one
+    of several models cannot be read, the others are still written. HTP metadata are read
+    from NAME_htp_metadata.json beside NAME.onnx, if it exists. See docs/tables.md.
     """
     import graphml_onnx
     from graphml_onnx.places import is_url

@@ -28,11 +28,11 @@ def textconv(
     trust: options.TrustOption = None,
     debug: options.DebugOption = False,
 ) -> None:
-    """Print a model as stable text, so that git can show what changed in it.
+    """Print a model as stable text, for git diff.
 
-    Modules, operators with their inputs by name, attributes; of weights, type, shape and
-    SHA-256. There are no ids and no numbers of order: a change of the model changes the
-    lines that it concerns. See docs/git.md.
+    The text has the modules, the operators with their inputs and attributes, and the
+    type, shape and SHA-256 of each weight. It has no ids and no positions, so a change of
+    the model changes only the lines that it concerns. See docs/git.md.
     """
     import graphml_onnx
     from graphml_onnx.graph.textual import text_lines

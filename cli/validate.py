@@ -64,12 +64,12 @@ def validate(
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> int:
-    """Check GraphML files layer by layer, and whether they decode.
+    """Check GraphML files layer by layer, and that they decode.
 
-    Each finding has a code, which g2o explain CODE explains. Ends with 0 if there are
-    no errors (warnings are allowed), with 1 if there are, or with the code of the first
-    file that could not be read. What the model brought along, in a graph that comes back
-    exactly, is no error unless asked for. Nothing is written.
+    Each finding has a code; g2o explain CODE explains it. The exit code is 0 if there are
+    no errors (warnings are allowed), 1 if there are, or the code of the first file that
+    could not be read. Faults that the model had before it was encoded are no errors,
+    unless you ask for --strict. Nothing is written.
     """
     if json and style not in ("text", "json"):
         raise UsageError(f"--json contradicts --format {style}", remedy="give one of the two")

@@ -1,4 +1,4 @@
-"""``g2o verify``: checks that models come back from GraphML as they were."""
+"""``g2o verify``: checks that models come back from GraphML, byte for byte."""
 
 import time
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def verify(
             "--input-specs",
             readable=False,
             metavar="FILE",
-            help="Inputs for --numeric (JSON): shape, dtype, range, by name; those that the model declares without it.",
+            help="Inputs for --numeric (JSON): shape, dtype, range, by name. [default: what the model declares]",
         ),
     ] = None,
     dims: options.DimOption = None,

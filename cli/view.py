@@ -29,37 +29,35 @@ def view(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", readable=False, metavar="FILE", help="HTML, SVG or PNG file; by default MODEL.html."
+            "--output", "-o", readable=False, metavar="FILE", help="HTML, SVG or PNG file. [default: MODEL.html]"
         ),
     ] = None,
     module: Annotated[
-        str | None, typer.Option("--module", "-m", metavar="PATH", help="The module that is open at first.")
+        str | None, typer.Option("--module", "-m", metavar="PATH", help="Open this module at first.")
     ] = None,
     depth: Annotated[
-        int, typer.Option("--depth", "-d", min=0, metavar="N", help="How many levels of modules are open at first.")
+        int, typer.Option("--depth", "-d", min=0, metavar="N", help="Open this many levels of modules at first.")
     ] = 0,
     diff: Annotated[
         Path | None,
-        typer.Option(
-            "--diff", readable=False, metavar="OTHER", help="Show in colours what differs from an older model."
-        ),
+        typer.Option("--diff", readable=False, metavar="OLD", help="Colour what differs from an older model."),
     ] = None,
     stats: Annotated[
         bool, typer.Option("--stats", help="Read the weights: statistics and a histogram of each.")
     ] = False,
     open_page: Annotated[
         bool | None,
-        typer.Option("--open/--no-open", help="Open the page in the browser; by default where a terminal is."),
+        typer.Option("--open/--no-open", help="Open the page in the browser. [default: only on a terminal]"),
     ] = None,
     unfold: Annotated[
-        bool, typer.Option("--unfold", help="Show neighbours that look the same each, and not as one.")
+        bool, typer.Option("--unfold", help="Show neighbours that look the same one by one, not as one box.")
     ] = False,
     times: Annotated[
         bool, typer.Option("--times", help="Run the model: colour modules by their time (needs onnxruntime).")
     ] = False,
     numeric: Annotated[
         bool,
-        typer.Option("--numeric", help="With --diff: run both models, and colour where their tensors part."),
+        typer.Option("--numeric", help="With --diff: run both models, and colour where their tensors diverge."),
     ] = False,
     input_data: options.InputDataOption = None,
     input_specs: options.InputSpecsOption = None,
@@ -70,12 +68,12 @@ def view(
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
 ) -> None:
-    """Show a model as its modules: one HTML page that opens without a server or network.
+    """Show a model as nested modules, in one HTML page.
 
-    Modules are nested boxes, closed at first; a double click opens one. The page has
-    search (/), details, links to modules, and keys for everything (?). Names in the
-    model stay data: the page is safe for models that nobody has checked. For an output
-    of SVG or PNG, the page is drawn by the system's Chromium or Chrome.
+    The page needs no server and no network. Modules are boxes, closed at first; a double
+    click opens one. The page has search (/), details, links to modules, and keys for
+    everything (?). Names in the model are never run as code: the page is safe for models
+    that nobody has checked. For SVG or PNG, the system's Chromium or Chrome draws the page.
     """
     import graphml_onnx
 

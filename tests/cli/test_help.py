@@ -48,6 +48,13 @@ OPTIONS = {
 }
 
 
+def test_help_shows_the_whole_first_sentence_of_each_command(g2o: Command) -> None:
+    listed = g2o("--help").out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+
+    assert len(listed) == len(OPTIONS)
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
+
+
 @pytest.mark.parametrize("verb", OPTIONS)
 def test_help_of_a_verb_lists_its_options_and_examples(g2o: Command, verb: str) -> None:
     ran = g2o(verb, "--help")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import shlex
 import shutil
@@ -19,6 +20,7 @@ def test_the_blocks_run_in_order(tmp_path: Path) -> None:
     for name in ("model.onnx", "model_htp_metadata.json"):
         shutil.copy(BERT / name, tmp_path / name)
     ran = 0
+    printed = io.StringIO()
     for kind, content in re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE):
         if kind == "console":
             for line in re.findall(r"^\$ g2o (.*)$", content, re.MULTILINE):
@@ -26,9 +28,11 @@ def test_the_blocks_run_in_order(tmp_path: Path) -> None:
                 assert done.code == 0, (line, done.err)
                 ran += 1
         elif kind == "python":
-            with contextlib.chdir(tmp_path):
+            with contextlib.chdir(tmp_path), contextlib.redirect_stdout(printed):
                 exec(compile(content, "README.md", "exec"), {})
             ran += 1
+        elif kind == "text":
+            assert printed.getvalue() == content
         else:
             assert (kind, content.startswith("pip install .")) == ("sh", True)
     assert ran == 6
