@@ -32,6 +32,7 @@ By: TypeAlias = Literal["module", "op", "tensor", "parameter"]
 
 _DEPTH = 2
 _SHOWN = 60  # characters of a value of the metadata
+_FAILURES = 10  # weights that cannot be read and are named one by one
 
 
 def inspect(
@@ -102,6 +103,7 @@ def inspect(
     documents: list[Json] = []
     code = exits.DONE
     for number, path in enumerate(models):
+        unread = _Unread()
         try:
             document = _inspect(
                 path,
@@ -111,11 +113,13 @@ def inspect(
                 sizes,
                 metadata,
                 trust,
+                unread,
                 stats=stats,
                 unfold=unfold,
                 json=json,
                 first=number == 0,
             )
+            code = code or unread.exit_code
         except GraphmlOnnxError as error:
             problem = failure.of(error)
             if len(models) == 1:
@@ -129,6 +133,32 @@ def inspect(
     return code
 
 
+class _Unread:
+    """Weights whose statistics are not known because they cannot be read; the others are shown."""
+
+    def __init__(self) -> None:
+        self.failures: list[tuple[str, failure.Failure]] = []
+
+    def __call__(self, parameter: "Parameter", error: GraphmlOnnxError) -> None:
+        self.failures.append((parameter.name, failure.of(error)))
+
+    @property
+    def exit_code(self) -> int:
+        return next((problem.exit_code for _, problem in self.failures), exits.DONE)
+
+    def show(self) -> None:
+        """Says of each why it cannot be read, or of many how many more there are."""
+        lines = [problem.line for _, problem in self.failures]
+        for line in lines[:_FAILURES]:
+            show.err(line)
+        if len(lines) > _FAILURES:
+            show.err(f"{show.counted(len(lines) - _FAILURES, 'more weight')} cannot be read; --json names all")
+
+    def documents(self) -> "list[Json]":
+        """The same for ``--json``."""
+        return [{"parameter": name, **problem.document()} for name, problem in self.failures]
+
+
 def _inspect(
     path: Path,
     depth: int,
@@ -137,6 +167,7 @@ def _inspect(
     sizes: dict[str, int],
     metadata: Path | None,
     trust: "Trust | None",
+    unread: _Unread,
     *,
     stats: bool,
     unfold: bool,
@@ -146,22 +177,20 @@ def _inspect(
     import graphml_onnx
 
     with graphml_onnx.open(path, metadata=metadata, infer_shapes=True, sizes=sizes, trust=trust) as graph:
-        try:
-            module = graph.root if module_path is None else graph.module(module_path)
-        except UsageError as error:
-            raise error.at(file=path) from None
+        module = graph.root if module_path is None else graph.module(module_path)
         if json:
-            return _document(graph, module, depth, by, stats=stats)
+            return _document(graph, module, depth, by, unread, stats=stats)
         if not first:
             show.out("")
         if module is graph.root:
             show.out(_head(graph))
-        show.out(_table(graph, module, depth, by, stats=stats, unfold=unfold))
+        show.out(_table(graph, module, depth, by, unread, stats=stats, unfold=unfold))
+        unread.show()
         show.warn(path, graph.findings)
     return None
 
 
-def _document(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stats: bool) -> "Json":
+def _document(graph: "ModelGraph", module: "Module", depth: int, by: By, unread: _Unread, *, stats: bool) -> "Json":
     from graphml_onnx.graph import inspection
 
     facts: dict[str, Json] = {
@@ -181,21 +210,28 @@ def _document(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stat
     }
     match by:
         case "module":
-            facts["modules"] = [s.to_dict() for s in inspection.module_shares(module, depth, statistics=stats)]
+            shares = inspection.module_shares(module, depth, statistics=stats, failed=unread)
+            facts["modules"] = [share.to_dict() for share in shares]
         case "op":
             facts["operators"] = [share.to_dict() for share in inspection.operator_shares(module)]
         case "tensor":
             facts["tensors"] = [t.to_dict() for t in _tensors(module, graph)]
         case "parameter":
-            facts["parameters"] = [_parameter_document(p, stats=stats) for p in module.all_parameters()]
+            facts["parameters"] = [_parameter_document(p, unread, stats=stats) for p in module.all_parameters()]
+    if stats:
+        facts["unread"] = unread.documents()
+        facts["error"] = next((problem.document() for _, problem in unread.failures), None)
     return facts
 
 
-def _parameter_document(parameter: "Parameter", *, stats: bool) -> "dict[str, Json]":
+def _parameter_document(parameter: "Parameter", unread: _Unread, *, stats: bool) -> "dict[str, Json]":
     from graphml_onnx.graph.inspection import parameter_statistics
 
     facts = parameter.to_dict()
-    return facts | {"statistics": parameter_statistics(parameter).to_dict()} if stats else facts
+    if not stats:
+        return facts
+    found = parameter_statistics(parameter, unread)
+    return facts | {"statistics": None if found is None else found.to_dict()}
 
 
 def _tensors(module: "Module", graph: "ModelGraph") -> "list[Tensor]":
@@ -229,12 +265,14 @@ def _shortened(value: str) -> str:
 _STATISTICS = ("min", "max", "mean", "std", "zeros", "nan")
 
 
-def _table(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stats: bool, unfold: bool) -> str:
+def _table(
+    graph: "ModelGraph", module: "Module", depth: int, by: By, unread: _Unread, *, stats: bool, unfold: bool
+) -> str:
     from graphml_onnx.graph import inspection
 
     match by:
         case "module":
-            return module_table(module, depth, stats=stats, unfold=unfold)
+            return module_table(module, depth, unread if stats else None, unfold=unfold)
         case "op":
             shares = inspection.operator_shares(module)
             names = [f"{share.class_name}::{share.name}" if share.class_name else share.name for share in shares]
@@ -251,38 +289,36 @@ def _table(graph: "ModelGraph", module: "Module", depth: int, by: By, *, stats: 
             ]
             return show.columns(["tensor", "type", "made by", "taken"], rows, left=3)
         case _:
-            return _parameter_table(module, stats=stats)
+            return _parameter_table(module, unread, stats=stats)
 
 
-def module_table(module: "Module", depth: int, *, stats: bool = False, unfold: bool = False) -> str:
+def module_table(module: "Module", depth: int, unread: _Unread | None = None, *, unfold: bool = False) -> str:
     """A module and those in it, down to a depth, with what each consists of; equal neighbours as one."""
     from graphml_onnx.graph import inspection
 
     same: list[list[str]] = []
+    stats = unread is not None
     if stats or unfold:
-        shares = inspection.module_shares(module, depth, statistics=stats)
+        shares = inspection.module_shares(module, depth, statistics=stats, failed=unread)
     else:
         folded = inspection.folded_shares(module, depth)
         shares = [row.share for row in folded]
         same = [[sibling.path for sibling in row.modules] for row in folded]
     names = module_names([(s.name, s.class_name, s.depth) for s in shares], same)
-    table = _share_table("module", shares, names)
+    table = _share_table("module", shares, names, stats=stats)
     deeper = sum(inner.depth - module.depth > depth for inner in module.walk())
     return table + (f"\n{show.counted(deeper, 'module')} below this depth; --depth shows more" if deeper else "")
 
 
-def _share_table(kind: str, shares: "Sequence[Share]", names: list[str]) -> str:
+def _share_table(kind: str, shares: "Sequence[Share]", names: list[str], *, stats: bool = False) -> str:
     whole = max((share.nbytes for share in shares), default=0) if kind == "module" else sum(s.nbytes for s in shares)
     head = [kind, "operators", "parameters", "bytes", "share", "MACs"]
-    has_statistics = any(share.statistics is not None for share in shares)
     rows = []
     for share, name in zip(shares, names, strict=True):
         row = [name, f"{share.operators:,}", f"{share.parameters:,}", show.size(share.nbytes)]
         row += [f"{100 * share.nbytes / whole:.1f} %" if whole else "-", _macs(share)]
-        if share.statistics is not None:
-            row += _cells(share.statistics)
-        rows.append(row)
-    table = show.columns([*head, *_STATISTICS] if has_statistics else head, rows)
+        rows.append(row + _cells(share.statistics) if stats else row)
+    table = show.columns([*head, *_STATISTICS] if stats else head, rows)
     if any(share.unknown_macs for share in shares):
         table += "\n+ ? depends on an unknown shape or operator; --dim NAME=N gives a dynamic dimension a size"
     return table
@@ -295,7 +331,7 @@ def _macs(share: "Share") -> str:
     return known or "0"
 
 
-def _parameter_table(module: "Module", *, stats: bool) -> str:
+def _parameter_table(module: "Module", unread: _Unread, *, stats: bool) -> str:
     from graphml_onnx.graph.inspection import parameter_statistics
 
     parameters = module.all_parameters()
@@ -303,12 +339,16 @@ def _parameter_table(module: "Module", *, stats: bool) -> str:
     for parameter in parameters:
         row = [parameter.name, str(parameter.type), parameter.module.path or "(model)"]
         row += [f"{parameter.size:,}", show.size(parameter.nbytes)]
-        rows.append(row + _cells(parameter_statistics(parameter)) if stats else row)
+        rows.append(row + _cells(parameter_statistics(parameter, unread)) if stats else row)
     head = ["parameter", "type", "module", "elements", "bytes"]
     return show.columns([*head, *_STATISTICS] if stats else head, rows, left=3)
 
 
-def _cells(statistics: "Statistics") -> list[str]:
+def _cells(statistics: "Statistics | None") -> list[str]:
+    if statistics is None:  # of weights that cannot be read
+        return ["?"] * len(_STATISTICS)
+    if not statistics.count:
+        return ["-"] * len(_STATISTICS)
     numbers = [getattr(statistics, name) for name in _STATISTICS[:4]]
     counts = [statistics.zeros, statistics.nan]
     return ["-" if number is None else f"{number:.4g}" for number in numbers] + [f"{count:,}" for count in counts]

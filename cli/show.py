@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,9 @@ from graphml_onnx.errors import StorageError, printable
 
 from .remote import as_given
 from .wording import as_options
+
+_NARROWEST = 24
+"""Cells that a column of text keeps on a narrow terminal."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,12 +113,15 @@ def counted(count: int, singular: str) -> str:
 
 def table(rows: list[tuple[str, str]]) -> str:
     """Two columns, the second one aligned."""
-    width = max(len(one_line(name)) for name, _ in rows) + 2
-    return "\n".join(f"{one_line(name):<{width}}{one_line(value)}" for name, value in rows)
+    names = [one_line(name) for name, _ in rows]
+    width = max(map(cells_of, names)) + 2
+    return "\n".join(f"{_padded(name, width)}{one_line(value)}" for name, (_, value) in zip(names, rows, strict=True))
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """A table; a terminal shows the first line and column in another style.
+
+    Where numbers stand behind text that is too long for a terminal, the text is shown less its middle.
 
     Args:
         head: names of the columns.
@@ -122,11 +129,13 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
         left: how many columns are aligned to the left; numbers are aligned to the right.
     """
     cells = [[one_line(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(cells_of, column)) for column in zip(*cells, strict=True)]
+    if is_terminal() and left < len(head):
+        widths = _narrowed(widths, left, shutil.get_terminal_size().columns)
     lines = []
     for number, row in enumerate(cells):
         padded = [
-            f"{cell:<{width}}" if place < left else f"{cell:>{width}}"
+            _padded(_cut(cell, width), width, to_the_right=place >= left)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         first, rest = padded[0], "  ".join(padded[1:])
@@ -135,6 +144,42 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
         else:
             lines.append(f"{typer.style(first, fg='cyan')}  {rest}".rstrip())
     return "\n".join(lines)
+
+
+def cells_of(text: str) -> int:
+    """How many cells of a terminal a text takes: some letters take two, some none."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _padded(text: str, width: int, *, to_the_right: bool = False) -> str:
+    space = " " * (width - cells_of(text))
+    return space + text if to_the_right else text + space
+
+
+def _narrowed(widths: Sequence[int], left: int, room: int) -> list[int]:
+    """Widths with which the table has room, taken from the widest of the columns of text."""
+    narrowed = [min(width, max(room, _NARROWEST)) if place < left else width for place, width in enumerate(widths)]
+    for _ in range(sum(narrowed) + 2 * (len(narrowed) - 1) - room):
+        widest = max(range(left), key=narrowed.__getitem__)
+        if narrowed[widest] <= _NARROWEST:
+            break
+        narrowed[widest] -= 1
+    return narrowed
+
+
+def _cut(text: str, width: int) -> str:
+    """The text less its middle where it is too long: names differ at both ends."""
+    if cells_of(text) <= width:
+        return text
+    from rich.cells import chop_cells, set_cell_size
+
+    head = set_cell_size(text, (width - 1) // 2)
+    tail = chop_cells(text[::-1], width // 2)[0][::-1]
+    return f"{head}…{tail}"
 
 
 def number(count: int) -> str:

@@ -172,7 +172,7 @@ def _resolve(body: Body, name: str) -> Tensor:
 
 def _root(graph: ModelGraph, hierarchy: Hierarchy) -> Module:
     name = graph.name or (graph.path.stem if graph.path is not None else "model")
-    return Module(graph, None, "", name, name)
+    return Module(graph, None, "", name, graph.name)
 
 
 def _fill_modules(graph: ModelGraph, hierarchy: Hierarchy) -> None:

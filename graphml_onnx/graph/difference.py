@@ -11,7 +11,7 @@ from graphml_onnx.graph.attributes import SparseTensor
 from graphml_onnx.graph.elements import Body, Operator, Parameter, Tensor, attribute_json
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.matching import Matching
-from graphml_onnx.graph.model_graph import ModelGraph
+from graphml_onnx.graph.model_graph import ModelGraph, not_found
 from graphml_onnx.graph.statistics import ValueChange, value_change
 from graphml_onnx.graph.weights import TensorData, same_content
 
@@ -128,21 +128,27 @@ def diff(
     Args:
         old: the one.
         new: the other.
-        module: path of a module; other changes are left out.
+        module: path or tag of a module of one of them; other changes are left out.
         ignore: aspects of `ASPECTS` to leave out.
         stats: whether to read both values of each weight that changed, and to say how far they are apart.
 
     Raises:
-        UsageError: neither model has the module.
+        UsageError: neither model has the module; the message names the nearest.
         GraphmlOnnxError: a model cannot be read, or its weights.
     """
     left, right = (model if isinstance(model, ModelGraph) else open_graph(model) for model in (old, new))
+    path = "" if module is None else _path_of(module, left, right)
     changes = tuple(_Comparison(left, right, frozenset(ignore), stats).changes())
-    if module is not None:
-        path = next((m.path for m in right.root.walk() if module == m.path), None)
-        path = left.module(module).path if path is None else path
-        changes = tuple(c for c in changes if not path or c.module == path or c.module.startswith(f"{path}."))
+    if path:
+        changes = tuple(c for c in changes if c.module == path or c.module.startswith(f"{path}."))
     return ModelDiff(changes)
+
+
+def _path_of(module: str, old: ModelGraph, new: ModelGraph) -> str:
+    modules = {**old.modules_by_name(), **new.modules_by_name()}
+    if module not in modules:
+        raise not_found("module", module, modules).at(file=new.path)
+    return modules[module].path
 
 
 def changes_of_function(old: ModelGraph, new: ModelGraph, key: tuple[str, str, str]) -> Iterator[Change]:

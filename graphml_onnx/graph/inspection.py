@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from graphml_onnx.errors import GraphmlOnnxError
 from graphml_onnx.graph.macs import macs_of
-from graphml_onnx.graph.statistics import Statistics, statistics_of
+from graphml_onnx.graph.statistics import Moments, Statistics, statistics_of
 from graphml_onnx.graph.structure import look_of_module
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from graphml_onnx.graph.elements import Module, Operator, Parameter
     from graphml_onnx.graph.model_graph import ModelGraph
@@ -32,7 +33,7 @@ class Share:
         macs: multiply-accumulate operations of those operators for which they are known; bodies count once.
         unknown_macs: number of operators that may have some, but how many depends on a shape or an operator that is
             not known.
-        statistics: of its weights, where they were asked for.
+        statistics: of its weights, where they were asked for and all could be read.
     """
 
     name: str
@@ -55,26 +56,67 @@ class Share:
         return facts
 
 
-def module_shares(module: Module, depth: int | None = None, *, statistics: bool = False) -> Sequence[Share]:
+Failed: TypeAlias = "Callable[[Parameter, GraphmlOnnxError], None]"
+"""Is told of each parameter that could not be read, and why."""
+
+
+def module_shares(
+    module: Module, depth: int | None = None, *, statistics: bool = False, failed: Failed | None = None
+) -> Sequence[Share]:
     """A module and the modules in it, each with all that is in it.
 
     Args:
         module: the outermost.
         depth: how many levels below it; None for all.
-        statistics: whether to read the weights.
+        statistics: whether to read the weights, each once.
+        failed: is told of weights that cannot be read; the modules around them have no statistics. Without it, the
+            first of them is an error.
+
+    Raises:
+        GraphmlOnnxError: a weight cannot be read.
     """
     sums = sums_of(module)
+    moments = _moments_of(module, failed) if statistics else {}
     return [
         _share(
             inner.path,
             inner.class_name,
             inner.depth - module.depth,
             sums[inner],
-            statistics_of(p.data for p in inner.all_parameters()) if statistics else None,
+            moments[inner].result() if inner in moments else None,
         )
         for inner in module.walk()
         if depth is None or inner.depth - module.depth <= depth
     ]
+
+
+def _moments_of(module: Module, failed: Failed | None) -> dict[Module, Moments]:
+    """The moments of all weights of a module, and of each in it; a module with one that cannot be read has none."""
+    own = {inner: _own_moments(inner, failed) for inner in module.walk()}
+    found: dict[Module, Moments] = {}
+    for inner, total in reversed(own.items()):
+        if total is None or any(child not in found for child in inner.children):
+            continue
+        for child in inner.children:
+            total.join(found[child])
+        found[inner] = total
+    return found
+
+
+def _own_moments(module: Module, failed: Failed | None) -> Moments | None:
+    total: Moments | None = Moments()
+    for parameter in module.parameters:
+        try:
+            moments = Moments.of(parameter.data)
+        except GraphmlOnnxError as error:
+            if failed is None:
+                raise
+            failed(parameter, error)
+            total = None
+        else:
+            if total is not None:
+                total.join(moments)
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +222,26 @@ def _own_parameter(operator: Operator) -> Parameter | None:
     return parameter if parameter is not None and parameter.operator is operator else None
 
 
-def parameter_statistics(parameter: Parameter) -> Statistics:
+def parameter_statistics(parameter: Parameter, failed: Failed | None = None) -> Statistics | None:
     """What the elements of a parameter are like; of a sparse one, of those that it has.
 
+    Args:
+        parameter: the parameter.
+        failed: is told of it if it cannot be read; without it, that is an error.
+
+    Returns:
+        The statistics; None where it cannot be read.
+
     Raises:
-        GraphmlOnnxError: they are missing, or cannot be read.
+        GraphmlOnnxError: its elements are missing, cannot be read, or do not fit the shape.
     """
-    return statistics_of([parameter.data])
+    try:
+        return statistics_of([parameter.data])
+    except GraphmlOnnxError as error:
+        if failed is None:
+            raise
+        failed(parameter, error)
+        return None
 
 
 def _with_bodies(operator: Operator) -> Iterable[Operator]:

@@ -13,7 +13,7 @@ from graphml_onnx.graph.shapes import add_types
 from graphml_onnx.graph.types import TypeReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import ExitStack
     from pathlib import Path
     from types import TracebackType
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
 
 _Named = TypeVar("_Named")
+
+_NEAREST = 3
+_SEARCHED = 20_000  # names that are compared letter by letter
 
 
 class ModelGraph:
@@ -141,10 +144,14 @@ class ModelGraph:
         Raises:
             UsageError: there is none; the message names the nearest.
         """
-        modules = {module.tag: module for module in reversed([*self.root.walk()]) if module.tag}
-        modules |= {module.path: module for module in reversed([*self.root.walk()])}
-        modules |= {self.name: self.root} if self.name not in modules else {}
-        return _found("module", path, modules)
+        return self._found("module", path, self.modules_by_name())
+
+    def modules_by_name(self) -> Mapping[str, Module]:
+        """The modules by what `module` takes: path, tag, and for the model its graph's name."""
+        modules = [*self.root.walk()]
+        modules.reverse()
+        tags = {module.tag: module for module in modules if module.tag}
+        return {self.name: self.root} | tags | {module.path: module for module in modules}
 
     def operator(self, name: str) -> Operator:
         """The operator with a name, or with a `label`; the first of several, the main graph first.
@@ -153,7 +160,7 @@ class ModelGraph:
             UsageError: there is none; the message names the nearest.
         """
         operators = {operator.label: operator for operator in reversed([*self.all_operators()])}
-        return _found("operator", name, operators)
+        return self._found("operator", name, operators)
 
     def tensor(self, name: str) -> Tensor:
         """The tensor with a name; the first of several, the main graph first.
@@ -164,7 +171,8 @@ class ModelGraph:
         for body in self.bodies:
             if name in body.tensors:
                 return body.tensors[name]
-        return _found("tensor", name, {name: tensor for body in self.bodies for name, tensor in body.tensors.items()})
+        tensors = {name: tensor for body in self.bodies for name, tensor in body.tensors.items()}
+        return self._found("tensor", name, tensors)
 
     def parameter(self, name: str) -> Parameter:
         """The parameter with a name; the first of several, the main graph first.
@@ -172,7 +180,7 @@ class ModelGraph:
         Raises:
             UsageError: there is none; the message names the nearest.
         """
-        return _found("parameter", name, {p.name: p for p in reversed(self.parameters)})
+        return self._found("parameter", name, {p.name: p for p in reversed(self.parameters)})
 
     def operators_of_type(self, op_type: str) -> Sequence[Operator]:
         """The operators of a type, in all bodies; none where no operator is."""
@@ -240,6 +248,11 @@ class ModelGraph:
         cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
         return f"<table>{cells}</table>"
 
+    def _found(self, kind: str, name: str, known: Mapping[str, _Named]) -> _Named:
+        if name in known:
+            return known[name]
+        raise not_found(kind, name, known).at(file=self.path)
+
     def _owned(self) -> Mapping[Module, Sequence[Parameter]]:
         """The parameters by the module that owns them; found when first asked for."""
         if self._owners is None:
@@ -247,14 +260,20 @@ class ModelGraph:
         return self._owners
 
 
-def _found(kind: str, name: str, known: Mapping[str, _Named]) -> _Named:
-    if name in known:
-        return known[name]
+def not_found(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that does not exist; its remedy names the nearest of those that do."""
+    near = _nearest(name, [key for key in known if key])
+    remedy = f"the nearest are {', '.join(map(repr, near))}" if near else f"there are no {kind}s with names"
+    return UsageError(f"there is no {kind} {name!r}", remedy=remedy)
+
+
+def _nearest(name: str, known: Sequence[str]) -> Sequence[str]:
+    """Three names: those that are spelt alike, or else those that contain the last part of it, or else any like it."""
     import difflib
 
-    near = difflib.get_close_matches(name, [key for key in known if key][:20_000], n=3, cutoff=0.5)
+    searched = known[:_SEARCHED]
+    near = difflib.get_close_matches(name, searched, n=_NEAREST, cutoff=0.5)
     if not near:
         last = name.replace("/", ".").rsplit(".", 1)[-1]
-        near = [key for key in known if last and last in key][:3]
-    remedy = f"the nearest are {', '.join(map(repr, near))}" if near else "g2o inspect shows the names"
-    raise UsageError(f"there is no {kind} {name!r}", remedy=remedy)
+        near = [key for key in known if last and last in key][:_NEAREST]
+    return near or difflib.get_close_matches(name, searched, n=_NEAREST, cutoff=0.0)

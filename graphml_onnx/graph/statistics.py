@@ -54,12 +54,11 @@ def statistics_of(tensors: Iterable[TensorData]) -> Statistics:
     """Reads tensors from their places; strings and complex numbers are left out.
 
     Raises:
-        GraphmlOnnxError: their bytes are missing, or cannot be read.
+        GraphmlOnnxError: their bytes are missing, cannot be read, or are not as many as the shape asks for.
     """
-    total = _Sums()
+    total = Moments()
     for tensor in tensors:
-        for values in _numbers(tensor):
-            total.add(values)
+        total.join(Moments.of(tensor))
     return total.result()
 
 
@@ -67,7 +66,7 @@ def histogram_of(tensor: TensorData, low: float, high: float, bins: int) -> list
     """Reads a tensor from its place, and counts its finite elements in bins of one width between two numbers.
 
     Raises:
-        GraphmlOnnxError: its bytes are missing, or cannot be read.
+        GraphmlOnnxError: its bytes are missing, cannot be read, or are not as many as the shape asks for.
     """
     counts = np.zeros(bins, np.int64)
     if not math.isfinite(low) or not math.isfinite(high):
@@ -146,6 +145,7 @@ def _numbers(tensor: TensorData) -> Iterator[npt.NDArray[np.generic]]:
     bits = element_bits(tensor.dtype)
     if bits is None or tensor.dtype.startswith("COMPLEX"):
         return
+    tensor.check_length()
     if bits % 8:
         yield tensor.numpy().reshape(-1).astype(np.float32)
         return
@@ -160,15 +160,48 @@ def _numbers(tensor: TensorData) -> Iterator[npt.NDArray[np.generic]]:
         yield values if is_usual and dtype != np.float16 else values.astype(np.float32)
 
 
-class _Sums:
-    """Joins the moments of chunks, so that no large numbers cancel (Chan, Golub and LeVeque)."""
+class Moments:
+    """Sums from which statistics follow, joined so that no large numbers cancel (Chan, Golub and LeVeque)."""
 
     def __init__(self) -> None:
         self.count = self.zeros = self.nan = self.infinite = self.finite = 0
         self.min, self.max = math.inf, -math.inf
         self.mean = self.squares = 0.0
 
+    @classmethod
+    def of(cls, tensor: TensorData) -> Moments:
+        """Those of one tensor, which is read from its place; of strings and complex numbers none.
+
+        Raises:
+            GraphmlOnnxError: its bytes are missing, cannot be read, or are not as many as the shape asks for.
+        """
+        moments = cls()
+        for values in _numbers(tensor):
+            moments.add(values)
+        return moments
+
+    def join(self, other: Moments) -> None:
+        """Adds the elements of another one."""
+        self.count += other.count
+        self.zeros += other.zeros
+        self.nan += other.nan
+        self.infinite += other.infinite
+        self.min, self.max = min(self.min, other.min), max(self.max, other.max)
+        self._join(other.finite, other.mean, other.squares)
+
+    def _join(self, count: int, mean: float, squares: float) -> None:
+        if not self.finite or not count:
+            if count:
+                self.finite, self.mean, self.squares = count, mean, squares
+            return
+        total = self.finite + count
+        difference = mean - self.mean
+        self.mean += difference * count / total
+        self.squares += squares + difference * difference * self.finite * count / total
+        self.finite = total
+
     def add(self, values: npt.NDArray[np.generic]) -> None:
+        """Adds elements."""
         numbers = cast("npt.NDArray[np.float64]", values)
         self.count += values.size
         self.zeros += values.size - int(np.count_nonzero(values))
@@ -194,13 +227,10 @@ class _Sums:
             mean = float(numbers.mean(dtype=np.float64))
             apart = numbers.astype(np.float64) - mean
             squares = float(np.dot(apart, apart))
-        total = self.finite + numbers.size
-        difference = mean - self.mean
-        self.mean += difference * numbers.size / total
-        self.squares += squares + difference * difference * self.finite * numbers.size / total
-        self.finite = total
+        self._join(numbers.size, mean, squares)
 
     def result(self) -> Statistics:
+        """What they tell."""
         has_numbers = self.count > self.nan
         return Statistics(
             self.count,

@@ -172,11 +172,16 @@ class TensorData:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the elements, packed as in ``raw_data``; of strings, their own bytes."""
+        """Bytes of the elements, packed as in ``raw_data``; of strings and unknown types, those that the file has."""
         bits = element_bits(self.dtype)
         if bits is not None:
             return (self.size * bits + 7) // 8
-        return sum(map(len, self._tensor.string_data))
+        if self.dtype == "STRING":
+            return sum(map(len, self._tensor.string_data))
+        if self.is_external:
+            return self.location.length or 0
+        field = self._storage.payload(self._tensor)
+        return len(self._tensor.raw_data) if field is None else field[1].length
 
     @property
     def is_external(self) -> bool:
@@ -253,9 +258,25 @@ class TensorData:
             return cast("npt.NDArray[np.generic]", numpy_helper.to_array(self.to_proto()))
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ModelError(
-                f"tensor {self.name!r} cannot be read as {self.dtype}{list(self.shape)}: {error}",
+                f"tensor {self.name!r} cannot be read as {self.dtype}{list(self.shape)}: {self._reason(error)}",
                 file=self._storage.path,
             ) from None
+
+    def _reason(self, error: Exception) -> str:
+        if self.dtype.isdigit() or self.dtype == "UNDEFINED":
+            return f"ONNX {onnx.__version__} has no such element type"
+        return str(error)
+
+    def check_length(self) -> None:
+        """Compares the bytes that the file has with those that type and shape ask for; reads none of them.
+
+        Raises:
+            GraphmlOnnxError: they are more or fewer, or missing.
+        """
+        span = self._span()
+        if span is not None and element_bits(self.dtype) is not None and span.length != self.nbytes:
+            told = f"has {span.length:,} bytes, and {self.dtype}{list(self.shape)} takes {self.nbytes:,}"
+            raise ModelError(f"tensor {self.name!r} {told}", file=self._storage.path)
 
     def to_proto(self) -> onnx.TensorProto:
         """The tensor as ONNX's message, with its elements.
@@ -305,9 +326,9 @@ class TensorData:
             try:
                 source = self._storage.data_file(entry.location)
             except GraphmlOnnxError as error:
-                raise type(error)(
-                    f"external data of tensor {self.name!r}: {error.message}", file=error.file, remedy=error.remedy
-                ) from None
+                model = "" if self._storage.path is None else f" of {self._storage.path}"
+                told = f"external data of tensor {self.name!r}{model}: {error.message}"
+                raise type(error)(told, file=error.file, remedy=error.remedy) from None
             base, size = 0, source.size
         length = size - entry.offset if entry.length is None else entry.length
         if length < 0 or entry.offset + length > size:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.errors import UsageError
 from graphml_onnx.files.publication import Publication
@@ -40,7 +40,7 @@ class ViewResult:
         operators: operators of all bodies.
         modules: modules of the hierarchy.
         differences: how many there are to the older model; None where none was given.
-        findings: what a reader should know about the modules, one line each.
+        findings: what a reader should know about the modules, and which weights cannot be read, one line each.
     """
 
     page: Path
@@ -126,7 +126,7 @@ def view(
             sum(len(body.operators) for body in graph.bodies),
             len(graph.modules),
             len(changes) if isinstance(changes, list) else None,
-            graph.findings,
+            tuple(cast("dict[str, list[str]]", document["model"])["findings"]),
         )
 
 

@@ -14,7 +14,7 @@ from graphml_onnx.graph.attributes import AttributeReference, SparseTensor
 from graphml_onnx.graph.elements import Body, Module
 from graphml_onnx.graph.inspection import alike, sums_of
 from graphml_onnx.graph.macs import macs_of
-from graphml_onnx.graph.statistics import histogram_of, statistics_of
+from graphml_onnx.graph.statistics import Statistics, histogram_of, statistics_of
 from graphml_onnx.graph.weights import TensorData
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Tables:
         graph: the model.
         node_of: the nodes.
         repeats: the modules that look the same, by the node of their box.
+        findings: what a reader should know about the model, and which weights cannot be read, one line each.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Tables:
         self.graph = graph
         self.node_of: dict[Module | Operator | Body, int] = {}
         self.repeats: dict[int, Sequence[Module]] = {}
+        self.findings = [*graph.findings]
         self._strings = Strings()
         self._kinds: list[int] = []
         self._parents: list[int] = []
@@ -193,10 +195,14 @@ class Tables:
         for done, parameter in enumerate(self._parameters):
             if progress is not None:
                 progress(done, len(self._parameters))
-            statistics = statistics_of([parameter.data])
+            statistics = Statistics()
             bins: list[Json] = []
-            if statistics.min is not None and statistics.max is not None:
-                bins += histogram_of(parameter.data, statistics.min, statistics.max, _BINS)
+            try:
+                statistics = statistics_of([parameter.data])
+                if statistics.min is not None and statistics.max is not None:
+                    bins += histogram_of(parameter.data, statistics.min, statistics.max, _BINS)
+            except GraphmlOnnxError:
+                self.findings.append(f"the parameter {parameter.name!r} cannot be read, and has no statistics")
             found.append({**statistics.to_dict(), "histogram": bins})
         if progress is not None:
             progress(len(self._parameters), len(self._parameters))
@@ -320,7 +326,7 @@ class Tables:
             "metadata": {key: shortened(value) for key, value in graph.metadata.items()},
             "documentation": shortened(graph.doc_string),
             "hierarchy": graph.hierarchy_source,
-            "findings": list(graph.findings),
+            "findings": list(self.findings),
         }
 
 

@@ -40,7 +40,7 @@ OPTIONS = {
     "--dim --metadata --trust --json --debug",
     "replace": "--module --output --metadata --overwrite --json --quiet --debug",
     "tables": "--output --metadata --infer-shapes --digests --graph-database --json --quiet --debug",
-    "textconv": "--trust --debug",
+    "textconv": "--no-data-files --trust --debug",
     "validate": "--parameter-folder --schema --strict --select --ignore --format --json --quiet --debug",
     "verify": "--metadata --parameters --layout --numeric --input-specs --dim --json --junit --quiet --debug",
     "view": "--output --module --depth --diff --stats --open --unfold --times --numeric --input-data "

@@ -12,6 +12,7 @@ from onnx import FunctionProto, NodeProto, TensorProto, helper, numpy_helper
 
 import graphml_onnx
 from benchmarks import graphs
+from graphml_onnx.errors import ModelError
 from graphml_onnx.graph.inspection import module_shares, operator_shares, parameter_statistics
 from graphml_onnx.graph.macs import macs_of
 from graphml_onnx.graph.statistics import histogram_of
@@ -123,6 +124,99 @@ def test_statistics_are_those_of_numpy(dtype: type, window: int, monkeypatch: py
     assert found.mean == pytest.approx(finite.mean())
     assert found.std == pytest.approx(finite.std())
     assert found.infinite == int(is_float)
+
+
+def damaged() -> onnx.ModelProto:
+    """Four weights: one is sound, one has too few bytes, one too many, and one has data that are not there."""
+    weights = [
+        numpy_helper.from_array(np.full((2, 3), 2, np.float32), "enc.0.w"),
+        TensorProto(name="enc.1.short", data_type=TensorProto.FLOAT, dims=[2, 3], raw_data=bytes(22)),
+        TensorProto(name="enc.2.long", data_type=TensorProto.FLOAT, dims=[2, 3], raw_data=bytes(400)),
+        TensorProto(name="enc.3.gone", data_type=TensorProto.FLOAT, dims=[2, 3], data_location=TensorProto.EXTERNAL),
+    ]
+    entry = weights[3].external_data.add()
+    entry.key, entry.value = "location", "gone.bin"
+    names = ["x", "a", "b", "c", "y"]
+    nodes = [
+        helper.make_node("Add", [names[i], weight.name], [names[i + 1]], f"/enc/{i}/Add")
+        for i, weight in enumerate(weights)
+    ]
+    sides = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3])] for name in "xy"]
+    return helper.make_model(helper.make_graph(nodes, "g", *sides, weights))
+
+
+def test_weights_that_cannot_be_read_are_told_and_the_others_shown(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(damaged().SerializeToString())
+
+    ran = run(tmp_path, "inspect", "m.onnx", "--by", "parameter", "--stats")
+
+    rows = {line.split()[0]: line.split()[-6:] for line in ran.out.splitlines() if line.startswith("enc.")}
+    assert rows["enc.0.w"] == ["2", "2", "2", "0", "0", "0"]
+    assert all(rows[name] == ["?"] * 6 for name in ("enc.1.short", "enc.2.long", "enc.3.gone"))
+    assert ran.code == 65
+    said = ran.err.splitlines()
+    assert len(said) == 3
+    assert "m.onnx: tensor 'enc.1.short' has 22 bytes, and FLOAT[2, 3] takes 24" in said[0]
+    assert "m.onnx: tensor 'enc.2.long' has 400 bytes" in said[1]
+    assert "gone.bin: external data of tensor 'enc.3.gone' of m.onnx: no such file" in said[2]
+
+
+def test_a_module_has_statistics_if_all_its_weights_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(damaged().SerializeToString())
+
+    ran = run(tmp_path, "inspect", "m.onnx", "--stats", "--json")
+
+    document = json.loads(ran.out)
+    means = {share["name"]: share.get("statistics", {}).get("mean") for share in document["modules"]}
+    assert means == {"": None, "enc": None, "enc.0": 2.0, "enc.1": None, "enc.2": None, "enc.3": None}
+    assert [entry["parameter"] for entry in document["unread"]] == ["enc.1.short", "enc.2.long", "enc.3.gone"]
+    assert (ran.code, document["error"]["category"]) == (65, "bad_data")
+    with graphml_onnx.open(tmp_path / "m.onnx") as graph, pytest.raises(ModelError, match="has 22 bytes"):
+        module_shares(graph.root, statistics=True)
+
+
+def test_many_weights_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    model = damaged()
+    for i in range(40):
+        model.graph.initializer.add().CopyFrom(model.graph.initializer[1])
+        model.graph.initializer[-1].name = f"enc.1.w{i}"
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+
+    ran = run(tmp_path, "inspect", "m.onnx", "--stats")
+
+    assert ran.err.splitlines()[-1] == "g2o: 33 more weights cannot be read; --json names all"
+    assert len(ran.err.splitlines()) == 11
+
+
+def test_statistics_of_modules_are_those_of_all_their_weights() -> None:
+    with graphml_onnx.open(BERT) as graph:
+        shares = {share.name: share.statistics for share in module_shares(graph.root, statistics=True)}
+        for module in graph.root.walk():
+            values = [p.numpy().astype(np.float64).reshape(-1) for p in module.all_parameters()]
+            found = shares[module.path]
+            assert found is not None
+            if not values:
+                assert found.count == 0
+                continue
+            joined = np.concatenate(values)
+            assert (found.count, found.min, found.max) == (joined.size, joined.min(), joined.max())
+            assert found.mean == pytest.approx(joined.mean())
+            assert found.std == pytest.approx(joined.std())
+
+
+def test_a_type_that_this_onnx_does_not_know_has_bytes_and_no_statistics(tmp_path: Path) -> None:
+    model = damaged()
+    model.graph.initializer[1].data_type = 99
+    del model.graph.initializer[2:], model.graph.node[2:]
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+
+    ran = run(tmp_path, "inspect", "m.onnx", "--by", "parameter", "--stats")
+
+    assert ran.code == 0
+    row = next(line for line in ran.out.splitlines() if line.startswith("enc.1.short"))
+    assert row.split()[-9:] == ["6", "22", "bytes", *"------"]
+    with graphml_onnx.open(tmp_path / "m.onnx") as graph, pytest.raises(ModelError, match="has no such element type"):
+        graph.parameter("enc.1.short").numpy()
 
 
 def test_the_command_shows_a_tree(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from graphml_onnx.graph.textual import text_lines
 from tests.cli.g2o_process import COMMAND, environment, run
 from tests.graph.models import with_body
 from tests.graph.test_difference import attribute, insert, layers, rename, weight
+from tests.graph.test_inspection import damaged
 
 
 def lines_of(model: onnx.ModelProto | Path) -> list[str]:
@@ -72,6 +73,43 @@ def test_git_shows_it(tmp_path: Path) -> None:
     shown = git("diff", "m.onnx")
 
     assert "-    alpha: 0.015625\n+    alpha: 1.015625\n" in shown
+
+
+def test_weights_that_cannot_be_read_do_not_hide_the_rest(tmp_path: Path) -> None:
+    model = damaged()
+    model.graph.initializer[0].data_type = 99  # which this ONNX does not know
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+
+    ran = run(tmp_path, "textconv", "m.onnx")
+
+    lines = ran.out.splitlines()
+    assert any(line.startswith("  parameter enc.0.w: 99[2, 3] sha256:") for line in lines)
+    assert any(line.startswith("  parameter enc.1.short: FLOAT[2, 3] sha256:") for line in lines)
+    assert "  parameter enc.3.gone: FLOAT[2, 3] cannot be read" in lines
+    assert "  Add /enc/3/Add" in lines
+    assert ran.code == 0  # or git shows nothing
+    assert ran.err.startswith("g2o: warning: gone.bin: external data of tensor 'enc.3.gone' of m.onnx: no such file")
+
+
+def test_external_data_can_be_left_unread(tmp_path: Path) -> None:
+    onnx.save(with_body(), tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+
+    with_data = run(tmp_path, "textconv", "m.onnx").out
+    without = run(tmp_path, "textconv", "m.onnx", "--no-data-files").out
+    (tmp_path / "w.bin").unlink()
+
+    assert "  parameter enc.0.weight: FLOAT[32, 32] sha256:" in with_data
+    assert "  parameter enc.0.weight: FLOAT[32, 32] in w.bin\n" in without
+    assert run(tmp_path, "textconv", "m.onnx", "--no-data-files").out == without
+
+
+def test_the_text_does_not_depend_on_the_name_of_the_file(tmp_path: Path) -> None:
+    model = with_body()
+    model.graph.name = ""
+    for name in ("model.onnx", "git-blob-1x.onnx"):
+        onnx.save(model, tmp_path / name)
+
+    assert lines_of(tmp_path / "model.onnx") == lines_of(tmp_path / "git-blob-1x.onnx")
 
 
 def test_what_is_no_model_is_told(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 import graphml_onnx
 from graphml_onnx.errors import OutputError, UsageError
+from tests.graph.test_inspection import damaged
 from tests.viewing import models
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +142,14 @@ def test_every_fixture_has_a_page_with_statistics(path: Path, tmp_path: Path) ->
     data = data_of(graphml_onnx.view(path, tmp_path / "m.html", stats=True).page)
     assert len(data["parent"]) == len(data["kind"]) == len(data["name"]) == len(data["inputCount"])
     assert len(data["statistics"]) == len(data["parameterTensor"])
+
+
+def test_a_weight_that_cannot_be_read_has_no_statistics_and_the_page_is_there(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(damaged().SerializeToString())
+    result = graphml_onnx.view(tmp_path / "m.onnx", stats=True)
+    assert [statistics["count"] for statistics in data_of(result.page)["statistics"]] == [6, 0, 0, 0]
+    told = [f"the parameter '{name}' cannot be read" for name in ("enc.1.short", "enc.2.long", "enc.3.gone")]
+    assert [finding.partition(",")[0] for finding in result.findings] == told
 
 
 def test_start_is_a_module(tmp_path: Path) -> None:
