@@ -12,7 +12,7 @@ import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -27,7 +27,7 @@ from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.chunks import RawFile, chunks, packed, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, MutableSequence, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -46,6 +46,15 @@ _ALIGNMENT: Final = 4096
 
 _INLINE: Final = 1024
 """Bytes; tensors up to this size are parsed with the graph."""
+
+
+class _Absent(NamedTuple):
+    """A tensor without its values: where it is in a graph, its name, and its type and shape."""
+
+    holder: MutableSequence[onnx.TensorProto] | MutableSequence[onnx.NodeProto]
+    position: int
+    name: str
+    tensor: onnx.TensorProto
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +101,11 @@ class ModelFile:
         bare.CopyFrom(self.model)
         given = {value.name for value in bare.graph.input}
         for graph in _graphs_of(bare.graph):
-            for position in reversed(range(len(graph.initializer))):
-                weight = graph.initializer[position]
-                if weight.data_location == onnx.TensorProto.EXTERNAL or self.nonce in weight.raw_data:
-                    if weight.name not in given:  # all that the checker needs of a weight
-                        bare.graph.input.append(
-                            helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
-                        )
-                    del graph.initializer[position]
+            for holder, position, name, tensor in self._absent(graph):
+                if name not in given:  # all that the checker needs of a weight
+                    bare.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, tensor.dims))
+                    given.add(name)
+                del holder[position]
         try:
             onnx.checker.check_model(bare, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -108,6 +114,20 @@ class ModelFile:
                 file=path,
                 remedy="try the other `exporter`, another `opset`, or another version of PyTorch",
             ) from error
+
+    def _absent(self, graph: onnx.GraphProto) -> Iterator[_Absent]:
+        """The weights and large constants of a graph whose values are not in memory, each list from its end."""
+        for position in reversed(range(len(graph.initializer))):
+            weight = graph.initializer[position]
+            if self._is_absent(weight):
+                yield _Absent(graph.initializer, position, weight.name, weight)
+        for position in reversed(range(len(graph.node))):
+            operator = graph.node[position]
+            if operator.op_type == "Constant" and any(self._is_absent(entry.t) for entry in operator.attribute):
+                yield _Absent(graph.node, position, operator.output[0], operator.attribute[0].t)
+
+    def _is_absent(self, tensor: onnx.TensorProto) -> bool:
+        return tensor.data_location == onnx.TensorProto.EXTERNAL or self.nonce in tensor.raw_data
 
     def write(self, file: RawFile, path: Path) -> tuple[int, str]:
         """Writes the changed model.

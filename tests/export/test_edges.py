@@ -349,6 +349,32 @@ def test_a_model_that_is_not_valid_is_not_published(tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == []
 
 
+class Tabled(nn.Module):
+    """Holds a tensor that is neither a parameter nor a buffer: exporters write it as a constant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.arange(1024.0).reshape(2, 512)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x @ self.table).sin() + self.table
+
+
+class TabledBranches(Tabled):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cond(x.sum() > 0, lambda y: y @ self.table, lambda y: y @ self.table - 1, (x,))
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_a_large_constant_is_as_valid_as_a_weight(tmp_path: Path, exporter: Any) -> None:
+    result, model = exported(Tabled(), tmp_path, inputs=torch.ones(2, 2), exporter=exporter, with_graphml=True)
+    onnx.checker.check_model(model, full_check=True)
+    assert result.graphml_error is None
+
+    if exporter == "dynamo":
+        exported(TabledBranches(), tmp_path, inputs=torch.ones(2, 2))
+
+
 def test_the_tree_is_told_without_an_export() -> None:
     class Model(nn.Module):
         def __init__(self) -> None:
