@@ -24,7 +24,7 @@ help:
 	@echo "make guards    takes each guard against hostile input and faults away, and expects red"
 	@echo "make tools     cytoscape.js and graphology for tests/tools (needs Node.js)"
 	@echo "make viewer    builds the page of g2o view from viewer/ (needs Node.js); commit what it builds"
-	@echo "make browser   Chromium and Firefox from the system's packages, and Playwright, for tests/viewing"
+	@echo "make browser   Chromium and Firefox from the system's packages, and what drives them, for tests/viewing"
 	@echo "make real      models of published packages through everything (needs a package index)"
 	@echo "make bench     speed and memory beside peers"
 	@echo "make docs      the API reference as HTML in build/api"

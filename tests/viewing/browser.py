@@ -73,7 +73,7 @@ class Shown:
 
     def labels(self) -> list[str]:
         """The nodes that are drawn."""
-        found: list[str] = self.run(_SHOWN)
+        found: list[str] = self.run(LABELS)
         return found
 
     @property
@@ -83,11 +83,12 @@ class Shown:
         return label
 
 
-_SHOWN = """() => {
+LABELS = """() => {
   const found = [];
   for (let node = 1; node < g2o.model.count; node++) if (g2o.scene.isShown(node)) found.push(g2o.model.labelOf(node));
   return found;
 }"""
+"""The labels of the nodes that are drawn."""
 
 FACTS = """() => {
   const { scene, model } = g2o;

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import graphml_onnx
-from tests.common.command import PATIENCE
 from tests.running.models import chain
 from tests.viewing import browser, models
 from tests.viewing.browser import FACTS, Shown
+from tests.viewing.firefox import firefox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -374,32 +370,39 @@ def test_a_wide_module_opens(show: Callable[..., Shown], tmp_path: Path) -> None
     assert shown.run(FACTS) == []
 
 
-def test_firefox_draws_the_picture(chromium: Any, layers: Path, tmp_path: Path) -> None:
-    """Firefox takes a picture of itself, as Playwright drives no Firefox but its own; Chromium reads it."""
-    program = shutil.which("firefox-esr") or shutil.which("firefox")
-    if program is None:
-        pytest.skip("Firefox is not installed: run `make browser`")
+def test_firefox_shows_opens_searches_and_asks_for_nothing(layers: Path, tmp_path: Path) -> None:
     page = graphml_onnx.view(layers, tmp_path / "page.html").page
     (tmp_path / "home").mkdir()
-    arguments = ["--headless", "--no-remote", "--profile", tmp_path / "home", "--window-size", "1200,800"]
-    subprocess.run(
-        [program, *arguments, "--screenshot", tmp_path / "firefox.png", f"{page.as_uri()}#/encoder"],
-        env={**os.environ, "HOME": str(tmp_path / "home")}, timeout=PATIENCE, check=True, capture_output=True,
-    )  # fmt: skip
-    picture = base64.b64encode((tmp_path / "firefox.png").read_bytes()).decode()
-    tab = chromium.new_page()
-    colours = tab.evaluate(_COLOURS, f"data:image/png;base64,{picture}")
-    tab.close()
-    assert colours > 20
+    with firefox(tmp_path / "home") as shown:
+        shown.show(page)
+        assert shown.labels() == ["encoder", "head", "x", "y"]
+        shown.double_click(*shown.run(_BELOW_THE_HEAD))
+        assert "layer.1" in shown.labels()
+        shown.keys("/", *"layer.2/Add")
+        shown.keys("Enter")
+        assert shown.selected == "/encoder/layer.2/Add"
+        assert shown.run("location.hash") == "#/encoder/layer.2/Add"
+        shown.keys("Escape", "Escape", "Escape", "c")
+        assert shown.labels() == ["encoder", "head", "x", "y"]
+        shown.keys("e")
+        assert shown.run(f"({FACTS})()") == []
+        assert shown.run(_COLOURS) > 20
+        shown.show(page, "#/encoder/layer.0")
+        assert shown.selected == "layer.0"
+    assert shown.errors == []
+    assert [url for url in shown.requests if not url.startswith(("file:", "data:"))] == []
 
 
-_COLOURS = """async (url) => {
-  const image = new Image();
-  image.src = url;
-  await image.decode();
-  const context = document.createElement('canvas').getContext('2d');
-  [context.canvas.width, context.canvas.height] = [500, 400];
-  context.drawImage(image, -300, -100);
-  return new Set(new Uint32Array(context.getImageData(0, 0, 500, 400).data.buffer)).size;
-}"""
-"""How many colours the middle of a picture has, where the page draws the model."""
+_BELOW_THE_HEAD = """(() => {
+  const { x, y } = document.querySelector('canvas').getBoundingClientRect();
+  const place = g2o.onScreen(1);
+  return [x + place.x, y + place.y + 25];
+})()"""
+"""A point of the first box, in the window."""
+
+_COLOURS = """(() => {
+  const { width, height } = document.querySelector('canvas');
+  const data = document.querySelector('canvas').getContext('2d').getImageData(0, 0, width, height).data;
+  return new Set(new Uint32Array(data.buffer)).size;
+})()"""
+"""How many colours the picture has."""
