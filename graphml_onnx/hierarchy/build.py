@@ -20,24 +20,21 @@ from graphml_onnx.hierarchy.draft import Draft
 from graphml_onnx.hierarchy.exporter import ExporterSource
 from graphml_onnx.hierarchy.findings import Tally
 from graphml_onnx.hierarchy.growth import grow_from
-from graphml_onnx.hierarchy.names import Calls, scopes_of
 from graphml_onnx.hierarchy.neighbours import place_by_neighbours
 from graphml_onnx.hierarchy.nodes import about_the_model, place_by_metadata
-from graphml_onnx.hierarchy.parameter_names import owner_path
-from graphml_onnx.hierarchy.parameters import aligned, owners_of, place_by_parameters
+from graphml_onnx.hierarchy.parameters import aligned, place_by_parameters
 from graphml_onnx.hierarchy.repetition import place_by_repetition
 from graphml_onnx.hierarchy.tags import TagSource
+from graphml_onnx.hierarchy.told import ToldByNames
 from graphml_onnx.hierarchy.tree import NOWHERE, Graph, Hierarchy
 from graphml_onnx.hierarchy.wiring import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphml_onnx.hierarchy.metadata import HtpMetadata
-    from graphml_onnx.hierarchy.parameters import Path
-    from graphml_onnx.hierarchy.paths import NameStep
+    from graphml_onnx.hierarchy.source import Key, Source, Step
     from graphml_onnx.hierarchy.tree import Operator, Placed, SourceName
-    from graphml_onnx.hierarchy.wiring import Wiring
 
 _WORTH_TELLING = 4  # operators with parameters
 
@@ -93,19 +90,20 @@ class _Builder:
         """
         operators = graph.operators
         draft = Draft(len(operators), within or ())
+        wiring = wire(graph, outer)
+        names = ToldByNames(graph, wiring, outer)
         source: SourceName = "none"
         if is_main and self._metadata is not None:
-            source = self._by_metadata(draft, operators, self._metadata)
+            source = self._by_metadata(draft, operators, self._metadata, names)
+        if is_main and source == "none":
+            source = self._by_tags(draft, operators, "tags", names)
         if source == "none":
-            source = self._by_model(draft, operators, within, is_main=is_main)
-        wiring = wire(graph, outer)
+            source = self._by_exporter(draft, operators, within)
         lacking = [position for position in draft.unplaced() if draft.modules and not draft.tags[position]]
         is_told = False
         if self._refine or source == "none":
-            owners = owners_of(graph, wiring)
-            takes = _takes_weights(graph, wiring, owners, outer)
-            is_told = _refine_by_names(draft, operators, _paths_used(wiring), takes)
-            told, contrary = place_by_parameters(draft, aligned(owners, draft), wiring)
+            is_told = names.refine(draft)
+            told, contrary = place_by_parameters(draft, aligned(names.owners, draft), wiring)
             if source in ("metadata", "exporter") and told >= _WORTH_TELLING and 2 * contrary > told:
                 self.findings.append(
                     f"{contrary} of {told} operators that take parameters are not in the module that the parameters' "
@@ -134,31 +132,38 @@ class _Builder:
         scope = draft.scope_of(draft.places[position] if draft.rules[position] else draft.root)
         return self.place(body, scope, outer, is_main=False)
 
-    def _by_metadata(self, draft: Draft, operators: Sequence[Operator], metadata: HtpMetadata) -> SourceName:
+    def _by_metadata(
+        self, draft: Draft, operators: Sequence[Operator], metadata: HtpMetadata, names: ToldByNames
+    ) -> SourceName:
         if metadata.modules:
             self.findings += place_by_metadata(draft, operators, metadata)
             return "metadata"
         self.findings += [*metadata.findings, *about_the_model(operators, metadata)]
         tagged = [operator._replace(tag=metadata.nodes.get(operator.name) or operator.tag) for operator in operators]
-        if _has_tags(tagged) and (findings := grow_from(draft, tagged, TagSource(tagged))) is not None:
-            self.findings += findings
-            return "metadata"
-        self.findings.append("the metadata tell of no modules: what the model itself tells of them counts")
-        return "none"
+        source = self._by_tags(draft, tagged, "metadata", names)
+        if source == "none":
+            self.findings.append("the metadata tell of no modules: what the model itself tells of them counts")
+        return source
 
-    def _by_model(
-        self, draft: Draft, operators: Sequence[Operator], within: Sequence[str] | None, *, is_main: bool
+    def _by_tags(
+        self, draft: Draft, operators: Sequence[Operator], source: SourceName, names: ToldByNames
     ) -> SourceName:
-        if is_main and _has_tags(operators):
-            findings = grow_from(draft, operators, TagSource(operators))
-            if findings is not None:
-                self.findings += findings
-                return "tags"
-        findings = grow_from(draft, operators, ExporterSource(within))
-        if findings is not None:
-            self.findings += findings
-            return "exporter"
-        return "none"
+        if not _has_tags(operators):
+            return "none"
+        hints = names.hints if self._refine else ()
+        return self._grown(draft, operators, TagSource(operators, hints), source)
+
+    def _by_exporter(self, draft: Draft, operators: Sequence[Operator], within: Sequence[str] | None) -> SourceName:
+        return self._grown(draft, operators, ExporterSource(within), "exporter")
+
+    def _grown(
+        self, draft: Draft, operators: Sequence[Operator], source: Source[Key, Step], name: SourceName
+    ) -> SourceName:
+        findings = grow_from(draft, operators, source)
+        if findings is None:
+            return "none"
+        self.findings += findings
+        return name
 
     def _tell_lacking(self, draft: Draft, operators: Sequence[Operator], lacking: Sequence[int]) -> None:
         """Where the operators went that the source itself does not place."""
@@ -179,58 +184,6 @@ def _has_tags(operators: Sequence[Operator]) -> bool:
     """Whether tags tell of modules: one that all operators have says nothing, such as winml's ``/UnknownModel``."""
     tags = {operator.tag for operator in operators if operator.tag}
     return len(tags) > 1 or any(tag.strip("/").count("/") for tag in tags)
-
-
-def _refine_by_names(
-    draft: Draft, operators: Sequence[Operator], parameters: Iterable[Path], takes_weight: Sequence[bool]
-) -> bool:
-    """Whether names tell of modules: in a body, they may all tell of the one that the body is in."""
-    found = scopes_of(operators, takes_weight)
-    calls = Calls(parameters, found)
-    modules: dict[int, int] = {}  # where the paths lead, of which many operators have the same
-    for position, steps in enumerate(found):
-        if steps is None:
-            continue
-        has_place = draft.rules[position] is not None
-        if not steps:
-            if not has_place:
-                draft.put(position, draft.root, "name")
-            continue
-        path, call = calls.of(steps)
-        if not has_place or _goes_on(path, draft.scope_of(draft.places[position])):
-            if id(steps) not in modules:
-                modules[id(steps)] = draft.reach(path, "names")
-            module = modules[id(steps)]
-            if not has_place or module != draft.places[position]:
-                draft.put(position, module, "name")
-        if call:
-            draft.calls[position] = call
-    return any(found)
-
-
-def _goes_on(path: Sequence[NameStep], scope: Sequence[str]) -> bool:
-    """Whether a path leads further down from a scope."""
-    parts = [part for step in path for part in step.parts]
-    return len(parts) > len(scope) and parts[: len(scope)] == scope
-
-
-def _paths_used(wiring: Wiring) -> Iterator[Path]:
-    """The modules that own what the operators of a graph take."""
-    for names in wiring.weights:
-        for name in names:
-            if path := owner_path(name):
-                yield path
-
-
-def _takes_weights(
-    graph: Graph, wiring: Wiring, owners: Sequence[Path | None], outer: Mapping[str, tuple[int, ...]]
-) -> list[bool]:
-    """For each operator whether it takes what a layer learns: a matrix, or something that has an owner."""
-    own = graph.weights
-    return [
-        bool(owner) or any(len(own[name] if name in own else outer[name]) > 1 for name in names)
-        for owner, names in zip(owners, wiring.weights, strict=True)
-    ]
 
 
 def _is_below_root(placed: Placed, module: int) -> bool:

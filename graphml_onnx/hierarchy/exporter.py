@@ -18,7 +18,7 @@ from graphml_onnx.hierarchy.source import Description, Source
 from graphml_onnx.hierarchy.tree import MAX_LEVELS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from graphml_onnx.hierarchy.tree import Module, Operator
 
@@ -66,9 +66,9 @@ class ExporterSource(Source[Texts, ScopeStep]):
         """Reads a graph; of a body, only what is below the module that its operator is in (``within``)."""
         self._around = None if within is None else frozenset(".".join(within[:end]) for end in range(len(within) + 1))
 
-    def key_of(self, operator: Operator) -> Texts | None:
-        """Its texts."""
-        return operator.texts
+    def keys_of(self, operators: Sequence[Operator]) -> Iterable[Texts | None]:
+        """Their texts."""
+        return (operator.texts for operator in operators)
 
     def steps_of(self, key: Texts) -> list[ScopeStep] | None:
         """The modules around the operator."""

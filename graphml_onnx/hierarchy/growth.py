@@ -26,8 +26,7 @@ def grow_from(draft: Draft, operators: Sequence[Operator], source: Source[Key, S
     tree = _GrowingTree(source)
     ends: dict[Key, int | None] = {}
     found: list[int | None] = []
-    for operator in operators:
-        key = source.key_of(operator)
+    for key in source.keys_of(operators):
         if key is not None and key not in ends:
             steps = source.steps_of(key)
             ends[key] = None if steps is None else tree.follow(steps)

@@ -26,6 +26,7 @@ _PRODUCTS: Final = frozenset(
 _BIAS: Final = frozenset({"Add", "QLinearAdd", "BiasGelu", "FastGelu"})
 _BETWEEN: Final = frozenset({"Cast", "Mul", "DequantizeLinear", "QuantizeLinear"})
 _QUANTISED: Final = re.compile(r"QLinear|QuantizeLinear|DequantizeLinear|DynamicQuantize|QAttention|QGemm")
+_LOOKUPS: Final = frozenset({"Gather", "GatherElements", "GatherND"})  # what they find is no parameter
 _MEASURE: Final = re.compile(r"_(?:scale|zero_point)(?:_\d+)?$")
 _LONGEST_WAY: Final = 4  # operators from a product to its bias
 
@@ -60,7 +61,7 @@ def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
         owner = _common([path for path in own if path]) if own else None
         if wiring.is_constant[position]:
             for name in operator.outputs:
-                of_tensor[name] = owner_path(name) or owner
+                of_tensor[name] = owner_path(name) or (None if operator.op_type in _LOOKUPS else owner)
             owner = owner or next((of_tensor[name] for name in operator.outputs if of_tensor[name]), None)
         owners.append(owner)
     distinct = {path for path in owners if path}
@@ -133,9 +134,10 @@ def place_by_parameters(draft: Draft, owners: Sequence[Path | None], wiring: Wir
 def _is_fused(draft: Draft, wiring: Wiring, position: int, path: Path, of_layers: set[Path]) -> bool:
     """Whether a convolution took in the normalization beside it, of which nothing else is left.
 
-    PyTorch's dynamo exporter gives it the place of the normalization; its weight is that of the convolution.
+    PyTorch's dynamo exporter gives it the place of the normalization, and tags are made of that; its weight is that
+    of the convolution.
     """
-    if draft.rules[position] != "scope" or not wiring.operators[position].op_type.startswith("Conv"):
+    if draft.rules[position] not in ("scope", "tag") or not wiring.operators[position].op_type.startswith("Conv"):
         return False
     scope = tuple(draft.scope_of(draft.places[position]))
     beside = len(path) == len(scope) and path[:-1] == scope[:-1] and path != scope

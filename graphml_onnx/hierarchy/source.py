@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from graphml_onnx.hierarchy.tree import Module, Operator, Rule, SourceName
 
@@ -40,8 +40,8 @@ class Source(ABC, Generic[Key, Step]):
     has_root: ClassVar[bool]
 
     @abstractmethod
-    def key_of(self, operator: Operator) -> Key | None:
-        """What an operator holds of this source; None if it holds nothing."""
+    def keys_of(self, operators: Sequence[Operator]) -> Iterable[Key | None]:
+        """What each of the operators of the graph holds of this source; None if it holds nothing."""
 
     @abstractmethod
     def steps_of(self, key: Key) -> Sequence[Step] | None:

@@ -234,11 +234,11 @@ class _Content:
 
     kinds: Counter[str] = field(default_factory=Counter)
     tags: dict[str, str] = field(default_factory=dict)  # of modules, by node_id
-    operators: list[tuple[str, str]] = field(default_factory=list)  # name and parent
+    operators: list[tuple[str, str, str]] = field(default_factory=list)  # name, type and parent
 
 
 def _read_content(graph: Path) -> _Content:
-    wanted = Wanted(frozenset({"kind", "node_id", "parent", "name", "traced_tag"}))
+    wanted = Wanted(frozenset({"kind", "node_id", "parent", "name", "op_type", "traced_tag"}))
     with FileSource.open(graph, GraphMLError) as source:
         return read_records(source, graph, wanted, _content, ListsOfDocument(source))
 
@@ -253,7 +253,8 @@ def _content(records: Iterable[Record]) -> _Content:
         if data["kind"] == "module":
             content.tags[data["node_id"]] = unescape(data["traced_tag"])
         elif data["kind"] == "op":
-            content.operators.append((unescape(data.get("name", "")), data["parent"]))
+            name, op_type = (unescape(data.get(key, "")) for key in ("name", "op_type"))
+            content.operators.append((name, op_type, data["parent"]))
     return content
 
 
@@ -296,11 +297,16 @@ def _check_hierarchy(metadata: HtpMetadata | None, content: _Content, encoded: E
 
 
 def _misplaced(metadata: HtpMetadata, content: _Content) -> Iterator[str]:
-    """Operators that are neither in the module that the metadata names, nor below it, where there is such a module."""
+    """Operators that are neither in the module that the metadata names, nor below it, where there is such a module.
+
+    A convolution that took in the normalization beside it may stand in the module of its own weight.
+    """
     known = set(content.tags.values())
-    for name, parent in content.operators:
+    for name, op_type, parent in content.operators:
         tag = metadata.nodes.get(name) if name else None
-        if tag in known and not f"{content.tags.get(parent, '')}/".startswith(f"{tag}/"):
+        found = content.tags.get(parent, "")
+        is_beside = tag and op_type.startswith("Conv") and found.rpartition("/")[0] == tag.rpartition("/")[0]
+        if tag in known and not is_beside and not f"{found}/".startswith(f"{tag}/"):
             yield f"operator {name!r} is not in the module {tag!r}"
 
 

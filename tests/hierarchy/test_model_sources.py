@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from graphml_onnx.hierarchy import Hierarchy, Operator, Texts
+from graphml_onnx import hierarchy as package
+from graphml_onnx.hierarchy import Graph, Hierarchy, Operator, Texts
 from tests.hierarchy.htp_samples import (
     DYNAMO,
     NAMES,
@@ -46,9 +47,13 @@ class TestTags:
         hierarchy = build_hierarchy(sample(name).operators, None, refine=False)
         assert shape(hierarchy) == shape(from_metadata(name))
 
-    def test_an_exporter_that_tells_of_other_modules_is_not_asked(self) -> None:
+    def test_the_exporter_may_tell_of_more_modules(self) -> None:
         operator = Operator("", tag="/M/A.0", texts=Texts(namespace=": m.M/list: m.List/list.0: m.A/op: op"))
-        assert scopes(build_hierarchy([operator], None)) == ["0"]
+        assert scopes(build_hierarchy([operator], None)) == ["list.0"]
+
+    def test_an_exporter_that_tells_of_another_class_is_not_asked(self) -> None:
+        operator = Operator("", tag="/M/A.a/Conv2d.conv", texts=Texts(namespace=": m.M/a: m.A/a.norm: n.Norm/op: op"))
+        assert scopes(build_hierarchy([operator], None)) == ["a.conv"]
 
     def test_segments_hold_class_and_name(self) -> None:
         hierarchy = tagged("/BertModel/BertEncoder.encoder/BertLayer.0/Linear")
@@ -91,6 +96,78 @@ class TestTags:
         assert len(hierarchy.modules) == 100
         assert list(hierarchy.placement) == [99, 99]
         assert hierarchy.findings[0].startswith("paths of more than 100 modules, cut off at that level: 1,")
+
+
+class TestNamesRefineTags:
+    @pytest.mark.parametrize("name", TORCHSCRIPT)
+    def test_names_tell_the_scopes_that_tags_leave_out(self, name: str) -> None:
+        told = {m.tag: m.scope for m in build_hierarchy(sample(name).operators, None).modules if m.told_by == "tags"}
+        known = {m.tag: m.scope for m in sample(name).metadata.modules}
+        assert told.items() <= known.items()
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_with_tags_no_operator_stands_higher_than_with_names_alone(self, name: str) -> None:
+        operators = sample(name).operators
+        by_names = scopes(build_hierarchy(without(operators, "tag"), None))
+        assert all(
+            (tagged or "").startswith(named or "")
+            for tagged, named in zip(scopes(build_hierarchy(operators, None)), by_names, strict=True)
+        )
+
+    def test_names_place_further_below_coarse_tags(self) -> None:
+        tag = "/M/Encoder/Block.0"
+        hierarchy = build_hierarchy(
+            [
+                Operator("/encoder/blocks.0/conv/Conv", tag=tag),
+                Operator("/encoder/blocks.0/Add", tag=tag),
+                Operator("/encoder/blocks.1/norm/Mul", tag="/M/Encoder/Block.1"),
+            ],
+            None,
+        )
+        assert scopes(hierarchy) == ["encoder.blocks.0.conv", "encoder.blocks.0", "encoder.blocks.1.norm"]
+        assert [(m.label, m.told_by) for m in hierarchy.modules] == [
+            ("M", "tags"),
+            ("encoder: Encoder", "tags"),
+            ("0: Block", "tags"),
+            ("1: Block", "tags"),
+            ("conv", "names"),
+            ("norm", "names"),
+        ]
+
+    def test_tags_keep_their_own_depth_on_demand(self) -> None:
+        hierarchy = build_hierarchy([Operator("/a/conv/Conv", tag="/M/A")], None, refine=False)
+        assert [(m.label, m.scope) for m in hierarchy.modules] == [("M", ""), ("A", "A")]
+
+    def test_a_tag_of_several_modules_is_as_many(self) -> None:
+        tags = {"/first/fc/MatMul": "/M/Mlp", "": "/M/Mlp", "/second/fc/MatMul": "/M/Mlp", "/first/Relu": "/M/Mlp/Relu"}
+        hierarchy = build_hierarchy([Operator(name, tag=tag) for name, tag in tags.items()], None)
+        assert scopes(hierarchy) == ["first.fc", "first", "second.fc", "first.Relu"]
+        assert [m.label for m in hierarchy.modules] == ["M", "first: Mlp", "second: Mlp", "Relu", "fc", "fc"]
+
+    def test_further_calls_are_the_module_of_the_first(self) -> None:
+        operators = [Operator(f"/layer/attention{call}/MatMul", tag="/M/Layer/Attention") for call in ("", "_1", "_2")]
+        graph = Graph(
+            [o._replace(inputs=("layer.attention.weight",)) for o in operators], {"layer.attention.weight": (4, 4)}
+        )
+        hierarchy = package.build_hierarchy(graph, None)
+        assert scopes(hierarchy) == ["layer.attention"] * 3
+        assert hierarchy.main.calls == {1: "attention 1", 2: "attention 2"}
+
+    def test_parameters_tell_the_lists_that_tags_leave_out(self) -> None:
+        operators = [
+            Operator(f"node_{number}", tag=f"/M/Layer.{number}/Linear.fc", op_type="MatMul", inputs=("x", weight))
+            for number, weight in enumerate(("layers.0.fc.weight", "layers.1.fc.weight"))
+        ]
+        graph = Graph(operators, dict.fromkeys(("layers.0.fc.weight", "layers.1.fc.weight"), (4, 4)))
+        assert scopes(package.build_hierarchy(graph, None)) == ["layers.0.fc", "layers.1.fc"]
+
+    def test_a_parameter_that_modules_share_tells_of_none_without_a_name(self) -> None:
+        operators = [
+            Operator("", tag="/M/Stack", op_type="Gather", inputs=("shared.weight", "ids")),
+            Operator("", tag="/M/Stack/Linear.fc", op_type="MatMul", inputs=("x", "encoder.fc.weight")),
+        ]
+        graph = Graph(operators, dict.fromkeys(("shared.weight", "encoder.fc.weight"), (4, 4)))
+        assert scopes(package.build_hierarchy(graph, None))[0] == "Stack"
 
 
 class TestExporter:

@@ -125,6 +125,21 @@ class TestParameters:
         assert scopes(hierarchy) == ["a.fc", "a.fc", "a.fc", "b.fc"]
         assert hierarchy.rules == {"neighbours": 2, "parameter": 2}
 
+    def test_what_is_looked_up_in_a_parameter_is_none_itself(self) -> None:
+        """T5 adds a bias that depends on constants alone, and belongs to the attention around the embedding."""
+        hierarchy = placed(
+            [
+                node("Gather", "attention.bias.weight places", "found", "/attention/bias/Gather"),
+                node("MatMul", "query key", "scores", "/attention/MatMul"),
+                node("Add", "scores found", "a", "/attention/Add"),
+                node("MatMul", "a attention.out.weight", "y", "/attention/out/MatMul"),
+            ],
+            "attention.bias.weight",
+            "attention.out.weight",
+            "places",
+        )
+        assert scopes(hierarchy) == ["attention.bias", "attention", "attention", "attention.out"]
+
     def test_a_product_stands_with_its_bias(self) -> None:
         hierarchy = placed(
             [
@@ -192,6 +207,14 @@ class TestParameters:
         operators = [
             of_torch(node("Conv", "x first.conv.weight", "a"), "first", "norm"),
             of_torch(node("Conv", "a second.conv.weight", "y"), "second", "norm"),
+        ]
+        weights = {"first.conv.weight": (8, 8, 3, 3), "second.conv.weight": (8, 8, 3, 3)}
+        assert scopes(build_hierarchy(Graph(operators, weights), None)) == ["first.conv", "second.conv"]
+
+    def test_tags_that_were_made_of_that_place_are_mended_as_well(self) -> None:
+        operators = [
+            node("Conv", f"x {part}.conv.weight", part)._replace(tag=f"/M/Part.{part}/BatchNorm2d.norm")
+            for part in ("first", "second")
         ]
         weights = {"first.conv.weight": (8, 8, 3, 3), "second.conv.weight": (8, 8, 3, 3)}
         assert scopes(build_hierarchy(Graph(operators, weights), None)) == ["first.conv", "second.conv"]

@@ -8,7 +8,6 @@ values of that parameter; it is right if its module is the one that owns the par
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import tempfile
 from collections import Counter
@@ -180,8 +179,6 @@ def judge(path: Path, metadata: Path | None, *, names_only: bool = False) -> tup
     pairs = []
     for position, owners in operators:
         name = model.graph.node[position].name or model.graph.node[position].output[0]
-        if source == "tags":  # they do not tell of lists: ``encoder.0`` for ``encoder.layer.0``
-            scopes[name], owners = _without_lists(scopes[name]), frozenset(map(_without_lists, owners))
         pairs.append((name, scopes[name], owners))
     shift = _shift(pairs)
     wrong = [
@@ -190,10 +187,6 @@ def judge(path: Path, metadata: Path | None, *, names_only: bool = False) -> tup
         if not any(_same(scope, owner, shift) for owner in {*owners, _common(owners)})
     ]
     return len(pairs), len(pairs) - len(wrong), source, wrong
-
-
-def _without_lists(scope: str) -> str:
-    return re.sub(r"\w+\.(?=\d+(?:\.|$))", "", scope)
 
 
 def _common(owners: frozenset[str]) -> str:
