@@ -9,6 +9,7 @@ Source: docs/format.md, section "JSON".
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
@@ -16,9 +17,10 @@ import numpy.typing as npt
 import orjson
 
 from graphml_onnx.codec.numbers import FLOAT32, FloatFormat, NumberError, float_bits, float_json
-from graphml_onnx.graphml.text import is_plain_json
+from graphml_onnx.graphml.text import is_plain_json, json_text
 from graphml_onnx.onnxfile.lists import (
     Items,
+    Positions,
     delimited_fields,
     fixed_fields,
     fixed_values,
@@ -44,6 +46,7 @@ _COMMA, _MINUS, _ZERO, _QUOTE = b',-0"'
 _DIGITS = 18  # of an integer that surely has 64 bits
 _INTEGERS = b"0123456789-,"
 _FLOATS = b"0123456789+-.eE,"
+_SPECIAL = re.compile(rb'"([^"\\]*)"')  # a number that JSON has no form for
 
 
 class ListCodec(Protocol):
@@ -89,10 +92,11 @@ class Floats:
 
     def fields_of(self, text: bytes, shape: ListShape) -> bytes | None:
         """The inverse of `text_of`; see `ListCodec.fields_of`."""
+        parts = _SPECIAL.split(text)
         bits = None
-        if text and not text.translate(None, _FLOATS):
+        if text and not b"".join(parts[::2]).translate(None, _FLOATS):
             try:
-                bits = self._bits(orjson.loads(b"[%b]" % text))
+                bits = self._bits(orjson.loads(b"[%b]" % b"null".join(parts[::2])), parts[1::2])
             except orjson.JSONDecodeError:
                 return None
         if bits is None:
@@ -104,27 +108,39 @@ class Floats:
 
     def _text(self, bits: Bits) -> str:
         numbers = bits.view(self._form.dtype)
-        text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode()
-        # What is not finite is null there.
         odd = ~np.isfinite(numbers.view(f"f{bits.itemsize}"))
         if self._form is FLOAT32:
             odd |= (bits.view(np.uint32) | _SIGN32) == _TWICE_ROUNDED | _SIGN32
-        if odd.any():
-            parts = text.split(",")
-            for index in np.flatnonzero(odd).tolist():
-                parts[index] = float_json(self._form, int(bits[index]))
-            text = ",".join(parts)
-        return text
+        specials = [float_json(self._form, number) for number in bits[odd].tolist()]
+        if specials:
+            numbers = numbers.copy()
+            numbers[odd] = np.nan
+        text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode()
+        # What is not finite is null there.
+        first, *rest = text.split("null")
+        return "".join([first, *(part for pair in zip(specials, rest, strict=True) for part in pair)])
 
-    def _bits(self, numbers: Sequence[float]) -> Bits | None:
+    def _bits(self, numbers: Sequence[float | None], specials: Sequence[bytes] = ()) -> Bits | None:
+        """The bits; each None stands for the next of ``specials``, which is the text of a string."""
         try:
             exact = np.array(numbers, np.float64)
         except OverflowError:
             return None
         with np.errstate(over="ignore"):
             found = exact.astype(self._form.dtype)
+        bits: Bits = found.view(self._form.bits)
         # Compared as the wider type: NumPy has no isfinite of some narrow ones.
-        return found.view(self._form.bits) if np.isfinite(found.astype(np.float64)).all() else None
+        odd = ~np.isfinite(found.astype(np.float64))
+        if not odd.any():
+            return bits
+        if np.count_nonzero(odd) != len(specials):
+            return None
+        try:
+            known = {text: float_bits(self._form, text.decode("ascii", "replace")) for text in set(specials)}
+        except NumberError:
+            return None
+        bits[odd] = np.array([known[text] for text in specials], self._form.bits)
+        return bits
 
 
 class Integers:
@@ -242,27 +258,18 @@ class Strings:
         """JSON text of items; see `ListCodec.text_of`."""
         starts, ends = items.starts, items.starts + items.lengths
         if len(shape.tag) == 1 and np.max(items.lengths) < 0x80:
-            # The two bytes before each text become a comma and a quotation mark, and after it one is added.
-            moved = np.arange(len(starts))
-            added = ends + moved
-            text = np.empty(len(fields) + len(starts), np.uint8)
-            old = np.ones(len(text), np.bool_)
-            old[added] = False
-            text[old] = np.frombuffer(fields, np.uint8)
-            text[added] = _QUOTE
-            before = starts + moved
-            text[before - 2] = _COMMA
-            text[before - 1] = _QUOTE
-            joined = text[1:].tobytes()
+            joined = _joined(fields, starts, ends, b',"')
             if _is_plain(joined) and joined.count(b'"') == 2 * len(starts):
                 return joined.decode()
+            if (text := _escaped(_joined(fields, starts, ends, _NO_TEXT), len(starts))) is not None:
+                return text
         each = zip(starts.tolist(), ends.tolist(), strict=True)
         return ",".join([self._write(fields[start:end]) for start, end in each])
 
     def fields_of(self, text: bytes, shape: ListShape) -> bytes | None:
         """The inverse of `text_of`; see `ListCodec.fields_of`."""
         if len(shape.tag) == 1 and (fields := _short_strings(text, shape.tag)) is not None:
-            return fields
+            return None if self._is_marker(fields) else fields
         values = cast("list[bytes] | None", _read_each(text, self._read))
         if values is None or any(map(self._is_marker, values)):
             return None
@@ -273,6 +280,11 @@ class Strings:
 
 
 _PRINTABLE = bytes({*range(0x20, 0x7F)} - {*b"\\"})
+_NO_TEXT = b"\xfe\xff"  # bytes that UTF-8 never has
+_ESCAPES = [(b"\\", b"\\\\"), (b'"', b'\\"'), (b"\b", b"\\b"), (b"\t", b"\\t"), (b"\n", b"\\n"), (b"\f", b"\\f"),
+            (b"\r", b"\\r")]  # fmt: skip
+_ESCAPE = re.compile(rb"\\(?:u.{4}|.)", re.DOTALL)
+_CONTROL = re.compile(rb"[\x00-\x1f]")
 
 
 def _is_plain(text: bytes) -> bool:
@@ -285,10 +297,66 @@ def _is_plain(text: bytes) -> bool:
         return False
 
 
-def _short_strings(text: bytes, tag: bytes) -> bytes | None:
-    """The fields of strings of less than 128 bytes in which nothing is escaped; None where there is anything else."""
-    if not _is_plain(text):
+def _joined(fields: bytes, starts: Positions, ends: Positions, marks: bytes) -> bytes:
+    """Texts of less than 128 bytes: the first byte of ``marks`` between them, the second before and after each."""
+    # The two bytes before each text become these, and after it one is added.
+    moved = np.arange(len(starts))
+    added = ends + moved
+    text = np.empty(len(fields) + len(starts), np.uint8)
+    old = np.ones(len(text), np.bool_)
+    old[added] = False
+    text[old] = np.frombuffer(fields, np.uint8)
+    before = starts + moved
+    text[before - 2] = marks[0]
+    text[before - 1] = text[added] = marks[1]
+    return text[1:].tobytes()
+
+
+def _escaped(joined: bytes, count: int) -> str | None:
+    """JSON text of strings, given as `_NO_TEXT` joins them; None where one is not UTF-8.
+
+    Args:
+        joined: the strings.
+        count: how many they are.
+    """
+    comma, quote = _NO_TEXT[:1], _NO_TEXT[1:]
+    if joined.count(comma) != count - 1 or joined.count(quote) != 2 * count:
         return None
+    for character, escape in _ESCAPES:
+        joined = joined.replace(character, escape)
+    try:
+        return json_text(joined.replace(quote, b'"').replace(comma, b",").decode())
+    except UnicodeDecodeError:
+        return None
+
+
+def _unescaped(text: bytes) -> bytes | None:
+    """JSON text without its escapes; `_NO_TEXT` stands for those of backslashes and of quotation marks.
+
+    None where something is wrong, or stands for a surrogate.
+    """
+
+    def character(match: re.Match[bytes]) -> bytes:
+        found: str = orjson.loads(b'"%b"' % match[0])
+        return {"\\": _NO_TEXT[:1], '"': _NO_TEXT[1:]}.get(found) or found.encode()
+
+    try:
+        text.decode()
+        if _CONTROL.search(text):
+            return None
+        text = text.replace(rb"\\", _NO_TEXT[:1]).replace(rb"\"", _NO_TEXT[1:])
+        return _ESCAPE.sub(character, text) if b"\\" in text else text
+    except ValueError:
+        return None
+
+
+def _short_strings(text: bytes, tag: bytes) -> bytes | None:
+    """The fields of strings of less than 128 bytes; None where there is anything else."""
+    if not (is_plain := _is_plain(text)):
+        unescaped = _unescaped(text)
+        if unescaped is None:
+            return None
+        text = unescaped
     characters = np.frombuffer(b",%b" % text, np.uint8).copy()
     quotes = np.flatnonzero(characters == _QUOTE)
     if not len(quotes) or len(quotes) % 2:
@@ -307,7 +375,8 @@ def _short_strings(text: bytes, tag: bytes) -> bytes | None:
     characters[opening] = lengths
     kept = np.ones(len(characters), np.bool_)
     kept[closing] = False
-    return characters[kept].tobytes()
+    fields = characters[kept].tobytes()
+    return fields if is_plain else fields.replace(_NO_TEXT[:1], b"\\").replace(_NO_TEXT[1:], b'"')
 
 
 def _read_each(text: bytes, read: Callable[[Json], object]) -> list[object] | None:

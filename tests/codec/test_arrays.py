@@ -14,6 +14,7 @@ from graphml_onnx.codec.arrays import Floats, Integers, Strings
 from graphml_onnx.codec.numbers import FLOAT32, FLOAT64, FloatFormat, float_json
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable, String
+from graphml_onnx.graphml.text import json_string
 from graphml_onnx.onnxfile import extents, schema
 from graphml_onnx.onnxfile.lists import ListShape, pieces
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES, split
@@ -53,6 +54,7 @@ def values_of(name: str) -> st.SearchStrategy[object]:
     if name.startswith("string"):
         return st.one_of(
             st.sampled_from([b"BRANCH_LEQ", b"LEAF", b"", b"J", b"a" * 127, b"b" * 128, b'"', b'","', b"\\", b"]"]),
+            st.sampled_from([b'\\"', b",", b"\n", b"\x7f", b"\xfe", b"\xff", "\u2028".encode(), "\u3000".encode()]),
             st.text(max_size=5).map(lambda text: text.encode("utf-8", "replace")),
             st.binary(max_size=3),
         )
@@ -94,8 +96,9 @@ def test_fields_become_the_text_that_values_become_and_come_back(name: str, data
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize(
     "wrong",
-    ["", ",", "1,", ",1", "--1", "1-", "01", "1 2", "1.", "1e999", "true", "[1]", "1<2", '"a', '"a"b"', '"a""b"'],
-)
+    ["", ",", "1,", ",1", "--1", "1-", "01", "1 2", "1.", "1e999", "true", "[1]", "1<2", '"a', '"a"b"', '"a""b"',
+     "null", '1"NaN"', '"NaN"1', '"NaN""NaN"', '"a\\"', '"a\\x"', '"\\u00"', '"a\n\\""', '"\\"","'],
+)  # fmt: skip
 def test_what_is_no_list_of_items_is_refused(name: str, wrong: str) -> None:
     shape, array = SHAPES[name]
     assert array.fields_of(wrong.encode(), shape) is None
@@ -118,6 +121,29 @@ def test_an_edited_text_is_what_json_says(name: str, text: bytes, same: bytes | 
     fields = array.fields_of(text, shape)
     assert fields is not None
     assert text_of(name, fields).encode() == (same or text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "values"),
+    [
+        ("float32", '"NaN","Infinity",0.5,"NaN:7f800001"', [0x7FC00000, 0x7F800000, 0x3F000000, 0x7F800001]),
+        ("float64", '-0.0,"NaN:fff8000000000000"', [1 << 63, 0xFFF8000000000000]),
+        ("string", r'"\"","a\\","\\\"","\n\/\u0041\u005c\u0022"', [b'"', b"a\\", b'\\"', b'\n/A\\"']),
+        ("string", '"\u3000\u00e9\\"","\U0001f600"', ['\u3000\u00e9"'.encode(), "\U0001f600".encode()]),
+    ],
+)
+def test_unusual_items_do_not_make_a_list_slow(name: str, text: str, values: Sequence[object]) -> None:
+    shape, array = SHAPES[name]
+    with mock.patch("graphml_onnx.codec.arrays._read_each", side_effect=AssertionError):
+        assert array.fields_of(text.encode(), shape) == fields_of_values(name, values)
+
+
+def test_every_character_is_escaped_as_in_a_text_of_its_own() -> None:
+    characters = [chr(code) for code in range(0x11000) if not 0xD800 <= code < 0xE000]
+    fields = fields_of_values("string", [character.encode() for character in characters])
+    text = text_of("string", fields)
+    assert text == ",".join(map(json_string, characters))
+    assert strings().fields_of(text.encode(), TEXTS) == fields
 
 
 def codec() -> MessageCodec:
