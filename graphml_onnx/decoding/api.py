@@ -117,22 +117,30 @@ def decode(
 
 
 def decode_loaded(
-    model: LoadedModel | None, graphml: Path, output: Path, folder: Path, *, progress: Progress | None = None
+    model: LoadedModel | None,
+    graphml: Path,
+    output: Path,
+    folder: Path,
+    *,
+    require_exact: bool = False,
+    progress: Progress | None = None,
 ) -> DecodeResult:
-    """Writes the model of a GraphML file that was read already; else it is `decode`.
+    """Decodes a pair that nobody else writes, for a check: the output need not outlast a power failure.
 
     Args:
-        model: what was read; None reads the file.
+        model: what was read of the GraphML file already; None reads it.
         graphml: the GraphML file.
-        output: the ONNX file.
+        output: the ONNX file, in a temporary folder.
         folder: where the payloads lie.
+        require_exact: as for `decode`, which has the errors too.
         progress: called as the work goes on.
     """
-    return _decode(graphml, output, folder, _Options(), Watch(), progress, model)
+    options = _Options(require_exact=require_exact, durable=False)
+    return _decode(graphml, output, folder, options, Watch(), progress, model)
 
 
 class _Options(NamedTuple):
-    """The options of `decode`, which describes them."""
+    """The options of `decode`, which describes them, and whether outputs are to outlast a power failure."""
 
     metadata_output: Path | None = None
     overwrite: bool = False
@@ -142,6 +150,7 @@ class _Options(NamedTuple):
     parameters: Weights | None = None
     edited_weights: bool = False
     external: bool = False
+    durable: bool = True
 
     @property
     def file(self) -> Path | None:
@@ -177,7 +186,11 @@ def _decode(
         folders = stack.enter_context(Folders(target.parent))
         shards = [] if options.file is None else shards_of(options.file)
         publication = stack.enter_context(
-            Publication(overwrite=options.overwrite, inputs=[path, *filter(None, [options.file]), *shards])
+            Publication(
+                overwrite=options.overwrite,
+                inputs=[path, *filter(None, [options.file]), *shards],
+                durable=options.durable,
+            )
         )
         # Staged in the order of publication: the model comes last, and refusals come before the work.
         metadata_file = None if options.metadata_output is None else publication.stage(options.metadata_output)

@@ -55,7 +55,8 @@ def write_pieces(
         GraphmlOnnxError: as `graphml_onnx.errors.writing_failed` says; or what the store raises.
     """
     is_large = size > limits.LIMITS.threads
-    with Output(staged.file, staged.path, staged.file.fileno() if is_large else None) as file:
+    descriptor = staged.file.fileno() if is_large and staged.durable else None
+    with Output(staged.file, staged.path, descriptor) as file:
         sha256 = assemble(pieces, references, store, file.write, stage.advance, threaded=is_large)
         file.settle()
         return sha256

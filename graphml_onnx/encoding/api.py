@@ -233,14 +233,16 @@ def encode_prepared(
     progress: Progress | None,
     self_check: bool,
     sidecar_path: Path | None = None,
+    durable: bool = True,
 ) -> tuple[EncodeResult, LoadedModel | None]:
-    """Writes, checks and publishes; see `encode` for the arguments and errors.
+    """Writes, checks and publishes; see `encode` for the arguments and errors, and `Publication` for ``durable``.
 
     Returns:
         The result, and the model as the self-check decoded it, for as long as ``stack`` is open.
     """
     data_files = [file.path for file in prepared.externals]
-    publication = stack.enter_context(Publication(overwrite=overwrite, inputs=[*prepared.inputs.files, *data_files]))
+    inputs = [*prepared.inputs.files, *data_files]
+    publication = stack.enter_context(Publication(overwrite=overwrite, inputs=inputs, durable=durable))
     if not prepared.has_sidecar:
         sidecar_path = None
     elif sidecar_path is None:
@@ -249,7 +251,8 @@ def encode_prepared(
     sidecar = None if sidecar_path is None else publication.stage(sidecar_path)
     store = None
     if sidecar is not None:
-        descriptor = sidecar.file.fileno() if prepared.placement.size > limits.LIMITS.threads else None
+        is_large = prepared.placement.size > limits.LIMITS.threads
+        descriptor = sidecar.file.fileno() if is_large and sidecar.durable else None
         store = stack.enter_context(Output(sidecar.file, sidecar.path, descriptor))
     sha256, references, externals = move_payloads(prepared, store, progress)
     checksum = ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from graphml_onnx.errors import OutputError, UsageError, writing_failed
 from graphml_onnx.files.leftovers import remove_aliases, remove_temporaries
-from graphml_onnx.files.locks import locked, sync_file, try_lock
+from graphml_onnx.files.locks import LockedFolders, locked, sync_file, try_lock
 from graphml_onnx.files.moves import FinishedFile, Moves, already_exists, writing
 from graphml_onnx.files.names import alias_path, new_token, temporary_path
 
@@ -39,6 +39,7 @@ class StagedFile:
         permissions: permission bits of the file that is replaced, or None for a new file.
         alias_digest: digest of the content, in lower-case hexadecimal digits. If set, the file is published first
             as `alias_path`, and gets its final name after all files without a digest have theirs.
+        durable: whether it is to outlast a power failure.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class StagedFile:
     file: io.FileIO
     permissions: int | None
     alias_digest: str | None = None
+    durable: bool = True
 
 
 class Publication:
@@ -57,10 +59,13 @@ class Publication:
     Args:
         overwrite: whether existing files may be replaced.
         inputs: files that are read meanwhile; none of them may be an output.
+        durable: whether outputs are to outlast a power failure; those of a check, which are removed, need not wait
+            for the disk.
     """
 
-    def __init__(self, *, overwrite: bool = False, inputs: Iterable[Path] = ()) -> None:
+    def __init__(self, *, overwrite: bool = False, inputs: Iterable[Path] = (), durable: bool = True) -> None:
         self._overwrite = overwrite
+        self._durable = durable
         self._inputs = frozenset(_identities(inputs))
         self._token = new_token()
         self._staged: list[StagedFile] = []
@@ -135,8 +140,9 @@ class Publication:
                     self._check_output(file.path)
                 self._close()  # Windows renames no open file; from here on the folders' locks protect them
                 published = frozenset(file.identity for file in files)
+                synchronised = folders if self._durable else LockedFolders(())
                 with Moves(
-                    folders, overwrite=self._overwrite, published=published, backup_name=self._backup_name
+                    synchronised, overwrite=self._overwrite, published=published, backup_name=self._backup_name
                 ) as moves:
                     _move(files, moves)
                 for file in files:
@@ -181,7 +187,7 @@ class Publication:
         except OSError as error:
             self._temporaries.remove(temporary)
             raise writing_failed(error, path) from error
-        return StagedFile(path, temporary, io.FileIO(descriptor, "w+b"), permissions)
+        return StagedFile(path, temporary, io.FileIO(descriptor, "w+b"), permissions, durable=self._durable)
 
     def _backup_name(self, path: Path) -> Path:
         backup = temporary_path(path, new_token())
@@ -226,7 +232,8 @@ def _finish(staged: StagedFile) -> FinishedFile:
         try:
             if sys.platform != "win32" and staged.permissions is not None:
                 os.fchmod(descriptor, staged.permissions)
-            sync_file(descriptor)
+            if staged.durable:
+                sync_file(descriptor)
             status = os.fstat(descriptor)
         finally:
             if own:

@@ -101,7 +101,7 @@ def verify(
         back.parent.mkdir()
         try:
             encoded, checked = encode_prepared(
-                prepared, graph, stack, overwrite=False, progress=progress, self_check=True
+                prepared, graph, stack, overwrite=False, progress=progress, self_check=True, durable=False
             )
         except RoundTripError as error:
             return _refused(path, prepared, error)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from graphml_onnx.decoding.api import decode
+from graphml_onnx.decoding.api import decode_loaded
 from graphml_onnx.encoding.api import encode
 from graphml_onnx.errors import (
     Category,
@@ -303,7 +303,7 @@ class _Work:
         )
         if "verify" in settings.do:
             with self._timed("verify"):
-                decode(output, self._scratch("back") / "model.onnx", require_exact=True)
+                decode_loaded(None, output, self._scratch("back") / "model.onnx", output.parent, require_exact=True)
             self._know(exact=True)
         base = os.path.dirname(relative)  # noqa: PTH120
         files = [file for file in (result.sidecar, result.graphml) if file is not None]
