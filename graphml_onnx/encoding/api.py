@@ -127,6 +127,7 @@ def preview(
         prepared, target = _prepare(model, output, metadata, options, weights, stack, None)
         sidecar_path = _sidecar_path(target, parameter_output, parameters)
         sidecar = sidecar_path if prepared.has_sidecar else None
+        _check_stored_name(prepared.store_info("", sidecar).file, target)
         placement = prepared.placement
         references = [place.reference(_NO_DIGEST) for place in placement.payloads]
         files = zip(prepared.externals, placement.files, strict=True)
@@ -194,10 +195,6 @@ def _sidecar_path(target: Path, output: str | os.PathLike[str] | None, parameter
         raise UsageError(
             "the sidecar has to lie beside the GraphML", file=path, remedy=f"name it {target.with_name(path.name)}"
         )
-    try:
-        check_name(path.name)
-    except PayloadError as error:
-        raise UsageError(error.message, file=path, remedy="give it another name") from None
     return target.with_name(path.name)
 
 
@@ -212,6 +209,19 @@ def _check_reference(model: Path | None, target: Path, parameters: ParameterStra
             file=target,
             remedy="leave out `output`, or use sidecar or embedded",
         )
+
+
+def _check_stored_name(name: str | None, target: Path) -> None:
+    """Refuses, before anything is written, a name that decode would refuse, as not every system has such names."""
+    try:
+        if name is not None:
+            check_name(name)
+    except PayloadError:
+        raise UsageError(
+            f"the graph cannot refer to a file named {name!r}, as not every system has such names",
+            file=target,
+            remedy="give it one without colons and backslashes, or use `parameters='embedded'`",
+        ) from None
 
 
 class _Counter:
@@ -249,6 +259,7 @@ def encode_prepared(
         sidecar_path = with_suffix(target, ".onnxdata")
     graph = publication.stage(target)  # first, so that refusals name what the user named
     sidecar = None if sidecar_path is None else publication.stage(sidecar_path)
+    _check_stored_name(prepared.store_info("", sidecar_path).file, target)
     store = None
     if sidecar is not None:
         is_large = prepared.placement.size > limits.LIMITS.threads

@@ -286,7 +286,7 @@ def test_another_name_for_the_sidecar(tmp_path: Path) -> None:
     [
         ("--params-output none/w", "beside the GraphML"),
         ("--params-output ../w", "beside the GraphML"),
-        ("--params-output a:b", "plain file name"),
+        ("--params-output a:b", "refer to a file named 'a:b'"),
         ("--params-output w --params embedded", "only a sidecar"),
         ("--params-output w --params reference", "only a sidecar"),
         ("--params-output model.onnx --force", "input"),

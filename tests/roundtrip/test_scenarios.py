@@ -117,6 +117,9 @@ def test_several_architectures(tmp_path: Path, name: str) -> None:
         (f"encode {'x' * 300}.onnx", 66),
         (f"encode model.onnx -o {'x' * 300}.graphml", 73),
         ("verify nowhere.onnx", 66),
+        ("encode model.onnx -o owner:model.graphml", 2),
+        ("encode model.onnx --dry-run -o owner:model.graphml", 2),
+        ("encode model.onnx --parameter-output a:b", 2),
     ],
 )
 def test_invalid_paths(folder: Path, line: str, code: int) -> None:
