@@ -65,10 +65,12 @@ def _campaign(options: argparse.Namespace) -> int:
             report=_Report(options.target, first),
         )
         failed = failed or bool(outcome.failures)
-        if outcome.executions < count:  # by --seconds; which of them were done depends on --jobs
+        if outcome.executions == count or options.jobs == 1:
+            done.add(first, outcome)
+        else:  # by --seconds; which of them were done nobody knows
             done.total.add(outcome)
+        if outcome.executions < count:
             break
-        done.add(first, outcome)
     print(done.total.line(options.target, options.seed), flush=True)
     return 1 if failed else 0
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.campaign.__main__ import main
 from tests.campaign.bit_flips import BitFlips
+from tests.campaign.done import Done
 from tests.campaign.running import run
 from tests.campaign.targets import INPUT_TARGETS, TARGETS
 
@@ -68,3 +70,11 @@ def test_the_command_prints_executions_failures_and_seed(tmp_path: Path) -> None
     campaign("json", "--seed", "7", "--save", str(tmp_path / "input"))
     assert campaign("json", "--replay", str(tmp_path / "input")).startswith(f"{tmp_path / 'input'}: ")
     assert "bitflips" in TARGETS
+
+
+def test_what_one_process_did_before_its_time_was_over_is_not_done_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert main(["wire", "--count", "10", "--seconds", "0", "--resume", str(tmp_path / "done")]) == 0
+    done = Done(tmp_path / "done", "wire")
+    assert done.total.executions == 2
+    assert [*done.pending(0, 10)] == [(2, 8)]
