@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from graphml_onnx.errors import Category, GraphmlOnnxError, UsageError, printable
+from graphml_onnx.errors import Category, GraphmlOnnxError, UsageError
 
-from . import exits, options, progress, show
-from .wording import as_options
+from . import exits, failure, options, progress, show
 
 if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
@@ -109,8 +108,8 @@ def _executor(address: str | None, workers: int | None) -> Iterator[Executor | N
 
 def _show_failure(row: "BatchRow") -> None:
     if row.result == "failed":
-        told = GraphmlOnnxError(as_options(row.error or ""), file=row.source, place=row.place, remedy=row.remedy)
-        show.err(as_options(str(told)) + (f" [{printable(row.file)}]" if row.file else ""))
+        told = GraphmlOnnxError(row.error or "", file=row.file or row.source, place=row.place, remedy=row.remedy)
+        show.err(failure.line_about(row.source, failure.of(told)))
 
 
 def _text(report: "BatchReport") -> str:

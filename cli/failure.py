@@ -6,7 +6,7 @@ import traceback
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from graphml_onnx.errors import GraphmlOnnxError, Stopped, StorageError
+from graphml_onnx.errors import GraphmlOnnxError, Stopped, StorageError, printable
 
 from . import exits
 from .wording import as_options
@@ -68,6 +68,14 @@ def of(error: BaseException) -> Failure:
             remedy = "run again with --debug and report it"
             line = f"internal error: {cause}; {remedy}"
             return Failure("internal", cause, None, None, remedy, exits.INTERNAL, line)
+
+
+def line_about(model: str, problem: Failure) -> str:
+    """A failure of one of many models: the line begins with its name, also where the failure is about another file."""
+    if problem.file in (None, model):
+        return problem.line
+    told = GraphmlOnnxError(problem.message, file=model, place=problem.place, remedy=problem.remedy)
+    return f"{told} [{printable(problem.file)}]"
 
 
 def _is_about_memory(error: BaseException) -> bool:

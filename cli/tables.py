@@ -12,7 +12,7 @@ from . import exits, failure, options, progress, remote, show
 EXAMPLES = """\b
 Examples:
   g2o tables model.onnx -o zoo
-  g2o tables models/*.onnx -o zoo --infer-shapes
+  g2o tables models -o zoo --infer-shapes
   g2o tables models/*.onnx -o zoo --graph-database zoo.lbug
 """
 
@@ -23,7 +23,7 @@ def tables(
         typer.Argument(
             readable=False,
             metavar="MODEL...",
-            help="ONNX or GraphML files.",
+            help="ONNX or GraphML files, or folders.",
             show_default=False,
             callback=remote.all_fetched,
         ),
@@ -58,7 +58,8 @@ def tables(
 
     FOLDER gets models, modules, operators, attributes, tensors, edges and parameters as
     Parquet. If FOLDER already holds a model (by content), the model is replaced. If one
-    of several models cannot be read, the others are still written. HTP metadata are read
+    of several models cannot be read, the others are still written. Where a folder is
+    given, its models are *.onnx. HTP metadata are read
     from NAME_htp_metadata.json beside NAME.onnx, if it exists. See docs/tables.md.
     """
     import graphml_onnx
@@ -73,8 +74,8 @@ def tables(
             models, output, metadata=metadata, infer_shapes=infer_shapes, digests=digests, progress=bars
         )
     problems = {model: failure.of(error) for model, error in result.errors.items()}
-    for problem in problems.values():
-        show.err(problem.line)
+    for model, problem in problems.items():
+        show.err(failure.line_about(model, problem))
     nodes = {} if graph_database is None else graphml_onnx.property_graph(output, graph_database)
     if json:
         show.document(

@@ -158,6 +158,8 @@ def reading_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxE
         remedy = "check the disk, and run it again"
         return StorageError(f"reading failed: {reason}", file=file, remedy=_remedy(error, remedy))
     if isinstance(error, FileNotFoundError):
+        if os.path.islink(file):  # noqa: PTH114 of any name
+            return InputError("a link to a file that is not there", file=file, remedy="mend the link, or remove it")
         return InputError("no such file", file=file, remedy="check the path")
     if isinstance(error, IsADirectoryError):
         return InputError("is a directory, not a file", file=file, remedy="name a file in it")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import graphml_onnx.graph as graphs
-from graphml_onnx.errors import GraphmlOnnxError, UsageError
+from graphml_onnx.errors import GraphmlOnnxError, InputError, UsageError, reading_failed
 from graphml_onnx.places import Place
 from graphml_onnx.places.place import check_is_no_file
 from graphml_onnx.support.extras import require
@@ -19,12 +19,14 @@ from graphml_onnx.tabular.rows import ModelFacts, ModelRows, model_rows
 from graphml_onnx.tabular.schema import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from graphml_onnx.results import Progress
 
 METADATA_ENDING = "_htp_metadata.json"
 """What follows the name of a model, without its suffix, in the name of the HTP metadata beside it."""
+
+_ENDING = ".onnx"
 
 _MANY = 256
 """Files of single models in a folder from which on they are joined."""
@@ -38,7 +40,7 @@ class TablesResult:
         folder: the folder of the tables.
         models: keys of the models by the name of their file, in the order in which they were given.
         rows: rows that were written, by table.
-        errors: why a model is not among them, by the name of its file.
+        errors: why a model is not among them, by the name of its file; or why a folder could not be searched.
     """
 
     folder: str
@@ -62,7 +64,7 @@ def tables(
     Models that cannot be read are among the ``errors`` of the result, if there are several; the others are written.
 
     Args:
-        models: ONNX or GraphML files.
+        models: ONNX or GraphML files, or folders, in which models are ``*.onnx``, as for `batch`.
         output: the folder, which is made where it does not exist; a path, or a URL of a file system of fsspec.
         metadata: HTP metadata of the model, if there is one. Without it, ``NAME_htp_metadata.json`` beside
             ``NAME.onnx`` is taken, where it exists.
@@ -77,14 +79,15 @@ def tables(
         OutputError, StorageError: the folder cannot be written.
     """
     require("pyarrow", "a folder of tables")
-    paths = [Path(models)] if isinstance(models, str | os.PathLike) else [Path(model) for model in models]
+    given = [models] if isinstance(models, str | os.PathLike) else models
+    errors: dict[str, GraphmlOnnxError] = {}
+    paths = [path for name in given for path in _files(Path(name), errors)]
     if metadata is not None and len(paths) > 1:
         raise UsageError("metadata belong to one model", remedy="write models with metadata one by one")
     place = Place(output)
     check_is_no_file(place)
     found: dict[str, str] = {}
     rows: dict[str, int] = {}
-    errors: dict[str, GraphmlOnnxError] = {}
     with TablesWriter(place) as writer, Stage(progress, "write tables", len(paths), "steps") as stage:
         for path in paths:
             try:
@@ -101,6 +104,33 @@ def tables(
             stage.advance(1)
     compact(place, at_least=_MANY)
     return TablesResult(place.url, found, rows, errors)
+
+
+def is_model(name: str) -> bool:
+    """Whether a file that was found in a folder is taken for a model."""
+    return name.lower().endswith(_ENDING) and not name.startswith(".")
+
+
+def _files(path: Path, errors: dict[str, GraphmlOnnxError]) -> Iterator[Path]:
+    """The file, or the models in the folder; folders further down that may not be read are among the errors."""
+    if not path.is_dir():
+        yield path
+        return
+
+    def failed(error: OSError) -> None:
+        problem = reading_failed(error, error.filename)
+        if Path(error.filename) == path:
+            raise problem from error
+        errors[error.filename] = problem
+
+    found = False
+    for parent, folders, names in os.walk(path, onerror=failed):
+        folders.sort()
+        for name in sorted(filter(is_model, names)):
+            found = True
+            yield Path(parent, name)
+    if not found:
+        raise InputError("there is no model in it", file=path, remedy=f"models are files that end in {_ENDING}")
 
 
 def rows_of(
@@ -135,5 +165,5 @@ def rows_of(
 
 def metadata_beside(path: Path) -> Path | None:
     """The HTP metadata of a model by their name, as `export` writes it; None where there are none."""
-    beside = path.with_name(f"{path.stem}{METADATA_ENDING}") if path.suffix.lower() == ".onnx" else None
+    beside = path.with_name(f"{path.stem}{METADATA_ENDING}") if path.suffix.lower() == _ENDING else None
     return beside if beside is not None and beside.is_file() else None

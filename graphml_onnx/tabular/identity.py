@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.encoding.prepare import Options, open_inputs, read_skeleton
+from graphml_onnx.errors import GraphmlOnnxError
 from graphml_onnx.onnxfile.external import external_tensors, open_external
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.parameters.chunks import chunks
@@ -58,9 +59,13 @@ def identity_of(path: Path) -> Identity:
         return Identity(sha256, sha256, size, ())
     lines = [f"{sha256}  \n"]
     for location in locations:
-        with open_external(path.parent, location) as source:
-            lines.append(f"{sha256_of(source)}  {location}\n")
-            size += source.size
+        try:
+            with open_external(path.parent, location) as source:
+                lines.append(f"{sha256_of(source)}  {location}\n")
+                size += source.size
+        except GraphmlOnnxError as error:
+            message = f"its data file {location}: {error.message}"
+            raise type(error)(message, file=path, remedy=error.remedy) from None
     key = hashlib.sha256("".join(lines).encode()).hexdigest()
     return Identity(key, sha256, size, locations)
 

@@ -238,11 +238,11 @@ def _rows(
 ) -> Generator[BatchRow]:
     done = _marked(earlier, settings)
     jobs = {shown(model.name): Job(model, settings) for model in models}
-    claimed = {shown(job.graph) for job in jobs.values()}
+    claimed = {job.graph for job in jobs.values()}
 
     def is_claimed(row: BatchRow) -> bool:
         """Whether outputs of an earlier run are at the place of another model's: these two are not to share them."""
-        own = shown(jobs[row.source].graph)
+        own = jobs[row.source].graph
         return any(output != own and output in claimed for output in row.outputs)
 
     left = dict(jobs)

@@ -212,6 +212,8 @@ class _Work:
         self._row = dataclasses.replace(self._row, **facts)  # type: ignore[arg-type]
 
     def _do(self) -> None:
+        if self._source.problem is not None:
+            raise self._source.problem
         with self._timed("transfer"):
             model, metadata = self._here()
         settings = self._settings
@@ -283,7 +285,6 @@ class _Work:
             output = target.local / relative
             _make_folder(output.parent)
         else:
-            relative = shown(relative)
             output = self._scratch("out") / os.path.basename(relative)  # noqa: PTH119
         with self._timed("encode"):
             result = encode(
@@ -312,7 +313,7 @@ class _Work:
             with self._timed("transfer"):
                 for file, name in zip(files, outputs, strict=True):  # the GraphML last
                     target.upload(file, name)
-        self._know(outputs=tuple(map(shown, reversed(outputs))))
+        self._know(outputs=tuple(reversed(outputs)))
 
     def _verify(self, model: Path, metadata: Path | None) -> None:
         settings = self._settings

@@ -6,19 +6,23 @@ import glob
 import hashlib
 import os
 import posixpath
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.errors import InputError, reading_failed
 from graphml_onnx.places import Place, is_url
 from graphml_onnx.places.place import file_system, patiently
-from graphml_onnx.tabular.api import METADATA_ENDING
+from graphml_onnx.tabular.api import METADATA_ENDING, is_model
 from graphml_onnx.zoo.fetching import check_no_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from graphml_onnx.errors import GraphmlOnnxError
+
 _ENDING = ".onnx"
+_NOT_PORTABLE = re.compile(r"[:\\\ud800-\udfff]")
 _OWN = ("graphs", "tables", "manifest.rows")
 """Folders of a target in which no models are looked for."""
 
@@ -28,10 +32,12 @@ class Source(NamedTuple):
 
     Attributes:
         name: its absolute path, or its URL without what a URL says of a user.
-        relative: its place below what was named, with ``/`` and without its suffix: where its outputs go.
+        relative: its place below what was named, with ``/`` and without its suffix: where its outputs go. What not
+            every system has in names is escaped as in URLs.
         size: bytes of the file.
         mark: what the file system says of its content (an ETag); empty where it says nothing.
         metadata: name of the HTP metadata beside it; None where there are none.
+        problem: why a folder could not be searched; its models are not known, so it stands in their place.
     """
 
     name: str
@@ -39,12 +45,14 @@ class Source(NamedTuple):
     size: int
     mark: str
     metadata: str | None
+    problem: GraphmlOnnxError | None = None
 
 
 def find_models(sources: Iterable[str | os.PathLike[str]], target: Place) -> list[Source]:
     """The models that the sources name, each once, in order.
 
     A folder is searched for ``*.onnx``; what the target has of its own is left out. A pattern names files or folders.
+    Folders further down that may not be read are among the results, each with its problem.
 
     Raises:
         InputError: a source does not exist, or holds no model.
@@ -75,7 +83,7 @@ def _of_path(text: str, target: Place) -> Iterator[Source]:
             for match in sorted(glob.glob(os.fspath(path), recursive=True)):  # noqa: PTH207 of an absolute pattern
                 if (matched := Path(match)).is_dir():
                     yield from _of_folder(matched, base, target)
-                elif _is_model(match):
+                elif is_model(matched.name):
                     yield _of_file(matched, base)
         else:
             raise InputError("no such file or folder", file=text, remedy="check the path")
@@ -88,18 +96,21 @@ def _of_path(text: str, target: Place) -> Iterator[Source]:
 def _of_folder(folder: Path, base: Path, target: Place) -> Iterator[Source]:
     own = set() if target.local is None else {(target.local / name).resolve() for name in _OWN}
 
-    def failed(error: OSError) -> None:
-        raise error
-
-    for parent, folders, names in os.walk(folder, onerror=failed):
+    unread: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=unread.append):
         here = Path(parent)
         if own:
             folders[:] = [name for name in folders if name not in _OWN or (here / name).resolve() not in own]
         folders.sort()
         beside = set(names)
         for name in sorted(names):
-            if _is_model(name):
+            if is_model(name):
                 yield _of_file(here / name, base, beside)
+    for error in unread:
+        path = Path(error.filename)
+        if path == folder:
+            raise error
+        yield Source(os.fspath(path), path.relative_to(base).as_posix(), 0, "", None, reading_failed(error, path))
 
 
 def _of_file(path: Path, base: Path, beside: set[str] | None = None) -> Source:
@@ -107,11 +118,23 @@ def _of_file(path: Path, base: Path, beside: set[str] | None = None) -> Source:
     has_metadata = metadata.name in beside if beside is not None else metadata.is_file()
     return Source(
         os.fspath(path),
-        path.relative_to(base).with_suffix("").as_posix(),
-        path.stat().st_size if path.exists() else 0,
+        _portable(path.relative_to(base).with_suffix("").as_posix()),
+        _size(path),
         "",
         os.fspath(metadata) if has_metadata else None,
     )
+
+
+def _portable(relative: str) -> str:
+    """A name for outputs: a sidecar may have no colon and no backslash, and text of Parquet only what is UTF-8."""
+    return _NOT_PORTABLE.sub(lambda found: "".join(f"%{byte:02X}" for byte in os.fsencode(found[0])), relative)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # whoever reads it says what is wrong
+        return 0
 
 
 def _plain_part(path: Path) -> Path:
@@ -156,12 +179,12 @@ def _of_url(text: str, target: Place) -> Iterator[Source]:
     own = tuple(target.name(name) + "/" for name in _OWN)
     for path, info in sorted(entries.items()):
         name = str(fs.unstrip_protocol(path))
-        if (_is_model(path) or (single and path == root)) and not name.startswith(own):
+        if (is_model(posixpath.basename(path)) or (single and path == root)) and not name.startswith(own):
             stem = posixpath.splitext(path)[0]
             beside = stem + METADATA_ENDING
             yield Source(
                 name,
-                posixpath.relpath(stem, base),
+                _portable(posixpath.relpath(stem, base)),
                 int(str(info.get("size") or 0)),
                 _mark(info),
                 str(fs.unstrip_protocol(beside)) if beside in entries else None,
@@ -173,10 +196,6 @@ def _mark(info: Mapping[str, object]) -> str:
         if info.get(name):
             return f"{name}:{info[name]}".replace('"', "")
     return ""
-
-
-def _is_model(name: str) -> bool:
-    return name.lower().endswith(_ENDING) and not posixpath.basename(name).startswith(".")
 
 
 def _apart(models: list[Source]) -> list[Source]:

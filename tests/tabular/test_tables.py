@@ -17,6 +17,7 @@ from graphml_onnx.tabular import folder as tables_folder
 from graphml_onnx.tabular.rows import ModelFacts, arrow_tables, model_rows
 from graphml_onnx.tabular.schema import TABLES, arrow_schema
 from tests.common import seeds
+from tests.common.closed import unreadable
 from tests.strategies.models import model_bytes
 
 pytest.importorskip("pyarrow")
@@ -223,6 +224,34 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
     (path,) = _write(tmp_path / "models", 1)
     with pytest.raises(InputError, match="no table that g2o wrote"):
         graphml_onnx.tables(path, tmp_path / "zoo")
+
+
+def test_folders_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, three = _write(tmp_path / "models", 3)
+    (tmp_path / "models/below/empty").mkdir(parents=True)
+    two = two.rename(tmp_path / "models/below/UP.ONNX")
+    three.rename(tmp_path / "models/.hidden.onnx")
+    (tmp_path / "models/notes.txt").write_text("text")
+    bad = tmp_path / "models/below/bad.onnx"
+    bad.write_text("text")
+    closed = unreadable(monkeypatch, tmp_path / "models/closed")
+    result = graphml_onnx.tables(tmp_path / "models", tmp_path / "zoo")
+    assert [*result.models] == [str(one), str(two)]
+    assert {name: error.file for name, error in result.errors.items()} == {str(p): str(p) for p in (closed, bad)}
+    with pytest.raises(InputError, match="may not be read"):
+        graphml_onnx.tables(closed, tmp_path / "zoo")
+    with pytest.raises(InputError, match="there is no model in it"):
+        graphml_onnx.tables(tmp_path / "models/below/empty", tmp_path / "zoo")
+
+
+def test_a_data_file_that_is_missing_is_told_with_its_model(tmp_path: Path) -> None:
+    shutil.copytree(seeds.FIXTURES.parent / "small/external_data", tmp_path / "model")
+    location = next((tmp_path / "model/weights").iterdir())
+    location.unlink()
+    with pytest.raises(InputError) as caught:
+        graphml_onnx.tables(tmp_path / "model/model.onnx", tmp_path / "zoo")
+    assert caught.value.file == str(tmp_path / "model/model.onnx")
+    assert caught.value.message == f"its data file weights/{location.name}: no such file"
 
 
 def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
