@@ -3,7 +3,8 @@
 Not every scope in a name is a module. Names are read in these steps, each of which takes something away that is none:
 
 1. of the names of fused TensorFlow Lite operators (``a/Add;b/Mul``), only the first counts;
-2. prefixes that inlining made: ``If_0_then_branch__Inline_0__``, ``F0::``, ``StatefulPartitionedCall/``;
+2. what inlining made: ``If_0_then_branch__Inline_0__``, ``F0::``, ``StatefulPartitionedCall/``, and the functions of
+   TensorFlow's loops (``model_lstm_while_cond_frozen_600_model/lstm/while/Less``);
 3. suffixes that an optimisation made: ``query/MatMul/MatMulAddFusion`` tells what ``query/MatMul`` told;
 4. the operator's own segments: ``node_MatMul_66`` in ``node_MatMul_66/MatMulAddFusion``, the ``ReadVariableOp`` of
    TensorFlow;
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from graphml_onnx.hierarchy.tree import Operator
 
 _INLINED: Final = re.compile(r"^(?:.*__Inline_\d+__|(?:[A-Za-z]\w*::)+|_inlfunc_\w*?/)+")
-_CALLS: Final = re.compile(r"^(?:/?(?:Stateful)?PartitionedCall(?:_\d+)?(?::\d+)?(?=/|$))+")
+_CALLS: Final = re.compile(r"(?:^|(?<=/))(?:Stateful)?PartitionedCall(?:_\d+)?(?::\d+)?(?:/|$)")
+_LOOPS: Final = re.compile(r"^(?:cond___|\w+_while_(?:cond|body)(?:_(?:frozen_)?\d+)+_)(?=[A-Za-z]\w*/)")
 _GENERATED: Final = re.compile(
     r"\w*Fusion\w*|\w*_token_\d+|fused\b.*|(?:\w*ReadVariableOp|resource)(?:_\d+)?(?::\d+)?", re.DOTALL
 )
-_LONGEST: Final = 4_096  # characters of a segment that may be generated
+_LONGEST: Final = 4_096  # characters of a name or segment that may be generated
 _OPERATOR: Final = re.compile(r"(?:node_)?([A-Z][A-Za-z0-9]*?)(?:_\d+)*")
 _NODE: Final = re.compile(r"node_\w+")
 _LAST_DOT: Final = re.compile(r"^([A-Za-z_][\w.\-]*)\.([A-Z][A-Za-z0-9]*)(?:_\d+)?$")
@@ -69,6 +71,8 @@ def plain_name(operator: Operator) -> str:
         name = _INLINED.sub("", name)
     if "PartitionedCall" in name:
         name = _CALLS.sub("", name)
+    if len(name) <= _LONGEST and ("_while_" in name or name.startswith("cond___")):
+        name = _LOOPS.sub("", name)
     last = name.rpartition("/")[2]
     if last != name and (not last or _is_generated(last)):
         name = _without_generated(name)

@@ -314,10 +314,18 @@ class TestNames:
             "F0::If_0_then_branch__Inline_0__/stft/Pow",
             "/stft/Pow/MatMulAddFusion",
             "/stft/node_linear_1/Pow",
+            "/stft/PartitionedCall/Pow",
         ],
     )
     def test_what_inlining_and_fusing_made_is_no_module(self, name: str) -> None:
         assert [module.scope for module in named(name, "/stft/Add").modules] == ["stft"]
+
+    @pytest.mark.parametrize(
+        "prefix", ["cond___", "model_lstm_while_cond_frozen_600_", "model_while_body_12_frozen_7_"]
+    )
+    def test_functions_of_tensorflow_s_loops_are_no_modules(self, prefix: str) -> None:
+        names = [f"{given}model/lstm/while/{name}" for given in ("", prefix) for name in ("Less", "Add", "And")]
+        assert [module.scope for module in named(*names).modules] == ["model", "model.lstm", "model.lstm.while"]
 
     def test_a_name_may_go_deeper_than_the_tree(self) -> None:
         hierarchy = named("/m" * 150 + "/Add")

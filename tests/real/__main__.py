@@ -13,6 +13,7 @@ from tests.real.packages import NotFetchedError, Package, fetch, read_table, rec
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures" / "real"
+PRODUCERS = ROOT / "fixtures" / "producers"
 
 _MIB = 1 << 20
 LEAST = {"models": 60, "producers": 15, "over 1 MiB": 20, "over 20 MiB": 5}
@@ -38,7 +39,7 @@ def main() -> int:
     else:
         packages = _wanted(wanted, heavy=arguments.all or bool(arguments.only))
         models, failures = _published(packages, arguments.cache, arguments.jobs)
-        models += _in_folder(FIXTURES, "fixtures")
+        models += [*_in_folder(FIXTURES, "fixtures"), *_in_folder(PRODUCERS, "producers")]
     models = [model for model in models if any(name in f"{model[0]}/{model[1]}" for name in wanted)]
     rows = _check_all(models, arguments.jobs)
     print("", HEADER, *sorted(rows, key=lambda row: (row.producer, row.version, row.origin)), sep="\n")

@@ -35,6 +35,7 @@ from graphml_onnx import (
     verify,
 )
 from graphml_onnx.encoding.prepare import DEFAULT_INLINE_LIMIT
+from tests.real.producers import judge, metadata_beside, owners_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
 WAYS: tuple[tuple[ParameterStrategy, Layout], ...] = tuple(
     zip(get_args(ParameterStrategy), get_args(Layout), strict=True)
 )
+
+
+LEAST_RIGHT = 0.95
+"""Of the operators with a parameter, in the module that owns it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ def check_model(origin: str, name: str, path: Path) -> Row:
     start = time.perf_counter()
     encoded: EncodeResult | None = None
     problems: list[str] = []
+    metadata = metadata_beside(path)
     producer = version = ""
     try:
         model = onnx.load(path, load_external_data=False)
@@ -106,10 +112,11 @@ def check_model(origin: str, name: str, path: Path) -> Row:
         with tempfile.TemporaryDirectory(prefix="g2o-real-") as folder:
             staged = _stage(path, Path(folder))
             for parameters, layout in WAYS:
-                encoded = _there_and_back(staged, parameters, layout, problems)
-            report = verify(staged)
+                encoded = _there_and_back(staged, metadata, parameters, layout, problems)
+            report = verify(staged, metadata=metadata)
             problems += [f"verify: {check.name}: {check.detail}" for check in report.checks if not check.passed]
             problems += _as_functions(staged)
+        problems += _misplaced(path, metadata)
     except GraphmlOnnxError as error:
         problems.append(f"{type(error).__name__}: {error}")
     except Exception:  # noqa: BLE001 - whatever it is, the other models go on
@@ -138,10 +145,21 @@ def _as_functions(model: Path) -> Iterator[str]:
         yield from (f"{made.stem}: output {row.tensor} differs" for row in found.outputs if not row.figures.is_equal)
 
 
-def _there_and_back(model: Path, parameters: ParameterStrategy, layout: Layout, problems: list[str]) -> EncodeResult:
+def _misplaced(path: Path, metadata: Path | None) -> Iterator[str]:
+    """Whether too few operators stand in the module that owns their parameter, where it is known which that is."""
+    if owners_file(path).exists():
+        for given in {metadata, None}:
+            total, right, source, _ = judge(path, given)
+            if right < LEAST_RIGHT * total:
+                yield f"{right} of {total} operators with a parameter are in the module that owns it ({source})"
+
+
+def _there_and_back(
+    model: Path, metadata: Path | None, parameters: ParameterStrategy, layout: Layout, problems: list[str]
+) -> EncodeResult:
     way = f"{parameters}, {layout}"
     graph = model.with_name("graph.graphml")
-    result = encode(model, graph, parameters=parameters, layout=layout)
+    result = encode(model, graph, metadata=metadata, parameters=parameters, layout=layout)
     problems += [
         f"{way}: validate: {found.code}: {found.message}" for found in validate(graph) if found.severity == "error"
     ]

@@ -1,6 +1,7 @@
 """Says where operators stand, by the values of their weights: ``python -m tests.real.producers FOLDER...``.
 
-``tests/real/produce.py`` writes the models, and beside each the values of its parameters by the names of the source.
+``tests/real/produce.py`` writes the models, and beside each the values of its parameters by the names of the source
+(``NAME.npz``). Where these are not kept, ``NAME_owners.json`` says what a look at them told.
 An operator takes a parameter if one of its weights, dequantised, turned or joined with others as it may be, has the
 values of that parameter; it is right if its module is the one that owns the parameter. No name of a weight counts.
 """
@@ -8,6 +9,7 @@ values of that parameter; it is right if its module is the one that owns the par
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from collections import Counter
@@ -151,6 +153,41 @@ def _of_bits(node: onnx.NodeProto, values: Mapping[str, onnx.TensorProto]) -> Ar
     return ((levels - zero) * scales).reshape(rows, -1)[:, :columns].astype(np.float32)
 
 
+def owners_beside(path: Path) -> list[Taken]:
+    """The operators of a model that take parameters, as the values of these or a record of such a look tell."""
+    if owners_file(path).exists():
+        owners = json.loads(owners_file(path).read_text("utf-8"))
+        names = {_name(node): position for position, node in enumerate(onnx.load(path).graph.node)}
+        return [Taken(names[name], frozenset(modules)) for name, modules in owners.items()]
+    with np.load(path.with_suffix(".npz")) as values:
+        truth = Truth({name: values[name] for name in values.files})
+    return list(taken(onnx.load(path), truth))
+
+
+def record(path: Path, values: Path) -> str:
+    """What ``NAME_owners.json`` says of a model: the modules that own what an operator takes, by its name."""
+    model = onnx.load(path)
+    with np.load(values) as known:
+        truth = Truth({name: known[name] for name in known.files})
+    owners = {_name(model.graph.node[position]): sorted(found) for position, found in taken(model, truth)}
+    return json.dumps(owners, indent=1) + "\n"
+
+
+def owners_file(path: Path) -> Path:
+    """Where that is kept."""
+    return path.with_name(f"{path.stem}_owners.json")
+
+
+def metadata_beside(path: Path) -> Path | None:
+    """The HTP metadata of a model, if they lie beside it."""
+    beside = path.with_name(f"{path.stem}_htp_metadata.json")
+    return beside if beside.exists() else None
+
+
+def _name(node: onnx.NodeProto) -> str:
+    return node.name or node.output[0]
+
+
 def judge(path: Path, metadata: Path | None, *, names_only: bool = False) -> tuple[int, int, str, list[str]]:
     """Operators that take a parameter, how many stand in the module that owns it, the source, and those that do not.
 
@@ -160,9 +197,7 @@ def judge(path: Path, metadata: Path | None, *, names_only: bool = False) -> tup
         names_only: whether what the exporter wrote of modules is taken out first.
     """
     model = onnx.load(path)
-    with np.load(path.with_suffix(".npz")) as values:
-        truth = Truth({name: values[name] for name in values.files})
-    operators = list(taken(model, truth))
+    operators = owners_beside(path)
     with tempfile.TemporaryDirectory() as folder:
         if names_only:
             for node in model.graph.node:
@@ -178,7 +213,7 @@ def judge(path: Path, metadata: Path | None, *, names_only: bool = False) -> tup
     source = str(data["model"].get("hierarchy_source", "none"))
     pairs = []
     for position, owners in operators:
-        name = model.graph.node[position].name or model.graph.node[position].output[0]
+        name = _name(model.graph.node[position])
         pairs.append((name, scopes[name], owners))
     shift = _shift(pairs)
     wrong = [
@@ -220,12 +255,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.real.producers", description=__doc__)
     parser.add_argument("folders", metavar="FOLDER", nargs="+", type=Path)
     parser.add_argument("--wrong", action="store_true", help="name the operators that stand elsewhere")
+    parser.add_argument("--record", metavar="NPZ", type=Path, help="print NAME_owners.json of one model instead")
     arguments = parser.parse_args()
+    if arguments.record:
+        print(record(arguments.folders[0], arguments.record), end="")
+        return 0
     print(HEADER)
     for folder in arguments.folders:
         for path in sorted(folder.glob("*.onnx")):
-            beside = path.with_name(f"{path.stem}_htp_metadata.json")
-            given = beside if beside.exists() else None
+            given = metadata_beside(path)
             for text, metadata, names_only in (
                 ("HTP metadata", given, False),
                 ("", None, False),

@@ -13,8 +13,10 @@ from graphml_onnx import RoundTripError
 from tests.real import __main__ as gate
 from tests.real import check, packages
 from tests.real.packages import NotFetchedError, Package
+from tests.real.producers import judge, metadata_beside
 
 FIXTURES = sorted(gate.FIXTURES.glob("*.onnx"))
+PRODUCERS = sorted(gate.PRODUCERS.glob("*.onnx"))
 MODEL = gate.FIXTURES / "xgboost.onnx"
 
 
@@ -23,6 +25,24 @@ def test_real_models_come_back_in_every_way(model: Path) -> None:
     row = check.check_model("fixtures", model.name, model)
     assert row.problems == ()
     assert row.encoded is not None
+
+
+@pytest.mark.parametrize("model", PRODUCERS, ids=lambda path: path.stem)
+def test_models_of_producers_come_back_and_operators_are_where_their_parameters_are(model: Path) -> None:
+    row = check.check_model("producers", model.name, model)
+    assert row.problems == ()
+
+
+@pytest.mark.parametrize("model", PRODUCERS, ids=lambda path: path.stem)
+def test_metadata_never_make_a_graph_worse(model: Path) -> None:
+    _, by_names, _, _ = judge(model, None, names_only=True)
+    assert judge(model, None)[1] >= by_names
+    assert judge(model, metadata_beside(model))[1] >= by_names
+
+
+def test_an_operator_in_another_module_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "judge", lambda *_: (20, 18, "names", []))
+    assert "18 of 20 operators" in check.check_model("producers", "bert", PRODUCERS[0]).problems[0]
 
 
 def test_three_real_models_have_more_than_2_mb() -> None:
