@@ -1,21 +1,21 @@
-"""The module trees of an ONNX model, from HTP metadata and from what the model itself tells, and each operator in them.
+"""Builds the module tree of each graph of a model, from HTP metadata or the model itself, and places each operator.
 
 Rules that place an operator (`Hierarchy.rules`):
 
 - ``tag``: the one module that has the tag.
-- ``tag and name``: several modules have the tag; the scope of the operator tells which.
-- ``first of tag``: several modules have the tag, and nothing tells which.
+- ``tag and name``: several modules have the tag; the scope of the operator decides.
+- ``first of tag``: several modules have the tag, and nothing decides between them.
 - ``nearest tag``: no module has the tag; the nearest one above it by whole segments.
 - ``own tag``: the metadata does not name the operator; the tag in the model does.
 - ``scope``: the scope that an exporter wrote.
 - ``name``: the scope in the operator's name.
-- ``parameter``: the name of a parameter that it takes.
-- ``neighbours``: the modules of those that make its inputs and use its outputs.
-- ``repetition``: it is part of a block that occurs again and again.
-- ``root``: nothing tells; the root module, or directly in the graph.
+- ``parameter``: the name of a parameter that it uses.
+- ``neighbours``: the modules of the operators that make its inputs and use its outputs.
+- ``repetition``: it is part of a block that repeats.
+- ``root``: no other rule applies; the root module, or directly in the graph.
 
-What told of a module (`Module.told_by`, `Hierarchy.source`): ``metadata``, ``tags``, ``exporter``, ``names``,
-``parameters``, ``repetition``; ``none`` where a model has no modules.
+Where a module comes from (`Module.told_by`, `Hierarchy.source`): ``metadata``, ``tags``, ``exporter``, ``names``,
+``parameters``, ``repetition``; ``none`` if a model has no modules.
 """
 
 from graphml_onnx.hierarchy.build import build_hierarchy

@@ -1,15 +1,15 @@
-"""Builds the hierarchy of a model: each source refines what the ones before it told.
+"""Builds the hierarchy of a model: each source refines the result of the sources before it.
 
 For each graph (the main graph, each body, each function), in this order:
 
-1. the tree that somebody wrote down: HTP metadata, else tags in the model, else the metadata of its exporter;
-2. scopes in names, where these are modules;
-3. names of parameters: what takes a parameter belongs to the module that owns it;
-4. neighbours: everything else goes between those that make its inputs and those that use its outputs;
-5. repeated structure, only where nothing before has told of any module.
+1. an explicit tree: HTP metadata, else tags in the model, else the metadata that its exporter wrote;
+2. scopes in operators' names, if they are modules;
+3. names of parameters: an operator belongs to the module that owns its parameter;
+4. neighbours: every other operator goes between its producers and its consumers;
+5. repeated structure, only if no source before found a module.
 
-A later source places what has no place yet, and places further below what has one; it never moves an operator out of
-a module.
+A later source places operators that have no place yet, or moves them deeper; it never moves an operator out of a
+module.
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ def build_hierarchy(
         graph: the main graph.
         metadata: the model's HTP metadata, if there is any.
         functions: the model's functions.
-        refine: whether names and parameters may place operators below the modules that the metadata, the tags or
-            the exporter tell of.
+        refine: whether names and parameters may place operators deeper than metadata, tags or the exporter do.
     """
     builder = _Builder(metadata, refine=refine)
     main = builder.place(graph, within=None, outer={}, is_main=True)
@@ -69,7 +68,7 @@ def build_hierarchy(
 
 
 class _Builder:
-    """Places graphs one after the other, and takes down what is worth telling."""
+    """Places graphs one after the other, and collects findings."""
 
     def __init__(self, metadata: HtpMetadata | None, *, refine: bool) -> None:
         self._metadata = metadata
@@ -84,7 +83,7 @@ class _Builder:
 
         Args:
             graph: the graph.
-            within: of a body, the scope of the module that its operator is in.
+            within: for a body, the scope of the module of its operator.
             outer: the weights of the graphs around it.
             is_main: whether it is the main graph.
         """
@@ -107,11 +106,11 @@ class _Builder:
             if source in ("metadata", "exporter") and told >= _WORTH_TELLING and 2 * contrary > told:
                 self.findings.append(
                     f"{contrary} of {told} operators that take parameters are not in the module that the parameters' "
-                    f"names tell: what tells of the modules ({source}) may be of another model, or read wrongly"
+                    f"names give: the source of the modules ({source}) may belong to another model, or be misread"
                 )
         place_by_neighbours(draft, wiring)
         if not draft.modules and not is_told:
-            draft.rules = [None] * len(operators)  # names such as ``/Conv_1`` tell of no module
+            draft.rules = [None] * len(operators)  # names such as ``/Conv_1`` contain no module
             place_by_repetition(draft, graph, wiring)
             place_by_neighbours(draft, wiring, constants_only=True)
         if is_main and source != "none":
@@ -166,7 +165,7 @@ class _Builder:
         return name
 
     def _tell_lacking(self, draft: Draft, operators: Sequence[Operator], lacking: Sequence[int]) -> None:
-        """Where the operators went that the source itself does not place."""
+        """Reports where operators went that the source itself does not place."""
         went: dict[str, Tally] = {}
         for position in lacking:
             rule = draft.rules[position]
@@ -174,14 +173,14 @@ class _Builder:
                 text = "left in the root"
             else:
                 text = {"neighbours": "placed by their neighbours"}.get(rule, f"placed by their {rule}")
-            tally = went.setdefault(text, Tally(f"operators of which nothing else tells, {text}"))
+            tally = went.setdefault(text, Tally(f"operators that the source does not place, {text}"))
             tally.add(operators[position].name or operators[position].op_type)
         for tally in went.values():
             self.findings += tally.lines
 
 
 def _has_tags(operators: Sequence[Operator]) -> bool:
-    """Whether tags tell of modules: one that all operators have says nothing, such as winml's ``/UnknownModel``."""
+    """Whether tags describe modules. A tag that all operators share does not, such as winml's ``/UnknownModel``."""
     tags = {operator.tag for operator in operators if operator.tag}
     return len(tags) > 1 or any(tag.strip("/").count("/") for tag in tags)
 
@@ -191,13 +190,13 @@ def _is_below_root(placed: Placed, module: int) -> bool:
 
 
 class _Shares:
-    """Counts the operators that stand in a module below the root."""
+    """Counts the operators that are in a module below the root."""
 
     def __init__(self) -> None:
         self._counts: dict[str, list[int]] = {}
 
     def add(self, kind: str, placed: Placed, *, inside: bool) -> None:
-        """Takes one graph, and the bodies in it; ``inside`` says whether all of it is in a module."""
+        """Adds one graph and its bodies; ``inside`` says whether all of it is in a module."""
         counts = self._counts.setdefault(kind, [0, 0])
         below = [inside or _is_below_root(placed, module) for module in placed.placement]
         counts[0] += sum(below)
@@ -208,7 +207,7 @@ class _Shares:
 
     @property
     def total(self) -> float:
-        """The percentage of all."""
+        """The percentage of all operators."""
         return _percentage([sum(column) for column in zip(*self._counts.values(), strict=True)])
 
     @property

@@ -1,4 +1,4 @@
-"""The places of one graph's operators while they are being found: a tree that grows, and a rule for each operator."""
+"""The hierarchy of one graph while it is built: a growing tree, and for each operator its module and rule."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def root_of(modules: Sequence[Module]) -> int:
-    """The module that everything of the model is in: the one at the empty scope, or the only outermost one; or -1."""
+    """The module around everything: the one with the empty scope, or the only outermost one; or -1."""
     outermost = [index for index, module in enumerate(modules) if module.parent is None]
     at_root = [index for index in outermost if not modules[index].scope]
     if at_root:
@@ -63,11 +63,11 @@ class Draft:
         return list(self.within) if module == NOWHERE else parts_of(self.modules[module].scope)
 
     def reach(self, steps: Sequence[NameStep], source: SourceName) -> int:
-        """Follows a path as far as modules are known, and grows the rest.
+        """Follows a path through known modules, and adds the rest.
 
-        It is a path from the model, or one from the root of this graph: of a body, the module that its operator is
-        in. The former has its first part in common with that of the root; it may lead to a module around the root,
-        which has no place in this graph, or beside it.
+        The path starts at the model, or at the root of this graph (for a body: the module of its operator). A path
+        from the model starts as the root's own path does. It may lead to a module around or beside the root, which
+        this graph cannot hold.
 
         Returns:
             Index of the module at its end, or of its ancestor at the deepest level that a tree may have; the root
@@ -95,7 +95,7 @@ class Draft:
         return index
 
     def is_leaf(self, module: int) -> bool:
-        """Whether no other module is in it; the graph itself is none."""
+        """Whether it holds no other module; False for the graph itself."""
         return module != NOWHERE and not self._has_children[module]
 
     def outer(self, module: int) -> int:
@@ -104,7 +104,7 @@ class Draft:
         return NOWHERE if parent is None else parent
 
     def common(self, left: int, right: int) -> int:
-        """The innermost module that is, or is around, both."""
+        """The innermost module that contains both."""
         while left != right:  # parents come before their children
             if left < right:
                 left, right = right, left
@@ -127,7 +127,7 @@ class Draft:
         return (position for position, rule in enumerate(self.rules) if rule is None)
 
     def placed(self, bodies: Mapping[int, tuple[Placed, ...]]) -> Placed:
-        """The outcome; what has no place yet is in the root."""
+        """The result; operators without a place go into the root."""
         for position in self.unplaced():
             self.places[position] = self.root
         rules: list[Rule] = [rule or "root" for rule in self.rules]

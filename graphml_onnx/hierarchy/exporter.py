@@ -1,10 +1,10 @@
 """The module tree as exporters write it into each operator's metadata_props.
 
 - PyTorch (torch.onnx, dynamo): ``pkg.torch.onnx.name_scopes`` and ``pkg.torch.onnx.class_hierarchy`` are Python lists
-  of strings, of the same length: the modules around the operator from the root inwards, and at last the operator
-  itself. Scopes are those from the root. ``namespace`` holds the same as ``scope: class/scope: class/…``.
+  of strings, of the same length: the modules around the operator from the root inwards, then the operator itself.
+  Scopes start at the root. ``namespace`` holds the same as ``scope: class/scope: class/…``.
 - onnxscript.nn: ``pkg.onnxscript.name_scopes`` and ``pkg.onnxscript.class_hierarchy`` have no entry for the operator,
-  and each scope is that within the module around it. ``namespace`` holds the same.
+  and each scope starts at the module around it. ``namespace`` holds the same.
 - Others: ``namespace`` is a plain path of modules, ``encoder/layer0``.
 """
 
@@ -27,11 +27,11 @@ _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|
 _CONTROLS: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _LAST_CODE_POINT: Final = 0x10FFFF
 _PLACEHOLDER: Final = "_empty_nn_module_stack"
-"""Stands in PyTorch's metadata where an operator has no module."""
+"""PyTorch writes this into the metadata of an operator without a module."""
 
 
 class Texts(NamedTuple):
-    """What an operator holds of these.
+    """The texts of an operator.
 
     Attributes:
         name_scopes: text of ``metadata_props["pkg.torch.onnx.name_scopes"]``, a Python list of strings.
@@ -56,7 +56,7 @@ class ScopeStep(NamedTuple):
 
 
 class ExporterSource(Source[Texts, ScopeStep]):
-    """Reads what the exporter writes; tags are built in the form that the HTP exporter makes of the same facts."""
+    """Reads the exporter's metadata, and builds tags in the form of the HTP exporter."""
 
     name = "exporter"
     rule = "scope"
@@ -89,7 +89,7 @@ class ExporterSource(Source[Texts, ScopeStep]):
 
 
 def scope_steps(texts: Texts) -> list[ScopeStep] | None:
-    """The modules around an operator, from the root inwards; None if no text tells one."""
+    """The modules around an operator, from the root inwards; None if no text names one."""
     name_scopes, class_hierarchy, namespace, relative_scopes, relative_classes = texts
     steps = _relative(_pairs(relative_scopes, relative_classes))
     if steps is None and (pairs := _pairs(name_scopes, class_hierarchy)):
@@ -104,7 +104,7 @@ def _is_placeholder(step: ScopeStep) -> bool:
 
 
 def _pairs(scopes_text: str | None, classes_text: str | None) -> list[ScopeStep] | None:
-    """The steps in two lists of the same length; None if they are none."""
+    """The steps in two lists of the same length; None for anything else."""
     if scopes_text is None or classes_text is None:
         return None
     scopes, classes = _string_list(scopes_text), _string_list(classes_text)

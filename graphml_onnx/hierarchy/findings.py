@@ -1,4 +1,4 @@
-"""Findings: cases of one kind, counted and told in one line with a few examples."""
+"""Findings: counts cases of one kind and reports them in one line with a few examples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHOWN: Final = 80
 
 
 def quoted(text: str) -> str:
-    """A name as it may stand in a message: in quotes, on one line, printable, not longer than a line."""
+    """A name for a message: in quotes, on one line, printable, not longer than a line."""
     if len(text) > _SHOWN:
         text = f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 :]}"
     return json.dumps(text, ensure_ascii=not text.isprintable())

@@ -1,4 +1,4 @@
-"""Grows a module tree along the paths that a source gives to operators, and places them at their ends."""
+"""Grows a module tree along the paths of a source, and places each operator at the end of its path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def grow_from(draft: Draft, operators: Sequence[Operator], source: Source[Key, S
     """Fills an empty draft from one source.
 
     Returns:
-        The findings; None if the source gives no operator a module, and the draft is as before.
+        The findings; None if the source gives no operator a module, which leaves the draft unchanged.
     """
     tree = _GrowingTree(source)
     ends: dict[Key, int | None] = {}
@@ -47,7 +47,7 @@ def grow_from(draft: Draft, operators: Sequence[Operator], source: Source[Key, S
 
 
 class _GrowingTree(Generic[Key, Step]):
-    """Modules in the order in which they are first met; equal steps lead to the same child of a module."""
+    """Modules in order of first occurrence; equal steps lead to the same child of a module."""
 
     def __init__(self, source: Source[Key, Step]) -> None:
         self._source = source
@@ -56,7 +56,7 @@ class _GrowingTree(Generic[Key, Step]):
         self._deep = Tally(f"paths of more than {MAX_LEVELS} modules, cut off at that level")
 
     def follow(self, steps: Sequence[Step]) -> int:
-        """Goes from the model along the steps, and adds the modules that are not there yet.
+        """Follows the steps from the model, and adds modules that are missing.
 
         Returns:
             Index of the module in which the path ends, or of its ancestor at the deepest level that a tree may

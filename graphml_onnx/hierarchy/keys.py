@@ -1,4 +1,4 @@
-"""Members of parsed JSON, and the path of keys to one, as a message writes it."""
+"""Members of parsed JSON by type, and the path of keys to a member, for messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def integer_at(members: dict[str, Json], key: str) -> int | None:
 
 
 def written(path: KeyPath | None) -> str | None:
-    """A path as it stands in a message: ``modules.children["BertLayer.0"].scope``; None for no path.
+    """A path for a message: ``modules.children["BertLayer.0"].scope``; None for no path.
 
     A path of many keys is cut in the middle.
     """

@@ -1,4 +1,4 @@
-"""Reads an HTP metadata file (docs/htp.md): strict JSON, and of its sections those that tell of the hierarchy."""
+"""Reads an HTP metadata file (docs/htp.md): strict JSON, and the sections about the hierarchy."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class HtpMetadata(NamedTuple):
     Attributes:
         text: the exact text of the file, a byte order mark included; encoded as UTF-8 it is the file.
         file: the file, if the caller named it.
-        model: name or class of the model that it describes, if it tells.
+        model: name or class of the model that it describes, if given.
         modules: its modules; parents before their children; none where the file has no such section.
         folded: modules below the deepest level that a tree may have; ``parent`` of each is its ancestor there.
         nodes: names of operators with their tags.
-        findings: where the other sections are not as the schema has them, one line.
+        findings: where the other sections deviate from the schema, one line.
     """
 
     text: str
@@ -45,16 +45,16 @@ class HtpMetadata(NamedTuple):
 def read_metadata(data: bytes, file: str | os.PathLike[str] | None) -> HtpMetadata:
     """Reads HTP metadata of either dialect and of either form of ``modules``.
 
-    The section ``nodes`` is needed. ``modules``, which some exporters leave out, has to be as the schema's definitions
-    ``hierarchy`` and ``module_facts`` say. All others may be missing; where they deviate from the schema, a finding
-    says so.
+    The section ``nodes`` is required. ``modules``, which some exporters leave out, must match the definitions
+    ``hierarchy`` and ``module_facts`` of the schema. All other sections are optional; if they deviate from the
+    schema, a finding says so.
 
     Args:
         data: content of the file: UTF-8, with or without a byte order mark.
         file: where it comes from, for messages.
 
     Raises:
-        MetadataError: it is not UTF-8, not strict JSON (the message tells the line or the key), not an object,
+        MetadataError: it is not UTF-8, not strict JSON (the message gives the line or the key), not an object,
             has no ``nodes``, or a value there has the wrong type (the place is its path of keys).
     """
     text, document = _parsed(data, file)
@@ -65,14 +65,14 @@ def read_metadata(data: bytes, file: str | os.PathLike[str] | None) -> HtpMetada
 
 
 def check_metadata(data: bytes, file: str | os.PathLike[str] | None) -> None:
-    """Holds a complete HTP metadata file against the whole schema, of which `read_metadata` needs only a part.
+    """Checks an HTP metadata file against the whole schema, of which `read_metadata` needs only a part.
 
     Args:
         data: content of the file.
         file: where it comes from, for messages.
 
     Raises:
-        MetadataError: as by `read_metadata`, or anything in it is not as the schema says.
+        MetadataError: as `read_metadata`, or anything in it violates the schema.
     """
     _, document = _parsed(data, file)
     try:

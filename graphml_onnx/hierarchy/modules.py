@@ -1,7 +1,7 @@
 """Reads `modules` of HTP metadata, in both of its forms, as a tree.
 
 The nested form is one root module whose ``children`` are an object keyed by class name; the older flat form is an
-object keyed by module path. Nothing here recurses: the depth of the tree is in the hands of the file.
+object keyed by module path. Nothing here recurses, because the file decides how deep the tree is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
 
 MAX_PATH_CHARACTERS: Final = 1 << 27
-"""Of all scopes and tags together: a child that does not give its own repeats those of its parent."""
+"""Limit for all scopes and tags together: a child without its own repeats those of its parent."""
 
 _OWN_TEXTS: Final = ("class_name", "traced_tag", "scope")
 
@@ -28,7 +28,7 @@ class ModuleTree(NamedTuple):
 
     Attributes:
         modules: down to the deepest level that a tree may have; parents before their children.
-        folded: the modules below it; ``parent`` is the module in ``modules`` that stands for each.
+        folded: the modules below that level; ``parent`` is the module in ``modules`` that replaces each.
     """
 
     modules: tuple[Module, ...]
@@ -40,7 +40,7 @@ class _Entry(NamedTuple):
 
     Attributes:
         around: index of the entry of the module around it, or -1.
-        key: class and name as its key in the nested form tells them: ``BertLayer.0``; empty for the root module.
+        key: its key in the nested form, class and name: ``BertLayer.0``; empty for the root module.
         scope: the scope, if the file gives it.
         members: its members.
     """
@@ -57,7 +57,7 @@ def module_tree(modules: dict[str, Json], path: KeyPath, root_class: str | None)
     Args:
         modules: value of the metadata's key ``modules``.
         path: path of that key.
-        root_class: class of the model, for a root module that does not tell its own.
+        root_class: class of the model, for a root module that does not give its own.
 
     Raises:
         MetadataError: a value has the wrong type; the place is its path of keys.
@@ -161,5 +161,5 @@ def _module(entry: _Entry, outer: Module | None, parent: int | None, root_class:
 
 
 def _segment(class_name: str, name: str) -> str:
-    """A segment of a tag as the exporters of the flat form write it: only items of a list have their index in it."""
+    """A segment of a tag in the flat form: only items of a list have their index in it."""
     return f"{class_name}.{name}" if name.isdigit() else class_name

@@ -1,6 +1,6 @@
-"""The modules that the names of operators tell: ``/encoder/layer.0/attention/self/query/MatMul``.
+"""Reads modules from the names of operators: ``/encoder/layer.0/attention/self/query/MatMul``.
 
-Not every scope in a name is a module. Names are read in these steps, each of which takes something away that is none:
+Not every scope in a name is a module. These steps remove what is not:
 
 1. of the names of fused TensorFlow Lite operators (``a/Add;b/Mul``), only the first counts;
 2. what inlining made: ``If_0_then_branch__Inline_0__``, ``F0::``, ``StatefulPartitionedCall/``, and the functions of
@@ -8,8 +8,8 @@ Not every scope in a name is a module. Names are read in these steps, each of wh
 3. suffixes that an optimisation made: ``query/MatMul/MatMulAddFusion`` tells what ``query/MatMul`` told;
 4. the operator's own segments: ``node_MatMul_66`` in ``node_MatMul_66/MatMulAddFusion``, the ``ReadVariableOp`` of
    TensorFlow;
-5. where names do not start with a slash, as PyTorch's do: a scope of one operator that takes no parameter
-   (``flatten_1/Reshape``). If more than half as many scopes are left as there are operators, scopes are operators.
+5. if names do not start with a slash (PyTorch's do): a scope of one operator without a parameter
+   (``flatten_1/Reshape``). If scopes are left for more than half of the operators, scopes are operators, not modules.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _MOST_SCOPES: Final = 2  # operators for each scope, at least
 
 
 def scopes_of(operators: Sequence[Operator], takes_parameter: Sequence[bool]) -> list[list[NameStep] | None]:
-    """The modules around each operator of a graph, as its name tells them.
+    """The modules around each operator of a graph, read from its name.
 
     Args:
         operators: the operators of a graph.
-        takes_parameter: for each of them whether it uses a weight.
+        takes_parameter: whether each operator uses a weight.
 
     Returns:
         For each operator the path, from the outermost module inwards; empty where the name says that no module is
@@ -65,7 +65,7 @@ def scopes_of(operators: Sequence[Operator], takes_parameter: Sequence[bool]) ->
 
 
 def plain_name(operator: Operator) -> str:
-    """The name of an operator without what inlining, fusing and optimising added to it."""
+    """The name of an operator without the additions of inlining, fusion and optimisation."""
     name = operator.name.partition(";")[0]
     if "Inline_" in name or "::" in name or name.startswith("_inl"):
         name = _INLINED.sub("", name)
@@ -111,7 +111,7 @@ def _without_own(steps: list[NameStep]) -> list[NameStep]:
 def _judged(
     operators: Sequence[Operator], found: list[list[NameStep] | None], takes_parameter: Sequence[bool]
 ) -> list[list[NameStep] | None]:
-    """Drops scopes of single operators, and all of them if what is left are as good as operators themselves."""
+    """Drops scopes of single operators, and all scopes if the rest are operators too."""
     inside: Counter[tuple[str, ...]] = Counter()
     with_parameter: set[tuple[str, ...]] = set()
     paths = [None if steps is None else tuple(step.segment for step in steps) for steps in found]
@@ -136,16 +136,16 @@ def _judged(
 
 
 def _is_single(path: tuple[str, ...], inside: Counter[tuple[str, ...]], with_parameter: set[tuple[str, ...]]) -> bool:
-    """Whether a scope holds one operator, and is called as an operator is, or takes no parameter."""
+    """Whether a scope holds one operator, and has an operator's name or uses no parameter."""
     return inside[path] <= 1 and (path not in with_parameter or _OPERATOR.fullmatch(path[-1]) is not None)
 
 
 class Calls:
-    """Tells further calls of one module from modules: ``self_attn_7``, where parameters know only ``self_attn``.
+    """Recognises repeated calls of one module: ``self_attn_7``, if parameters know only ``self_attn``.
 
     PyTorch's TorchScript exporter numbers the calls of a module in the names of operators, but not in those of
-    parameters. A module without parameters is counted as called again where its siblings are, and its first call is
-    there as well.
+    parameters. A module without parameters counts as called again if its siblings are, and if its first call is there
+    as well.
 
     Args:
         paths: the modules that own parameters.

@@ -1,18 +1,18 @@
-"""Places operators of which nothing tells between those that make their inputs and those that use their outputs.
+"""Places operators that no other source places: between their producers and their consumers.
 
 What an optimisation, a quantiser or an exporter adds has no name of its own, but it has neighbours. The rules, in this
 order, for an operator without a place:
 
-- what depends on weights alone, and what is computed from a Shape, goes to those that use it;
-- an addition or the like that joins a block's output with what the block took in belongs to the block (a residual);
-- an activation belongs with what it activates: into the module around a layer that holds parameters;
-- everything else goes into the innermost module around those before it and the next one behind it.
+- an operator that depends on weights alone, or is computed from a Shape, goes to its consumers;
+- an addition (or the like) of a block's output and its input belongs to the block (a residual connection);
+- an activation goes into the module around the layer that it follows;
+- every other operator goes into the innermost module around its producers and its next consumer.
 
-A size (what is computed from a Shape) tells nothing of what uses it: exporters compute it once for all layers. Nor does
-what is handed to modules all over the model, such as an attention mask, where there are other neighbours.
+A size (computed from a Shape) does not place its consumers: exporters compute it once for all layers. Neither does a
+tensor that modules all over the model use, such as an attention mask, if there are other neighbours.
 
-Each operator is looked at twice, once from behind and once from the front: the cost is linear in edges, times the
-depth of the tree at most.
+Each operator is visited twice, once backwards and once forwards. The cost is linear in edges, times at most the depth
+of the tree.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ _SHAPES: Final = frozenset({"Shape", "Size"})
 
 
 class _Behind(NamedTuple):
-    """Where those are that use the outputs of each operator; None where none has a place.
+    """Where the consumers of each operator are; None if none has a place.
 
     Attributes:
-        around: the innermost module around all of them. Of what goes on along a residual connection, that is the model.
+        around: the innermost module around all of them; along a residual connection, that is the model.
         following: the module of the next one.
     """
 
@@ -58,7 +58,7 @@ class _Behind(NamedTuple):
 
 
 def place_by_neighbours(draft: Draft, wiring: Wiring, *, constants_only: bool = False) -> None:
-    """Gives every operator a place that has none yet, and has a neighbour with one; or only those that use no input."""
+    """Places every operator that has no place yet and a neighbour with one; optionally only those without inputs."""
     unplaced = list(draft.unplaced())
     if len(unplaced) in (0, len(draft.rules)):
         return
@@ -84,7 +84,7 @@ def place_by_neighbours(draft: Draft, wiring: Wiring, *, constants_only: bool = 
 
 
 def _sizes(draft: Draft, wiring: Wiring) -> list[bool]:
-    """For each operator whether it has no place and computes sizes: from a Shape, from weights, from nothing else."""
+    """For each operator whether it has no place and computes a size, from Shapes and weights only."""
     made = {name for operator in wiring.operators for name in operator.outputs}
     found = [False] * len(wiring.operators)
     for position, operator in enumerate(wiring.operators):
@@ -100,9 +100,9 @@ def _sizes(draft: Draft, wiring: Wiring) -> list[bool]:
 
 
 def _from_behind(draft: Draft, wiring: Wiring, is_size: Sequence[bool]) -> _Behind:
-    """Where those are that use the outputs of each operator, as far as they have places.
+    """Where the consumers of each operator are, as far as they have places.
 
-    Those who compute sizes of it count only if there are no others.
+    Consumers that compute a size count only if there are no others.
     """
     count = len(draft.places)
     around: list[int | None] = [None] * count
@@ -148,7 +148,7 @@ def _between(draft: Draft, wiring: Wiring, position: int, producers: Sequence[in
 def _is_handed_around(
     draft: Draft, producers: Sequence[int], near: int, behind: _Behind, following: int | None
 ) -> bool:
-    """Whether a producer is used all around the module in which an operator's other neighbours are."""
+    """Whether a producer is used all around the module of an operator's other neighbours."""
     spread = behind.around[near]
     others = [draft.places[other] for other in producers if other != near]
     if spread is None or not others:
@@ -158,7 +158,7 @@ def _is_handed_around(
 
 
 def _block_of_residual(draft: Draft, wiring: Wiring, position: int, producers: Sequence[int], limit: int) -> int | None:
-    """The innermost module around the latest producer that takes in the other inputs itself, or makes them."""
+    """The innermost module around the latest producer that also takes or makes the other inputs."""
     latest = max(producers)
     others = [near for near in producers if near != latest]
     block = _around_layer(draft, draft.places[latest])
@@ -170,13 +170,13 @@ def _block_of_residual(draft: Draft, wiring: Wiring, position: int, producers: S
 
 
 def _meets(draft: Draft, wiring: Wiring, producer: int, besides: int, block: int) -> bool:
-    """Whether a block holds an operator, or another that uses its outputs."""
+    """Whether a block holds an operator or one of its consumers."""
     near = (producer, *(user for user in wiring.consumers[producer] if user != besides))
     return any(draft.rules[user] is not None and draft.is_within(draft.places[user], block) for user in near)
 
 
 def _around_layer(draft: Draft, module: int) -> int:
-    """The module around one that has no modules in it: what stands beside a layer of parameters is no part of it."""
+    """The module around a module without children: an operator beside a layer with parameters is no part of it."""
     return draft.outer(module) if draft.is_leaf(module) and module != draft.root else module
 
 

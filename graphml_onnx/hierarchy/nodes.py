@@ -1,4 +1,4 @@
-"""The hierarchy as HTP metadata tells it: its modules, and the tag that its `nodes` give to the name of an operator."""
+"""The hierarchy from HTP metadata: its modules, and the tag that its `nodes` give each operator's name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def place_by_metadata(draft: Draft, operators: Sequence[Operator], metadata: HtpMetadata) -> tuple[str, ...]:
-    """Fills an empty draft; an operator that the metadata does not name is placed by what it tells of itself.
+    """Fills an empty draft. An operator that the metadata does not name is placed by its own tag, scope or name.
 
     Returns:
         The findings.
     """
     draft.take_tree(metadata.modules, has_root=True)
     placer = Placer(metadata.modules, metadata.folded, root=draft.root)
-    contrary = Tally("operators whose tag in the model is not that of the metadata, which counts")
+    contrary = Tally("operators whose tag in the model differs from the metadata; the metadata count")
     tags = _TagTallies()
     for position, operator in enumerate(operators):
         given = metadata.nodes.get(operator.name) if operator.name else None
@@ -60,7 +60,7 @@ class _TagTallies:
         self._shared = Tally("operators whose tag several modules have, placed in the first of these")
 
     def add(self, rule: Rule, tag: str, *, is_given: bool) -> None:
-        """Takes the tag of one operator with the rule that placed it."""
+        """Counts the tag of one operator, given the rule that placed it."""
         if rule == "nearest tag" or (rule == "root" and is_given):
             self._unknown.add(tag)
         elif rule == "first of tag":
@@ -80,10 +80,10 @@ def _about_the_file(metadata: HtpMetadata) -> tuple[str, ...]:
 
 
 def about_the_model(operators: Sequence[Operator], metadata: HtpMetadata) -> tuple[str, ...]:
-    """Whether the metadata are those of this model: it has operators that they do not name, where a tool changed it."""
+    """Whether the metadata belong to this model. Operators that they do not name are usual after a tool changed it."""
     named = sum(operator.name in metadata.nodes for operator in operators)
     if not metadata.nodes or 2 * named >= len(operators):
         return ()
     of = f" ({quoted(metadata.model)})" if metadata.model else ""
     shares = f"they name {named} of the {len(operators)} operators of the main graph"
-    return (f"the metadata seem to be those of another model{of}: {shares}",)
+    return (f"the metadata seem to belong to another model{of}: {shares}",)

@@ -1,4 +1,4 @@
-"""The module that the name of a parameter tells: ``features.3`` for ``features.3.weight``."""
+"""Reads the module from the name of a parameter: ``features.3`` from ``features.3.weight``."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _LONGEST: Final = 4_096  # characters
 
 @lru_cache(maxsize=4096)
 def owner_path(name: str) -> tuple[str, ...] | None:
-    """The path of the module that owns a parameter, by its name; None if the name tells none.
+    """The path of the module that owns a parameter, by its name; None if the name gives none.
 
     Known are names of PyTorch (``encoder.layers.0.linear1.weight``), of Keras (``conv2d_9/kernel:0``), of Paddle
     (``conv2d_1.w_0``, ``conv10_expand_bn_offset``), and of Caffe2 (``fire2/squeeze1x1_w_0``), also of the copies that
-    quantisation makes of them. An empty path says that the model itself owns it, as PyTorch's ``cls_token`` does with
-    a dot in no place: such a name is taken to tell nothing, because any tensor may be called so.
+    quantisation makes of them. Any other name without a dot, such as PyTorch's ``cls_token``, gives none: any tensor
+    may have such a name.
     """
     if len(name) > _LONGEST or name.startswith("/"):
         return None
@@ -80,12 +80,12 @@ def _of_tensorflow(name: str) -> tuple[str, ...] | None:
 
 
 def is_joined(name: str) -> bool:
-    """Whether a parameter's name has no separator, such as ``conv1_weights``: anything may be called so."""
+    """Whether a parameter's name has no separator, such as ``conv1_weights``: any tensor may have such a name."""
     return "." not in name and "/" not in name
 
 
 def steps_of(path: Sequence[str]) -> list[NameStep]:
-    """A path as steps; an item of a list is called by its list and its number."""
+    """A path as steps; an item of a list has the name of the list and a number."""
     steps: list[NameStep] = []
     for part in path:
         of_list = part.isdigit() and steps

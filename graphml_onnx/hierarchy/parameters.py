@@ -1,4 +1,4 @@
-"""Places operators in the module that owns the parameters that they take."""
+"""Places operators in the module that owns their parameters."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Path = tuple[str, ...]
 
-_FEWEST: Final = 2  # modules: a single one tells nothing of the model
-_FEWEST_JOINED: Final = 4  # of names such as conv1_weights, which anything may be called
+_FEWEST: Final = 2  # modules: a single one says nothing about the model
+_FEWEST_JOINED: Final = 4  # names such as conv1_weights, which any tensor may have
 _PRODUCTS: Final = frozenset(
     {"MatMul", "MatMulInteger", "MatMulNBits", "Conv", "ConvInteger", "QLinearMatMul", "DynamicQuantizeMatMul"}
 )
@@ -32,10 +32,10 @@ _LONGEST_WAY: Final = 4  # operators from a product to its bias
 
 
 def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
-    """For each operator the module that owns what it takes, by the names of its parameters.
+    """For each operator the module that owns its parameters, by their names.
 
-    A parameter counts through whatever copies, transposes or dequantises it. Of parameters of several modules the
-    innermost module around them counts. What was merged with equal parameters of other modules counts for nothing.
+    A parameter still counts after operators that copy, transpose or dequantise it. For parameters of several modules,
+    the innermost module around them counts. Parameters that were merged with equal ones of other modules do not count.
 
     Args:
         graph: the graph.
@@ -65,7 +65,7 @@ def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
             owner = owner or next((of_tensor[name] for name in operator.outputs if of_tensor[name]), None)
         owners.append(owner)
     distinct = {path for path in owners if path}
-    if 2 * len(dotted) > len(distinct):  # a joined name beside those of PyTorch's modules is one that a tool made
+    if 2 * len(dotted) > len(distinct):  # beside names of PyTorch's modules, a joined name is a tool's
         owners = [owner if owner in separated or owner is None or len(owner) > 1 else None for owner in owners]
     if len(distinct) < (_FEWEST if separated else _FEWEST_JOINED):
         return [None] * len(owners)
@@ -73,14 +73,14 @@ def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
 
 
 def _is_of_quantiser(operator: Operator, name: str) -> bool:
-    """Whether a tensor is a scale or a zero point, which a quantiser calls after any tensor: ``gelu_2_scale``."""
+    """Whether a tensor is a scale or zero point; a quantiser names it after any tensor: ``gelu_2_scale``."""
     return is_joined(name) and _QUANTISED.match(operator.op_type) is not None and _MEASURE.search(name) is not None
 
 
 def aligned(owners: list[Path | None], draft: Draft) -> list[Path | None]:
-    """Brings the paths of parameters to where the names of operators begin.
+    """Aligns the paths of parameters with those of the operators' names.
 
-    A wrapper around the exported module is in one of them only: ``m.encoder.weight`` and ``/encoder/MatMul``.
+    A wrapper around the exported module may be in only one of them: ``m.encoder.weight`` and ``/encoder/MatMul``.
     """
     shifts: Counter[Path] = Counter()
     both = 0
@@ -98,12 +98,12 @@ def aligned(owners: list[Path | None], draft: Draft) -> list[Path | None]:
 
 
 def place_by_parameters(draft: Draft, owners: Sequence[Path | None], wiring: Wiring) -> tuple[int, int]:
-    """Places what takes parameters in their module, unless it is in another already.
+    """Places operators that use parameters in the owner's module, unless they are in another already.
 
     Returns:
-        How many operators with a place of their own take parameters, and how many of these stand in a module that is
-        neither around, within nor beside the owner. Beside it stands a convolution that took in the normalization
-        behind it, and was given its place. What operators of several modules share tells of none of them.
+        How many operators with a place of their own use parameters, and how many of these are in a module that is
+        neither around, within nor beside the owner. Beside it is a convolution that was fused with the following
+        normalization and has its place. A parameter that operators of several modules share does not count.
     """
     told = contrary = 0
     modules: dict[Path, int] = {}
@@ -132,7 +132,7 @@ def place_by_parameters(draft: Draft, owners: Sequence[Path | None], wiring: Wir
 
 
 def _is_fused(draft: Draft, wiring: Wiring, position: int, path: Path, of_layers: set[Path]) -> bool:
-    """Whether a convolution took in the normalization beside it, of which nothing else is left.
+    """Whether a convolution was fused with the normalization beside it, of which nothing else is left.
 
     PyTorch's dynamo exporter gives it the place of the normalization, and tags are made of that; its weight is that
     of the convolution.
@@ -151,9 +151,9 @@ def _is_contrary(path: Path, scope: Sequence[str]) -> bool:
 
 
 def _merged(graph: Graph, wiring: Wiring) -> frozenset[str]:
-    """The weights that stand for equal ones of other modules: exporters keep one of several biases that are all zero.
+    """The weights that replace equal ones of other modules: exporters keep one of several biases that are all zero.
 
-    Those who take such a weight take other weights beside it that differ. Who calls a module again takes the same.
+    The consumers of such a weight use different other weights. Repeated calls of one module use the same ones.
     """
     takers: dict[str, dict[int, None]] = {}
     for position, names in enumerate(wiring.weights):
@@ -172,13 +172,13 @@ def _merged(graph: Graph, wiring: Wiring) -> frozenset[str]:
 
 
 def _of_layer(graph: Graph, names: Iterable[str]) -> frozenset[str]:
-    """What a layer learns, of some weights: they have an owner, or more than one dimension."""
+    """Those of some weights that a layer learns: they have an owner, or more than one dimension."""
     own = graph.weights
     return frozenset(name for name in names if name in own and (len(own[name]) > 1 or owner_path(name) is not None))
 
 
 def _taken(graph: Graph, wiring: Wiring, position: int) -> frozenset[str]:
-    """The weights of an operator that takes several; of a bias that is added, those of the product before it too."""
+    """The weights of an operator with several; for the addition of a bias, those of the product before it too."""
     own = _of_layer(graph, wiring.weights[position])
     if len(own) > 1:
         return own
@@ -191,7 +191,7 @@ def _taken(graph: Graph, wiring: Wiring, position: int) -> frozenset[str]:
 
 
 def _add_products(draft: Draft, owners: Sequence[Path | None], wiring: Wiring) -> None:
-    """Places a product with a weight that has no name with the bias that is added to it, quantised or not."""
+    """Places a product whose weight has no name beside the addition of its bias, quantised or not."""
     for position, operator in enumerate(wiring.operators):
         if operator.op_type not in _PRODUCTS or owners[position]:
             continue

@@ -1,4 +1,4 @@
-"""How the sources write paths (tags, scopes, operator names), and the search for the longest known prefix."""
+"""Paths as the sources write them (tags, scopes, operator names), and the search for the longest known prefix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def joined(scope: str, part: str) -> str:
 
 
 def shared_parts(left: Sequence[str], right: Sequence[str]) -> int:
-    """How many parts two paths have in common from their start on."""
+    """How many leading parts two paths have in common."""
     pairs = zip(left, right, strict=False)
     return next((length for length, (one, other) in enumerate(pairs) if one != other), min(len(left), len(right)))
 
@@ -48,7 +48,7 @@ class NameStep(NamedTuple):
 
 
 def around(name: str) -> str | None:
-    """What the name of an operator tells of the modules around it; None if it has no slash, and so tells nothing."""
+    """The part of an operator's name that names the modules around it; None if the name has no slash."""
     modules, slash, _ = name.rpartition("/")
     return modules if slash else None
 
@@ -58,8 +58,8 @@ def name_steps(modules: str) -> list[NameStep]:
 
     PyTorch's TorchScript exporter and TensorFlow write the modules as segments of the operator's name, with and
     without a slash in front. PyTorch repeats the name of a container that is called itself: in
-    ``/layer1/layer1.0/conv1/Conv`` the module ``layer1.0`` stands in ``layer1``, so its scope is ``layer1.0``,
-    not ``layer1.layer1.0``.
+    ``/layer1/layer1.0/conv1/Conv`` the module ``layer1.0`` is in ``layer1``, so its scope is ``layer1.0``, not
+    ``layer1.layer1.0``.
 
     Args:
         modules: the operator's name without its last segment; see `around`.
@@ -93,7 +93,7 @@ UNKNOWN: Final = -1
 class PrefixIndex:
     """Finds the longest known prefix of a path in one walk along it.
 
-    A dictionary of whole paths would cut and hash each prefix of a path anew: quadratic in the length of one
+    A dictionary of whole paths would cut and hash each prefix again, which is quadratic in the length of a
     hostile path. Here each prefix is a node, numbered from 0 (the empty path), that knows its parts.
     """
 

@@ -19,8 +19,8 @@ class Placer:
 
     Args:
         modules: the tree.
-        folded: modules that are no longer in it; ``parent`` is the module that stands for each.
-        root: index of the module for what has no other place, or -1.
+        folded: modules that are no longer in the tree; ``parent`` is the module that replaces each.
+        root: index of the module for operators without another place, or -1.
     """
 
     def __init__(self, modules: Sequence[Module], folded: Sequence[Module] = (), *, root: int) -> None:
@@ -41,8 +41,8 @@ class Placer:
     def by_tag(self, tag: str, operator: Operator) -> Place:
         """The module with a tag.
 
-        Where several modules have it, the scope of the operator decides, and else their order. Where none has it,
-        the nearest module above it, by whole segments, or the root module.
+        If several modules have it, the scope of the operator decides, or else their order. If none has it, the result
+        is the nearest module above it, by whole segments, or the root module.
         """
         index = self._first.get(tag)
         if index is not None:
@@ -57,7 +57,7 @@ class Placer:
         return (self._first[nearest] if twin is None else twin), "nearest tag"
 
     def by_scope(self, operator: Operator) -> Place:
-        """The module whose scope is the longest prefix of what the exporter, or else the name, tells; or the root."""
+        """The module whose scope is the longest prefix of the exporter's scope, or else the name's; or the root."""
         for nodes, rule in self._scopes_around(operator):
             for node in reversed(nodes[1:]):
                 index = self._scopes.value(node)

@@ -1,19 +1,19 @@
-"""Finds blocks that occur again and again, by the graph alone, for models that tell of no modules.
+"""Finds repeated blocks in the graph itself, for models that describe no modules.
 
-The algorithm works on the operators in their order, without those that depend on weights alone:
+The algorithm works on the operators in order, without those that depend on weights alone:
 
 1. Each operator becomes a token: its type, the number of its inputs, and the dimensions of its weights.
 2. For windows of 32, 16, 8 and 4 tokens, each position is linked to the next one where the same window begins. A
    stretch of neighbouring positions with the same distance, at least as long as that distance, is a block that repeats.
-3. Longer stretches come first; of the positions at which a block may begin, the one counts at which the fewest tensors
-   cross (a person cuts where one arrow goes through), and of these the one before which the way forks, as it does
-   at the beginning of a residual block; else one that takes a weight.
-4. What lies between two repeated blocks and is about as long as one is a block as well (the first of a ResNet's stage).
-5. Where fewer than half of the operators are in a block then, all is done once more with tokens that have the size of
-   kernels alone: blocks of networks that become wider from stage to stage. The result with more operators counts.
+3. Longer stretches come first. A block begins where the fewest tensors cross (a person cuts where one arrow goes
+   through); of several such positions, where the flow forks, as at the start of a residual block, else where a weight
+   is used.
+4. A gap between two repeated blocks that is about as long as a block is a block too (the first of a ResNet's stage).
+5. If fewer than half of the operators are in a block by then, everything is repeated with tokens that contain only
+   the kernel sizes, for networks that get wider from stage to stage. The result with more operators wins.
 
-Each step is a few dictionary look-ups for each operator and window: linear in operators and edges, but for sorting the
-stretches. A single occurrence is no block, nor is one of fewer than four operators.
+Each step is a few dictionary look-ups per operator and window: linear in operators and edges, except for sorting the
+stretches. A single occurrence is no block, and neither is one of fewer than four operators.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class _Run(NamedTuple):
 
 
 class _Borders(NamedTuple):
-    """What tells where a block may begin, for each place in the order of the operators.
+    """Evidence for where a block begins, for each position in the order of the operators.
 
     Attributes:
-        crossing: how many tensors go from before it to behind it.
-        forks: how many operators use what the one before it makes.
-        has_weight: whether a layer begins there, with its weight.
+        crossing: how many tensors are made before it and used after it.
+        forks: how many operators use the output of the one before it.
+        has_weight: whether a layer with a weight begins there.
     """
 
     crossing: Sequence[int]
@@ -85,7 +85,7 @@ def _token(graph: Graph, position: int, *, has_widths: bool = True) -> Hashable:
 
 
 def _dimensions(graph: Graph, position: int) -> list[tuple[int, ...]]:
-    """Those of the weights that an operator takes, without biases."""
+    """The weights of an operator, without biases."""
     weights = (graph.weights.get(name, ()) for name in graph.operators[position].inputs)
     return [shape for shape in weights if len(shape) > 1]
 
@@ -95,7 +95,7 @@ def _covered(runs: Sequence[_Run]) -> int:
 
 
 def _crossing(wiring: Wiring, order: Sequence[int]) -> list[int]:
-    """For each place in the order, how many tensors go from before it to behind it."""
+    """For each position, how many tensors are made before it and used after it."""
     place_of = {position: place for place, position in enumerate(order)}
     change = [0] * (len(order) + 1)
     for place, position in enumerate(order):
@@ -161,7 +161,7 @@ def _free(taken: bytearray, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _aligned(start: int, end: int, length: int, borders: _Borders) -> _Run | None:
-    """The blocks of a stretch, from the offset that makes the best borders."""
+    """The blocks of a stretch, from the offset with the best borders."""
     if end - start < 2 * length:
         return None
     best: tuple[tuple[int, int, int, bool], _Run] | None = None
@@ -176,7 +176,7 @@ def _aligned(start: int, end: int, length: int, borders: _Borders) -> _Run | Non
 
 
 def _with_gaps(runs: Sequence[_Run]) -> list[_Run]:
-    """The runs, and what lies between two of them where it is as long as a block and as well cut."""
+    """The runs, and each gap between two runs that is as long as a block and cut as well."""
     found: list[_Run] = []
     for run in runs:
         if found:
@@ -189,7 +189,7 @@ def _with_gaps(runs: Sequence[_Run]) -> list[_Run]:
 
 
 def _numbered(runs: Sequence[_Run]) -> Iterator[tuple[int, tuple[int, int]]]:
-    """A number for each block: counted through, because what a person sees is one row of blocks."""
+    """A number for each block, counted through all runs, because a person sees one row of blocks."""
     number = 0
     for run in runs:
         for time in range(run.times):

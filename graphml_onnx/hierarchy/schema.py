@@ -1,4 +1,4 @@
-"""HTP metadata against its JSON Schema, ``htp_metadata.schema.json``, which alone says what is valid."""
+"""Checks HTP metadata against its JSON Schema, ``htp_metadata.schema.json``, which defines what is valid."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
 
 Part: TypeAlias = Literal["document", "hierarchy", "module_facts", "sections"]
-"""What a value is held against: the schema as a whole, or one of its definitions."""
+"""What a value is checked against: the whole schema, or one of its definitions."""
 
 _NAMES: Final = {
     "object": "an object",
@@ -33,14 +33,14 @@ _NAMES: Final = {
 
 
 def check(value: Json, part: Part = "document", path: KeyPath | None = None) -> None:
-    """Holds a value against the schema.
+    """Checks a value against the schema.
 
-    A reader must use the definitions other than ``document``: they do not recurse, so that neither the depth of the
-    modules nor the length of their keys is in the way of an answer.
+    A reader must use the definitions other than ``document``. They do not recurse, so they work for modules of any
+    depth and keys of any length.
 
     Args:
         value: parsed JSON, by default the whole of the metadata.
-        part: what it has to be.
+        part: the definition that it must match.
         path: keys that lead to it, for the message.
 
     Raises:
@@ -61,10 +61,10 @@ def check(value: Json, part: Part = "document", path: KeyPath | None = None) -> 
 
 @cache
 def _validator(part: Part, *, explains: bool) -> Callable[[Json], object]:
-    """Compiles a part of the schema; to code that explains itself only once there is something to explain.
+    """Compiles a part of the schema. The slower code with detailed errors is only compiled when there is an error.
 
-    Such code holds the schema again with each of its rules, and takes two to three times as long to compile: more than
-    anything else in the reading of small metadata.
+    That code repeats the schema in each of its rules and takes two to three times as long to compile, which would be
+    most of the time for small metadata.
     """
     from fastjsonschema import compile as compiled
 
@@ -83,11 +83,11 @@ def _refusal(error: JsonSchemaValueException, value: Json, path: KeyPath | None)
 
 
 def explained(error: JsonSchemaValueException, value: Json, path: KeyPath | None = None) -> tuple[str, str | None]:
-    """What is wrong and where, for an error of the validator, whose own message would show the value itself.
+    """What is wrong and where, for an error of the validator. Its own message would show the whole value.
 
     Args:
         error: from a validator that gives detailed exceptions.
-        value: what was held against the schema.
+        value: what was checked against the schema.
         path: keys that lead to it.
     """
     place = _place(value, (error.name or "").removeprefix("data"), path)
@@ -120,7 +120,7 @@ def _message(rule: str, wanted: Any, value: Any) -> str:
 
 
 def _place(value: Json, name: str, path: KeyPath | None) -> KeyPath | None:
-    """Finds the keys that the validator runs together as ``.key.other[0]``; of keys that fit, the longest is meant."""
+    """Splits the keys that the validator joins as ``.key.other[0]``; of keys that fit, the longest is meant."""
     if isinstance(value, list):
         index, _, rest = name[1:].partition("]")
         return _place(value[int(index)], rest, (path, int(index))) if index else path

@@ -19,7 +19,7 @@ Step = TypeVar("Step", bound="Hashable")
 
 
 class Description(NamedTuple):
-    """What a step says of its module: the class, its own segment of the tag, and the whole scope."""
+    """A step's module: its class, its segment of the tag, and its whole scope."""
 
     class_name: str
     segment: str
@@ -45,7 +45,7 @@ class Source(ABC, Generic[Key, Step]):
 
     @abstractmethod
     def steps_of(self, key: Key) -> Sequence[Step] | None:
-        """The path in it, from the outermost module inwards; None if it cannot be read."""
+        """The path in that data, from the outermost module inwards; None if it cannot be read."""
 
     @abstractmethod
     def tag_of(self, operator: Operator) -> str | None:
@@ -53,4 +53,4 @@ class Source(ABC, Generic[Key, Step]):
 
     @abstractmethod
     def describe(self, step: Step, outer: Module | None) -> Description:
-        """The module that a step leads to from the module around it; asked once for each module of the tree."""
+        """Describes the module that a step leads to; called once for each module of the tree."""

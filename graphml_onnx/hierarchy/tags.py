@@ -1,4 +1,4 @@
-"""The module tree as the tags of the operators tell it: one module for each segment of a tag."""
+"""The module tree from the tags of the operators: one module for each segment of a tag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records of the hierarchy: an operator as it is seen, a module, and the tree with its operators."""
+"""The records of the hierarchy: operator, module, and the tree with its operators."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from graphml_onnx.hierarchy.exporter import Texts
 
 MAX_LEVELS: Final = 100
-"""Levels of modules that a tree may have; whatever lies deeper is folded into its ancestor at this level."""
+"""Levels of modules that a tree may have; deeper modules are folded into their ancestor at this level."""
 
 NOWHERE: Final = -1
-"""Stands for a module's index where an operator or a parameter lies directly in its graph."""
+"""The module index of an operator or a parameter that is directly in its graph."""
 
 Rule: TypeAlias = Literal[
     "tag",
@@ -34,11 +34,11 @@ Rule: TypeAlias = Literal[
 """What placed an operator; see `graphml_onnx.hierarchy`."""
 
 SourceName: TypeAlias = Literal["metadata", "tags", "exporter", "names", "parameters", "repetition", "none"]
-"""What tells of modules; see `graphml_onnx.hierarchy`."""
+"""Where modules come from; see `graphml_onnx.hierarchy`."""
 
 
 class Graph(NamedTuple):
-    """What the hierarchy may know of the main graph, a body or a function.
+    """The main graph, a body or a function, as the hierarchy sees it.
 
     Attributes:
         operators: its operators, in their order.
@@ -50,12 +50,12 @@ class Graph(NamedTuple):
 
 
 class Operator(NamedTuple):
-    """What the hierarchy may know of one operator.
+    """An operator, as the hierarchy sees it.
 
     Attributes:
         name: name of the operator; may be empty, may repeat.
         tag: ``winml.hierarchy.tag`` of its metadata_props or attributes, or the attribute ``hierarchy_tag``.
-        texts: what its exporter wrote of the modules around it, if it did.
+        texts: what its exporter wrote about the modules around it, if anything.
         op_type: its type.
         inputs: names of its inputs.
         outputs: names of its outputs.
@@ -76,14 +76,14 @@ class Module(NamedTuple):
 
     Attributes:
         parent: index of the module around it in `Placed.modules`; None directly in the graph.
-        class_name: name of its class, without the package; empty where nothing tells it.
-        tag: its ``traced_tag``, a path of classes; built from its place where the source has none; never empty.
+        class_name: name of its class, without the package; empty if unknown.
+        tag: its ``traced_tag``, a path of classes; built from its place if the source has none; never empty.
         scope: dotted path of attribute names from the root module; empty for the root module itself.
         name: last part of ``scope``; the class name for the root module.
         execution_order: place in the order of execution, if the metadata gives it.
         source: as the metadata gives it, if it does.
         module_type: as the metadata gives it, if it does.
-        told_by: what told of it.
+        told_by: the source that it comes from.
     """
 
     parent: int | None
@@ -98,7 +98,7 @@ class Module(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What a person reads on it: name and class, or whatever of these there is."""
+        """Its label for people: name and class, as far as known."""
         if not self.class_name:
             return self.tag.rpartition("/")[2] or self.name
         return self.class_name if self.name in ("", self.class_name) else f"{self.name}: {self.class_name}"
@@ -113,7 +113,7 @@ class Placed:
         placement: for each operator the index of its module, or -1 for an operator directly in the graph.
         rules: for each operator the rule that placed it; see `graphml_onnx.hierarchy`.
         tags: for each operator the tag that its source gives it, or None.
-        calls: number of the call for operators of modules that are called more than once, by position.
+        calls: number of the call, by position, for operators of modules that are called more than once.
         bodies: the same of the bodies of an operator, by its position.
     """
 
@@ -138,13 +138,13 @@ class Hierarchy:
     """The module trees of a model, and the place of each operator in them.
 
     Attributes:
-        source: what the tree of the main graph was built from first; of a model whose main graph has no modules,
-            that of its bodies and functions; ``none`` where nothing tells of any.
+        source: the first source of the main graph's tree; if the main graph has no modules, that of its bodies and
+            functions; ``none`` if there are no modules.
         main: the main graph.
         functions: the functions, in their order.
         findings: what a reader should know, one line each.
-        coverage: percentage (0 to 100) of all operators, bodies and functions included, that stand in a module below
-            the root, themselves or with the operator whose body they are in.
+        coverage: percentage (0 to 100) of all operators, bodies and functions included, that are in a module below
+            the root, either themselves or because the operator of their body is.
         coverages: the same for the operators of the ``main`` graph, of ``bodies`` and of ``functions``, where there
             are such operators.
     """
@@ -197,7 +197,7 @@ class Hierarchy:
 
         Returns:
             Index of the module of the main graph whose scope is the longest dotted prefix of the name; -1 if there is
-            none. That a name tells of no module, as ``onnx::Conv_59`` does, does not make it one of the root module.
+            none. A name without a module, such as ``onnx::Conv_59``, does not belong to the root module.
         """
         modules = around(parameter_name)
         owner = self._scopes.deepest(parts_of(parameter_name) if modules is None else name_scope(modules))

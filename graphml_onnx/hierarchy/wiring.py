@@ -1,4 +1,4 @@
-"""Who makes and who uses what within one graph, and which operators depend on weights alone."""
+"""Producers and consumers within one graph, and which operators depend on weights alone."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Wiring(NamedTuple):
 
     Attributes:
         operators: the operators.
-        producers: for each of them those that make its inputs, what its bodies use included.
-        consumers: for each of them those that use its outputs, the other way round.
-        is_constant: for each of them whether it depends on weights alone.
-        weights: for each of them the weights among its inputs, those of the graphs around included.
+        producers: for each operator, those that make its inputs, including what its bodies use.
+        consumers: for each operator, those that use its outputs.
+        is_constant: for each operator, whether it depends on weights alone.
+        weights: for each operator, the weights among its inputs, including those of the graphs around.
     """
 
     operators: Sequence[Operator]
@@ -64,7 +64,7 @@ def wire(graph: Graph, outer: Mapping[str, object]) -> Wiring:
 
 
 def used_names(operator: Operator) -> Iterator[str]:
-    """The tensors that an operator uses, those of its bodies included."""
+    """The tensors that an operator uses, including those of its bodies."""
     yield from operator.inputs
     for body in operator.bodies:
         for inner in body.operators:

@@ -178,7 +178,7 @@ def test_a_tag_in_the_model_that_is_another_than_in_the_metadata_is_reported() -
     operators = [Operator("a", tag="/Bert/Attention.0"), Operator("b", tag="/Bert")]
     hierarchy = build_hierarchy(operators, metadata(ATTENTION, dict.fromkeys("ab", "/Bert")))
     assert hierarchy.findings == (
-        'operators whose tag in the model is not that of the metadata, which counts: 1, for example "a"',
+        'operators whose tag in the model differs from the metadata; the metadata count: 1, for example "a"',
     )
     assert tags(hierarchy) == ["/Bert", "/Bert"]
 
@@ -188,7 +188,7 @@ def test_metadata_of_another_model_is_reported_and_loses_nothing() -> None:
     hierarchy = build_hierarchy(operators, sample("modelexport-bert-mini").metadata)
     assert len(hierarchy.placement) == len(operators)
     assert hierarchy.findings[0].startswith(
-        'the metadata seem to be those of another model ("models/bert-mini"): they name 0 of the '
+        'the metadata seem to belong to another model ("models/bert-mini"): they name 0 of the '
     )
 
 
@@ -196,7 +196,7 @@ def test_metadata_without_modules_leave_the_rest_to_the_model() -> None:
     hierarchy = build_hierarchy([Operator("/a/Add", tag="/A")], metadata({}, {"/a/Add": "/A"}))
     assert scopes(hierarchy) == ["a"]
     assert hierarchy.source == "names"
-    assert hierarchy.findings == ("the metadata tell of no modules: what the model itself tells of them counts",)
+    assert hierarchy.findings == ("the metadata describe no modules, so the modules come from the model itself",)
 
 
 def test_metadata_without_modules_have_those_that_their_tags_tell() -> None:

@@ -88,7 +88,7 @@ class TestTags:
         assert hierarchy.rules == {"tag": 1, "name": 1, "scope": 1, "root": 3}
         assert hierarchy.coverage == 50.0
         assert hierarchy.findings == (
-            'operators of which nothing else tells, left in the root: 3, for example "Constant_1", ""',
+            'operators that the source does not place, left in the root: 3, for example "Constant_1", ""',
         )
 
     def test_a_tag_may_go_deeper_than_the_tree(self) -> None:
@@ -248,7 +248,7 @@ class TestExporter:
         assert scopes(hierarchy) == ["encoder", "encoder.dropout", ""]
         assert hierarchy.rules == {"scope": 1, "name": 1, "root": 1}
         assert hierarchy.findings == (
-            'operators of which nothing else tells, left in the root: 1, for example "Constant"',
+            'operators that the source does not place, left in the root: 1, for example "Constant"',
         )
 
 
