@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 _ATTEMPTS = 20
-"""How often a pair is read that is replaced again and again while it is read."""
+"""How often decode starts again when another program replaces the pair while it is read."""
 
 
 def decode(
@@ -59,9 +59,9 @@ def decode(
     edited_weights: bool = False,
     external: bool = False,
 ) -> DecodeResult:
-    """Gives back the ONNX file that a GraphML file describes.
+    """Writes the ONNX file that a GraphML file describes.
 
-    Where another program replaces the GraphML and its payloads meanwhile, the new pair is read from its start.
+    If another program replaces the GraphML and its payloads meanwhile, the new pair is read from the start.
 
     Args:
         graphml: the GraphML file.
@@ -70,24 +70,24 @@ def decode(
         overwrite: whether existing files may be replaced.
         progress: called as the work goes on.
         require_exact: raise, and write nothing, unless the result is the file that was encoded.
-        trust: which side to believe where edges and the operators' inputs disagree: ``nodes``, or ``edges``, which
-            rebuilds the inputs. Without it, a graph in which they disagree is refused.
-        parameter_folder: where the payloads lie (the sidecar, or the original model); by default beside the GraphML.
-        infer_shapes: whether the model of an edited graph, which ``onnx.checker`` checks in any case, goes through
-            strict shape inference too; what they find is among the findings.
+        trust: which side to believe if edges and the operators' inputs disagree: ``nodes``, or ``edges``, which
+            rebuilds the inputs. Without it, such a graph is refused.
+        parameter_folder: where the payloads are (the sidecar, or the original model); by default beside the GraphML.
+        infer_shapes: whether to run strict shape inference on the model of an edited graph. ``onnx.checker`` checks
+            it in any case. The results are among the findings.
         parameters: other weights for the model: a safetensors file, the index of its shards, or arrays, by the names
-            that the tensors have in the sidecar; all of the model's, in the shapes that the graph says. Floating-point
-            numbers become those of the type that the graph says.
-        edited_weights: whether to take the sidecar as it is now, as `parameters`. Without it, a sidecar that was
-            changed is refused.
-        external: whether the model refers to the sidecar and to weight files as its external data, instead of holding
-            the weights. They have to lie in the folder of the output, or below it.
+            of the tensors in the sidecar. All tensors of the model must be there, in the shapes of the graph.
+            Floating-point numbers are converted to the type in the graph.
+        edited_weights: whether to accept a sidecar that was edited, like `parameters`. Without it, such a sidecar is
+            refused.
+        external: whether the model refers to the sidecar and weight files as its external data, instead of holding the
+            weights. These files must be in the folder of the output, or below it.
 
     Raises:
         GraphMLError: the GraphML is damaged, incomplete, or not of this format.
         PayloadError: the payloads are missing, or not those that were encoded.
         NotExactError: the graph was edited, and ``require_exact`` is set.
-        UsageError: options that do not go together.
+        UsageError: the options contradict each other.
         InputError: a file is missing or may not be read.
         OutputError: an output exists already, or cannot be created.
         StorageError: no space, or a broken disk.
@@ -158,9 +158,11 @@ class _Options(NamedTuple):
         return None if self.parameters is None or isinstance(self.parameters, Mapping) else Path(self.parameters)
 
     def check(self) -> None:
-        """Raises UsageError for options that do not go together."""
+        """Raises UsageError for options that contradict each other."""
         if self.parameters is not None and self.edited_weights:
-            raise UsageError("the weights are those of parameters, or of the sidecar", remedy="leave out one of them")
+            raise UsageError(
+                "the weights come from `parameters` or from the sidecar, not both", remedy="leave out one of them"
+            )
         if self.external and (self.parameters is not None or self.edited_weights):
             raise UsageError(
                 "a model cannot refer to weights that were edited",
@@ -182,7 +184,7 @@ def _decode(
     with ExitStack() as stack:
         watch.note([path])
         source = stack.enter_context(FileSource.open(path, GraphMLError))
-        check_head(source, path)  # a model would be taken for its own output
+        check_head(source, path)  # the model would be both input and output
         folders = stack.enter_context(Folders(target.parent))
         shards = [] if options.file is None else shards_of(options.file)
         publication = stack.enter_context(
@@ -285,7 +287,7 @@ def _edited(
 def _referring(
     model: LoadedModel, references: Mapping[int, PayloadReference], store: Store, targets: Targets, stage: Stage
 ) -> tuple[str, LoadedModel]:
-    """A model that refers to its weights, whose digests are checked; and the digest of the model that does not."""
+    """A model that refers to its weights (their digests are checked), and the digest of the model that holds them."""
     stored = model.externals if model.store.has_data_files else ()
     files = {file.location: store.located(file.content) for file in stored if file.content.name is not None}
     kept = tuple(file for file in model.externals if file.location not in files)
@@ -312,7 +314,7 @@ def _check_edited(model: LoadedModel, path: Path, changed: tuple[str, ...], *, r
         parse_model(model.skeleton)
     except ValueError as error:
         raise GraphMLError(
-            f"the edited model could not be read back: {error}", file=path, remedy="take the last edit back"
+            f"the edited model could not be read back: {error}", file=path, remedy="undo the last edit"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with the model that an edited graph gave, with the lines of the graph that it is about."""
+"""Checks the model of an edited graph; each finding names the line of the graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights that were edited: tensors of another file, or arrays, put in the place of those that were encoded, by name.
+"""Edited weights: tensors of another file, or arrays, replace the encoded tensors by name.
 
 Source: docs/format.md, section "Edited weights".
 """
@@ -47,14 +47,14 @@ _FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8
 
 
 class NewTensor(NamedTuple):
-    """A tensor that takes the place of one.
+    """A tensor that replaces an encoded one.
 
     Attributes:
         dtype: its type, as safetensors names it.
         shape: its dimensions.
-        source: holds its bytes.
+        source: has its bytes.
         offset: where they start in it.
-        length: how many there are.
+        length: their number.
     """
 
     dtype: str
@@ -68,8 +68,8 @@ class EditedWeights(NamedTuple):
     """The payloads of a model with edited weights.
 
     Attributes:
-        model: the model, whose references say lengths and digests of the new weights.
-        store: holds them.
+        model: the model; its references have the lengths and digests of the new weights.
+        store: has the new weights.
         changed: what was changed, one line for each tensor.
     """
 
@@ -86,7 +86,7 @@ def new_tensors(weights: Mapping[str, npt.NDArray[np.generic]] | FileSource) -> 
 
     Raises:
         PayloadError: the file is no safetensors file.
-        UsageError: one is no array, or has a type that safetensors has not.
+        UsageError: one is no array, or has a type that safetensors does not have.
     """
     if isinstance(weights, Mapping):
         return {name: _of_array(name, array) for name, array in weights.items()}
@@ -109,23 +109,23 @@ def _of_array(name: str, array: npt.NDArray[np.generic]) -> NewTensor:
     plain = array.dtype.newbyteorder("=")
     dtype = next((dtype for dtype, known in _NUMPY.items() if np.dtype(known) == plain), None)
     if dtype is None:
-        raise UsageError(f"the array {name!r} has the type {array.dtype}, which no weights have")
+        raise UsageError(f"the array {name!r} has the type {array.dtype}, which weights cannot have")
     content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
     return NewTensor(dtype, array.shape, _ArraySource(content), 0, content.size)
 
 
 def replace_weights(model: LoadedModel, weights: Mapping[str, NewTensor], file: Path | None) -> EditedWeights:
-    """Puts tensors in the place of those that were encoded.
+    """Replaces the encoded tensors by others.
 
     Args:
         model: the model, with the payloads that were encoded.
-        weights: the tensors, by the names that the sidecar of the model has, or would have.
+        weights: the tensors, by their names in the sidecar of the model (or the names that they would have there).
         file: where they are, for messages.
 
     Raises:
-        PayloadError: a tensor is missing, is in the way, or has another shape, or a type that cannot become that of
-            the model.
-        GraphMLError: the model is none.
+        PayloadError: a tensor is missing, unknown, or has another shape, or a type that cannot be converted to the
+            model's.
+        GraphMLError: the result is no valid model.
     """
     skeleton, numbers = told_apart(model.skeleton, model.nonce, model.references)  # places with one content may part
     references = {place: model.references[number] for place, number in numbers.items()}
@@ -164,11 +164,11 @@ def _parsed(model: LoadedModel) -> onnx.ModelProto:
     try:
         return parse_model(model.skeleton)
     except ValueError as error:
-        raise GraphMLError(str(error), remedy="take the last edit back") from None
+        raise GraphMLError(str(error), remedy="undo the last edit") from None
 
 
 def _wanted(model: LoadedModel, message: onnx.ModelProto) -> dict[int, TensorSpec]:
-    """What a tensor in the place of each payload has to be; ``length`` is that of the payload."""
+    """The type and shape that the tensor of each payload must have; ``length`` is that of the payload."""
     payloads = [Payload(number, reference.length) for number, reference in model.references.items()]
     found = find_payloads(message, model.nonce, payloads)
     wanted = {}
@@ -195,7 +195,7 @@ def _check_names(
         (missing, "lack {}", "save all tensors of the model, also those that were not changed"),
         (
             added - elsewhere.keys(),
-            "have {}, but the model has not",
+            "have {}, which the model does not have",
             "save the tensors of the model alone, under their names in it",
         ),
         (
@@ -214,7 +214,7 @@ def _check_names(
 
 
 def _fitting(new: NewTensor, spec: TensorSpec, file: Path | None) -> tuple[Source, int]:
-    """The bytes of a tensor in the type of the model, and how many they are."""
+    """The bytes of a tensor in the type of the model, and their number."""
     is_odd = min(spec.shape, default=0) < 0 or content_size(spec.dtype, spec.shape) != spec.length
     if is_odd and (new.dtype, new.shape) == ("U8", (spec.length,)):  # as it was encoded
         return _Part(new.source, new.offset, new.length), new.length
@@ -282,7 +282,7 @@ class _Converted(Source):
         width = self._to.itemsize
         first, last = offset // width, -(-(offset + length) // width)
         data = self._source.read(first * self._from.itemsize, (last - first) * self._from.itemsize)
-        with np.errstate(over="ignore"):  # what is too large for the type becomes infinite, as numpy has it
+        with np.errstate(over="ignore"):  # values too large for the type become infinite, as in numpy
             content = np.frombuffer(data, self._from).astype(self._to).tobytes()
         return content[offset - first * width :][:length]
 

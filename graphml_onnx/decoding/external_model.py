@@ -1,4 +1,4 @@
-"""Makes tensors of a decoded model refer to the sidecar and weight files, instead of holding a copy of what lies there.
+"""Makes tensors of a decoded model refer to the sidecar and weight files, instead of holding a copy.
 
 Source: onnx.proto, ``TensorProto.external_data``; docs/format.md, section "Sidecar".
 """
@@ -50,17 +50,17 @@ class Targets:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Those that the model refers to, in the order in which they were asked for."""
+        """The files that the model refers to, in order of first use."""
         return tuple(self._locations)
 
     def find(self, offset: int) -> tuple[str, int]:
-        """How the model calls the file that has an offset of the store, and which offset it is there.
+        """The location of the file that has an offset of the store, and the offset in that file.
 
         Raises:
             UsageError: the file is not below the folder.
         """
         source, start = source_at(self._store.source, offset)
-        path = cast("FileSource", source).path  # whatever has names is in a file
+        path = cast("FileSource", source).path  # tensors with names are in a file
         if path not in self._locations:
             try:
                 self._locations[path] = path.resolve().relative_to(self._folder).as_posix()
@@ -91,7 +91,7 @@ def refer(
         The skeleton of the model; payloads that it cannot refer to are left in it.
 
     Raises:
-        UsageError: a file that it has to refer to is not below its folder.
+        UsageError: a file that it must refer to is not below its folder.
     """
     message = parse_model(model.skeleton)
     for tensor, path in tensors_of(cast("Message", message)):
@@ -112,7 +112,7 @@ def _place(
     references: Mapping[int, PayloadReference],
     files: Mapping[str, PayloadReference],
 ) -> tuple[int, int] | None:
-    """Offset and length of a tensor in the store; None where it stays as it is."""
+    """Offset and length of a tensor in the store; None if it stays as it is."""
     entry = external_entry(tensor, path)
     if entry is not None:
         file = files.get(entry.location)

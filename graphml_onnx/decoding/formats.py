@@ -47,12 +47,12 @@ def load_graphml(
         path: its name, for messages.
         stack: closes the temporary file of an embedded store.
         report: progress in bytes.
-        trust: which side to believe where edges and nodes disagree; see `decode_graph`.
+        trust: which side to believe if edges and nodes disagree; see `decode_graph`.
         spool_folder: where an embedded store is unpacked.
-        parameter_folder: where the weights of a file of an earlier format lie; by default beside it.
+        parameter_folder: where the weights of a file of an earlier format are; by default beside it.
         derived_keys: derived keys of nodes to read too.
-        derived: takes them out of the nodes as they pass by; called again where the file is read again.
-        lists: long lists of the file, where it was read before.
+        derived: takes them out of the stream of nodes; called again if the file is read again.
+        lists: long lists of the file, if it was read before.
 
     Raises:
         GraphMLError: the file is not well-formed, not of this format, incomplete, or contradicts itself.

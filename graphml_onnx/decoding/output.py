@@ -43,10 +43,10 @@ def write_pieces(
     Args:
         pieces: what the file consists of.
         references: the payloads by number.
-        store: holds them.
+        store: has them.
         staged: takes the file.
         stage: progress.
-        size: about how many bytes there will be.
+        size: the approximate size in bytes.
 
     Returns:
         SHA-256 of the file, in lower-case hexadecimal digits.
@@ -72,14 +72,14 @@ def check_not_store(output: str | os.PathLike[str] | None, store: Source) -> Non
     if files and output is not None:
         try:
             status = Path(output).stat()
-        except (OSError, ValueError):  # whoever creates the file reports what is wrong with its name
+        except (OSError, ValueError):  # creating the file reports what is wrong with its name
             return
         if any((status.st_dev, status.st_ino) == file.identity for file in files):
             raise UsageError("is an input as well as an output", file=output, remedy="name another output")
 
 
 class Folders:
-    """Makes folders for data files; removes them again when left by an exception.
+    """Makes folders for data files; an exception in its context removes them again.
 
     Args:
         root: the folder of the decoded model, which exists.
@@ -125,11 +125,11 @@ class Folders:
 
 
 class DataFiles:
-    """The model's data files: written beside the model, or checked where they are.
+    """The model's data files: written beside the model, or checked in place.
 
     Args:
         model: the model.
-        folder: where the GraphML's files lie.
+        folder: where the GraphML's files are.
         folders: makes those of the decoded model.
         target: where the decoded model goes. A file that is there already is only replaced if the model there has it.
     """
@@ -141,7 +141,7 @@ class DataFiles:
         self.findings: tuple[str, ...] = ()
 
     def stage(self, publication: Publication, store: Store, progress: Progress | None) -> None:
-        """Stages them, or checks them where they are."""
+        """Stages them, or checks them in place."""
         files = self._model.externals
         total = sum(file.content.length for file in files)
         with Stage(progress if files else None, "data files", total, "bytes") as stage:
@@ -174,7 +174,7 @@ class DataFiles:
             return
         if os.path.lexists(path) and not self._is_replaced(path):
             raise OutputError(
-                "exists, and is no data file of the model that is replaced",
+                "exists, and is not a data file of the model that is replaced",
                 file=path,
                 remedy="move it away, or decode into another folder",
             )
@@ -227,11 +227,11 @@ def _same_folder(left: Path, right: Path) -> bool:
 
 
 def _holds(path: Path, file: ExternalFile) -> bool:
-    """Whether exactly this file is there already: a model may be decoded in its own folder."""
+    """Whether this exact file already exists: a model may be decoded in its own folder."""
     try:
         if path.is_symlink() or not path.is_file():
             return False
         with FileSource.open(path) as source:
             return source.size == file.content.length and sha256_of(source) == file.content.sha256
-    except (GraphmlOnnxError, OSError, ValueError):  # whoever creates the file reports what is wrong with its name
+    except (GraphmlOnnxError, OSError, ValueError):  # creating the file reports what is wrong with its name
         return False

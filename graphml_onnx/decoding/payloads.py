@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 
 def open_payloads(model: LoadedModel, folder: Path, stack: ExitStack, watch: Watch | None = None) -> Store:
-    """Opens the store of a model's payloads; an empty one where nothing has to be read.
+    """Opens the store of a model's payloads; an empty one if there is nothing to read.
 
     Args:
         model: the model.
-        folder: where its payloads lie.
+        folder: where its payloads are.
         stack: closes the store.
         watch: learns which files may hold the payloads.
 
     Raises:
-        PayloadError: it is missing, or cannot be the one that the GraphML means.
+        PayloadError: it is missing, or does not match the GraphML.
     """
     store = _open_own(model, folder, stack, watch)
     return with_weights(store, open_weights(folder, model.references.values(), stack, watch))
@@ -54,7 +54,7 @@ def _open_own(model: LoadedModel, folder: Path, stack: ExitStack, watch: Watch |
 
 @contextmanager
 def naming(path: Path | None, store: Source) -> Iterator[None]:
-    """Adds the file to errors that come from the depths of the codec."""
+    """Adds the file to errors of the codec."""
     try:
         yield
     except PayloadError as error:

@@ -1,4 +1,4 @@
-"""Reads a GraphML file as a model whose payloads are still to be put in."""
+"""Reads a GraphML file as a model without its payloads."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class LoadedModel(NamedTuple):
         externals: the model's data files.
         metadata: content of the HTP metadata file, if there is one.
         sha256: digest of the file that was encoded, if the GraphML says it.
-        findings: what a reader should know, one line each.
-        older: what messages call the earlier format that it was read from; None for this one.
+        findings: findings, one line each.
+        older: the earlier format that it was read from, as in messages; None for this one.
         lists: its long lists by address.
         parents: node_id of the compound of each operator of the main graph; empty for an earlier format.
     """
@@ -78,7 +78,7 @@ class LoadedModel(NamedTuple):
     parents: Sequence[str] = ()
 
     def with_lists(self) -> LoadedModel:
-        """The same with its long lists in the skeleton, where others look for them."""
+        """The same with its long lists in the skeleton."""
         skeleton = with_lists(self.skeleton, self.nonce, self.lists)
         return self._replace(skeleton=skeleton, lists=_NO_LISTS)
 
@@ -86,8 +86,8 @@ class LoadedModel(NamedTuple):
         """What the ONNX file consists of.
 
         Raises:
-            MarkerError: text of the graph was made to look like a payload.
-            WireError: a residue was made to give something that is no ONNX file.
+            MarkerError: a text of the graph looks like a payload.
+            WireError: the residue gives something that is no ONNX file.
         """
         lengths = {number: reference.length for number, reference in self.references.items()}
         return join(self.skeleton, self.nonce, lengths, self.lists)
@@ -106,11 +106,11 @@ class LoadedModel(NamedTuple):
 
 
 class GraphmlFile:
-    """A GraphML file as the reader wants it.
+    """A GraphML file as a `Document` of the reader.
 
     Args:
         source: the file.
-        report: progress in bytes; of a second reading only what goes beyond the first.
+        report: progress in bytes; a second reading reports only what goes beyond the first.
     """
 
     def __init__(self, source: Source, report: Report) -> None:
@@ -154,7 +154,7 @@ def read_records(
         path: its name, for messages.
         wanted: what is kept of them.
         attempt: makes a result of them; see `read_graphml`.
-        lists: long lists, for which tokens then stand in the values.
+        lists: long lists; the values then have tokens in their places.
 
     Raises:
         GraphMLError: the file is not well-formed or not GraphML.
@@ -180,9 +180,9 @@ def load_records(
     Args:
         records: nodes and edges in any order.
         origin: where they come from, for messages.
-        trust: which side to believe where edges and nodes disagree; see `decode_graph`.
-        embedded: gives the store that was in the graph, if there is one, once all records were taken.
-        lists: long lists for which tokens stand in the records.
+        trust: which side to believe if edges and nodes disagree; see `decode_graph`.
+        embedded: gives the store that was in the graph, if there is one; called after the last record.
+        lists: long lists; the records have tokens in their places.
 
     Raises:
         GraphMLError: the graph is not of this format, incomplete, or contradicts itself.
@@ -202,7 +202,7 @@ def load_records(
 
 
 def check_head(source: Source, path: Path) -> None:
-    """Makes sure that a file may be GraphML.
+    """Checks that a file can be GraphML.
 
     Raises:
         GraphMLError: its first bytes are those of something else.
@@ -238,12 +238,14 @@ def _load(
             applies = residue.applies_to(canonical)
             original = residue.apply(canonical) if applies else b""
             if applies and _canonical(original) != canonical:
-                raise NumberError("gives another graph than the text of the GraphML says")
+                raise NumberError("gives another graph than the text of the GraphML")
         if applies:
             skeleton, nonce = original, residue.nonce
             references = {numbers[number]: reference for number, reference in (references | more).items()}
         else:
-            findings.append("the graph was edited: fields are written in protobuf's own order and width from now on")
+            findings.append(
+                "the graph was edited: the model is written in protobuf's own order of fields and width of numbers"
+            )
     model = LoadedModel(
         skeleton,
         nonce,
@@ -257,7 +259,7 @@ def _load(
         lists=lists,
         parents=graph.parents,
     )
-    # Before anything of them is read or allocated.
+    # Before any of them is read or allocated.
     size = store.size if embedded is None else embedded.size
     problems = [*form_problems(store.strategy, model.stored), *range_problems(model.stored, size)]
     if problems:
@@ -266,7 +268,7 @@ def _load(
 
 
 def _canonical(skeleton: bytes) -> bytes:
-    """The canonical skeleton of a skeleton; raises NumberError where it is no model."""
+    """The canonical skeleton of a skeleton; raises NumberError if it is no model."""
     try:
         return canonical_form(parse_model(skeleton), skeleton)[1]
     except ValueError as error:
@@ -275,7 +277,7 @@ def _canonical(skeleton: bytes) -> bytes:
 
 @contextmanager
 def _within(key: str) -> Iterator[None]:
-    """Puts the key in front of what is wrong with its text."""
+    """Adds the key to an error about its text."""
     try:
         yield
     except (JsonError, NumberError) as error:
@@ -296,20 +298,20 @@ def _metadata(texts: Mapping[str, str]) -> bytes | None:
 
 
 def _close(file: IO[bytes]) -> None:
-    """Closes a temporary file: what it held has been used by then, and an error there changes nothing."""
+    """Closes a temporary file. Its content has been used by then, so an error does not matter."""
     with suppress(OSError):
         file.close()
 
 
 class Spool:
-    """Unpacks an embedded store to a temporary file, which is only made when there is one."""
+    """Unpacks an embedded store to a temporary file, which is only created if there is a store."""
 
     def __init__(self, folder: Path, graphml: Path, stack: ExitStack) -> None:
         self._folder, self._graphml, self._stack = folder, graphml, stack
         self._decoder: Base64Decoder | None = None
 
     def feed(self, text: bytes) -> None:
-        """Takes the next piece of the store in base64."""
+        """Adds the next piece of the store, in base64."""
         if self._decoder is None:
             try:
                 self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
@@ -325,7 +327,7 @@ class Spool:
             raise writing_failed(error, self._folder) from error
 
     def close(self) -> FileSource | None:
-        """The unpacked store, or None where the GraphML holds none."""
+        """The unpacked store, or None if the GraphML has none."""
         if self._decoder is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Encodes an ONNX file as GraphML with its payloads, checks that it comes back, and publishes both as one step."""
+"""Encodes an ONNX file as GraphML with its payloads, checks that it comes back, and publishes all files in one step."""
 
 from __future__ import annotations
 
@@ -52,38 +52,38 @@ def encode(
     parameter_output: str | os.PathLike[str] | None = None,
     weights: Paths = (),
 ) -> EncodeResult:
-    """Writes an ONNX model as a GraphML graph from which `decode` gives it back byte for byte.
+    """Writes an ONNX model as a GraphML graph. `decode` gives the model back byte for byte.
 
     Args:
         model: an ONNX file, or a model in memory (which is serialised first, and needs ``output``).
         output: the GraphML file, by default ``NAME_hierarchical_graph.graphml`` beside ``NAME.onnx``; a name without
             a suffix gets ``.graphml``. The sidecar has the same name with the suffix ``.onnxdata``.
         metadata: HTP metadata, a file or its content; it says which module each operator belongs to.
-        parameters: where payloads go, which are all tensor fields of more than ``inline_limit`` bytes: ``sidecar``,
-            a file of their own; ``embedded``, base64 in the GraphML; ``reference``, nowhere: the GraphML points into
-            the model file, which has to stay beside it.
+        parameters: where payloads go (all tensor fields of more than ``inline_limit`` bytes): ``sidecar``, a separate
+            file; ``embedded``, base64 in the GraphML; ``reference``, nowhere: the GraphML points into the model file,
+            which has to stay beside it.
         layout: ``nested`` for yEd, Cytoscape and networkx; ``flat`` for igraph, rustworkx, Gephi, graph databases;
             ``plain``, nested without anything that the GraphML schema does not know.
         overwrite: whether existing files may be replaced.
         progress: called as the work goes on.
         show_parameters: whether initializers are nodes, in the module that owns them.
-        inline_limit: in bytes; at least the 32 bytes that a payload's marker has are always inline.
-        refine: whether names of operators and of parameters may add modules below those that metadata, tags or the
-            exporter tell of.
-        open_depth: how many levels of groups are open when ``nested`` is opened in yEd, 1 for that of the model alone;
-            None for all. networkx does not look into groups that are closed.
+        inline_limit: in bytes. Tensors of up to 32 bytes, the size of a payload's marker, are always inline.
+        refine: whether names of operators and parameters may add modules below those from metadata, tags or the
+            exporter.
+        open_depth: how many levels of groups are open when yEd opens a ``nested`` file; 1 is the model alone, None is
+            all. networkx does not look into closed groups.
         self_check: whether to decode what was written, and compare every byte, before anything is published.
         parameter_output: the sidecar, beside the GraphML; by default it has the name of the GraphML.
         weights: safetensors files, or indices of their shards (``model.safetensors.index.json``), in the folder of the
-            GraphML or below it. Payloads that are a tensor there, byte for byte, are referred to; only the others go
-            where ``parameters`` says. `decode` needs these files as they are.
+            GraphML or below it. The graph refers to payloads that are a tensor there, byte for byte; only the others
+            go where ``parameters`` says. `decode` needs these files unchanged.
 
     Raises:
         PayloadError: one of ``weights`` is a link, or not safetensors.
-        ModelError: the model is no ONNX, damaged, or beyond what protobuf reads; its external data are not there.
+        ModelError: the model is no ONNX, damaged, or too large for protobuf; its external data are missing.
         MetadataError: the metadata are not strict JSON, or not HTP metadata.
         RoundTripError: the self-check failed; nothing was published.
-        UsageError: options that do not go together.
+        UsageError: the options contradict each other.
         InputError: a file is missing or may not be read.
         OutputError: an output exists already, or cannot be created.
         StorageError: no space, or a broken disk.
@@ -117,7 +117,7 @@ def preview(
     parameter_output: str | os.PathLike[str] | None = None,
     weights: Paths = (),
 ) -> EncodePreview:
-    """Says what `encode` would do with the same arguments, and writes nothing.
+    """Shows what `encode` would do with the same arguments, and writes nothing.
 
     Raises:
         ModelError, MetadataError, PayloadError, UsageError, InputError: as `encode` would.
@@ -165,7 +165,7 @@ def _prepare(
     stack: ExitStack,
     progress: Progress | None,
 ) -> tuple[PreparedModel, Path]:
-    """Checks the arguments and reads the model; gives also where the GraphML goes."""
+    """Checks the arguments and reads the model; also returns where the GraphML goes."""
     options.check()
     inputs = open_inputs(model, metadata, stack)
     target = _output_path(inputs.path, output)
@@ -269,7 +269,7 @@ def encode_prepared(
     checksum = ""
     if sidecar is not None and store is not None:
         checksum = sidecar.alias_digest = write_header(prepared, store, sha256, references, externals)
-        store.sync()  # the disk goes on while the graph is written and checked
+        store.sync()  # the disk works on while the graph is written and checked
     info = prepared.store_info(checksum, sidecar_path)
     with Stage(progress, "write graph", len(prepared.model.graph.node), "operators") as stage:
         counts, residue_bytes = write_graph(

@@ -1,4 +1,4 @@
-"""Files that a model needs beside it, and that are no external data: the compiled contexts of onnxruntime's EPContext.
+"""Files that a model needs beside it without being external data: the compiled contexts of onnxruntime's EPContext.
 
 Source: onnxruntime, docs/execution-providers/EP-Context-Design.md.
 """
@@ -34,7 +34,7 @@ def companions_of(model: onnx.ModelProto, skeleton: bytes) -> tuple[str, ...]:
         return ()
     more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
     names = ", ".join(map(quoted, [*files][:_SHOWN]))
-    return (f"the model needs files beside it that are no external data, and are not taken along: {names}{more}",)
+    return (f"the model needs files beside it that are not external data, and that are not copied: {names}{more}",)
 
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
@@ -45,7 +45,7 @@ def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
 
 
 def _file_of(node: onnx.NodeProto) -> str | None:
-    """The file of a context; None where it is embedded in the model, as it is by default."""
+    """The file of a context; None if it is embedded in the model, which is the default."""
     attributes = {cast("bytes", attribute.name): attribute for attribute in node.attribute}
     mode = attributes.get(b"embed_mode")
     context = attributes.get(b"ep_cache_context")

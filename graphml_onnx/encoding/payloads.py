@@ -54,7 +54,7 @@ def write_header(
     """Writes the header of a sidecar; see `move_payloads` for the arguments.
 
     Returns:
-        SHA-256 of the header, which says what is in the sidecar.
+        SHA-256 of the header, which lists the content of the sidecar.
     """
     header = prepared.placement.header(sha256, [*references, *(file.content for file in externals)])
     for start in range(0, len(header), limits.LIMITS.chunk):

@@ -62,7 +62,7 @@ class Placement(NamedTuple):
     onnx_types: Mapping[str, str] = {}
 
     def header(self, sha256: str, references: Sequence[PayloadReference]) -> bytes:
-        """The header of a sidecar, which stands before everything.
+        """The header of a sidecar.
 
         Args:
             sha256: digest of the model file.
@@ -109,10 +109,10 @@ def place(
         model: the exact message of the skeleton.
         skeleton: the model without its payloads.
         files: the size in bytes of each data file, by its location.
-        found: the payloads that weight files have, by offset; the strategy is for the others.
+        found: the payloads that weight files have, by offset; the strategy applies to the others.
 
     Raises:
-        ModelError: a sidecar cannot say the names of so many tensors.
+        ModelError: the names of the tensors do not fit into the header of a sidecar.
     """
     found = found or {}
     payloads = skeleton.payloads
@@ -155,7 +155,7 @@ def _in_sidecar(payloads: Sequence[NamedPayload], files: Sequence[NamedPayload])
     if start > MAX_HEADER:
         raise ModelError(
             f"the names of its {len(everything):,} tensors take {start:,} bytes, "
-            f"more than the {MAX_HEADER:,} that readers of a sidecar take",
+            f"more than the {MAX_HEADER:,} that readers of a sidecar accept",
             remedy="use `parameters='embedded'`, or write small tensors as text with `inline_limit`",
         )
     starts = {spec.name: start + offset for spec, offset in zip(layout.order, layout.offsets, strict=True)}

@@ -1,4 +1,4 @@
-"""Reads and understands a model before it is encoded: nothing is written here."""
+"""Reads a model, finds its hierarchy and places its payloads, before anything is written."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Options(NamedTuple):
     open_depth: int | None = None
 
     def check(self) -> None:
-        """Raises UsageError for a value that is none."""
+        """Raises UsageError for a value that is not allowed."""
         if self.parameters not in STRATEGIES:
             raise UsageError(f"parameters is {self.parameters!r}, not one of {', '.join(STRATEGIES)}")
         if self.layout not in LAYOUTS:
@@ -84,19 +84,19 @@ class Inputs(NamedTuple):
 
 
 class PreparedModel(NamedTuple):
-    """A model, read and understood, with nothing written yet.
+    """A model that is ready to be encoded.
 
     Attributes:
         inputs: what was read.
         options: how it is to be encoded.
         skeleton: the model without its payloads.
         model: the skeleton, parsed; the exact message.
-        canonical: the canonical skeleton, or None where the skeleton itself is canonical.
-        has_unknown: whether the message holds fields that ONNX does not know.
+        canonical: the canonical skeleton, or None if the skeleton itself is canonical.
+        has_unknown: whether the message has fields that ONNX does not define.
         hierarchy: modules, and the place of each operator.
         externals: the model's data files.
         placement: where payloads and data files go.
-        weights: the weight files that payloads are referred to in.
+        weights: the weight files that the graph refers to.
     """
 
     inputs: Inputs
@@ -112,7 +112,7 @@ class PreparedModel(NamedTuple):
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """What a reader should know, one line each."""
+        """Findings, one line each."""
         return (*self.hierarchy.findings, *companions_of(self.model, self.skeleton.data))
 
     @property
@@ -175,16 +175,16 @@ def _metadata_content(metadata: Mapping[str, object]) -> bytes:
 
 
 def prepare(inputs: Inputs, options: Options, *, cut_lists: bool = False) -> PreparedModel:
-    """Reads and understands a model.
+    """Reads a model, finds its hierarchy and places its payloads.
 
     Args:
         inputs: the model and its metadata.
         options: how it is to be encoded.
-        cut_lists: whether long lists are cut out where that goes; the GraphML then has to be written to a file.
+        cut_lists: whether to cut out long lists where possible; the GraphML must then be written to a file.
 
     Raises:
         ModelError: it is no ONNX model, or beyond what protobuf reads back.
-        ExternalDataError: its data files are not what it says.
+        ExternalDataError: its data files are missing or do not match it.
     """
     read = read_skeleton(inputs, options, cut_lists=cut_lists)
     try:
@@ -220,7 +220,7 @@ class ParsedSkeleton(NamedTuple):
 
 
 def read_skeleton(inputs: Inputs, options: Options, *, cut_lists: bool = False) -> ParsedSkeleton:
-    """Cuts and parses a model, and looks at nothing else; see `prepare`.
+    """Only cuts and parses a model; see `prepare`.
 
     Raises:
         ModelError: it is no ONNX model, or beyond what protobuf reads back.

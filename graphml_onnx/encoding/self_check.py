@@ -1,4 +1,4 @@
-"""The self-check: decodes what was written, before it is published, and compares every byte with what was read."""
+"""The self-check: decodes the written files before they are published, and compares every byte with the model."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def check_written(
     owner: ExitStack,
     progress: Progress | None,
 ) -> LoadedModel:
-    """Decodes what was written and compares it with what was read.
+    """Decodes the written files and compares the result with the model.
 
     Args:
-        prepared: what was read.
-        graph: the GraphML that was written.
-        sidecar: the sidecar that was written, if there is one.
-        target: the name that the GraphML will have, for messages; its folder takes temporary files.
+        prepared: the model.
+        graph: the written GraphML.
+        sidecar: the written sidecar, if there is one.
+        target: the final name of the GraphML, for messages; its folder holds temporary files.
         owner: closes what the result needs.
-        progress: called as the work goes on.
+        progress: called during the work.
 
     Returns:
         The model as it was decoded.
@@ -58,7 +58,7 @@ def check_written(
             except StorageError:
                 raise
             except GraphmlOnnxError as error:
-                raise _failed(prepared, f"what was written cannot be read: {error}") from error
+                raise _failed(prepared, f"the written files cannot be read: {error}") from error
             store = with_weights(_written_store(prepared, model, sidecar, stack), prepared.weights)
             references = store.located_by_number(model.references)
             original = prepared.inputs.source
@@ -95,7 +95,7 @@ def _written_store(prepared: PreparedModel, model: LoadedModel, sidecar: StagedF
         try:
             return check_store(source, model.store, model.stored)
         except PayloadError as error:
-            raise _failed(prepared, f"what was written cannot be read: {error}") from error
+            raise _failed(prepared, f"the written files cannot be read: {error}") from error
     return Store(prepared.inputs.source)
 
 

@@ -1,4 +1,4 @@
-"""Finds the weights of a model in weight files, byte for byte, so that they need not be stored again.
+"""Finds the weights of a model in weight files, byte for byte, so that they are not stored twice.
 
 Source: docs/format.md, section "Weight files".
 """
@@ -34,7 +34,7 @@ def refer_to_weights(
     stack: ExitStack,
     progress: Progress | None,
 ) -> PreparedModel:
-    """Places the payloads of a model in weight files, where these have them.
+    """Places the payloads of a model in weight files that have them.
 
     Args:
         prepared: the model.
@@ -46,7 +46,7 @@ def refer_to_weights(
     Raises:
         PayloadError: a file is a link, or not safetensors; an index is not one.
         UsageError: a file is not below the folder.
-        ModelError: a sidecar cannot say the names of the other tensors.
+        ModelError: the names of the other tensors do not fit into the header of a sidecar.
         InputError: a file is missing, or may not be read.
     """
     paths = [Path(path) for path in weights]
@@ -64,7 +64,7 @@ def refer_to_weights(
 
 
 def _location(path: Path, folder: Path) -> str:
-    """A file as a GraphML in a folder calls it."""
+    """The name of a file, relative to the folder of a GraphML."""
     try:
         location = (path.parent.resolve() / path.name).relative_to(folder.resolve()).as_posix()
     except ValueError:
@@ -99,7 +99,7 @@ def _find(prepared: PreparedModel, files: Sequence[WeightFile], progress: Progre
 
 
 class _Tensors:
-    """The tensors of weight files, by length; their digests are computed where they are asked for."""
+    """The tensors of weight files, by length; digests are computed on demand."""
 
     def __init__(self, files: Sequence[WeightFile]) -> None:
         self._files = {file.location: file for file in files}
@@ -115,7 +115,7 @@ class _Tensors:
         return self._by_length.get(length, ())
 
     def find(self, payload: Payload, name: str, sha256: str) -> TensorPlace | None:
-        """The tensor that is a payload: the one with its name, if that is one of them, or else the first."""
+        """The tensor with the content of a payload: the one with its name if there is one, else the first."""
         for file in self._files.values():
             tensor = file.tensors.get(name)
             if tensor is not None and tensor.spec.length == payload.length:
@@ -123,7 +123,7 @@ class _Tensors:
                 if self._digest(place) == sha256:
                     return place
         if payload.length not in self._by_digest:
-            candidates = reversed(self.of_length(payload.length))  # of equal ones the first is to stay
+            candidates = reversed(self.of_length(payload.length))  # of equal ones the first stays
             self._by_digest[payload.length] = {self._digest(place): place for place in candidates}
         return self._by_digest[payload.length].get(sha256)
 

@@ -45,10 +45,10 @@ def write_graph(
         references: its payloads.
         externals: its data files.
         stage: progress in operators.
-        embed: whether an embedded store is written, and not only its key.
+        embed: whether to write an embedded store, and not only its key.
 
     Returns:
-        What the graph consists of, and the size of the residue in bytes.
+        The keys and counts of the graph, and the size of the residue in bytes.
     """
     lists = ListsToWrite(prepared.inputs.source, prepared.skeleton.lists) if prepared.skeleton.lists else None
     encoder, residue_bytes = graph_encoder(prepared, info, sha256, references, externals, lists, embed=embed)
@@ -71,7 +71,7 @@ def graph_encoder(
 ) -> tuple[GraphEncoder, int]:
     """What emits the graph of a model, and the size of the residue in bytes; see `write_graph` for the arguments.
 
-    Where ``lists`` were cut out of the model, tokens stand for them in the graph.
+    If ``lists`` were cut out of the model, the graph has tokens in their places.
     """
     residue = _residue(prepared, references)
     about = _about(prepared, info, sha256, residue, externals, version_of(references), embed=embed)

@@ -154,7 +154,7 @@ def test_a_changed_value_names_the_option(graph: Path) -> None:
 
 WRONG = {
     "missing": (lambda w: {"head": w["head"]}, "lack the tensor 'encoder.weight'"),
-    "added": (lambda w: w | {"more": HEAD}, "have the tensor 'more', but the model has not"),
+    "added": (lambda w: w | {"more": HEAD}, "have the tensor 'more', which the model does not have"),
     "renamed": (lambda w: {"encoder": WEIGHT, "head": HEAD}, "lack the tensor 'encoder.weight'"),
     "many missing": (lambda w: {}, "lack the tensors 'encoder.weight', 'head'"),
     "transposed": (lambda w: w | {"head": HEAD.T}, r"'head' has the shape \[20, 24\], but the model says \[24, 20\]"),
@@ -247,7 +247,7 @@ def test_tensors_that_the_graph_has_as_text_are_told_from_those_that_the_model_h
     bias = {"bias": np.ones(3, np.float32)}
     with pytest.raises(PayloadError, match=r"the tensor 'bias', which the graph has as text.*inline_limit=32"):
         decode(graph, parameters={**weights, **bias})
-    with pytest.raises(PayloadError, match=r"have the tensor 'other', but the model has not"):
+    with pytest.raises(PayloadError, match=r"have the tensor 'other', which the model does not have"):
         decode(graph, parameters={**weights, **bias, "other": HEAD})
 
 

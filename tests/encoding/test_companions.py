@@ -42,7 +42,7 @@ def test_the_files_of_compiled_contexts_are_named_once(tmp_path: Path) -> None:
     )
     (finding,) = encode(model).findings
     assert finding == (
-        "the model needs files beside it that are no external data, and are not taken along: "
+        "the model needs files beside it that are not external data, and that are not copied: "
         '"model_qnn.bin", "other.bin"'
     )
 

@@ -1,1 +1,1 @@
-"""GraphML of the earlier formats 1.1 to 1.3: recognised, and read as far as it says what a model needs."""
+"""Recognises GraphML of the earlier formats 1.1 to 1.3, and reads it if it has all that a model needs."""

@@ -1,4 +1,4 @@
-"""Reads what a document of an earlier format says of its graph as a whole: values in the ``<graph>`` itself.
+"""Reads the values of the ``<graph>`` element itself, in a document of an earlier format.
 
 They can be long (embedded weights), and those of nested graphs have the same names.
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphml_onnx.onnxfile.source import Source
 
 MAX_VALUES = 1 << 30
-"""Characters of all values of a graph together: what is longer is refused, since it is held in memory."""
+"""Limit for all values of a graph together, in characters, since they are held in memory."""
 
 _CHUNK = 1 << 18
 _DEPTH = 3  # graphml, graph, data

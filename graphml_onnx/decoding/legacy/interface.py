@@ -1,4 +1,4 @@
-"""What a graph of an earlier format says of itself: operator sets, inputs and outputs, and types of other tensors.
+"""Operator sets, inputs, outputs and types of tensors, from the values of a graph of an earlier format.
 
 Source: docs/validation.md, section "Earlier formats".
 """
@@ -23,7 +23,7 @@ def operator_sets(values: Mapping[str, str], miss: Callable[[str], None]) -> dic
     """The versions of the operator sets, by domain.
 
     Args:
-        values: what the graph says of itself.
+        values: the values of the graph.
         miss: called with what is missing.
     """
     text = values.get("opset_imports")
@@ -44,10 +44,10 @@ def operator_sets(values: Mapping[str, str], miss: Callable[[str], None]) -> dic
 
 
 def border(values: Mapping[str, str], miss: Callable[[str], None]) -> list[NodeRecord] | None:
-    """The inputs and outputs of the graph, from its own lists; None where it has none.
+    """The inputs and outputs of the graph, from its own lists; None if it has none.
 
     Args:
-        values: what the graph says of itself.
+        values: the values of the graph.
         miss: called with what is missing.
     """
     lists = {kind: _tensors(values.get(f"graph_{kind}s")) for kind in ("input", "output")}
@@ -68,7 +68,7 @@ def border(values: Mapping[str, str], miss: Callable[[str], None]) -> list[NodeR
 
 
 def intermediate(values: Mapping[str, str]) -> str | None:
-    """The JSON of value_info, of the tensors whose type and shape are clear: an empty shape can mean an unknown one."""
+    """The JSON of value_info, for tensors whose type and shape are clear: an empty shape may mean an unknown one."""
     items: list[Json] = [
         {"name": name, "type": type_}
         for name, (type_, shape) in _tensors(values.get("value_info")).items()

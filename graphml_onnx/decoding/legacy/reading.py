@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 
 def load_older(source: Source, path: Path, folder: Path | None = None) -> LoadedModel | None:
-    """Reads a file of an earlier format; None where it is of none of them.
+    """Reads a file of an earlier format; None if it is not one.
 
     Args:
         source: the file.
         path: its name, for messages.
-        folder: where its weights lie; by default beside it.
+        folder: where its weights are; by default beside it.
 
     Returns:
         The model; its findings list what the file lacks.
 
     Raises:
-        GraphMLError: it does not say what a model needs, and the message names what; or the model is not valid.
+        GraphMLError: something that a model needs is missing (the message names it), or the model is not valid.
     """
     document = check_document(source, _pass_over)
     older = recognise(document) if document.is_readable else None

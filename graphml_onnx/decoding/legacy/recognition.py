@@ -1,7 +1,7 @@
 """Recognises GraphML of the earlier formats 1.1 to 1.3 by the names of its keys.
 
-Their keys have ids such as d0, n0 and m0, which differ between them, and go by attr.name; this format has kept most of
-the names. They had neither ``kind`` nor ``node_id``.
+Their keys have ids such as d0, n0 and m0, which differ between the formats, so keys are matched by attr.name. This
+format has kept most of the names. The earlier formats had neither ``kind`` nor ``node_id``.
 
 Source: docs/validation.md, section "Earlier formats".
 """
@@ -35,8 +35,8 @@ class Older:
     """A document of an earlier format.
 
     Attributes:
-        version: what it says of its format; None where it says nothing.
-        values: what it says of the graph as a whole, by attr.name.
+        version: the format that it names; None if it names none.
+        values: the values of the graph itself, by attr.name.
     """
 
     version: str | None
@@ -49,7 +49,7 @@ class Older:
 
 
 def recognise(document: Document) -> Older | None:
-    """Whether a document is of an earlier format, by its keys; None where it is not."""
+    """The earlier format of a document, by its keys; None if it is not one."""
     keys = document.keys
     if keys.is_bare or keys.has("kind", "node") or not keys.has("op_type", "node"):
         return None

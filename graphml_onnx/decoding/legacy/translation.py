@@ -1,9 +1,9 @@
-"""Turns a graph of an earlier format into nodes of this one, where it says all that a model needs.
+"""Turns a graph of an earlier format into nodes of this one, if it has all that a model needs.
 
 Operators come from nodes with an ``op_type`` that hold no graph, be it empty. Their tensors come from their lists of
 names, or else from what edges say. Inputs and outputs of the graph come from its own lists, or else from the nodes at
-which edges only start or only end. Nothing is guessed: where the order of an operator's inputs, or its weights, are not
-said, there is no model.
+which edges only start or only end. Nothing is guessed: if the order of an operator's inputs, or its weights, are
+missing, there is no model.
 
 Source: docs/validation.md, section "Earlier formats".
 """
@@ -48,7 +48,7 @@ class Translation:
 
     Attributes:
         records: the nodes of this format; edges are left out, since they follow from them.
-        lacks: what the file does not say, although a file of this format does.
+        lacks: what the file lacks compared with this format.
         store: the weights that the nodes refer to.
     """
 
@@ -76,7 +76,7 @@ def translate(older: Older, records: Iterable[Record], compounds: Set[int], path
         folder: where the file with its weights lies.
 
     Raises:
-        GraphMLError: it does not say what a model needs; the message names what.
+        GraphMLError: something that a model needs is missing; the message names it.
     """
     return _Translator(older, records, compounds).translation(path, folder)
 
@@ -126,7 +126,7 @@ class _Translator:
                 self._others[record.node_id] = record
 
     def translation(self, path: Path, folder: Path) -> Translation:
-        """The graph; raises GraphMLError where it does not say enough."""
+        """The graph; raises GraphMLError if something that a model needs is missing."""
         opsets = operator_sets(self._older.values, self._miss)
         self._connect()
         nodes = border(self._older.values, self._miss) or self._boundary()
@@ -165,9 +165,9 @@ class _Translator:
         ]
         return (
             f"which ir_version the model has: taken to be {ir_version}, the lowest that fits its operator sets",
-            "in which order operators stand: taken to be that of the document, as far as tensors allow",
+            "in which order operators run: taken to be that of the document, as far as tensors allow",
             "what the graph is called, nor its metadata",
-            "the digest of the encoded file, so that nobody can tell whether this is the same model",
+            "the digest of the encoded file, so nobody can check whether this is the same model",
             *empty[:_SHOWN],
         )
 
@@ -182,7 +182,7 @@ class _Translator:
             )
 
     def _check_tensors(self, nodes: Iterable[NodeRecord], weights: Set[str]) -> None:
-        """Names tensors that are consumed, although nothing gives them."""
+        """Names tensors that are consumed, but not produced."""
         given = {unescape(node.data["name"]) for node in nodes if node.data["kind"] == "input"} | weights | {""}
         given.update(name for operator in self._operators.values() for name in operator.outputs)
         for operator in self._operators.values():

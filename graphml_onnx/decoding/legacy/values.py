@@ -1,4 +1,4 @@
-"""Values of the earlier formats as values of this one: attributes, types, and what ONNX itself says of an operator.
+"""Converts attributes and types of the earlier formats to this one, with the help of ONNX's operator schemas.
 
 Source: docs/validation.md, section "Earlier formats".
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ELEMENTS = frozenset(name for name, number in onnx.TensorProto.DataType.items() if number)
 
 TAG = "hierarchy_tag"
-"""Key of an operator's tag, and the attribute that it was in ONNX, which onnx.checker refuses."""
+"""Key of an operator's tag. In ONNX it was an attribute, which onnx.checker refuses."""
 
 # Names of numpy, by which these formats call types, and bytes of an element.
 _NUMPY = {"float32": "FLOAT", "float64": "DOUBLE"}
@@ -79,14 +79,14 @@ def _dimension(size: Json) -> Json:
 
 
 def tensor_of(name: str, value: Json, *, dtype: str, shape: str, data: str) -> tuple[dict[str, Json], bytes] | None:
-    """A tensor written as base64 of its elements, in little-endian order; None where it cannot be read.
+    """A tensor written as base64 of its elements, in little-endian order; None if it cannot be read.
 
     Args:
         name: what it is called.
         value: the JSON object.
-        dtype: which member says the type of its elements.
-        shape: which one says its sizes.
-        data: which one holds the base64.
+        dtype: the member with the type of its elements.
+        shape: the member with its sizes.
+        data: the member with the base64.
 
     Returns:
         The JSON of a TensorProto of this format, and its bytes.
@@ -108,7 +108,7 @@ def tensor_of(name: str, value: Json, *, dtype: str, shape: str, data: str) -> t
 
 
 def names_of(text: str | None) -> list[str] | None:
-    """The names in a JSON list; None where there is none, or it is another."""
+    """The names in a JSON list; None if there is no list of names."""
     try:
         value = parse(text) if text is not None else None
     except JsonError:
@@ -120,7 +120,7 @@ def names_of(text: str | None) -> list[str] | None:
 
 
 def attributes_of(text: str) -> list[Json] | None:
-    """Attributes, but the tag, from a JSON object; None where it is none, or a value has no clear type."""
+    """Attributes except the tag, from a JSON object; None if it is no object, or a value has no clear type."""
     try:
         values = parse(text)
     except JsonError:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_TEXT = 1 << 30
-"""Bytes of the unpacked JSON: what is longer is refused, since it is held in memory."""
+"""Limit for the unpacked JSON in bytes, since it is held in memory."""
 
 _INLINE = 1024  # bytes of a tensor within the graph
 
@@ -46,8 +46,8 @@ def read_weights(values: Mapping[str, str], folder: Path, miss: Callable[[str], 
     """Reads the weights.
 
     Args:
-        values: what the graph says of itself.
-        folder: where the file with the weights lies.
+        values: the values of the graph.
+        folder: where the file with the weights is.
         miss: called with what is missing or cannot be read.
     """
     weights = Weights()
@@ -110,7 +110,7 @@ def _unpack(packed: bytes, file: str) -> str:
 
 
 def _add(weights: Weights, name: str, value: Json) -> bool:
-    """Adds a tensor; False where it cannot be read."""
+    """Adds a tensor; False if it cannot be read."""
     read = tensor_of(name, value, dtype="dtype", shape="shape", data="data")
     if read is None:
         return False
