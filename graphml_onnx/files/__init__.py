@@ -3,8 +3,8 @@
 All outputs are written to temporary files beside their final names and become visible together, by renames; a
 failure leaves the earlier outputs byte-identical. A GraphML file (G) and its sidecar (S) are a pair: G holds the
 digest of S. No file system replaces two files at once, so S is published first under an alias that contains its
-digest, and a reader tries `candidates` and takes the file whose digest matches. What it finds if the process is
-killed, or the power fails, after each step (0 is old, 1 is new):
+digest, and a reader tries `candidates` and takes the file whose digest matches. The table shows what it finds if the
+process is killed, or the power fails, after each step (0 is old, 1 is new):
 
 ======================================  ==========================  ==============================
 after                                   in the folder               a reader finds
@@ -22,8 +22,8 @@ between those that depend on each other: from S1 G1 through S0 G1 S1-alias to S0
 "backup") keeps each file that is replaced; where the file system has no hard links, a failure after the first
 replacement leaves the files as they are, which for a pair is one that decodes.
 
-A reader that has opened G0 may find S1 by then: it notes the files before it opens them (`Watch`), and begins again
-where its error comes with a change of them.
+A reader that has opened G0 may already find S1. So it records the files before it opens them (`Watch`), and starts
+again if it fails and the files have changed.
 
 The next run of the same output removes what a killed one left: temporary files and backups when it stages, aliases
 only after its own commit point, because until then the GraphML in place may need one of them. Hence names of the form

@@ -1,4 +1,4 @@
-"""What a killed run leaves in a folder: finding it and removing it."""
+"""Finds and removes what a killed run left in a folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def remove_aliases(path: Path, keep: Collection[tuple[int, int]]) -> None:
 
     Args:
         path: the sidecar.
-        keep: device and inode of files that stay whatever their name, such as the inputs.
+        keep: device and inode of files that must stay, such as the inputs.
     """
     with suppress(OSError):
         for alias in aliases_of(path, [file.name for file in path.parent.iterdir()]):
@@ -44,7 +44,7 @@ def remove_aliases(path: Path, keep: Collection[tuple[int, int]]) -> None:
 
 
 def _is_unlocked(file: Path) -> bool:
-    """Whether no process holds the lock of the file; no where that cannot be found out."""
+    """Whether no process holds the lock of the file; False if that cannot be found out."""
     access = os.O_RDWR if os.access(file, os.W_OK) else os.O_RDONLY  # NFS locks only what is open for writing
     flags = access | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:

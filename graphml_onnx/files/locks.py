@@ -94,7 +94,7 @@ class LockedFolders(NamedTuple):
     descriptors: tuple[tuple[Path, int], ...]
 
     def sync(self) -> None:
-        """Makes the renames so far last through a power failure, where the file system can do that.
+        """Makes the renames so far survive a power failure, if the file system supports it.
 
         Raises:
             GraphmlOnnxError: as `graphml_onnx.errors.writing_failed` says.
@@ -109,7 +109,7 @@ class LockedFolders(NamedTuple):
 
 @contextmanager
 def locked(folders: Iterable[Path]) -> Iterator[LockedFolders]:
-    """Holds the locks of some folders; every writer takes them in the same order, so none waits in a circle.
+    """Holds the locks of some folders. Every writer takes them in the same order, so there is no deadlock.
 
     A file system without locks is used without them.
 
@@ -133,7 +133,7 @@ def locked(folders: Iterable[Path]) -> Iterator[LockedFolders]:
 
 
 def sync_file(descriptor: int) -> None:
-    """Makes the content of a file last through a power failure.
+    """Makes the content of a file survive a power failure.
 
     Raises:
         OSError: no space, or a broken disk.

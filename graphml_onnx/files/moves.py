@@ -1,4 +1,4 @@
-"""Gives finished files their names, so that all of it can be taken back."""
+"""Gives finished files their final names, so that all renames can be undone."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class FinishedFile(NamedTuple):
 
 
 class Moves:
-    """Context manager for renames: unless `commit` is called, leaving it takes them back in reverse order.
+    """Context manager for renames: unless `commit` is called, leaving it undoes them in reverse order.
 
-    Each inverse is noted before its step, and looks whether the step was done: an interrupt may come at any point.
-    After each inverse a reader finds an old or a new pair, so that an inverse that fails ends the taking back.
+    Each inverse is recorded before its step, and checks whether the step was done: an interrupt may come at any point.
+    After each inverse a reader finds an old or a new pair, so the undoing stops at an inverse that fails.
 
     Args:
         folders: the folders of all files, locked.
         overwrite: whether files may be replaced.
         published: device and inode of all files of this publication.
-        backup_name: gives a new temporary name beside a file; who gives it also removes what is left there.
+        backup_name: gives a new temporary name beside a file; its owner also removes files that are left there.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Moves:
             source.replace(file.path)
 
     def barrier(self) -> None:
-        """Makes sure that the disk has all that came before when it has anything that comes after; both ways.
+        """Makes the disk finish all renames before it begins a later one, also when they are undone.
 
         Raises:
             GraphmlOnnxError: as `graphml_onnx.errors.writing_failed` says.
@@ -120,7 +120,7 @@ class Moves:
         self._folders.sync()
 
     def commit(self) -> None:
-        """Keeps everything as it is now."""
+        """Makes all renames final."""
         self._inverses.clear()
 
     def _backed_up(self, path: Path) -> Path | None:
@@ -135,7 +135,7 @@ class Moves:
         return backup
 
     def _give_free_name(self, source: Path, target: Path) -> None:
-        """Publishes where there was no file; without ``overwrite``, one that has appeared since is never replaced.
+        """Publishes under a free name; without ``overwrite``, a file that has appeared since is never replaced.
 
         With hard links, ``source`` stays a name of the file.
         """
@@ -154,7 +154,7 @@ class Moves:
         source.rename(target)
 
     def _try_to_sync(self) -> None:
-        with suppress(GraphmlOnnxError):  # taking back goes on also on a broken disk
+        with suppress(GraphmlOnnxError):  # undoing continues on a broken disk
             self._folders.sync()
 
     def _withdraw(self, file: FinishedFile) -> None:
@@ -171,7 +171,7 @@ class Moves:
             if _identity(file.path) != file.identity:
                 return
             if backup is None:
-                self._inverses.clear()  # taking back only the rest could leave a mixture
+                self._inverses.clear()  # undoing only the rest could leave a mixture
                 return
             if file.alias:
                 file.path.replace(file.alias)
@@ -196,7 +196,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def already_exists(path: Path) -> OutputError:
-    """The error for an output that is there and may not be replaced."""
+    """The error for an output that exists and may not be replaced."""
     return OutputError("exists already", file=path, remedy="name another file, or replace it with `overwrite=True`")
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCK_NAME = ".g2o-lock"
-"""The file that is locked where a folder cannot be, on Windows."""
+"""The file that is locked on Windows, where folders have no locks."""
 
 _NAME_MAX = 255  # bytes, on every common file system
 _HEX = "[0-9a-f]{16}"
@@ -52,7 +52,7 @@ def alias_path(path: Path, digest: str) -> Path:
 
 
 def candidates(path: Path, digest: str) -> tuple[Path, ...]:
-    """Where a reader looks for the file with this digest: the final name, then the alias.
+    """The names under which a reader looks for the file with this digest: the final name, then the alias.
 
     Neither name says that the content is right: the reader compares the digest.
 
@@ -63,7 +63,7 @@ def candidates(path: Path, digest: str) -> tuple[Path, ...]:
 
 
 def aliases_of(path: Path, names: Iterable[str]) -> Iterator[Path]:
-    """Those of the ``names`` in the folder of ``path`` that are aliases of it, for any digest."""
+    """The aliases of ``path``, for any digest, among the ``names`` in its folder."""
     pattern = re.compile(f"{re.escape(_shortened(path.name, _ALIAS_ADDS))}\\.{_HEX}")
     return (path.parent / name for name in names if pattern.fullmatch(name))
 
@@ -86,12 +86,12 @@ def tokens_of(path: Path, names: Iterable[str]) -> set[str]:
 
 
 def has_token(name: str, token: str) -> bool:
-    """Whether ``name`` is that of a temporary file, of whichever output, with this token."""
+    """Whether ``name`` is that of a temporary file with this token, of any output."""
     return name.startswith(".") and name.endswith(f".{token}{_TEMPORARY_ENDS}")
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a publication may take a file of this name for one of its own, and remove it.
+    """Whether a publication may mistake a file of this name for one of its own, and remove it.
 
     Args:
         name: without folders.
@@ -100,7 +100,7 @@ def is_reserved(name: str) -> bool:
 
 
 def _shortened(name: str, added: int) -> str:
-    """The name, cut so that ``added`` more bytes fit; a cut name ends with its own digest, so that it stays unique."""
+    """The name, shortened so that ``added`` more bytes fit; a short name ends with a digest, so it stays unique."""
     if len(os.fsencode(name)) + added <= _NAME_MAX:
         return name
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]

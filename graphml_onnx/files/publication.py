@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _RESERVE = 2 << 20
-"""Bytes that are kept for the cleaning up, so that it works where there is no memory left."""
+"""Bytes that are reserved for the cleanup, so that it works when there is no memory left."""
 
 _OPEN_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(slots=True, eq=False)
 class StagedFile:
-    """An output on its way: written under a temporary name.
+    """An output that is written under a temporary name.
 
     Attributes:
         path: the final name.
@@ -261,6 +261,6 @@ def _move(files: list[FinishedFile], moves: Moves) -> None:
 
 def _identities(files: Iterable[Path]) -> Iterable[tuple[int, int]]:
     for file in files:
-        with suppress(OSError, ValueError):  # whoever opens the file reports what is wrong with it
+        with suppress(OSError, ValueError):  # opening the file reports what is wrong with it
             status = file.stat()
             yield status.st_dev, status.st_ino

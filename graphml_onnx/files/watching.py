@@ -34,6 +34,6 @@ class Watch:
 def _identity(path: Path) -> Identity:
     try:
         status = path.stat()
-    except (OSError, ValueError):  # whoever opens the file reports what is wrong with it
+    except (OSError, ValueError):  # opening the file reports what is wrong with it
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

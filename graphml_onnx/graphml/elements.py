@@ -17,7 +17,7 @@ class Key(NamedTuple):
 
     Attributes:
         name: key id and attr.name alike, an NMTOKEN.
-        scope: which elements carry it.
+        scope: the elements that have it.
         type: its attr.type.
     """
 
@@ -26,8 +26,8 @@ class Key(NamedTuple):
     type: Literal["string", "int", "long"] = "string"
 
 
-class Appearance(NamedTuple):  # many are looked up, and a tuple has a fast hash
-    """How a node looks in tools that draw what they read.
+class Appearance(NamedTuple):  # many are looked up, and a tuple hashes fast
+    """How a node looks in tools that draw graphs.
 
     Attributes:
         label: its text.
@@ -43,14 +43,14 @@ class Appearance(NamedTuple):  # many are looked up, and a tuple has a fast hash
 
 
 class Drawn(NamedTuple):
-    """What a graph consists of, known before anything is written: its nodes and edges as a sink will get them.
+    """The nodes and edges of a graph in the order in which a sink will get them; known before anything is written.
 
     Attributes:
-        parents: of each node the number of the group around it; -1 for none.
-        looks: of each node.
+        parents: for each node, the number of the group around it; -1 for none.
+        looks: the appearance of each node.
         groups: numbers of the nodes that are groups.
-        sources: of each edge the node where it comes from.
-        targets: the node where it goes.
+        sources: for each edge, the node that it comes from.
+        targets: for each edge, the node that it goes to.
     """
 
     parents: Sequence[int]
@@ -64,13 +64,13 @@ class GraphSink(Protocol):
     """Takes a graph piece by piece; parents come before children, all nodes before all edges."""
 
     def begin(self, drawn: Drawn) -> None:
-        """Called first, with all that will follow."""
+        """Called first, with everything that will follow."""
 
     def node(self, node_id: str, data: Data, appearance: Appearance) -> None:
         """A node without children."""
 
     def open_group(self, node_id: str, data: Data, appearance: Appearance) -> None:
-        """A compound node; what follows until `close_group` lies within."""
+        """A compound node; it contains everything until `close_group`."""
 
     def close_group(self) -> None:
         """Ends the compound node that was opened last."""
@@ -84,7 +84,7 @@ class NodeRecord(NamedTuple):
 
     Attributes:
         node_id: its XML id.
-        data: the values of the keys that were asked for, by attr.name; without empty ones.
+        data: the values of the wanted keys, by attr.name, without empty ones.
         line: where it starts.
     """
 
@@ -109,8 +109,8 @@ class RowKeys(NamedTuple):
     """The values of nodes that are read as rows, in the order in which they are written.
 
     Attributes:
-        first: a key, and the value that tells such nodes from others; it comes first.
-        required: keys that each of them has.
+        first: a key and the value that marks such nodes; it comes first.
+        required: keys that all of them have.
         optional: keys that follow, which some of them have.
     """
 
@@ -123,11 +123,11 @@ class NodeRows(NamedTuple):
     """Nodes without children that have the first value of their `RowKeys`, as rows of a table.
 
     Attributes:
-        first: key and value that all of them have.
-        keys: the others that were asked for, by attr.name.
+        first: the key and value that all of them have.
+        keys: the other wanted keys, by attr.name.
         node_ids: their XML ids.
         lines: where they start.
-        values: of each node its values by ``keys``; None where it has none.
+        values: for each node, its values by ``keys``; None if it has none.
     """
 
     first: tuple[str, str]
@@ -146,20 +146,20 @@ class NodeRows(NamedTuple):
 
 
 class Nesting(NamedTuple):
-    """The keys of the name of a node, and of the name of the node around it."""
+    """The keys for the name of a node and for the name of its parent."""
 
     name: str
     around: str
 
 
 class Wanted(NamedTuple):
-    """What a reader keeps of a document; it passes over everything else.
+    """What a reader keeps of a document; it skips everything else.
 
     Attributes:
         node_keys: values of nodes, by attr.name.
         edge_keys: values of edges.
-        nesting: which values say what nesting says, in a document that declares no keys.
-        rows: which nodes may be given as rows, and edges with them; without it, all come one by one.
+        nesting: the keys that XML nesting replaces, in a document that declares no keys.
+        rows: the nodes that may be given as rows, and edges with them; without it, all come one by one.
     """
 
     node_keys: Set[str]
@@ -169,20 +169,20 @@ class Wanted(NamedTuple):
 
 
 Streams: TypeAlias = "Mapping[str, Callable[[bytes], object]]"
-"""By attr.name, what takes a value of a node in pieces, as they are read; the node then has an empty text instead.
+"""By attr.name, a function that takes a node's value in pieces while it is read; the node then has an empty text.
 
 It raises PayloadError for what is neither base64 nor XML's white space.
 """
 
 
 class CutLists(Protocol):
-    """Takes note of long JSON lists, which a reader may replace by a token each."""
+    """Records long JSON lists, each of which a reader may replace by a token."""
 
     def restart(self) -> None:
         """Forgets them: the document is read again."""
 
     def add(self, start: int, end: int) -> bytes:
-        """Notes where a list stands, in bytes of the document; returns the token that is to stand for it."""
+        """Records the position of a list in the document, in bytes; returns the token that replaces it."""
 
 
 class Readable(Protocol):
@@ -193,7 +193,7 @@ class Readable(Protocol):
 
 
 class EdgeRows(NamedTuple):
-    """Edges of whose values none was asked for, each in a line of its own: their ends, and the line of the first."""
+    """Edges without wanted values, each on a line of its own: their ends, and the line of the first."""
 
     ends: list[tuple[str, str]]
     line: int

@@ -1,4 +1,4 @@
-"""The lines of a document as this project writes it: one template for each, and the pattern that reads it back."""
+"""The lines of a document that this project writes: a template for each, and the pattern that reads it back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GRAPH_END = "</graph>\n"
 NODE = '<node id="{id}"{mark}>\n'
 NODE_VALUE = '  <data key="{key}">{text}</data>\n'
 NODE_END = "</node>\n"
-# The space: Neo4j's importer (APOC) passes over whatever comes first in an edge.
+# The space: Neo4j's importer (APOC) skips the first thing in an edge.
 EDGE = '<edge source="{source}" target="{target}"> '
 EDGE_VALUE = '<data key="{key}">{text}</data>'
 EDGE_END = "</edge>\n"
@@ -34,10 +34,10 @@ ROOT = "g"
 """Id of the graph that holds all others."""
 
 ID = r'[^"<>&\x00-\x20]++'
-"""Matches an attribute: without white space, which XML would change."""
+"""Matches an attribute. It has no white space, which XML would change."""
 
 VALUE = rf"(?=[^<\s]){TEXT_IN_XML}"
-"""Matches a value. It starts with something that is not white space, or it would be none."""
+"""Matches a value. It does not start with white space: a value of white space alone counts as empty."""
 
 
 def pattern_of(template: str, fields: Mapping[str, str]) -> str:

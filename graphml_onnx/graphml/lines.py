@@ -1,8 +1,8 @@
 """Reads a document as `GraphMLWriter` wrote it: the mirror of the writer, which stops at the first deviation.
 
-expat calls Python for the start and the end of every element, and half of the time that decoding takes would go there.
-Here one regular expression matches a whole node or edge. It accepts only text with a single XML reading. Whatever it
-does not match, `graphml_onnx.graphml.xml` reads from the start of the document.
+expat calls Python for the start and the end of every element, which would be half of the time of decoding. Here one
+regular expression matches a whole node or edge. It accepts only text with a single XML reading. If it does not match,
+`graphml_onnx.graphml.xml` reads the document from the start.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def read_lines(file: Readable, wanted: Wanted, streams: Streams, lists: CutLists
         file: the file, open for reading.
         wanted: what is kept of them.
         streams: take values of nodes in pieces, by attr.name.
-        lists: takes note of long lists, for each of which a token stands in its value.
+        lists: records long lists; a token replaces each in its value.
 
     Yields:
-        Nodes and edges, piece by piece of the document: where rows are wanted, first all rows of a piece.
+        Nodes and edges, one piece of the document after the other; if rows are wanted, first all rows of a piece.
 
     Raises:
-        NotAsWrittenError: the document is not as the writer wrote it. What came before is as it is in the document.
+        NotAsWrittenError: the document deviates from the writer's form. Everything yielded before is correct.
     """
     chunks = iter(partial(file.read, CHUNK), b"")
     lines = _whole_lines(chunks if lists is None else without_lists(chunks, lists))
@@ -74,7 +74,7 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _without_streams(parts: Iterator[bytes], streams: Streams) -> Iterator[bytes]:
-    """Hands streamed values over as they come; in the document, their line ends remain of them."""
+    """Hands streamed values over while they are read; only their line ends stay in the document."""
     starts = {name: layout.NODE_VALUE.partition("{text}")[0].format(key=name).encode() for name in streams}
     end = layout.NODE_VALUE.partition("{text}")[2].encode()
     open_name: str | None = None
@@ -88,7 +88,7 @@ def _without_streams(parts: Iterator[bytes], streams: Streams) -> Iterator[bytes
                     break
                 place, open_name = min(found)
                 place += len(starts[open_name])
-                yield rest[:place] + b"="  # some value; it counts as an empty text
+                yield rest[:place] + b"="  # a value that counts as an empty text
                 rest = rest[place:]
                 if rest[:1].isspace() or rest[:1] == b"<":
                     raise NotAsWrittenError
@@ -129,11 +129,11 @@ def _decoded(pieces: Iterator[bytes]) -> Iterator[str]:
 
 
 class _Lines:
-    """What is known from the head of the document, and which groups are open.
+    """The state of a reading: the head of the document, and the open groups.
 
     Args:
         wanted: what is kept.
-        streams: names of values that are handed over elsewhere.
+        streams: names of values that are streamed.
         head: the start of the document, with its declarations.
     """
 
@@ -263,7 +263,7 @@ def _head() -> re.Pattern[str]:
 
 
 def _row(rows: RowKeys, names: Mapping[str, bool]) -> str:
-    """Matches the values of a node that is a row, and captures them in the order of the keys.
+    """Matches the values of a row's node, and captures them in the order of the keys.
 
     Args:
         rows: which values such nodes have.
@@ -281,7 +281,7 @@ def _row(rows: RowKeys, names: Mapping[str, bool]) -> str:
 def _body(row: str | None, *, is_drawn: bool) -> re.Pattern[str]:
     """Matches a node without children, the start of a group, an edge, the end of a group, or that of the document.
 
-    The last group to match names which of them it is: row, node, group, edge, close or end.
+    The last matching group names the kind: row, node, group, edge, close or end.
     """
 
     def drawing(pattern: str) -> str:
@@ -307,7 +307,7 @@ def _body(row: str | None, *, is_drawn: bool) -> re.Pattern[str]:
 
 
 def _edge(source: str, target: str, values: str, *, is_drawn: bool) -> str:
-    """Matches an edge; given is how each group starts."""
+    """Matches an edge; the arguments are the starts of its groups."""
     any_value = pattern_of(layout.EDGE_VALUE, {"key": ID, "text": VALUE})
     ends = pattern_of(layout.EDGE, {"source": f"{source}{ID})", "target": f"{target}{ID})"})
     arrow = f"(?:{yed.EDGE_PATTERN})?+" if is_drawn else ""

@@ -1,7 +1,7 @@
-"""Passes over the long JSON lists of a document: a token stands for each, and no reader has to hold one in memory.
+"""Skips the long JSON lists of a document: a token replaces each, so no reader has to hold one in memory.
 
-Nothing depends on what is taken for a list here. Whoever gets a token reads the list from the document, and refuses
-what is none; a token that turns up anywhere but as a value of JSON makes the document one to be read without tokens.
+It does not matter if something is mistaken for a list here. The user of a token reads the list from the document, and
+refuses what is not a list. If a token appears anywhere but as a JSON value, the document is read without tokens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from graphml_onnx.graphml.elements import CutLists
 
 LONG = 1 << 12
-"""Bytes of a list that is passed over. A shorter one is read faster with the text around it."""
+"""Size from which on a list is skipped, in bytes. A shorter one is read faster with the text around it."""
 
 _START = re.compile(rb'":\[(?=[-0-9"])')
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
@@ -26,17 +26,17 @@ class NotAsWrittenError(Exception):
 
 
 def without_lists(chunks: Iterable[bytes], lists: CutLists) -> Iterator[bytes]:
-    """The same bytes with tokens instead of long lists, each of which is a member of an object and stands in a line.
+    """The same bytes with tokens instead of long lists. Each such list is a member of an object, within one line.
 
     Args:
         chunks: the document.
-        lists: takes note of the lists.
+        lists: records the lists.
 
     Raises:
         NotAsWrittenError: a list goes on beyond its line.
     """
     lists.restart()
-    text, offset = b"", 0  # what was not handed on yet, and where it starts in the document
+    text, offset = b"", 0  # not handed on yet, and its start in the document
     is_in_line = False  # whether a long line goes on there
     scan, list_at = _Scan(), -1  # the list that is open, and where it starts
     for chunk in chunks:
@@ -83,7 +83,7 @@ def without_lists(chunks: Iterable[bytes], lists: CutLists) -> Iterator[bytes]:
 
 
 def _has_long_line(text: bytes) -> bool:
-    """Whether a line surely is so long that a long list may stand in it: it fills a whole block."""
+    """Whether a line is long enough to contain a long list: it fills a whole block."""
     return any(text.find(b"\n", start, start + LONG) < 0 for start in range(0, len(text) - LONG + 1, LONG))
 
 
@@ -91,15 +91,15 @@ _GOES_ON, _NO_LIST = -1, -2
 
 
 class _Scan:
-    """Looks for the end of a list, which may be several chunks away: a bracket that stands in no string."""
+    """Looks for the end of a list, a bracket outside all strings, which may be several chunks away."""
 
     def __init__(self) -> None:
         self._is_quoted = self._is_escaped = False
         self.stopped = 0
-        """What shows that it is no list: where that stands in the text."""
+        """The position in the text that shows that it is no list."""
 
     def end(self, text: bytes, start: int) -> int:
-        """Where the list ends in the next text, of which it is no part before ``start``."""
+        """Where the list ends in the next text, in which it begins or goes on at ``start``."""
         if self._is_escaped and text[start : start + 1] in (b"<", b"\n"):
             self.stopped = start
             return _NO_LIST

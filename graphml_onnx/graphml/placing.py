@@ -1,12 +1,11 @@
-"""Places the boxes of a nested graph in a picture, and says where its edges run.
+"""Computes a drawing of a nested graph: the places of its boxes and the paths of its edges.
 
-Within a group, boxes stand in rows from top to bottom, each below those that it depends on (longest paths). Where the
-rows are many, they are cut into columns. An edge to the next row goes straight there. Every other edge keeps to what is
-free of boxes: the gap below its row, the lane beside its column, and the gap above its target. Edges through the border
+Within a group, boxes are in rows from top to bottom, each below the boxes that it depends on (longest paths). If there
+are many rows, they are cut into columns. An edge to the next row runs straight. Every other edge runs where there are
+no boxes: in the gap below its row, the lane beside its column, and the gap above its target. Edges through the border
 of a group run through the middle of its upper or lower side.
 
-Everything is in pixels; y grows downwards. Groups with the same boxes and the same edges look the same, and are
-arranged once.
+Everything is in pixels; y grows downwards. Groups with the same boxes and edges look the same, and are arranged once.
 """
 
 from __future__ import annotations
@@ -23,39 +22,37 @@ if TYPE_CHECKING:
 
 Point: TypeAlias = "tuple[int, int]"
 Link: TypeAlias = "tuple[int, int]"
-"""Two boxes of a group by their numbers within it; `BORDER` for what lies outside."""
+"""Two boxes of a group by their numbers within it; `BORDER` for a box outside."""
 
 NONE: int = -1
-"""The group around what is in no group."""
+"""The group of a box that is in no group."""
 
 BORDER: int = -1
-"""Instead of a box: the upper side of the group where an edge comes from, the lower side where it goes."""
+"""Instead of a box: the upper side of the group for an edge that comes in, the lower side for one that goes out."""
 
 HEADER = 40  # of a group, with its label
-INSET = 20  # between a group and what it holds
+INSET = 20  # between a group and its content
 _BESIDE = 20  # between two boxes of a row
 _GAP = 26  # between two rows; more where edges run along it
 _TRACK = 6  # between two edges that run along each other
 _MOST_TRACKS = 8  # in a gap or lane; more edges share them
-_NARROWEST_ROW = 900  # boxes are not moved to another row for being more than fit into this
+_NARROWEST_ROW = 900  # rows are not split below this width
 _TALLEST = 2  # times as high as wide before rows become columns
 _SHORTEST_COLUMN = 700
-_SWEEPS = 4  # over the rows, to put each box near to those that it is joined to
-_BORDERS = (
-    8  # that edges may cross on the average: where groups are hundreds deep, paths would be longer than the model
-)
+_SWEEPS = 4  # over the rows, to put each box near its neighbours
+_BORDERS = 8  # crossed per edge on average; with groups hundreds deep, paths would be longer than the model
 _MANY = 2_000  # boxes of one group, of which sweeps are fewer
 
 
 class Outline(NamedTuple):
-    """What is drawn, before it has a place.
+    """The boxes and edges to draw.
 
     Attributes:
-        parents: of each box the number of the group around it, which is smaller than its own; `NONE` for none.
-        sizes: width and height of each box; of a group while it is closed.
+        parents: for each box, the number of the group around it, which is smaller than its own; `NONE` for none.
+        sizes: width and height of each box; for a group, while it is closed.
         groups: numbers of the boxes that are groups.
-        sources: of each edge the box where it comes from; no group.
-        targets: the box where it goes.
+        sources: for each edge, the box that it comes from; never a group.
+        targets: for each edge, the box that it goes to.
     """
 
     parents: Sequence[int]
@@ -66,16 +63,16 @@ class Outline(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Where everything is drawn.
+    """The drawing.
 
     Attributes:
         left: of each box.
         top: of each box.
-        widths: of each box; of a group while it is open.
+        widths: of each box; for a group, while it is open.
         heights: the same.
         closed: groups that are closed at first.
-        paths: by the number of an edge its points between the lower side of its source, in the middle, and the upper
-            side of its target; none for an edge that runs straight.
+        paths: by the number of an edge, its points between the middle of its source's lower side and of its target's
+            upper side; none for a straight edge.
     """
 
     left: Sequence[int]
@@ -91,13 +88,13 @@ def placed(outline: Outline, open_depth: int | None = None) -> Places:
 
     Args:
         outline: boxes and edges.
-        open_depth: groups with at least so many groups around them are closed; None to leave all open.
+        open_depth: groups with at least this many groups around them are closed; None leaves all open.
     """
     return _Picture(outline, open_depth).places()
 
 
 class _Picture:
-    """A graph while it gets its places."""
+    """A graph while its places are computed."""
 
     def __init__(self, outline: Outline, open_depth: int | None) -> None:
         self._parents = parents = outline.parents
@@ -136,7 +133,7 @@ class _Picture:
         return Places(left, top, self._widths, self._heights, self._closed, paths)
 
     def _corner(self, group: int, left: Sequence[int], top: Sequence[int]) -> Point:
-        """Where what a group holds begins: in its middle, below its label."""
+        """Where a group's content begins: in its middle, below its label."""
         if group == NONE:
             return 0, 0
         return left[group] + (self._widths[group] - self._plans[group].width) // 2, top[group] + HEADER
@@ -180,9 +177,9 @@ class _Picture:
         return (self._widths[box], self._heights[box]) if closed is None else closed
 
     def _pieces(self, source: int, target: int) -> Iterable[tuple[int, Link]]:
-        """What an edge is in each group that it runs through: out of groups first, and into others last."""
+        """The links of an edge in each group that it runs through, from its source outwards, then inwards."""
         parents, depths, number = self._parents, self._depths, self._number
-        if parents[source] == parents[target]:  # as most edges
+        if parents[source] == parents[target]:  # the usual case
             return ((parents[source], (number[source], number[target])),)
         outwards, inwards = [], []
         while parents[source] != parents[target]:
@@ -215,11 +212,11 @@ class _Picture:
 
 
 class _Plan:
-    """How the boxes of one group stand to each other, from its upper left corner without header and inset.
+    """The boxes of one group in relation to its upper left corner, without header and inset.
 
     Args:
         sizes: width and height of each box.
-        links: which of them are joined, or run through the border.
+        links: the pairs of boxes that are joined, or the links through the border.
     """
 
     def __init__(self, sizes: Sequence[Point], links: Sequence[Link]) -> None:
@@ -326,7 +323,7 @@ class _Plan:
         return highest
 
     def _place_row(self, boxes: Sequence[int], near: Mapping[int, list[int]], middle: dict[int, int]) -> None:
-        """Puts each box as near as its row allows to the middle of those that it is joined to."""
+        """Moves each box as near to the middle of its neighbours as its row allows."""
         wanted = {box: sum(middle[one] for one in near[box]) // len(near[box]) for box in boxes if near.get(box)}
         if not wanted and boxes[0] in middle:
             return
@@ -351,8 +348,8 @@ class _Plan:
         """The points of a link.
 
         Args:
-            link: one of those that were given.
-            x: left side of what the group holds.
+            link: one of the links.
+            x: left side of the group's content.
             y: its upper side.
             port: x of the middle of the group's sides.
         """
@@ -403,7 +400,7 @@ class _Plan:
 
 
 def _track(tracks: dict[int, int], net: int) -> None:
-    """Gives what comes from one box a track."""
+    """Gives the edges from one box a track."""
     tracks.setdefault(net, len(tracks) % _MOST_TRACKS)
 
 
@@ -417,7 +414,7 @@ def _strip(tracks: Mapping[int, int] | None, least: int) -> int:
 
 
 def _ranks(count: int, links: Sequence[Link]) -> list[int]:
-    """The rank of each box: below all that it depends on, and what depends on nothing just above what depends on it."""
+    """The rank of each box: below its inputs; a box without inputs is just above the boxes that depend on it."""
     after: list[list[int]] = [[] for _ in range(count)]
     waiting = [0] * count
     for source, target in links:
@@ -452,7 +449,7 @@ def _ranks(count: int, links: Sequence[Link]) -> list[int]:
 
 
 def _rows(sizes: Sequence[Point], links: Sequence[Link], ranks: Sequence[int]) -> list[list[int]]:
-    """Boxes by rank, each near to those that it is joined to; a rank that is too wide is several rows."""
+    """Boxes by rank, each near its neighbours; a rank that is too wide becomes several rows."""
     by_rank: list[list[int]] = [[] for _ in range(max(ranks, default=-1) + 1)]
     for box, rank in enumerate(ranks):
         by_rank[rank].append(box)
@@ -477,7 +474,7 @@ def _cut(boxes: Sequence[int], sizes: Sequence[Point], limit: int) -> Iterator[l
 
 
 def _order(rows: Sequence[list[int]], count: int, links: Sequence[Link], sweeps: int) -> None:
-    """Orders the boxes of each row by the middle of those above, and of those below, in turns."""
+    """Orders the boxes of each row by the mean position of their neighbours above and below, in turns."""
     before: list[list[int]] = [[] for _ in range(count)]
     after: list[list[int]] = [[] for _ in range(count)]
     for source, target in links:
@@ -504,7 +501,7 @@ def _number(boxes: Sequence[int], place: list[float]) -> None:
 
 
 def _columns(rows: Sequence[list[int]], sizes: Sequence[Point]) -> list[list[list[int]]]:
-    """Rows one below the other, in as many columns as keep the whole from being much higher than wide."""
+    """Stacks rows, in as many columns as needed so that the whole is not much higher than wide."""
     heights = [max(sizes[box][1] for box in boxes) + _GAP for boxes in rows]
     widest = max((sum(sizes[box][0] + _BESIDE for box in boxes) for boxes in rows), default=0)
     total = sum(heights)

@@ -1,6 +1,6 @@
-"""Reads GraphML: as the lines in which this project writes it, or else as any XML.
+"""Reads GraphML: as lines if this project wrote it, else as any XML.
 
-Nothing is taken from XML ids, nesting, or the order of the document, except where it declares no keys.
+XML ids, nesting and the order of the document carry no meaning, except in a document that declares no keys.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Read(Protocol):
     """Reads the document once."""
 
     def __call__(self, streams: Streams, lists: CutLists | None = None, /) -> Iterator[Batch]:
-        """The nodes and edges, given what takes the streamed values, and what takes note of long lists."""
+        """The nodes and edges; ``streams`` take streamed values, ``lists`` records long lists."""
 
 
 class Document(Protocol):
@@ -49,12 +49,11 @@ def read_graphml(document: Document, path: Path, wanted: Wanted, attempt: Callab
         document: the file.
         path: its name, for messages.
         wanted: what is kept of it.
-        attempt: makes a result of the nodes and edges. It is called again, and its first result forgotten, where the
-            document turns out to be other than this project writes it, or where anything is wrong: the second reading
-            names the error.
+        attempt: makes a result of the nodes and edges. If the document deviates from this project's form, or anything
+            is wrong, it is called again and its first result is dropped; the second reading names the error.
 
     Returns:
-        What ``attempt`` returned.
+        The result of ``attempt``.
 
     Raises:
         GraphMLError: the file is not well-formed, not GraphML, or beyond the limits; with the line.

@@ -1,4 +1,4 @@
-"""Text that survives: any string, written so that neither XML nor a tool that trims can change it.
+"""Text that survives: writes any string so that neither XML nor a tool that trims can change it.
 
 Source: docs/format.md, section "Text"; XML 1.0, sections 2.2 (characters) and 2.11 (line ends).
 """
@@ -14,24 +14,24 @@ from graphml_onnx.support.strictjson import JsonError, parse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What XML 1.0 cannot hold (most control characters, surrogates, U+FFFE, U+FFFF), what parsers turn into something
-# else (CR), and what editors and tools may (C1 controls, line and paragraph separators, byte order marks).
+# Characters that XML 1.0 cannot hold (most control characters, surrogates, U+FFFE, U+FFFF), that parsers change (CR),
+# or that editors and tools may change (C1 controls, line and paragraph separators, byte order marks).
 _FRAGILE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff"
 _fragile = re.compile(f"[{_FRAGILE}]")
 
 
 def _has_fragile(text: str) -> bool:
-    # Nothing fragile is printable, most texts are, and to see that is faster than a search.
+    # No fragile character is printable, most texts are, and `isprintable` is faster than a search.
     return not text.isprintable() and _fragile.search(text) is not None
 
 
 def json_string(text: str) -> str:
-    """A JSON string literal in which nothing is fragile: such characters are escaped with four hexadecimal digits."""
+    """A JSON string literal without fragile characters: they are escaped with four hexadecimal digits."""
     return json_text(_json_string(text))
 
 
 def json_strings(strings: Sequence[bytes]) -> str:
-    """A JSON list of strings in which nothing is fragile.
+    """A JSON list of strings without fragile characters.
 
     Args:
         strings: in UTF-8; bytes that are not become surrogates (PEP 383).
@@ -43,21 +43,21 @@ def json_strings(strings: Sequence[bytes]) -> str:
 
 
 def is_plain_json(joined: str, count: int) -> bool:
-    """Whether JSON takes strings as they are: they are printable, and have neither quotation marks nor backslashes.
+    """Whether strings need no escapes in JSON: they are printable, without quotation marks and backslashes.
 
     Args:
         joined: the strings, with ``","`` between them.
-        count: how many they are.
+        count: their number.
     """
     return joined.isprintable() and "\\" not in joined and joined.count('"') == 2 * count - 2
 
 
 def plain_lists(texts: Sequence[str]) -> list[list[bytes]] | None:
-    """The inverse of `json_strings` for several texts in which nothing is escaped; None where one is unusual."""
+    """The inverse of `json_strings` for several texts without escapes; None if one is unusual."""
     joined = "".join(texts)
     if joined.isprintable() and "\\" not in joined and all(map(_is_quoted, texts)):
         lists = [text[2:-2].encode().split(b'","') for text in texts]
-        if joined.count('"') == 2 * sum(map(len, lists)):  # there are no fewer in any of them
+        if joined.count('"') == 2 * sum(map(len, lists)):  # no text has fewer
             return lists
     return None
 
@@ -67,7 +67,7 @@ def _is_quoted(text: str) -> bool:
 
 
 def json_text(text: str) -> str:
-    """JSON in which nothing is fragile, given JSON: outside string literals, no such character is allowed."""
+    """JSON without fragile characters, given JSON, which allows none outside string literals."""
     if _has_fragile(text):
         return _fragile.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return text
@@ -112,7 +112,7 @@ def from_xml(text: str) -> str:
 
 _NO_MARKUP = r"[^<>&\x00-\x08\x0b-\x1f]*+"
 TEXT_IN_XML = f"{_NO_MARKUP}(?:&(?:lt|gt|amp);{_NO_MARKUP})*+"
-"""Matches whatever `in_xml` gives, given no control characters: references instead of markup."""
+"""Matches the result of `in_xml` for text without control characters: references instead of markup."""
 
 
 def has_markup(text: str) -> bool:

@@ -60,7 +60,7 @@ class GraphMLWriter:
         self._put((yed.KEYS if self._is_drawn else "") + lines.GRAPH.format(id=lines.ROOT))
 
     def begin(self, drawn: Drawn) -> None:
-        """Finds a place for everything, where the layout has places."""
+        """Computes the drawing, if the layout has one."""
         if self._is_drawn:
             self._drawing = yed.Drawing(drawn, self._open_depth)
 
@@ -76,7 +76,7 @@ class GraphMLWriter:
             return
         graph = lines.GRAPH.format(id=f"{node_id}:")
         if self._drawing is None:
-            # Where a graph is empty, Xerces no longer finds the nodes before it that edges end at.
+            # After an empty graph, Xerces no longer finds earlier nodes that edges end at.
             self._put_node(_node(node_id), data, "")
             self._opening = graph
         else:
@@ -84,7 +84,7 @@ class GraphMLWriter:
             self._put_node(_node(node_id, mark), data, drawn + graph)
 
     def close_group(self) -> None:
-        """Ends the compound node that was opened last."""
+        """Ends the last open compound node."""
         if self._nested:
             self._put(lines.NODE_END if self._opening else lines.GRAPH_END + lines.NODE_END)
             self._opening = ""
@@ -141,7 +141,7 @@ def _node(node_id: str, mark: str = "") -> str:
 def _in_xml(data: Data) -> Mapping[str, str]:
     """The same values with their markup escaped; raises TypeError where one is no string."""
     texts = cast("Mapping[str, str]", data)
-    # To look once into all of them takes less time than to look into each, and most have no markup.
+    # One look into all of them is faster than one into each, and most have no markup.
     if not has_markup("".join(texts.values())):
         return texts
     return {key: in_xml(text) for key, text in texts.items()}

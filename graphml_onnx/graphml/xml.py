@@ -1,7 +1,7 @@
 """Reads GraphML as XML, from any tool, node by node.
 
-Hostile input is refused: any DOCTYPE (so no entities but XML's own five), any encoding but UTF-8, and nesting, text or
-markup beyond the limits below.
+Hostile input is refused: any DOCTYPE (so XML's own five entities are the only ones), any encoding except UTF-8, and
+nesting, text or markup beyond the limits below.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ MAX_DEPTH = 2_000
 """Elements within elements."""
 
 MAX_TEXT = 1 << 31
-"""Characters of one value that is held in memory."""
+"""Limit for one value in characters, since it is held in memory."""
 
 MAX_MARKUP = 1 << 24
-"""Bytes of one tag, comment or processing instruction; expat may scan it again with each chunk."""
+"""Limit for one tag, comment or processing instruction in bytes; expat may scan it again with each chunk."""
 
 CHUNK = 1 << 18  # bytes
 
@@ -43,7 +43,7 @@ def read_xml(
         path: its name, for messages.
         wanted: what is kept of them.
         streams: take values of nodes in pieces, by attr.name.
-        lists: long lists that an earlier reading passed over; this one passes over none.
+        lists: long lists that an earlier reading skipped; this one skips none.
 
     Yields:
         Nodes and edges, each when it ends.
@@ -62,7 +62,7 @@ def read_xml(
 
 
 class _Parser:
-    """The state between expat's callbacks. They are called for every tag, and kept short."""
+    """The state between expat's callbacks. They run for every tag, so they are short."""
 
     def __init__(self, path: Path, wanted: Wanted, streams: Streams) -> None:
         self._path = path
@@ -70,7 +70,7 @@ class _Parser:
         self._wanted = {"node": wanted.node_keys | streams.keys(), "edge": wanted.edge_keys}
         self._streams = streams
         self._names: dict[str, dict[str, str]] = {"node": {}, "edge": {}}  # key id -> attr.name, of the wanted keys
-        self._declared: dict[str, set[str]] = {}  # key id -> what it is for
+        self._declared: dict[str, set[str]] = {}  # key id -> the elements that it is for
         self._is_bare = False  # whether the document declares no keys
         self._depth = 0
         self._fed = 0  # bytes that expat was given
@@ -78,7 +78,7 @@ class _Parser:
         self._done: list[Record] = []
         self._text: list[str] = []  # of the value that is being read
         self._value: str | None = None  # attr.name of the wanted value that is being read
-        self._passing_over = 0  # depth of a value, or of an edge, of which nothing is wanted
+        self._passing_over = 0  # depth of a value, or of an edge, that is skipped
         self._key: str | None = None  # attr.name, within the <key> element of a wanted key
         self._starts = _by_element(
             key=self._start_key, default=self._start_default, graph=self._start_graph, node=self._start_node,
@@ -97,7 +97,7 @@ class _Parser:
         parser.CharacterDataHandler = self._text.append
 
     def feed(self, chunk: bytes) -> list[Record]:
-        """Parses a chunk (an empty one ends the document) and gives what ended in it."""
+        """Parses a chunk (an empty one ends the document) and returns the nodes and edges that ended in it."""
         self._done = []
         if self._fed == 0 and (b"\0" in chunk[:4] or chunk[:2] in (b"\xff\xfe", b"\xfe\xff")):
             # expat would follow a byte order mark, or the pattern of zeros.
@@ -201,7 +201,7 @@ class _Parser:
 
     def _start_graph(self, attributes: list[str]) -> None:
         if not self._declared and not self._is_bare:
-            # cytoscape.js saves no keys: ids of keys are names, and nesting replaces the value for it.
+            # cytoscape.js saves no keys: ids of keys are their names, and nesting replaces the parent's name.
             self._is_bare = True
             self._names = {element: {name: name for name in wanted} for element, wanted in self._wanted.items()}
 
@@ -230,7 +230,7 @@ class _Parser:
     # Values
 
     def _start_data(self, attributes: list[str]) -> None:
-        # One that is no child of a node or edge is a value of a graph, of a port, or of the document.
+        # A value outside nodes and edges belongs to a graph, a port, or the document.
         record, depth = self._open[-1] if self._open else (None, 0)
         if record is None or self._depth != depth:
             self._passing_over = self._depth

@@ -1,7 +1,7 @@
-"""How nodes and edges look in yEd, and where they are when a graph is opened for the first time.
+"""The appearance of nodes and edges in yEd, and their places when a graph is opened for the first time.
 
-A group has the place of an open one and of a closed one, with the same upper left corner (yFiles for Java, developer's
-guide, "Node Realizers"). `graphml_onnx.graphml.placing` gives the places.
+A group has one place while open and one while closed, with the same upper left corner (yFiles for Java, developer's
+guide, "Node Realizers"). `graphml_onnx.graphml.placing` computes the places.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NODES, EDGES = "graphics", "arrow"
 """Ids of the keys for drawings of nodes and edges."""
 
 DECLARATION = f' xmlns:y="{NAMESPACE}"'
-"""The attribute of the root element that drawings need."""
+"""The namespace declaration of the root element that drawings need."""
 
 KEYS = (
     f'<key id="{NODES}" for="node" yfiles.type="nodegraphics"/>\n'
@@ -82,7 +82,7 @@ They match what `Drawing` gives.
 
 
 class Drawing:
-    """Draws nodes and edges one after the other, as they are written.
+    """Draws nodes and edges one after the other, in the order of writing.
 
     Args:
         drawn: all of them.
@@ -123,7 +123,7 @@ class Drawing:
         return f'{parts[0]}{size} x="{places.left[box]}" y="{places.top[box]}"{parts[1]}'
 
     def open_group(self, look: Appearance) -> tuple[str, str]:
-        """The mark of a group, and its data element; what is drawn next lies within."""
+        """The mark of a group, and its data element; the next drawings are inside it."""
         box, places = self._box, self._places
         self._box += 1
         facts = {**_facts(look), "x": places.left[box], "y": places.top[box]}

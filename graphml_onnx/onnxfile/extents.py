@@ -1,9 +1,9 @@
-"""Where the payloads and long lists of an ONNX file lie, found and resized at the level of the wire format.
+"""Finds and resizes the payloads and long lists of an ONNX file, at the level of the wire format.
 
-`find_extents` walks the length-delimited fields that lead to them and never parses, or even reads, anything else.
-`resize` goes the other way: it gives the bytes of the file with each of them replaced by something of another length,
-the lengths of all enclosing messages corrected. Both directions of the codec use this one pair: cutting payloads out
-of a file, and putting them back.
+`find_extents` walks the length-delimited fields that lead to them and reads nothing else. `resize` is the other way: it
+gives the bytes of the file with each payload or list replaced by something of another length, and corrects the lengths
+of all enclosing messages. Both directions of the codec use this pair: cutting payloads out of a file, and putting them
+back.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 
     from graphml_onnx.onnxfile.source import Source
 
-_RUN = 16  # fields of one tag after which more are expected, which numpy finds
-_NO_PAYLOAD = 32  # bytes; what is shorter is no payload: a marker has as many
-_MARGIN = 2 * 10  # a tag and a length, each as long as a varint may be
+_RUN = 16  # fields of one tag after which numpy looks for more
+_NO_PAYLOAD = 32  # bytes: the size of a marker; a shorter field is no payload
+_MARGIN = 2 * 10  # a tag and a length, each a varint of the greatest width
 
 
 @dataclass(slots=True, eq=False)
 class Route:
-    """A field that is a payload or a list, or a message through which they are reached.
+    """A field that is a payload or a list, or a message that leads to one.
 
     Attributes:
         payload: whether the field's content can be a payload.
-        text: whether the content is usually text, and only a payload where it is not.
-        shape: of the items, where the field is a list that can be cut out.
+        text: whether the content is usually text, and a payload only if it is not.
+        shape: of the items, if the field is a list that can be cut out.
         fields: for a message, the routes of its fields by field number.
     """
 
@@ -58,7 +58,7 @@ class Route:
 
 
 def _route(descriptor: FieldDescriptor) -> Route | None:
-    """Any bytes field and any packed numeric field of a tensor; bytes elsewhere only where they are not text; lists."""
+    """Any bytes field and packed numeric field of a tensor; bytes elsewhere only if they are not text; lists."""
     original = schema.original_field(descriptor)
     owner = schema.message_name(schema.owner_of(descriptor))
     shape = list_shape(descriptor)
@@ -109,14 +109,14 @@ def _drop_dead_ends(routes: Mapping[str, Route]) -> None:
 
 @dataclass(slots=True, eq=False)
 class Extent:
-    """A length-delimited field: a payload, or a message that contains payloads; or all items of a list.
+    """A length-delimited field (a payload, or a message that contains payloads), or all items of a list.
 
     Attributes:
-        length_at: offset of the length that stands before the content; of a list, which has none, its start.
-        start: offset of the content; of a list, of its first tag.
+        length_at: offset of the length before the content; a list has no length, so its start.
+        start: offset of the content; for a list, of its first tag.
         end: offset after the content.
         children: the extents within, in the order of the file; None for a payload and for a list.
-        shape: of a list, that of its items.
+        shape: for a list, that of its items.
     """
 
     length_at: int
@@ -146,7 +146,7 @@ class Lists(NamedTuple):
     short: int
 
 
-_SKIPPED = Lists(1 << 62, _NO_PAYLOAD - 1)  # none, but long ones are passed over at once
+_SKIPPED = Lists(1 << 62, _NO_PAYLOAD - 1)  # none, but long ones are skipped at once
 _NONE_KNOWN: Mapping[int, tuple[int, ListShape]] = {}
 
 
@@ -160,14 +160,14 @@ def find_extents(
 
     Args:
         source: the file, or a skeleton.
-        selects: called with the route, the start and the end of each field on a route; says whether the payload is
-            taken, or the message entered.
+        selects: called with the route, the start and the end of each field on a route; returns whether to take the
+            payload, or to enter the message.
         lists: which lists are taken.
         known: end and shape of lists that are taken in any case, by their start.
 
     Returns:
-        The extents of the fields of ``ModelProto`` that were selected, with all that lies within; without messages
-        that have nothing of the kind.
+        The extents of the selected fields of ``ModelProto``, with those inside them; without messages that contain
+        none.
 
     Raises:
         WireError: the bytes are not wire format, or messages are nested deeper than protobuf reads.
@@ -223,7 +223,7 @@ def find_extents(
             if route is not None and selects(route, start, position):
                 if route.payload:
                     found.append(Extent(length_at, start, position, None))
-                    judged = run_at  # what follows is no list of its own
+                    judged = run_at  # the rest is not another list
                     continue
                 if len(outer) >= MAX_DEPTH:
                     raise WireError(
@@ -244,7 +244,7 @@ def find_extents(
         elif kind == START_GROUP:
             position = _skip_group(source, base + index, end, tag >> 3)
         else:
-            raise WireError(f"a field has wire type {kind}, which cannot stand here", position)
+            raise WireError(f"a field has wire type {kind}, which is not allowed here", position)
         if position > end:
             raise _ends_too_early(base + index, in_message=bool(outer))
         if repeats > _RUN and run_at != judged:
@@ -270,7 +270,7 @@ def _varint(window: bytes, index: int, base: int) -> tuple[int, int]:
 
 
 def _skip_group(source: Source, position: int, end: int, number: int) -> int:
-    """Position after an unknown group; groups nest, and their own content is not looked at."""
+    """Position after an unknown group; groups nest, and their content is not examined."""
     open_groups = [number]
     while open_groups:
         if position >= end:
@@ -312,8 +312,8 @@ Piece: TypeAlias = "Copied | bytes | Extent"
 def resize(extents: Sequence[Extent], size: int, new_length: Callable[[Extent], int]) -> Iterator[Piece]:
     """The input with payloads and lists of other lengths.
 
-    Lengths are written as wide as they must be; where a writer made one over-long, it stays over-long by as many
-    bytes, so that resizing there and back gives the same bytes.
+    Lengths are as wide as necessary. If a writer made one over-long, it stays over-long by the same number of bytes, so
+    that resizing there and back gives the same bytes.
 
     Args:
         extents: what `find_extents` found.
@@ -321,8 +321,8 @@ def resize(extents: Sequence[Extent], size: int, new_length: Callable[[Extent], 
         new_length: the new length of each payload or list in bytes.
 
     Yields:
-        What the output consists of, in order: ranges of the input, new bytes (lengths), and payloads and lists, in
-        whose place the caller puts content of the new length.
+        The pieces of the output in order: ranges of the input, new bytes (lengths), and payloads and lists, which the
+        caller replaces by content of the new length.
     """
     lengths: dict[Extent, int] = {}
     order = [(extent, False) for extent in reversed(extents)]

@@ -1,9 +1,9 @@
-"""External data of a model: which data files its tensors name, and opening them within the model's folder only.
+"""External data of a model: finds the data files that its tensors name, and opens them only within the model's folder.
 
-ONNX's own walker misses tensors in sparse initializers, functions, training_info and attributes; this one goes
-through every message. A location is confined on the way to the file, not by comparing paths: each folder on it is
-opened without following symbolic links, so that nothing can be exchanged between a check and the opening. Links are
-resolved before, and only where they lead to a file in the folder in which the model really lies.
+ONNX's own walker misses tensors in sparse initializers, functions, training_info and attributes; this one visits every
+message. A location is confined by the way in which it is opened, not by comparing paths: each folder on the way is
+opened without following symbolic links, so nothing can be exchanged between a check and the opening. Links are resolved
+before that, and only if they lead to a file in the model's real folder.
 
 Source: onnx.proto, ``TensorProto.external_data``; docs/format.md, section "External data".
 """
@@ -42,10 +42,10 @@ _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLO
 
 
 class ExternalTensor(NamedTuple):
-    """A tensor whose data lie in a file of their own.
+    """A tensor with external data.
 
     Attributes:
-        path: where it stands in the model: ``graph.initializer[3]``.
+        path: its place in the model: ``graph.initializer[3]``.
         name: its name.
         location: the data file, relative to the model's folder, with ``/`` between folders.
         offset: where its data start, in bytes.
@@ -71,7 +71,7 @@ def external_tensors(model: Message, skeleton: bytes) -> list[ExternalTensor]:
         skeleton: what it was parsed from.
 
     Raises:
-        ExternalDataError: a location leaves the folder or is none, an offset or length is no number.
+        ExternalDataError: a location leaves the folder or is invalid, or an offset or length is no number.
     """
     if b"location" not in skeleton:  # the key that every one of them has
         return []
@@ -80,7 +80,7 @@ def external_tensors(model: Message, skeleton: bytes) -> list[ExternalTensor]:
 
 
 def external_entry(tensor: onnx.TensorProto, path: str) -> ExternalTensor | None:
-    """Where the data of a tensor lie, if they are in a data file; raises as `external_tensors`."""
+    """The place of a tensor's data, if they are in a data file; raises as `external_tensors`."""
     if tensor.data_location == onnx.TensorProto.EXTERNAL and _has_location(tensor):
         return _read_entry(tensor, path)
     return None
@@ -104,7 +104,7 @@ def tensors_of(message: Message, path: str = "") -> Iterator[tuple[onnx.TensorPr
 
 @cache
 def _reaches_tensors(descriptor: Descriptor) -> bool:
-    """Whether a tensor can stand in a message of this type; such messages contain each other."""
+    """Whether a message of this type can contain a tensor; such messages contain each other."""
     seen: set[str] = set()
     todo = [descriptor]
     while todo:
@@ -118,7 +118,7 @@ def _reaches_tensors(descriptor: Descriptor) -> bool:
 
 
 def _has_location(tensor: onnx.TensorProto) -> bool:
-    """Whether there is anything to open; a tensor that names no file is carried as it is."""
+    """Whether there is a file to open; a tensor that names none is kept as it is."""
     return any(cast("bytes", entry.key) == b"location" for entry in tensor.external_data)
 
 
@@ -153,7 +153,7 @@ class LocationError(ValueError):
 
     Args:
         message: why.
-        remedy: what to do, if it is not to put the file into the folder of the model.
+        remedy: what to do; by default, to put the file into the folder of the model.
     """
 
     def __init__(self, message: str, remedy: str | None = None) -> None:
@@ -165,18 +165,18 @@ def check_location(location: str) -> str:
     """The normal form of a location within a folder.
 
     Raises:
-        LocationError: it is empty, absolute, leaves the folder, has characters or a name that mean something else
-            elsewhere, or a name that publication reserves.
+        LocationError: it is empty, absolute, leaves the folder, has characters or a name with another meaning on other
+            systems, or a name that publication reserves.
     """
     if "\\" in location:
         raise LocationError(
-            f"the location {location!r} has a backslash, which stands between folders on Windows alone",
+            f"the location {location!r} has a backslash, which separates folders on Windows only",
             "save the model again with '/' between folders",
         )
     strange = sorted(set(location) & set(":\0")) or [sign for sign in location if "\ud800" <= sign <= "\udfff"]
     if strange:
         raise LocationError(
-            f"the location {location!r} has the character {strange[0]!r}, which not every system has in file names",
+            f"the location {location!r} has the character {strange[0]!r}, which not every system allows in file names",
             "rename the data file, and save the model again with its new name",
         )
     if not location:
@@ -201,7 +201,7 @@ def check_location(location: str) -> str:
 
 
 def real_folder(model: Path) -> Path:
-    """The folder in which the model's file really lies, where the model itself is a link.
+    """The folder of the model's real file, since the model itself may be a link.
 
     Raises:
         InputError: links lead in a circle.
@@ -213,18 +213,18 @@ def real_folder(model: Path) -> Path:
 
 
 def open_external(folder: Path, location: str, home: Path | None = None) -> FileSource:
-    """Opens a data file within a folder, or where a link in it leads to within the model's real folder.
+    """Opens a data file within a folder; links in it may lead to files in the model's real folder.
 
     The cache of the Hugging Face hub has such links: model and data files are links to files of one other folder. The
-    way that is opened has no links any more, and none that is put there meanwhile is followed.
+    path that is opened has no links left, and links that appear meanwhile are not followed.
 
     Args:
         folder: the model's folder.
-        location: what `check_location` gave.
-        home: what `real_folder` gave; by default the folder with its links resolved.
+        location: the result of `check_location`.
+        home: the result of `real_folder`; by default the folder with its links resolved.
 
     Raises:
-        ExternalDataError: a link leads out of the model's real folder, or the end is not a regular file.
+        ExternalDataError: a link leads out of the model's real folder, or to something other than a regular file.
         InputError: the file is missing, or may not be read.
     """
     full = folder / location
@@ -239,12 +239,12 @@ def open_external(folder: Path, location: str, home: Path | None = None) -> File
 
 
 def _real_parts(full: Path, home: Path) -> Sequence[str]:
-    """The way from a folder to the file that a link leads to."""
+    """The path from a folder to the file that a link leads to."""
     try:
         return full.resolve(strict=True).relative_to(home).parts
     except (OSError, RuntimeError, ValueError):
         raise ExternalDataError(
-            f"a symbolic link, or behind one, that leads to no file in {home}, where the model lies",
+            f"a symbolic link, or behind one, that leads to no file in {home}, the folder of the model",
             file=full,
             remedy="copy the model with its links resolved: cp -rL FOLDER COPY",
         ) from None
@@ -265,13 +265,13 @@ def _open_confined(folder: Path, parts: Sequence[str]) -> int:
 
 
 class DataFile(NamedTuple):
-    """A data file of a model, open only while it is read: a model may have more than a process may have open.
+    """A data file of a model. It is open only while it is read: a model may have more files than a process may open.
 
     Attributes:
         folder: the model's folder.
         location: as `check_location` gave it.
         state: of the file when it was found.
-        home: the folder in which the model really lies.
+        home: the model's real folder.
     """
 
     folder: Path
@@ -281,7 +281,7 @@ class DataFile(NamedTuple):
 
     @classmethod
     def find(cls, model: Path, location: str) -> DataFile:
-        """Looks at a data file of a model; raises what `open_external` and `real_folder` raise."""
+        """Examines a data file of a model; raises what `open_external` and `real_folder` raise."""
         home = real_folder(model)
         with open_external(model.parent, location, home) as source:
             return cls(model.parent, location, source.state, home)
@@ -300,7 +300,7 @@ class DataFile(NamedTuple):
         """Opens the file that was found.
 
         Raises:
-            StorageError: there is another one now, or it has changed.
+            StorageError: it was replaced, or has changed.
             ExternalDataError, InputError: as `open_external`.
         """
         source = open_external(self.folder, self.location, self.home)
@@ -311,7 +311,7 @@ class DataFile(NamedTuple):
 
 
 def check_range(tensor: ExternalTensor, size: int) -> None:
-    """Raises ExternalDataError where a tensor's data go beyond the end of its file of ``size`` bytes."""
+    """Raises ExternalDataError if a tensor's data go beyond the end of its file of ``size`` bytes."""
     end = tensor.offset + (tensor.length or 0)
     if end > size:
         raise tensor.fail(f"bytes {tensor.offset} to {end} of {tensor.location!r}, which has {size}")

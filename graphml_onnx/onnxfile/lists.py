@@ -1,6 +1,6 @@
-"""Long lists as they lie in a file: each item is a field, and the fields of a list follow each other as one run.
+"""Long lists in a file: each item is a field, and the fields of a list follow each other as one run.
 
-A run is read by numpy, in pieces, and never item by item.
+Numpy reads a run in pieces, never item by item.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from graphml_onnx.onnxfile.source import Source
 
 MARKER_BYTES = 32
-"""Length of what stands for something that was cut out: 8 fixed32, 4 fixed64, 32 one-byte varints, or one string."""
+"""Length of a marker, in bytes: 8 fixed32, 4 fixed64, 32 one-byte varints, or one string."""
 
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 Positions: TypeAlias = "npt.NDArray[np.intp]"
@@ -43,7 +43,7 @@ _READ_ELSEWHERE = {
     "FunctionProto": ("input", "output", "attribute"),
     "TensorProto": ("dims",),
 }
-"""Lists whose items the codec has to know: names that edges follow from, and the dims of numbers."""
+"""Lists whose items the codec needs: the names that edges follow from, and dims."""
 
 
 _DOUBLINGS = 6
@@ -53,8 +53,8 @@ class Items(NamedTuple):
     """The items at the start of some bytes.
 
     Attributes:
-        starts: where the content of each starts: a number, or text.
-        lengths: length of each content in bytes.
+        starts: offset of the content of each item, a number or text.
+        lengths: length of the content of each item, in bytes.
         end: where the last of them ends.
     """
 
@@ -64,10 +64,10 @@ class Items(NamedTuple):
 
 
 class ListShape(NamedTuple):
-    """How the items of a list lie in a file, one field each.
+    """The encoding of a list's items in a file, one field each.
 
     Attributes:
-        tag: what each of them starts with.
+        tag: the tag of each item.
         kind: their wire type.
     """
 
@@ -80,22 +80,22 @@ class ListShape(NamedTuple):
         return {FIXED32: 4, FIXED64: 8, VARINT: 1}.get(self.kind, MARKER_BYTES)
 
     def spelled(self, content: bytes) -> bytes:
-        """The fields that a marker, or the start of one, is in a list of this shape."""
+        """The fields of a marker, or of the start of one, in a list of this shape."""
         head = self.tag + (bytes([MARKER_BYTES]) if self.kind == LENGTH_DELIMITED else b"")
         width = self.width
         return b"".join([head + content[start : start + width] for start in range(0, len(content), width)])
 
     def read_spelled(self, data: bytes, start: int) -> tuple[bytes, int]:
-        """The marker whose fields start there, and where they end; the inverse of `spelled`."""
+        """The marker whose fields start there, and their end; the inverse of `spelled`."""
         end = start + len(self.spelled(bytes(MARKER_BYTES)))
         width = self.width
         step = (end - start) // (MARKER_BYTES // width)
         return b"".join([data[at - width : at] for at in range(start + step, end + 1, step)]), end
 
     def items(self, data: bytes) -> Items:
-        """Items at the start of ``data`` that are whole, and written as protobuf writes them.
+        """The items at the start of ``data`` that are complete and written as protobuf writes them.
 
-        There may be more of them after these; where there are none, the first one is of another kind, or cut off.
+        More may follow. If there are none, the first item is of another kind, or cut off.
         """
         if self.kind == VARINT:
             return _varints(data, self.tag)
@@ -106,7 +106,7 @@ class ListShape(NamedTuple):
 
 @cache
 def list_shape(field: FieldDescriptor) -> ListShape | None:
-    """How the lists of a field lie in a file where they may be cut out; None for all other fields."""
+    """The shape of a field's list if it may be cut out; None for all other fields."""
     original = schema.original_field(field)
     kinds = {
         original.TYPE_FLOAT: FIXED32,
@@ -129,8 +129,8 @@ class Run(NamedTuple):
 
     Attributes:
         end: where the last of them ends.
-        length: how many they are.
-        longest: length of the longest content in bytes.
+        length: their number.
+        longest: length of the longest content, in bytes.
     """
 
     end: int
@@ -139,7 +139,7 @@ class Run(NamedTuple):
 
 
 def find_run(source: Source, shape: ListShape, start: int, end: int) -> Run | None:
-    """The run that starts at ``start``; None where an item of it is not written as protobuf writes it.
+    """The run that starts at ``start``; None if one of its items is not written as protobuf writes it.
 
     Args:
         source: the file.
@@ -159,7 +159,7 @@ def find_run(source: Source, shape: ListShape, start: int, end: int) -> Run | No
 
 
 def pieces(source: Source, shape: ListShape, start: int, end: int) -> Iterator[tuple[bytes, Items]]:
-    """The whole items from ``start`` on, in pieces of bounded size; ends where the run does."""
+    """The complete items from ``start`` to the end of the run, in pieces of bounded size."""
     size = limits.LIMITS.chunk
     while start < end:
         data = source.read(start, min(size, end - start))
@@ -188,7 +188,7 @@ def _varints(data: bytes, tag: bytes) -> Items:
 
 
 def _varints_of_one_width(numbers: Bytes, tag: bytes) -> Items | None:
-    """Varints as wide as the first; None where they are not most of them."""
+    """The leading varints of the same width as the first; None if they are not most of them."""
     head = len(tag)
     ends = np.flatnonzero(numbers[head : head + MAX_VARINT_BYTES] < 0x80)
     if not len(ends):
@@ -280,9 +280,9 @@ def _delimited(data: bytes, tag: bytes) -> Items:
 
 
 def _short_texts(data: bytes, tag: int) -> Items | None:
-    """Texts of less than 128 bytes; None where the first is longer, or cut off.
+    """Texts of less than 128 bytes; None if the first is longer, or cut off.
 
-    A text may hold the byte of the tag: what starts there is no field, unless the one before ends there.
+    A text may contain the byte of the tag. A field starts there only if the one before ends there.
     """
     whole = np.frombuffer(data, np.uint8)
     fields = np.flatnonzero(whole[:-1] == tag)
@@ -304,8 +304,8 @@ def _chain(fields: Positions, ends: Positions, size: int) -> Positions:
     """The numbers of the fields that follow from the first, each starting where the one before ends.
 
     Args:
-        fields: where each starts.
-        ends: where each ends; ``size`` where none follows.
+        fields: the start of each.
+        ends: the end of each; ``size`` if none follows.
         size: beyond all of them.
     """
     count = len(fields)
@@ -349,5 +349,5 @@ def delimited_fields(tag: bytes, texts: Sequence[bytes]) -> bytes:
 
 
 def _leading(alike: npt.NDArray[np.bool_]) -> int:
-    """How many are True before the first that is not."""
+    """How many values are True before the first that is not."""
     return len(alike) if alike.all() else int(np.argmin(alike))

@@ -1,4 +1,4 @@
-"""Which field of an ONNX file a byte belongs to, for messages that a person can follow."""
+"""Finds the field of an ONNX file that a byte belongs to, for messages."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
     from graphml_onnx.onnxfile.source import Source
 
-_HEADER = 20  # a tag and a length, each as long as a varint may be
+_HEADER = 20  # a tag and a length, each a varint of the greatest width
 
 
 def locate(source: Source, offset: int) -> str:
-    """The innermost field that holds a byte: ``graph.node[3].attribute[0].t.raw_data``.
+    """The innermost field that contains a byte: ``graph.node[3].attribute[0].t.raw_data``.
 
     Args:
         source: an ONNX file.
         offset: of the byte, from the start of the file.
 
     Returns:
-        The path as far as the bytes can be understood; empty where they cannot at all.
+        The path, as far as the bytes are readable; empty if they are not.
     """
     descriptor: Descriptor | None = cast("Descriptor", schema.message_class("ModelProto").DESCRIPTOR)
     start, end = 0, source.size

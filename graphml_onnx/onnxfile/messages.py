@@ -1,4 +1,4 @@
-"""Counts the messages in a model's bytes, before protobuf makes an object of each: two bytes are enough for one.
+"""Counts the messages in a model's bytes before protobuf makes an object of each: two bytes can be a message.
 
 Source: protobuf's "Encoding" guide (https://protobuf.dev/programming-guides/encoding/).
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
 
 Fields: TypeAlias = "dict[int, Fields]"
-"""Of a message, those fields that are messages, by their number."""
+"""The fields of a message that are messages, by their number."""
 
 _FIXED = {FIXED32: 4, FIXED64: 8}
 
@@ -47,11 +47,11 @@ def _model_fields() -> Fields:
 
 
 def count_messages(data: bytes, most: int) -> int:
-    """How many messages stand within a model.
+    """How many messages a model contains.
 
     Args:
-        data: the model, or a skeleton. Where it is not wire format, protobuf stops reading, and so does this.
-        most: where there are more, the count ends with the next one.
+        data: the model, or a skeleton. At bytes that are not wire format protobuf stops reading, and so does this.
+        most: the count stops after this many.
     """
     count = 0
     todo = [(0, len(data), _model_fields())]
@@ -65,7 +65,7 @@ def count_messages(data: bytes, most: int) -> int:
 
 
 def _within(data: bytes, position: int, end: int, fields: Fields) -> Iterator[tuple[int, int, Fields]]:
-    """The messages directly within one, each as its start, its end and those of its fields that are messages."""
+    """The messages directly in a message: for each its start, its end and its fields that are messages."""
     groups = 0
     with suppress(WireError):
         while position < end:

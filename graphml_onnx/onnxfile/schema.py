@@ -1,10 +1,10 @@
-"""ONNX's messages with every bit visible.
+"""ONNX's messages as exact protobuf classes, in which every bit is visible.
 
-protobuf's Python classes hide what a byte-exact codec has to see: reading a string raises on invalid UTF-8, a
-signalling NaN changes when it passes through a Python float, and an unknown enum value becomes an unknown field.
-Here each message of ONNX's own descriptors is rebuilt under the same field numbers and wire types, with strings as
-bytes, floating-point numbers as their bits, and enums as integers. The serialised bytes are the same, and a field
-that a new ONNX release adds is there without a line of code.
+protobuf's Python classes hide what a byte-exact codec must see: reading a string raises on invalid UTF-8, a signalling
+NaN changes when it passes through a Python float, and an unknown enum value becomes an unknown field. Here each message
+of ONNX's descriptors is rebuilt with the same field numbers and wire types, but with strings as bytes, floating-point
+numbers as their bits, and enums as integers. The serialised bytes are the same. A field that a new ONNX release adds
+needs no code.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def parse_model(data: bytes) -> onnx.ModelProto:
     """Parses an exact ``ModelProto``.
 
     Raises:
-        ValueError: protobuf cannot read it; the message says why.
+        ValueError: protobuf cannot read it; the message gives the reason.
         MemoryError: there is too little memory for it.
     """
     try:

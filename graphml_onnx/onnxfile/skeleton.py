@@ -1,12 +1,12 @@
-"""The skeleton of an ONNX file: the file less its payloads, each replaced by a marker; and the file again from both.
+"""The skeleton of an ONNX file: cuts the payloads out, leaves a marker for each, and puts them back.
 
 The skeleton is small and protobuf can parse it; payload bytes never pass through protobuf or Python objects. A marker
-is 32 ASCII characters: 16 that stand for nothing else in the file (the nonce), and 16 hexadecimal digits, the number
-of the payload, which is its offset in the file where one was cut. ASCII characters are also 8 fixed32, 4 fixed64 or
-32 one-byte varints, so that a marker can stand in any packed field and comes back from protobuf unchanged.
+has 32 ASCII characters: 16 that occur nowhere else in the file (the nonce), and the number of the payload as 16
+hexadecimal digits. The number is the offset in the file that was cut. Read as numbers, the characters are 8 fixed32,
+4 fixed64 or 32 one-byte varints, so a marker can be in any packed field and comes back from protobuf unchanged.
 
-Long lists, whose items are fields of their own, may be cut out as well. A marker stands for all items of the list, and
-is itself such a list; its digits say which list it is, by an address that is no payload's number.
+Long lists, whose items are separate fields, can be cut out as well. One marker replaces all items of the list, and is
+itself such a list; its digits are the list's address, which is never the number of a payload.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 NONCE_BYTES = 16
 
 LIST_ADDRESS = 1 << 63
-"""Added to the number of a list it is the list's address, which its marker names: no payload has such a number."""
+"""The address of a list, which its marker names, is its number plus this; no payload has such a number."""
 
 LONG = 256
-"""Items from which on a list is long: it is cut out, and its numbers have the form of long lists."""
+"""Number of items from which on a list is long: it is cut out, and its numbers have the form of long lists."""
 
 _SHORT_MESSAGE = 1024  # bytes; to cut lists out of shorter messages gains nothing
 
 MAX_SKELETON = (1 << 31) - 1
-"""Bytes of a message that protobuf reads."""
+"""Largest message that protobuf reads, in bytes."""
 
 
 class Payload(NamedTuple):
@@ -67,8 +67,8 @@ class Skeleton(NamedTuple):
     Attributes:
         data: the file's bytes with a marker in place of each payload.
         nonce: the first half of every marker.
-        payloads: what was cut out, in the order of the file.
-        lists: long lists that were cut out, by their number.
+        payloads: the payloads that were cut out, in the order of the file.
+        lists: the long lists that were cut out, by their number.
     """
 
     data: bytes
@@ -78,12 +78,12 @@ class Skeleton(NamedTuple):
 
 
 def marker(nonce: bytes, number: int) -> bytes:
-    """What stands in a skeleton for a payload."""
+    """The text that replaces a payload in a skeleton."""
     return nonce + b"%016x" % number
 
 
 def read_marker(nonce: bytes, content: bytes) -> int | None:
-    """The number that a marker names, or None where ``content`` is no marker; the inverse of `marker`."""
+    """The number that a marker names, or None if ``content`` is no marker; the inverse of `marker`."""
     if len(content) != MARKER_BYTES or not content.startswith(nonce):
         return None
     try:
@@ -110,7 +110,7 @@ def renumbered(skeleton: bytes, nonce: bytes, new_nonce: bytes, numbers: Mapping
 
 
 def told_apart(skeleton: bytes, nonce: bytes, known: Container[int]) -> tuple[bytes, dict[int, int]]:
-    """The skeleton with a number of its own for each place of a payload, where several places had the same one.
+    """The skeleton with a number for each place of a payload, if several places had the same one.
 
     Args:
         skeleton: a skeleton.
@@ -118,7 +118,7 @@ def told_apart(skeleton: bytes, nonce: bytes, known: Container[int]) -> tuple[by
         known: the numbers of its payloads.
 
     Returns:
-        The skeleton, and the former number of each place by its number, in the order of the file.
+        The skeleton, and the former number of each place by its new number, in the order of the file.
     """
     former: dict[int, int] = {}
 
@@ -137,10 +137,10 @@ def split(source: Source, limit: int, keep: Set[int] = frozenset(), *, cut_lists
 
     Args:
         source: the file.
-        limit: tensor fields of up to this many bytes stay; never less than the 32 bytes of a marker.
-        keep: offsets of fields that stay, whatever their length.
-        cut_lists: whether long lists are cut out, too. Only a skeleton that is canonical may be without them: then
-            all items of a list are in one place.
+        limit: tensor fields of up to this many bytes stay, at least those of up to 32 bytes, the size of a marker.
+        keep: offsets of fields that stay in any case.
+        cut_lists: whether to cut out long lists too. This needs a canonical skeleton, in which all items of a list
+            are in one place.
 
     Raises:
         WireError: the file is not wire format.
@@ -204,7 +204,7 @@ def _is_text(source: Source, start: int, end: int) -> bool:
 
 
 def _unused_nonce(parts: Sequence[bytes], shapes: Set[ListShape]) -> bytes:
-    """A nonce that stands nowhere in the file; the same for the same file, so that a residue can refer to it."""
+    """A nonce that occurs nowhere in the file. It is the same for the same file, so a residue can refer to it."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
@@ -226,11 +226,11 @@ FilePiece: TypeAlias = "memoryview | bytes | Stored"
 
 
 class MarkerError(ValueError):
-    """A skeleton has a marker where no payload can stand, or one of a payload that nobody knows."""
+    """A skeleton has a marker where no payload can be, or for an unknown payload."""
 
 
 def _find_all(skeleton: bytes, text: bytes) -> list[int]:
-    """Where a text stands."""
+    """The positions of a text."""
     found = []
     position = skeleton.find(text)
     while position >= 0:
@@ -242,7 +242,7 @@ def _find_all(skeleton: bytes, text: bytes) -> list[int]:
 def _find_marked(
     skeleton: bytes, nonce: bytes, marks: Sequence[int], known: Mapping[int, tuple[int, ListShape]]
 ) -> list[Extent]:
-    """The fields that are markers, given where the nonce stands, and the lists that are markers."""
+    """The fields that are markers, given the positions of the nonce, and the lists that are markers."""
     places = sorted([*marks, *known])
     starts = frozenset(marks)
 
@@ -256,13 +256,13 @@ def _find_marked(
 
 
 def merged_payloads(skeleton: Skeleton, canonical: bytes) -> frozenset[int]:
-    """Offsets of payloads that protobuf has joined to something else, so that their markers stand for nothing.
+    """Offsets of payloads that protobuf has joined to something else, so that their markers are gone.
 
-    A packed field may stand in several pieces, which protobuf puts together.
+    A packed field may consist of several pieces, which protobuf joins.
 
     Args:
         skeleton: a skeleton that is not canonical, with all of its lists.
-        canonical: what protobuf makes of it.
+        canonical: the same, as protobuf writes it.
     """
     marks = _find_all(canonical, skeleton.nonce)
     todo = _find_marked(canonical, skeleton.nonce, marks, {})
@@ -288,7 +288,7 @@ _NO_LISTS: Mapping[int, LongList] = {}
 def _find_lists(
     skeleton: bytes, nonce: bytes, lists: Mapping[int, LongList]
 ) -> tuple[dict[int, tuple[int, ListShape]], dict[int, LongList]]:
-    """Where lists were cut out of a skeleton: ends and shapes by start, and the lists by start."""
+    """The places where lists were cut out of a skeleton: ends and shapes by start, and the lists by start."""
     known: dict[int, tuple[int, ListShape]] = {}
     found: dict[int, LongList] = {}
     for shape in {item.shape for item in lists.values()}:
@@ -316,10 +316,10 @@ def join(
         lists: the lists that were cut out, by address.
 
     Yields:
-        What the file consists of, in order.
+        The pieces of the file, in order.
 
     Raises:
-        MarkerError: a marker's number is not in ``lengths``, or stands outside the payload fields.
+        MarkerError: a marker's number is not in ``lengths``, or the marker is outside the payload fields.
         WireError: the skeleton is not wire format.
     """
     known, found = _find_lists(skeleton, nonce, lists)

@@ -1,4 +1,4 @@
-"""Input files as random-access bytes, opened so that nothing hangs and nothing but a regular file is read."""
+"""Input files as random-access bytes. Opening never hangs, and accepts only regular files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-# Opening a FIFO for reading waits for a writer, unless told not to wait.
+# Opening a FIFO for reading waits for a writer, unless O_NONBLOCK is set.
 OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -46,7 +46,7 @@ class Source(Protocol):
         """
 
     def check_unchanged(self) -> None:
-        """Makes sure that all reads were of one content; raises StorageError."""
+        """Checks that all reads saw the same content; raises StorageError."""
         return  # as of bytes in memory
 
 
@@ -67,7 +67,7 @@ class BytesSource(Source):
 
 
 class FileState(NamedTuple):
-    """What changes when a file does: its times, which a program may set back, but not both of them."""
+    """What changes when a file changes. A program can set one of the two times back, but not both."""
 
     device: int
     inode: int
@@ -77,7 +77,7 @@ class FileState(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileState:
-        """The state that the system tells of."""
+        """The state from the system's answer."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
@@ -102,8 +102,8 @@ def changed(path: Path) -> StorageError:
 class FileSource:
     """A regular file, open for reading; a context manager that closes it.
 
-    An error about what it holds, raised within the context, becomes that the file changed, where it did: then nothing
-    that was found is to be trusted.
+    If the file changed, an error about its content that is raised within the context becomes an error about the change:
+    then no finding can be trusted.
 
     Args:
         path: the file as the user named it, for messages.
@@ -161,11 +161,11 @@ class FileSource:
 
     @property
     def identity(self) -> tuple[int, int]:
-        """What tells the file from others, whatever its name."""
+        """Identifies the file, independently of its name."""
         return self.state.device, self.state.inode
 
     def check_unchanged(self) -> None:
-        """Makes sure that all reads were of one content.
+        """Checks that all reads saw the same content.
 
         Raises:
             StorageError: another program has written to the file, or replaced it, since it was opened.
@@ -224,7 +224,7 @@ class FileSource:
 
 
 class JoinedSource(Source):
-    """Sources one behind the other; nothing that is read lies in two of them."""
+    """Sources one after the other; a read never spans two of them."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
@@ -251,7 +251,7 @@ class JoinedSource(Source):
         return tuple(self._sources)
 
     def at(self, offset: int) -> tuple[Source, int]:
-        """The source that has an offset, and which offset it is there."""
+        """The source that has an offset, and the offset in that source."""
         index = bisect_right(self._starts, offset) - 1
         return self._sources[index], offset - self._starts[index]
 
@@ -261,16 +261,16 @@ class JoinedSource(Source):
         return source.read(start, length)
 
     def check_unchanged(self) -> None:
-        """Makes sure that all reads of each were of one content."""
+        """Checks that all reads of each source saw the same content."""
         for source in self._sources:
             source.check_unchanged()
 
 
 def source_at(source: Source, offset: int) -> tuple[Source, int]:
-    """The source that an offset of a source, or of several that were joined, belongs to; and the offset there."""
+    """The source that has an offset of a source or of joined sources, and the offset in it."""
     return source.at(offset) if isinstance(source, JoinedSource) else (source, offset)
 
 
 def sources_of(source: Source) -> tuple[Source, ...]:
-    """The sources that were joined, or the one that was not."""
+    """The sources of joined sources, or the source itself."""
     return source.sources if isinstance(source, JoinedSource) else (source,)

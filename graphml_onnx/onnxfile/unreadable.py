@@ -1,4 +1,4 @@
-"""Why protobuf cannot read a message, told from its bytes: before release 7.35 protobuf gives no reason."""
+"""Finds out from a message's bytes why protobuf cannot read it: before release 7.35 protobuf gives no reason."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def reason(data: bytes, message: Descriptor) -> str | None:
 
     Args:
         data: the message.
-        message: its type, with strings as bytes (as `schema.message_class` has it), since no text is looked at.
+        message: its type, with strings as bytes (as in `schema.message_class`), since texts are not examined.
     """
     try:
         _walk(data, 0, len(data), message, 0, None)
@@ -71,7 +71,7 @@ def _walk(data: bytes, position: int, end: int, message: Descriptor | None, dept
             if field is not None and position <= end:
                 _walk_content(data, start, position, field, depth)
         else:
-            raise WireError(f"a field has wire type {kind}, which cannot stand here", position)
+            raise WireError(f"a field has wire type {kind}, which is not allowed here", position)
         if position > end:
             raise WireError("a field runs past the end of its message", position)
     if group is not None:

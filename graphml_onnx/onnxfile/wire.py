@@ -1,4 +1,4 @@
-"""Protobuf's wire format, as far as a file has to be read without parsing it: varints and fields.
+"""Protobuf's wire format, as far as it is needed to read a file without parsing it: varints and fields.
 
 Source: protobuf's "Encoding" guide (https://protobuf.dev/programming-guides/encoding/).
 """
@@ -20,7 +20,7 @@ class WireError(ValueError):
 
     Args:
         message: what is wrong.
-        offset: where, in bytes from the start of what was read.
+        offset: where, in bytes from the start of the data.
     """
 
     def __init__(self, message: str, offset: int) -> None:
@@ -35,7 +35,7 @@ def varint_size(value: int) -> int:
 
 
 def encode_varint(value: int, extra: int = 0) -> bytes:
-    """Encodes a non-negative integer, over-long by ``extra`` bytes where a writer did so."""
+    """Encodes a non-negative integer, over-long by ``extra`` bytes, as some writers do."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -66,7 +66,7 @@ def delimited(tag: bytes, content: bytes) -> bytes:
 
 @cache
 def short_starts(tag: bytes) -> Sequence[bytes]:
-    """What stands before the content of a field, by the size of the content, where that is less than `SHORT`."""
+    """The bytes before the content of a field, by the size of the content, for sizes below `SHORT`."""
     return [tag + length for length in _SHORT_LENGTHS]
 
 

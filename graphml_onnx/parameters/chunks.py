@@ -1,7 +1,7 @@
-"""The one way in which payload bytes travel: a stream of chunks, each of 1 to ``LIMITS.chunk`` bytes.
+"""Payload bytes as streams of chunks of 1 to ``LIMITS.chunk`` bytes: the only way in which they are moved.
 
-`chunks` and `packed` make such streams, and nothing else does. A chunk is immutable and belongs to whoever has it:
-files, digests and comparisons (the sinks) take the same chunks, on threads of their own where `drive` starts some.
+Only `chunks` and `packed` make such streams. A chunk is immutable and belongs to its holder: files, digests and
+comparisons (the sinks) take the same chunks, on their own threads if `drive` starts some.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def chunks(source: Source, start: int, end: int) -> Iterator[bytes]:
 
 
 def packed(parts: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    """The same bytes in few chunks: small parts are joined, and larger ones than a chunk are cut."""
+    """The same bytes in few chunks: small parts are joined, parts larger than a chunk are cut."""
     limit = limits.LIMITS.chunk
     joined: list[bytes | memoryview] = []
     size = 0
     for part in parts:
         for start in range(0, len(part), limit):
-            piece = part[start : start + limit]  # all of most parts, and then no copy
+            piece = part[start : start + limit]  # the whole part in most cases, without a copy
             if size + len(piece) > limit:
                 yield b"".join(joined)
                 joined, size = [], 0
@@ -58,13 +58,13 @@ def drive(
     """Gives each item of a stream to every sink, in order.
 
     Args:
-        stream: what they take; it runs on the caller's thread.
-        first: the sink that runs there too.
-        others: sinks that may each run on a thread of their own; hashing and the system's calls let others work.
-        threaded: whether they do.
+        stream: the items; it runs on the caller's thread.
+        first: the sink that also runs on the caller's thread.
+        others: sinks that may each run on their own thread; hashing and system calls release the GIL.
+        threaded: whether to use threads.
 
     Raises:
-        Exception: what the stream or a sink raised first; no sink runs any more after that.
+        Exception: the first error of the stream or a sink; after it, no sink runs any more.
     """
     with ExitStack() as stack:
         pools = [stack.enter_context(pool) for _ in others if (pool := _thread() if threaded else None)]
@@ -82,7 +82,7 @@ def drive(
 
 
 def _thread() -> ThreadPoolExecutor | None:
-    """A thread that waits for work; None where the system starts no more, and the work is done without."""
+    """A thread that waits for work; None if the system starts no more threads, so that the caller does the work."""
     from concurrent.futures import ThreadPoolExecutor  # with logging and more, which small files do not need
 
     pool = ThreadPoolExecutor(max_workers=1)
@@ -105,14 +105,14 @@ class RawFile(Protocol):
 
 
 def write_all(file: RawFile, data: bytes | memoryview) -> None:
-    """Writes all of ``data``: an unbuffered file may take less at a time."""
+    """Writes all of ``data``: an unbuffered file may accept less at a time."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) or 0 :]
 
 
 class Output:
-    """A file that is written while the disk works on it, so that the last fsync finds little left to do.
+    """A file that the disk writes while it grows, so that the last fsync has little left to do.
 
     A context manager, which waits for the disk. Every method raises what `graphml_onnx.errors.writing_failed` says.
 
@@ -146,13 +146,13 @@ class Output:
             self.sync()
 
     def sync(self) -> None:
-        """Lets the disk begin with all that was written so far, once it is done with what it has."""
+        """Lets the disk begin with the data so far, after it has finished the data before."""
         self.settle()
         if self._pool is not None and self._descriptor is not None:
             self._syncing = self._pool.submit(os.fdatasync, self._descriptor)
 
     def settle(self) -> None:
-        """Waits for the disk. A system tells an error once: whoever syncs the file later does not hear of it."""
+        """Waits for the disk. The system reports a write error only once, so a later sync would miss it."""
         syncing, self._syncing = self._syncing, None
         try:
             if syncing is not None:

@@ -1,7 +1,7 @@
-"""The safetensors format: a header of JSON, and tensors side by side. Bytes of tensors are not touched here.
+"""The safetensors format: a header of JSON, then the tensors side by side. This module never touches tensor bytes.
 
-Both directions stand next to each other: `lay_out` and `header_of` write what `read_header` reads. The library of the
-same name wants all tensors in memory to write a file; the tests read with it whatever is written here.
+Both directions are here: `lay_out` and `header_of` write what `read_header` reads. The library of the same name needs
+all tensors in memory to write a file; the tests use it to read the files that are written here.
 
 Source: the section "Format" of https://github.com/huggingface/safetensors; docs/format.md, section "Sidecar".
 """
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
 
 METADATA = "__metadata__"
-"""The member of a header that is no tensor."""
+"""The member of a header that is not a tensor."""
 
 MAX_HEADER = 100_000_000
-"""Bytes of JSON that readers of the format take."""
+"""Largest header that readers of the format accept, in bytes of JSON."""
 
 _LENGTH = 8  # bytes before the JSON, which say how long it is
-_UNIT = 8  # the tensors start at a multiple of it, as the widest elements need
+_UNIT = 8  # the tensors start at a multiple of this, for the widest elements
 _MAX_SIZE = 1 << 62
 _SHOWN = 80  # characters of a name or value in a message
 
-# Bits of an element, in the order in which the format's own writer puts tensors: the last ones first.
+# Bits of an element. The format's own writer orders tensors by this list, from its end.
 _BITS = {
     "BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "U8": 8, "I8": 8,
     "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
@@ -60,7 +60,7 @@ class TensorSpec(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where tensors lie in a file that is to be written.
+    """The places of tensors in a file to write.
 
     Attributes:
         order: the tensors, in the order of the file.
@@ -91,7 +91,7 @@ class StoredTensor(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What the header of a file says.
+    """The content of a file's header.
 
     Attributes:
         tensors: the tensors by name, in the order of the file.
@@ -105,7 +105,7 @@ class Header(NamedTuple):
 
 
 def content_size(dtype: str, shape: Sequence[int]) -> int | None:
-    """Bytes of a tensor; None where its elements do not fill them, or there are more than any file has."""
+    """Size of a tensor in bytes; None if its elements do not fill whole bytes, or exceed any file."""
     bits = _BITS[dtype]
     for dimension in shape:
         bits *= dimension
@@ -115,7 +115,7 @@ def content_size(dtype: str, shape: Sequence[int]) -> int | None:
 
 
 def lay_out(tensors: Sequence[TensorSpec]) -> Layout:
-    """Puts tensors side by side: those with wide elements first, so that all are aligned; else in the given order."""
+    """Places tensors side by side: wide elements first, so that all are aligned; otherwise in the given order."""
     order = sorted(tensors, key=lambda tensor: _RANK[tensor.dtype])
     offsets = []
     position = 0
@@ -129,8 +129,8 @@ def header_of(layout: Layout, metadata: Mapping[str, str]) -> bytes:
     """The header of a file; the tensors follow it.
 
     Args:
-        layout: the tensors, whose names differ and are no surrogates.
-        metadata: texts for whoever reads the file.
+        layout: the tensors; their names differ and contain no surrogates.
+        metadata: texts for readers of the file.
     """
     members: dict[str, object] = {METADATA: metadata} if metadata else {}
     for tensor, offset in zip(layout.order, layout.offsets, strict=True):
@@ -163,10 +163,10 @@ def raw_header(source: Source) -> bytes:
 
 
 def parse_header(header: bytes, size: int) -> Header:
-    """Reads a header, and makes sure that the tensors fill the rest of the file without gaps and overlaps.
+    """Reads a header, and checks that the tensors fill the rest of the file without gaps and overlaps.
 
     Args:
-        header: what `raw_header` gave.
+        header: the result of `raw_header`.
         size: of the file in bytes.
 
     Raises:
@@ -207,19 +207,19 @@ def _tensor(name: str, value: Json, start: int) -> StoredTensor:
         raise _damaged(f"the tensor {_shown(name)} needs dtype, shape and data_offsets, and nothing else", _LENGTH)
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _BITS:
-        raise _damaged(f"the tensor {_shown(name)} has the dtype {str(dtype)[:_SHOWN]!r}, which is none", _LENGTH)
+        raise _damaged(f"the tensor {_shown(name)} has the unknown dtype {str(dtype)[:_SHOWN]!r}", _LENGTH)
     dimensions, ends = _numbers(shape), _numbers(offsets)
     if dimensions is None or ends is None or len(ends) != 2 or ends[0] > ends[1]:
-        raise _damaged(f"the tensor {_shown(name)} has a shape or offsets that are none", _LENGTH)
+        raise _damaged(f"the tensor {_shown(name)} has an invalid shape or offsets", _LENGTH)
     length = ends[1] - ends[0]
     if content_size(dtype, dimensions) != length:
-        problem = f"has {length:,} bytes, which {dtype}{list(dimensions[:8])} has not"
+        problem = f"has {length:,} bytes, which does not fit {dtype}{list(dimensions[:8])}"
         raise _damaged(f"the tensor {_shown(name)} {problem}", start + ends[0])
     return StoredTensor(TensorSpec(name, dtype, dimensions, length), start + ends[0])
 
 
 def _numbers(value: Json) -> tuple[int, ...] | None:
-    """A list of numbers of bytes or elements; None where it is none."""
+    """A list of non-negative integers; None for anything else."""
     if not isinstance(value, list):
         return None
     numbers = tuple(item for item in value if type(item) is int and 0 <= item < _MAX_SIZE)

@@ -1,7 +1,8 @@
-"""The store of payloads: where each payload lies, and which file may hold it.
+"""The store of payloads: the place of each payload, and the file that has it.
 
-A store is a sequence of bytes. Of a *sidecar* it is a safetensors file of its own, in which each payload has a name;
-*embedded* it is base64 text in the GraphML, by *reference* the model file itself, and each payload has an offset.
+A store is a sequence of bytes. A *sidecar* is a separate safetensors file, in which each payload has a name. An
+*embedded* store is base64 text in the GraphML, and a *reference* store is the model file itself; in both, each payload
+has an offset.
 
 Source: docs/format.md, section "Payloads".
 """
@@ -36,8 +37,8 @@ class PayloadReference(NamedTuple):
     """A payload in its store.
 
     Attributes:
-        offset: where it starts in the store, in bytes. Of a payload with a name, the header of the store says it:
-            `Store.located`.
+        offset: where it starts in the store, in bytes. For a payload with a name, the offset comes from the header of
+            the store: `Store.located`.
         length: how long it is, in bytes.
         sha256: SHA-256 of its bytes, in lower-case hexadecimal digits.
         name: of its tensor, in a sidecar or a weight file.
@@ -57,21 +58,21 @@ class PayloadReference(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What tells it from the other payloads of its model, before the store was opened; their order goes by it."""
+        """Identifies and orders the payloads of a model before the store is opened."""
         return self.file or "", self.name or "", self.offset
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"the payload at byte {self.offset:,}" if self.name is None else f"the tensor {self.name[:_SHOWN]!r}"
 
 
 class StoreInfo(NamedTuple):
-    """What the GraphML says of its store.
+    """The store as the GraphML describes it.
 
     Attributes:
         strategy: how the payloads are kept.
-        file: name of the file that holds them, without a folder; None for embedded, and where there are none.
+        file: name of the file that has them, without a folder; None for embedded, and if there are none.
         size: size of the store in bytes.
         checksum: SHA-256 of the header of a sidecar; empty for other strategies.
     """
@@ -83,12 +84,12 @@ class StoreInfo(NamedTuple):
 
     @property
     def has_data_files(self) -> bool:
-        """Whether the store holds the data files of a model too, instead of leaving them where they lie."""
+        """Whether the store also has the data files of a model, instead of leaving them in their places."""
         return self.strategy != "reference"
 
 
 def check_name(name: str) -> None:
-    """Makes sure that a name from a GraphML names a file in the GraphML's own folder, on any system.
+    """Checks that a name from a GraphML is a file in the GraphML's own folder, on any system.
 
     Raises:
         PayloadError: it has a folder, a drive, is longer than file systems allow, or is no name at all.
@@ -112,7 +113,7 @@ class Store(NamedTuple):
 
     Attributes:
         source: its bytes.
-        tensors: where the tensors of a sidecar lie, by name.
+        tensors: the tensors of a sidecar, by name.
         weights: where tensors of weight files start in ``source``, by file and name.
     """
 
@@ -126,7 +127,7 @@ class Store(NamedTuple):
             self.source.close()
 
     def located(self, reference: PayloadReference) -> PayloadReference:
-        """A reference with its offset in this store, which holds it."""
+        """A reference with its offset in this store, which has it."""
         if reference.name is None:
             return reference
         if reference.file is not None:
@@ -139,7 +140,7 @@ class Store(NamedTuple):
 
 
 def form_problems(strategy: ParameterStrategy, references: Iterable[PayloadReference]) -> Iterator[str]:
-    """What is wrong with the form of references: in a sidecar payloads have names, in other stores offsets."""
+    """Checks the form of references: in a sidecar payloads have names, in other stores offsets."""
     for reference in references:
         if (reference.name is not None) != (strategy == "sidecar"):
             wanted = "a name" if strategy == "sidecar" else "an offset"
@@ -147,7 +148,7 @@ def form_problems(strategy: ParameterStrategy, references: Iterable[PayloadRefer
 
 
 def range_problems(references: Iterable[PayloadReference], size: int) -> Iterator[str]:
-    """What is wrong with the offsets of payloads, which lie within their store, side by side."""
+    """Checks the offsets of payloads, which are side by side within their store."""
     end = 0
     by_offset = [reference for reference in references if reference.name is None]
     for reference in sorted(by_offset, key=lambda reference: (reference.offset, reference.end)):
@@ -162,16 +163,16 @@ def range_problems(references: Iterable[PayloadReference], size: int) -> Iterato
 def open_store(
     folder: Path, info: StoreInfo, references: Sequence[PayloadReference], watch: Watch | None = None
 ) -> Store:
-    """Opens the file that holds the payloads.
+    """Opens the file that has the payloads.
 
     A writer that was killed while it replaced a pair leaves the new sidecar under its alias: both names are tried,
     and the one with the right content is taken.
 
     Args:
-        folder: where the GraphML lies.
-        info: what it says of its store; its ``file`` is not None.
-        references: all that it refers to in the store.
-        watch: is told which files were looked at, before they are.
+        folder: where the GraphML is.
+        info: its store; ``file`` is not None.
+        references: all references of the GraphML to the store.
+        watch: records the files before they are opened.
 
     Raises:
         PayloadError: there is no such file, it is a symbolic link, or no candidate has the right size; the header of
@@ -202,15 +203,15 @@ def open_store(
 
 
 def check_store(source: Source, info: StoreInfo, references: Sequence[PayloadReference]) -> Store:
-    """Makes sure that a file can be the store, without reading the payloads.
+    """Checks that a file can be the store, without reading the payloads.
 
     Args:
         source: the file.
-        info: what the GraphML says of it.
-        references: all that the GraphML refers to in it.
+        info: the store as the GraphML describes it.
+        references: all references of the GraphML to it.
 
     Raises:
-        PayloadError: it has another size; the header of a sidecar is another one, or lacks a tensor.
+        PayloadError: it has another size; the header of a sidecar was changed, or lacks a tensor.
     """
     is_sidecar = info.strategy == "sidecar"
     if source.size != info.size:
@@ -236,7 +237,7 @@ def check_store(source: Source, info: StoreInfo, references: Sequence[PayloadRef
 
 
 def tensor_problems(store: Store, references: Iterable[PayloadReference]) -> Iterator[str]:
-    """What is wrong with references to tensors of a sidecar."""
+    """Checks references to tensors of a sidecar."""
     for reference in references:
         tensor = None if reference.name is None else store.tensors.get(reference.name)
         if tensor is None:

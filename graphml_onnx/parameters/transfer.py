@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphml_onnx.parameters.store import PayloadReference
 
 Report = Callable[[int], None]
-"""Called with the number of bytes that were done since the last call."""
+"""Called with the number of bytes since the last call."""
 
 
 class Collected(NamedTuple):
@@ -33,7 +33,7 @@ class Collected(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Bytes of a payload, the one with this number in its file, from ``position`` of the payload on."""
+    """Some bytes of a payload: its number in the file, and the bytes from ``position`` of the payload on."""
 
     payload: Payload
     number: int
@@ -56,7 +56,7 @@ def collect(
     Args:
         source: the file.
         payloads: its payloads, in the order of the file, none of them empty.
-        addresses: where each of them goes in the store; None for those that go nowhere.
+        addresses: the address of each in the store; None for those that are not stored.
         store: takes each payload at its address; None only hashes.
         report: progress.
     """
@@ -136,16 +136,16 @@ def assemble(
     """Writes a file from its pieces.
 
     Args:
-        pieces: what the file consists of.
+        pieces: the pieces of the file.
         references: the payloads by number.
-        store: holds them; its size was checked against the references.
+        store: has them; its size was checked against the references.
         write: takes the result, chunk by chunk.
         report: progress.
         threaded: whether the file is large enough for hashing on another thread.
 
     Returns:
-        SHA-256 of the file, in lower-case hexadecimal digits. Where it is not that of the original, the payloads
-        have to be checked: `check_payloads`.
+        SHA-256 of the file, in lower-case hexadecimal digits. If it is not that of the original, check the payloads
+        with `check_payloads`.
     """
     whole = hashlib.sha256()
 
@@ -158,7 +158,7 @@ def assemble(
 
 
 def check_payloads(references: Iterable[PayloadReference], store: Source) -> None:
-    """Makes sure that a store holds what a GraphML refers to.
+    """Checks the digests of a store's payloads against a GraphML.
 
     Raises:
         PayloadError: a payload has another digest.
@@ -174,7 +174,7 @@ def check_payloads(references: Iterable[PayloadReference], store: Source) -> Non
 
 
 def check_digest(reference: PayloadReference, found: str) -> None:
-    """Raises PayloadError where the bytes of a payload are not those that were encoded."""
+    """Raises PayloadError if the bytes of a payload are not those that were encoded."""
     if found != reference.sha256:
         if reference.file is not None:
             raise changed_weights(f"{reference.label} has SHA-256 {found}, but the GraphML says {reference.sha256}")
@@ -199,7 +199,7 @@ def first_difference(
     """Compares the file that the pieces make up with the original, without writing it.
 
     Returns:
-        Offset of the first byte that differs, or of the end of the shorter one; None where they are the same.
+        Offset of the first byte that differs, or of the end of the shorter file; None if they are equal.
     """
     position = 0
     for piece in pieces:
@@ -217,5 +217,5 @@ def first_difference(
 
 
 def _common_prefix(left: bytes, right: bytes) -> int:
-    """How many bytes at the start of both are the same."""
+    """How many leading bytes of both are equal."""
     return next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))

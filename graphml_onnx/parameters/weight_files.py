@@ -1,4 +1,4 @@
-"""Weight files: safetensors files of the user's own, whose tensors a GraphML refers to instead of storing them again.
+"""Weight files: the user's own safetensors files. A GraphML refers to their tensors instead of storing them again.
 
 Source: docs/format.md, section "Weight files".
 """
@@ -37,7 +37,7 @@ class WeightFile(NamedTuple):
     Attributes:
         location: its path relative to the folder of the GraphML, with ``/`` between folders.
         source: its bytes.
-        tensors: where its tensors lie, by name.
+        tensors: its tensors, by name.
     """
 
     location: str
@@ -46,7 +46,7 @@ class WeightFile(NamedTuple):
 
 
 def open_weight_file(folder: Path, location: str, stack: ExitStack) -> WeightFile:
-    """Opens a weight file below a folder, out of which no link may lead; ``stack`` closes it.
+    """Opens a weight file below a folder; no link may lead out of it. ``stack`` closes the file.
 
     Raises:
         PayloadError: a link leads out of the folder; it is not a regular file, or not safetensors.
@@ -66,16 +66,16 @@ def open_weight_file(folder: Path, location: str, stack: ExitStack) -> WeightFil
 def open_weights(
     folder: Path, references: Iterable[PayloadReference], stack: ExitStack, watch: Watch | None = None
 ) -> list[WeightFile]:
-    """Opens the weight files that a GraphML refers to, and makes sure that they have its tensors.
+    """Opens the weight files that a GraphML refers to, and checks that they have its tensors.
 
     Args:
-        folder: where the GraphML lies.
+        folder: where the GraphML is.
         references: all of its payloads.
         stack: closes the files.
-        watch: is told which files are looked at, before they are.
+        watch: records the files before they are opened.
 
     Raises:
-        PayloadError: as `open_weight_file`; or a file is missing, or a tensor, or that has another length.
+        PayloadError: as `open_weight_file`; or a file or tensor is missing, or a tensor has another length.
         InputError: a file may not be read.
     """
     wanted: dict[str, list[PayloadReference]] = {}
@@ -107,14 +107,14 @@ def _problems(file: WeightFile, references: Iterable[PayloadReference]) -> Itera
 
 
 def changed_weights(problem: str) -> PayloadError:
-    """The error for a weight file that is not what it was."""
+    """The error for a weight file that was changed."""
     return PayloadError(
         problem, remedy="the weights were saved again since the model was encoded: get the former file back"
     )
 
 
 def with_weights(store: Store, files: Iterable[WeightFile]) -> Store:
-    """A store in which the tensors of weight files are found too."""
+    """A store that also has the tensors of weight files."""
     source = JoinedSource()
     source.add(store.source)
     places: dict[tuple[str, str], int] = {}
@@ -125,7 +125,7 @@ def with_weights(store: Store, files: Iterable[WeightFile]) -> Store:
 
 
 def shards_of(index: Path) -> list[Path]:
-    """The files that an index file names, in the order in which it names them; of a safetensors file, the file itself.
+    """The files that an index file names, in its order; for a safetensors file, the file itself.
 
     Raises:
         PayloadError: the index is not one.

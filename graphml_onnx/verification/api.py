@@ -1,4 +1,4 @@
-"""The round trip of a model as a check: bytes, structure, hierarchy and, where wanted, numbers."""
+"""The round trip of a model as a check: bytes, structure, hierarchy and, optionally, numbers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 _REMOVALS = 3
-"""How often a temporary folder is removed that cannot be."""
+"""How often removing a temporary folder is tried."""
 
 
 def verify(
@@ -58,25 +58,25 @@ def verify(
     sizes: Mapping[str, int] | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
-    """Encodes a model, decodes the graph, and compares; everything is written to a temporary folder.
+    """Encodes a model, decodes the graph, and compares; all files go to a temporary folder.
 
     Args:
         model: an ONNX file.
         metadata: HTP metadata, as for `encode`.
         parameters: where payloads go, as for `encode`.
         layout: of the GraphML, as for `encode`.
-        numeric: whether to run both models on the same random inputs too; needs onnxruntime. A model that it cannot
-            run is not compared: that check is skipped, with the reason.
+        numeric: whether to also run both models on the same random inputs; needs onnxruntime. If it cannot run the
+            model, this check is skipped, with the reason.
         input_specs: descriptions of inputs for ``numeric``, by name, as for `export`; a JSON file or its content.
             Other inputs follow what WinML's exporter recorded in the model, or the shapes that the model declares.
         sizes: sizes of dynamic dimensions by their names, for inputs without a description.
         progress: called as the work goes on.
 
     Returns:
-        The checks that were made; a difference is in the report, not raised.
+        The report with all checks; a difference is reported, not raised.
 
     Raises:
-        ModelError: the model is no ONNX model, or its data files are not there.
+        ModelError: the model is no ONNX model, or its data files are missing.
         MetadataError: the metadata are not HTP metadata.
         UsageError: ``numeric``, and onnxruntime is not installed; or ``input_specs`` are not of their form, or name an
             input that does not exist; or they or ``sizes`` are given without ``numeric``.
@@ -106,7 +106,7 @@ def verify(
         except RoundTripError as error:
             return _refused(path, prepared, error)
         store_folder = path.parent if parameters == "reference" else folder
-        # The self-check decoded the same bytes; what is left is to write the model.
+        # The self-check decoded the same bytes, so only the model remains to be written.
         decode_loaded(checked, graph, back, store_folder, progress=progress)
         checks, difference = _compare_bytes(prepared, path, back, progress)
         content = _read_content(graph)
@@ -133,7 +133,7 @@ def verify(
 
 
 def _refused(path: Path, prepared: PreparedModel, error: RoundTripError) -> VerifyReport:
-    """The report where encode itself found that the model would not come back."""
+    """The report if encode itself found that the model would not come back."""
     place = f" at {error.place}" if error.place else ""
     return VerifyReport(
         model=path,
@@ -151,7 +151,7 @@ def _refused(path: Path, prepared: PreparedModel, error: RoundTripError) -> Veri
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """A folder that is gone afterwards; what cannot be written there has a remedy of its own."""
+    """A folder that is removed afterwards; errors of writing there have a remedy of their own."""
     remedy = "free some space there, or set TMPDIR to another folder"
     try:
         name = tempfile.mkdtemp(prefix="g2o-verify-")
@@ -164,7 +164,7 @@ def _temporary_folder() -> Iterator[Path]:
             if error.file is not None and error.file.startswith(name):
                 error.remedy = remedy
             raise
-        except OSError as error:  # of copying, which tells of both files
+        except OSError as error:  # of copying, which names both files
             for file in (error.filename2, error.filename):
                 if isinstance(file, str) and file.startswith(name):
                     failed = writing_failed(error, file)
@@ -186,7 +186,7 @@ def _removed(folder: str) -> Iterator[None]:
 
 
 def _remove(folder: str) -> OSError | None:
-    """Removes a folder with all that is in it; `rmtree` ends at any error, and the next time it comes further."""
+    """Removes a folder with its content. `rmtree` stops at any error, and the next call gets further."""
     failed: OSError | None = None
     for _ in range(_REMOVALS):
         try:
@@ -230,7 +230,7 @@ def _first_difference(left: Source, right: Source, stage: Stage) -> int | None:
 
 @dataclass(slots=True)
 class _Content:
-    """What the GraphML says, read apart from the decoder."""
+    """The content of the GraphML, read independently of the decoder."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     tags: dict[str, str] = field(default_factory=dict)  # of modules, by node_id
@@ -273,7 +273,7 @@ def _check_structure(model: onnx.ModelProto, content: _Content) -> Check:
 
 
 def _count(graph: onnx.GraphProto, counts: Counter[str], *, weights: bool) -> None:
-    """Counts what is drawn; ``weights`` says that inputs with an initializer are weights, which are no inputs."""
+    """Counts the nodes of each kind; with ``weights``, inputs with an initializer do not count as inputs."""
     counts["input"] += len(graph.input) - (len(weight_inputs_of(graph)) if weights else 0)
     counts["output"] += len(graph.output)
     _count_operators(graph.node, counts, weights=weights)
@@ -311,7 +311,7 @@ def _misplaced(metadata: HtpMetadata, content: _Content) -> Iterator[str]:
 
 
 def _beside_data(back: Path, path: Path, prepared: PreparedModel) -> Path:
-    """Where the decoded model finds its data files; by reference they stayed with the original."""
+    """Puts data files where the decoded model needs them; by reference they stay with the original."""
     if prepared.options.parameters != "reference":
         return back
     for file in prepared.externals:

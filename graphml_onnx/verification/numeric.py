@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def compare_outputs(
     original: Path, copy: Path, specs: Mapping[str, InputSpec] | None = None, sizes: Mapping[str, int] | None = None
 ) -> Check:
-    """Runs both models; the same file gives the same numbers, NaN included.
+    """Runs both models and compares their outputs, NaN included.
 
     Inputs follow the specs, then what the exporter recorded in the model, then the shapes that the model declares.
-    Dimensions that it leaves open get the first of a few sizes with which it runs.
+    Dynamic dimensions get the first of a few sizes with which the model runs.
 
     Args:
         original: an ONNX file.
@@ -32,10 +32,10 @@ def compare_outputs(
         sizes: sizes of dynamic dimensions by their names, for the others.
 
     Returns:
-        A check named ``numeric``. It is skipped, with the reason, where onnxruntime cannot run the original.
+        A check named ``numeric``. It is skipped, with the reason, if onnxruntime cannot run the original.
 
     Raises:
-        UsageError: onnxruntime is not installed, or there is no input of a name in the specs.
+        UsageError: onnxruntime is not installed, or the specs name an input that does not exist.
     """
     try:
         session = open_session(original)
@@ -55,7 +55,7 @@ def compare_outputs(
 
 
 def same(left: object, right: object) -> bool:
-    """Whether two outputs of onnxruntime are equal, NaN included; an array has the same type too."""
+    """Whether two outputs of onnxruntime are equal, NaN included; arrays must have the same type."""
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
     if isinstance(left, dict) and isinstance(right, dict):

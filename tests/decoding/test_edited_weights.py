@@ -265,7 +265,7 @@ def test_data_files(tmp_path: Path, strategy: ParameterStrategy) -> None:
     ):
         decode(graph, tmp_path / "refused.onnx", parameters={"encoder.weight": WEIGHT, "head": HEAD})
     if strategy == "reference":  # they stay where they are, which is beside the model
-        with pytest.raises(PayloadError, match="the model has not"):
+        with pytest.raises(PayloadError, match="the model does not have"):
             decode(graph, tmp_path / "refused.onnx", parameters=zeros)
         assert decode(graph, model.parent / "again.onnx", parameters={}).exact
         return
@@ -321,7 +321,7 @@ def test_a_tensor_that_an_edit_made_two_of(graph: Path) -> None:
 
 
 def test_options_that_do_not_go_together(graph: Path) -> None:
-    with pytest.raises(UsageError, match="of parameters, or of the sidecar"):
+    with pytest.raises(UsageError, match="from `parameters` or from the sidecar"):
         decode(graph, parameters={}, edited_weights=True)
     with pytest.raises(UsageError, match="cannot refer to weights that were edited"):
         decode(graph, edited_weights=True, external=True)

@@ -272,7 +272,7 @@ def test_groups_are_skipped_whole():
         (b"\x9b\x06\x94\x06", "closed by another number"),
         (b"\x9b\x06\x0e", "wire type 6"),
         (b"\x0f", "wire type 7"),
-        (b"\x0c", "cannot stand here"),
+        (b"\x0c", "is not allowed here"),
         (b"\x9b\x06" * 101, "groups are nested"),
         (b"\x3a\x05\x0a", "ends too early"),
         (b"\x0d\x00\x00", "ends too early"),

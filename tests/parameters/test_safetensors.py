@@ -157,21 +157,21 @@ HOSTILE = {
     "a tensor that is a number": (raw({"a": 1}), "needs dtype"),
     "a tensor without shape": (raw({"a": {"dtype": "U8", "data_offsets": [0, 0]}}), "needs dtype"),
     "a tensor with more": (raw({"a": {**tensor(0, 1), "x": 1}}, b"x"), "nothing else"),
-    "a type that is none": (raw({"a": tensor(0, 1, "F31")}, b"x"), "which is none"),
-    "a type that is a list": (raw({"a": tensor(0, 1, ["U8"])}, b"x"), "which is none"),
-    "a shape that is a number": (raw({"a": tensor(0, 1, shape=1)}, b"x"), "that are none"),
-    "a negative dimension": (raw({"a": tensor(0, 1, shape=[-1])}, b"x"), "that are none"),
-    "a dimension of 1.0": (raw({"a": tensor(0, 1, shape=[1.0])}, b"x"), "that are none"),
-    "a dimension that is true": (raw({"a": tensor(0, 1, shape=[True])}, b"x"), "that are none"),
-    "a dimension of 2**64": (raw({"a": tensor(0, 1, shape=[2**64])}, b"x"), "that are none"),
+    "a type that is none": (raw({"a": tensor(0, 1, "F31")}, b"x"), "unknown dtype"),
+    "a type that is a list": (raw({"a": tensor(0, 1, ["U8"])}, b"x"), "unknown dtype"),
+    "a shape that is a number": (raw({"a": tensor(0, 1, shape=1)}, b"x"), "an invalid shape"),
+    "a negative dimension": (raw({"a": tensor(0, 1, shape=[-1])}, b"x"), "an invalid shape"),
+    "a dimension of 1.0": (raw({"a": tensor(0, 1, shape=[1.0])}, b"x"), "an invalid shape"),
+    "a dimension that is true": (raw({"a": tensor(0, 1, shape=[True])}, b"x"), "an invalid shape"),
+    "a dimension of 2**64": (raw({"a": tensor(0, 1, shape=[2**64])}, b"x"), "an invalid shape"),
     "a shape that overflows": (raw({"a": tensor(0, 1, shape=[2**40, 2**40])}, b"x"), "which U8"),
     "a shape that overflows before it is empty": (raw({"a": tensor(0, 0, shape=[2**61, 2**61, 0])}), "which U8"),
     "a shape of another size": (raw({"a": tensor(0, 1, "F32")}, b"x"), "which F32"),
     "half a byte": (raw({"a": tensor(0, 1, "F4", [1])}, b"x"), "which F4"),
-    "three offsets": (raw({"a": {**tensor(0, 1), "data_offsets": [0, 1, 1]}}, b"x"), "that are none"),
-    "offsets in the wrong order": (raw({"a": {**tensor(0, 0), "data_offsets": [1, 0]}}, b"x"), "that are none"),
-    "an offset below 0": (raw({"a": {**tensor(0, 2), "data_offsets": [-1, 1]}}, b"xx"), "that are none"),
-    "an offset of 2**63": (raw({"a": {**tensor(0, 1), "data_offsets": [2**63, 2**63 + 1]}}, b"x"), "that are none"),
+    "three offsets": (raw({"a": {**tensor(0, 1), "data_offsets": [0, 1, 1]}}, b"x"), "an invalid shape"),
+    "offsets in the wrong order": (raw({"a": {**tensor(0, 0), "data_offsets": [1, 0]}}, b"x"), "an invalid shape"),
+    "an offset below 0": (raw({"a": {**tensor(0, 2), "data_offsets": [-1, 1]}}, b"xx"), "an invalid shape"),
+    "an offset of 2**63": (raw({"a": {**tensor(0, 1), "data_offsets": [2**63, 2**63 + 1]}}, b"x"), "an invalid shape"),
     "tensors that overlap": (raw({"a": tensor(0, 2), "b": tensor(1, 3)}, b"xxx"), "overlaps"),
     "tensors in one place": (raw({"a": tensor(0, 2), "b": tensor(0, 2)}, b"xx"), "overlaps"),
     "a gap": (raw({"a": tensor(0, 1), "b": tensor(2, 3)}, b"xxx"), "leaves a gap"),
@@ -224,7 +224,7 @@ def test_messages_show_the_start_of_long_names_and_shapes() -> None:
     for name, shown in [("n" * 80, "n" * 80), ("n" * 81, "n" * 80 + "...")]:
         with pytest.raises(PayloadError) as caught:
             read_header(BytesSource(raw({name: tensor(0, 1, shape=shape)}, b"x")))
-        assert caught.value.message == f"the tensor {shown!r} has 1 bytes, which U8{[1] * 8} has not"
+        assert caught.value.message == f"the tensor {shown!r} has 1 bytes, which does not fit U8{[1] * 8}"
 
 
 def test_a_header_may_name_tensors_in_any_order() -> None:
