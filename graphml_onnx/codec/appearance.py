@@ -1,4 +1,4 @@
-"""How nodes look: one colour for each kind, and for operators one for each family."""
+"""The look of nodes: one colour for each kind, and for operators one for each family."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FAMILIES = {
     "#ead1dc": "LSTM GRU RNN If Loop Scan SequenceMap",
     "#eeeeee": "Constant ConstantOfShape Range Cast CastLike QuantizeLinear DequantizeLinear DynamicQuantizeLinear",
 }
-_SMALL = frozenset({"Constant"})  # operators, drawn beside what uses them
+_SMALL = frozenset({"Constant"})  # operators that are drawn beside their consumers
 _COLOURS = {op_type: colour for colour, names in _FAMILIES.items() for op_type in names.split()}
 
 
@@ -42,7 +42,7 @@ def appearance_of(kind: str, text: str) -> Appearance:
 
     Args:
         kind: its kind.
-        text: its label, which is shortened if nobody would read all of it; of an operator, its op_type.
+        text: its label, which is shortened if it is too long to read; for an operator, its op_type.
     """
     is_small = kind == "op" and text in _SMALL
     fill, shape = _KINDS.get(kind) or (_COLOURS.get(text, _OTHER_OPERATOR), "roundrectangle")

@@ -1,8 +1,8 @@
-"""Long lists of numbers and strings as JSON, as arrays instead of item by item.
+"""Long lists of numbers and strings as JSON, converted as arrays instead of item by item.
 
-A list goes this way if each of its items has its usual form; which of them has not is found by one look at the array.
-Everything else goes item by item, which also names the error. A list is an array either of Python's values, or of
-the fields that its items are in an ONNX file: then no item of it ever becomes an object.
+A list is converted this way if all of its items have the usual form, which is checked on the whole array. Every other
+list is converted item by item, which also names the error. The array holds either Python's values, or the fields of the
+items in an ONNX file: then no item ever becomes an object.
 
 Source: docs/format.md, section "JSON".
 """
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     Bits = npt.NDArray[np.generic]
 
 _TWICE_ROUNDED = 0x15AE43FD
-"""7.038531e-26, the only float32 (with its negative) that another one comes of when its shortest decimal is read as a
-float64 first; found by trying all of them."""
+"""7.038531e-26, the only float32 (with its negative) that changes when its shortest decimal is read as a float64 first;
+found by trying all of them."""
 
 _SIGN32 = 0x80000000
 _COMMA, _MINUS, _ZERO, _QUOTE = b',-0"'
@@ -53,16 +53,16 @@ class ListCodec(Protocol):
     """Both directions of a long list."""
 
     def write(self, values: Sequence[object], /) -> str | None:
-        """JSON text; None where an item needs a form of its own."""
+        """JSON text; None if an item needs another form."""
 
     def read(self, items: Sequence[Json], /) -> Iterable[object] | None:
-        """The values; None where an item is not of the usual form, or wrong."""
+        """The values; None if an item does not have the usual form, or is wrong."""
 
     def text_of(self, fields: bytes, items: Items, shape: ListShape, /) -> str:
-        """JSON text of items, with commas between them, given the fields that they are."""
+        """JSON text of items, with commas between them, given their fields."""
 
     def fields_of(self, text: bytes, shape: ListShape, /) -> bytes | None:
-        """The inverse of `text_of`; None where an item is wrong."""
+        """The inverse of `text_of`; None if an item is wrong."""
 
 
 class Floats:
@@ -80,7 +80,7 @@ class Floats:
         return f"[{self._text(np.array(values, self._form.bits))}]"
 
     def read(self, items: Sequence[Json]) -> Iterable[object] | None:
-        """The bits; None where an item is no finite number of this format."""
+        """The bits; None if an item is no finite number of this format."""
         if not set(map(type, items)) <= {int, float}:
             return None
         bits = self._bits(cast("Sequence[float]", items))
@@ -160,7 +160,7 @@ class Integers:
         return orjson.dumps(list(values)).decode()
 
     def read(self, items: Sequence[Json]) -> Iterable[object] | None:
-        """The integers; None where an item is none, or out of range."""
+        """The integers; None if an item is no integer, or out of range."""
         if set(map(type, items)) != {int}:
             return None
         integers = cast("Sequence[int]", items)
@@ -186,7 +186,7 @@ class Integers:
 
 
 def _integers(text: bytes) -> npt.NDArray[np.int64] | None:
-    """Integers of at most 18 digits, with commas between them; None where there is anything else."""
+    """Integers of at most 18 digits, with commas between them; None for anything else."""
     if text.translate(None, _INTEGERS):
         return None
     characters = np.frombuffer(text, np.uint8)
@@ -225,7 +225,7 @@ class Strings:
     Args:
         write: JSON text of one.
         read: one, given a JSON value; raises NumberError.
-        reserved: what none of the values may contain: the start of a marker.
+        reserved: a text that no value may contain: the start of a marker.
     """
 
     def __init__(
@@ -235,7 +235,7 @@ class Strings:
         self._reserved = reserved
 
     def write(self, values: Sequence[object]) -> str | None:
-        """JSON text; None where one is not UTF-8, has to be escaped, or stands for a payload."""
+        """JSON text; None if one is not UTF-8, must be escaped, or is the marker of a payload."""
         joined = b'","'.join(cast("Sequence[bytes]", values))
         if self._reserved is not None and self._reserved in joined:
             return None
@@ -246,7 +246,7 @@ class Strings:
         return f'["{text}"]' if is_plain_json(text, len(values)) else None
 
     def read(self, items: Sequence[Json]) -> Iterable[object] | None:
-        """The values in UTF-8; None where one is no string, or holds a surrogate."""
+        """The values in UTF-8; None if one is no string, or holds a surrogate."""
         if set(map(type, items)) != {str}:
             return None
         try:
@@ -288,7 +288,7 @@ _CONTROL = re.compile(rb"[\x00-\x1f]")
 
 
 def _is_plain(text: bytes) -> bool:
-    """Whether JSON takes the characters of strings as they are: they are printable, and no backslashes."""
+    """Whether strings need no escapes in JSON: their characters are printable and no backslashes."""
     if not text.translate(None, _PRINTABLE):
         return True
     try:
@@ -380,7 +380,7 @@ def _short_strings(text: bytes, tag: bytes) -> bytes | None:
 
 
 def _read_each(text: bytes, read: Callable[[Json], object]) -> list[object] | None:
-    """The values of a list, given JSON without the brackets, one by one; None where one is wrong."""
+    """The values of a list, given JSON without the brackets, one by one; None if one is wrong."""
     try:
         items = cast("list[Json]", parse(f"[{text.decode()}]"))
         return [read(item) for item in items] or None

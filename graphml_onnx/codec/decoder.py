@@ -1,6 +1,6 @@
 """Decodes a graph to the canonical skeleton of an ONNX file.
 
-The mirror of `graphml_onnx.codec.encoder`: `graphml_onnx.codec.fields` says what a field looks like. This module has
+The mirror of `graphml_onnx.codec.encoder`. `graphml_onnx.codec.fields` defines the form of each field; this module has
 only the structure: which node becomes which message, and where it goes.
 
 Source: docs/format.md, section "Nodes".
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class DecodedGraph(NamedTuple):
-    """What a graph holds.
+    """The content of a graph.
 
     Attributes:
         skeleton: the canonical skeleton.
@@ -68,7 +68,7 @@ class _OfferedBodies:
     def give(self, number: int) -> bytes:
         if number not in self._graphs:
             raise NumberError(f"the operator has no body with index {number}")
-        if number in self._used:  # nested, bodies that are used twice would grow without bound
+        if number in self._used:  # nested bodies that are used twice would grow without bound
             raise NumberError(f"the operator's body with index {number} is named twice")
         self._used.add(number)
         return self._graphs[number]
@@ -85,9 +85,9 @@ def decode_graph(
     Args:
         records: nodes and edges in any order, one by one or as rows.
         origin: where they come from, for messages.
-        trust: ``nodes`` believes the operators' inputs and outputs, and ignores the edges; ``edges``
-            makes the inputs, and the names of outputs, what the edges say. Without it, both have to agree.
-        lists: long lists for which tokens stand in the records; markers stand for them in the skeleton.
+        trust: ``nodes`` uses the operators' inputs and outputs, and ignores the edges; ``edges`` derives the inputs,
+            and the names of outputs, from the edges. Without it, both must agree.
+        lists: long lists; the records have tokens in their places, and the skeleton gets markers.
 
     Raises:
         GraphMLError: the graph is incomplete, contradicts itself, or is not of this format.
@@ -109,7 +109,7 @@ def decode_graph(
 
 
 def _rewired(records: list[Record], origin: GraphLocation, lists: ListsOfDocument | None) -> list[Record]:
-    """Nodes and edges in which the nodes agree with the edges; this takes one more pass over all of them."""
+    """Nodes and edges after the nodes were changed to agree with the edges, in one more pass over all of them."""
     json = MessageCodec(PayloadTable(bytes(NONCE_BYTES), {}, lists))
     index = GraphIndex(origin, json, MessageKeys("NodeProto", json))
     body_of, outer = index.structure(records)
@@ -123,7 +123,7 @@ def _rewired(records: list[Record], origin: GraphLocation, lists: ListsOfDocumen
 
 
 class _Builder:
-    """Puts messages together from the inside out, as bytes."""
+    """Builds messages from the inside out, as bytes."""
 
     def __init__(
         self,
@@ -201,5 +201,5 @@ class _Builder:
 
 
 def _messages(items: OrderedNodes[tuple[bytes, bytes]]) -> Mapping[int, Sequence[bytes]]:
-    """The serialised messages of nodes that are kept with their names, by body."""
+    """The serialised messages of nodes whose names are kept, by body."""
     return {body: [content for _, content in contents] for body, contents in items.by_body().items()}

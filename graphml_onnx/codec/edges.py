@@ -1,6 +1,6 @@
-"""The edges of a file: which nodes they join, and whether they agree with the operators' inputs and outputs.
+"""The edges of a file: checks the nodes that they join, and compares them with the operators' inputs and outputs.
 
-Edges are derived: they are compared with those that follow from the operators, and nothing is built from them here.
+Edges are derived: here they are only compared with those that follow from the operators.
 
 Source: docs/format.md, section "Edges".
 """
@@ -27,14 +27,14 @@ _LOW = (1 << 32) - 1
 
 
 class Numbers(dict[str, int]):
-    """A number for each id, given when it is first named."""
+    """Gives each id a number when it first occurs."""
 
     def __missing__(self, xml_id: str) -> int:
         self[xml_id] = number = len(self)
         return number
 
     def of_new(self, names: Sequence[str]) -> Sequence[int] | None:
-        """The numbers of names that are all new and different, given at once; None where they are not."""
+        """Numbers several names at once if they are all new and different; otherwise None."""
         if not self.keys().isdisjoint(names) or len(set(names)) < len(names):
             return None
         numbers = range(len(self), len(self) + len(names))
@@ -47,8 +47,8 @@ class Edges:
 
     Args:
         origin: where they come from, for messages.
-        flow: what the operators say; complete when edges are compared.
-        names: what nodes are and their names, by number; only called to build an error message.
+        flow: the dataflow of the operators; complete when edges are compared.
+        names: gives kinds and names of nodes by number; only called to build an error message.
     """
 
     def __init__(
@@ -58,9 +58,7 @@ class Edges:
         self._flow = flow
         self._names = names
         self._numbers = Numbers()
-        self._lines = array(
-            "q"
-        )  # of nodes, by number; 0, or missing at the end, where only edges have named the XML id
+        self._lines = array("q")  # of nodes, by number; 0, or missing at the end, if only edges name the XML id
         self._ends = array("q")  # source and target of each edge
         self._edge_lines = array("q")
         self._passed_over: set[int] = set()
@@ -110,7 +108,7 @@ class Edges:
         return zip(ends, ends, self._edge_lines, strict=True)
 
     def check_ends(self) -> None:
-        """Makes sure that edges end at nodes.
+        """Checks that edges end at nodes.
 
         Raises:
             GraphMLError: one does not; with its line.
@@ -173,7 +171,7 @@ class Edges:
         )
 
     def _called(self, numbers: Set[int]) -> Mapping[int, str]:
-        """What messages call nodes."""
+        """The names of nodes in messages."""
         xml_ids = list(self._numbers)
         names = self._names(numbers)
         return {number: called(*names.get(number, ("node", "")), xml_ids[number]) for number in numbers}

@@ -24,7 +24,7 @@ class ExternalFile(NamedTuple):
 
     Attributes:
         location: its path relative to the model's folder, with ``/`` between folders.
-        content: length and digest; the offset is its address in the store, or 0 where it stays where it is.
+        content: length and digest; the offset is its address in the store, or 0 if it stays in its place.
     """
 
     location: str
@@ -41,7 +41,7 @@ def read_externals(text: str) -> tuple[ExternalFile, ...]:
     """Reads the text back; the inverse of `externals_text`.
 
     Raises:
-        NumberError: it is malformed, or a location leaves the model's folder or is there twice.
+        NumberError: it is malformed, or a location leaves the model's folder or occurs twice.
     """
     try:
         value = parse(text)

@@ -130,7 +130,7 @@ CATCH_ALL = {
     "FunctionProto": "other_fields",
     "ValueInfoProto": "other_fields",
 }
-"""By message, the key of everything that has no row: a JSON object by field name."""
+"""By message, the key for all fields without a row: a JSON object by field name."""
 
 
 class MessageKeys:
@@ -139,7 +139,7 @@ class MessageKeys:
     Args:
         message: name of the message.
         codec: for everything that is JSON.
-        as_nodes: keys of fields that are nodes of their own this time; they are read, but not written.
+        as_nodes: keys of fields that are written as nodes this time; they are only read.
     """
 
     def __init__(self, message: str, codec: MessageCodec, as_nodes: frozenset[str] = frozenset()) -> None:
@@ -172,7 +172,7 @@ class MessageKeys:
         return keys
 
     def write(self, message: Message, into: dict[str, str]) -> None:
-        """Adds the text of each field that is present, except those that are nodes of their own."""
+        """Adds the text of each present field, except fields that become nodes."""
         others: list[str] = []
         writers = self._writers
         for field, value in message.ListFields():
@@ -188,7 +188,7 @@ class MessageKeys:
             into[self._catch_all] = "{" + ",".join(others) + "}"
 
     def read(self, texts: Mapping[str, str]) -> dict[int, bytes]:
-        """The fields that texts say, serialised, by number; keys that are not of this message are passed over.
+        """The fields from their texts, serialised, by number; keys of other messages are skipped.
 
         Raises:
             FieldError: a text does not fit its field; its path starts with the key.
@@ -207,11 +207,11 @@ class MessageKeys:
         return fields
 
     def serialise(self, texts: Mapping[str, str]) -> bytes:
-        """The message that texts say, as protobuf would write it; see `read`."""
+        """The message from its texts, as protobuf would write it; see `read`."""
         return serialised(self.read(texts))
 
     def names(self, key: str, texts: Mapping[str, str]) -> list[bytes]:
-        """The names that a field of strings lists; none where there is no text.
+        """The names in a field of strings; none if there is no text.
 
         Args:
             key: that of the field.
@@ -236,8 +236,8 @@ class MessageKeys:
         """Several messages at once; see `serialise`.
 
         Args:
-            columns: their texts by key, None where a message has none; none of them is of fields without a row.
-            names: what `names_of_all` gives for keys of lists of strings.
+            columns: their texts by key, None if a message has none; no key for fields without a row.
+            names: the result of `names_of_all`, for keys of lists of strings.
 
         Raises:
             FieldError: one cannot be read; `serialise` says which.
@@ -280,14 +280,14 @@ class MessageKeys:
 
 
 Columns: TypeAlias = "Mapping[str, Sequence[str | None]]"
-"""Texts of several messages by key; None where a message has none."""
+"""Texts of several messages by key; None if a message has none."""
 
 _UNKNOWN_FIELDS = 1 << 29  # beyond all numbers: protobuf writes them last
 _UNREADABLE = (FieldError, NumberError, JsonError, RecursionError)
 
 
 def _at(key: str, error: Exception) -> FieldError:
-    """What is wrong with the value of a key."""
+    """The error for the value of a key."""
     if isinstance(error, FieldError):
         return error.within(key)
     return FieldError("is nested too deeply" if isinstance(error, RecursionError) else str(error), key)
@@ -295,7 +295,7 @@ def _at(key: str, error: Exception) -> FieldError:
 
 def _read_all(read: Callable[[str], bytes], texts: Sequence[str | None]) -> list[bytes]:
     kinds = set(texts)
-    if 2 * len(kinds) < len(texts):  # most operators are of the types of others, and have their attributes
+    if 2 * len(kinds) < len(texts):  # most operators share types and attributes with others
         known = {text: b"" if text is None else read(text) for text in kinds}
         return [known[text] for text in texts]
     return [b"" if text is None else read(text) for text in texts]

@@ -1,4 +1,4 @@
-"""How one field becomes the text of a key, and back: one class for each form of text.
+"""Converts one field to the text of a key, and back: one class for each form of text.
 
 Reading gives the field as protobuf would serialise it, tag included.
 
@@ -42,7 +42,7 @@ def codec_of(field: FieldDescriptor, codec: MessageCodec, *, is_text: bool) -> T
 
     Args:
         field: the field, in the exact classes.
-        codec: for what is JSON.
+        codec: for JSON.
         is_text: whether a string is written as escaped text, instead of JSON.
     """
     if is_text:
@@ -102,7 +102,7 @@ class NamesField:
         return names
 
     def names_of_all(self, texts: Sequence[str | None]) -> Sequence[list[bytes]]:
-        """The strings of several texts; none where there is no text."""
+        """The strings of several texts; none if there is no text."""
         if None not in texts and (lists := plain_lists(cast("Sequence[str]", texts))) is not None:
             return lists
         return [[] if text is None else self.names(text) for text in texts]
@@ -116,7 +116,7 @@ class LinesField:
         self._owner = schema.message_class(schema.message_name(schema.owner_of(field)))
         self._codec = codec
         self._read_json = codec.field(field)[1]
-        # Most operators have the attributes and metadata of many others.
+        # Most operators share attributes and metadata with many others.
         self._write_message = remembered_messages(codec.write)
         self._read_line = remembered_texts(self._read_one)
 
@@ -127,7 +127,7 @@ class LinesField:
 
     def read(self, text: str) -> bytes:
         """See `TextCodec`."""
-        # What refers to something elsewhere is read once, and in order.
+        # Text with references is read only once, and in order.
         if text.startswith("[") and text.endswith("]") and '"$' not in text:
             lines = text[2:-2].split(",\n") if text.startswith("[\n") and text.endswith("\n]") else [text[1:-1]]
             try:
@@ -156,7 +156,7 @@ class JsonField:
         return self.read_json(parse(text))
 
     def read_json(self, value: Json) -> bytes:
-        """The field, serialised, given what the JSON says."""
+        """The field, serialised, given the parsed JSON."""
         owner = self._owner()
         self._read(owner, value)
         return owner.SerializeToString()

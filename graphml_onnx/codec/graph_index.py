@@ -1,7 +1,7 @@
-"""Collects the nodes and edges of a graph in whatever order they come, and checks that they fit together.
+"""Collects the nodes and edges of a graph in any order, and checks that they fit together.
 
-Nothing is taken from XML ids, nesting or document order: a node says itself what it is (``kind``), its identity
-(``node_id``), and its position (``parent``, ``after``).
+XML ids, nesting and document order have no meaning: each node has its kind (``kind``), its identity (``node_id``), and
+its position (``parent``, ``after``).
 
 Source: docs/format.md, section "Nodes".
 """
@@ -55,22 +55,22 @@ MAIN_BODY = 0
 """The container_id of the main graph: its boundary has no parent, and the model's node is its container."""
 
 MAX_NESTING = 33
-"""Bodies within bodies: protobuf reads no more."""
+"""Bodies within bodies that protobuf reads at most."""
 
 
 @dataclass(slots=True, eq=False)
 class Compound:
-    """A node that others name as their parent: model, module, subgraph or function.
+    """A node that others can name as their parent: model, module, subgraph or function.
 
     Attributes:
-        kind: which of them.
+        kind: its kind.
         identity: number of its node_id.
         parent: node_id of its own parent; None for the model.
         index: number of a subgraph in the attributes of its operator.
         texts: its texts by key.
         line: its line in the file.
         container_id: number that its members share.
-        fields: of a graph or function, what its texts say, serialised, by number; known after `GraphIndex.structure`.
+        fields: for a graph or function, its fields, serialised, by number; known after `GraphIndex.structure`.
     """
 
     kind: str
@@ -84,7 +84,7 @@ class Compound:
 
 
 class WaitingOperator(NamedTuple):
-    """An operator with bodies, which can only be built when all nodes are known."""
+    """An operator with bodies. It can only be built when all nodes are known."""
 
     node_id: str
     number: int
@@ -102,11 +102,11 @@ _TENSOR_FIELDS = [
 
 _Tensor: TypeAlias = "tuple[bytes, bytes]"  # name and serialised message
 
-_GIVEN = frozenset({"node_id", "parent"})  # what readers give to nodes that hold no data
+_GIVEN = frozenset({"node_id", "parent"})  # the values that readers give nodes without data
 
 
 def holds_nothing(record: NodeRecord) -> bool:
-    """Whether a node holds no data of the format: a note, a group or a shape that somebody drew."""
+    """Whether a node has no data of the format: a note, a group or a shape that somebody drew."""
     return record.data.keys() <= _GIVEN
 
 
@@ -115,7 +115,7 @@ def _is_index(text: str) -> bool:
 
 
 def _is_usual(columns: Columns) -> bool:
-    """Whether operators can be taken by column: nothing about any of them needs a closer look."""
+    """Whether operators can be taken by column: none of them has anything unusual."""
     return (
         not any(map(eq, columns.get("name", ()), columns["node_id"]))  # a name that Cytoscape gave
         and not any(GRAPH in text for text in columns.get("attributes", ()) if text is not None)  # has bodies
@@ -128,8 +128,8 @@ class GraphIndex:
 
     Args:
         origin: where the nodes come from, for messages.
-        json: for what is JSON.
-        operators: for operators, whose bodies are not there yet.
+        json: for JSON.
+        operators: for operators, whose bodies are not known yet.
     """
 
     def __init__(self, origin: GraphLocation, json: MessageCodec, operators: MessageKeys) -> None:
@@ -147,17 +147,19 @@ class GraphIndex:
         self.outputs: OrderedNodes[_Tensor] = OrderedNodes("output")
         self.parameters: OrderedNodes[_Tensor] = OrderedNodes("parameter")
         self.functions: OrderedNodes[Compound] = OrderedNodes("function")
-        self._weight_inputs: dict[int, list[tuple[int, bytes]]] = {}  # by container_id, what each stands after
+        self._weight_inputs: dict[
+            int, list[tuple[int, bytes]]
+        ] = {}  # by container_id, the identity of the node before each
         self.passed_over: list[int] = []
         """Lines of nodes that hold no data of the format: notes, groups and shapes that somebody drew."""
-        self._starts: dict[int, int] = {}  # by body, what the first node of a list stands after
+        self._starts: dict[int, int] = {}  # by body, the identity that the first node of a list names in `after`
         self._waiting: dict[str, WaitingOperator] = {}
         self.bodies: dict[str, dict[int, Compound]] = {}
         """By operator, its subgraphs by their index."""
         self._containers: dict[str, int] = {"": MAIN_BODY}  # container_id by the node_id that members name as parent
         self._first_lines = array("q", [0])  # of each container: that of the first node that named it
         self._identities = Numbers()  # of every node_id, defined or named
-        self._lines = array("q")  # of identities; 0, or missing at the end, where no node has it
+        self._lines = array("q")  # of identities; 0, or missing at the end, if no node has it
         self._parents: dict[tuple[str, str], int] = {}  # kinds and parents; the first line that has both
         self._flow: Dataflow[bytes] = Dataflow(b"")
         self.edges = Edges(origin, self._flow, self._names)
@@ -176,7 +178,7 @@ class GraphIndex:
         """Takes nodes and edges in any order, one by one or as rows.
 
         Raises:
-            GraphMLError: one of them is incomplete or wrong in itself; with its line.
+            GraphMLError: one of them is incomplete or wrong; with its line.
         """
         for record in records:
             if type(record) is NodeRecord:
@@ -281,12 +283,12 @@ class GraphIndex:
             self._take_node(record)
 
     def _take_operators(self, rows: NodeRows, columns: Columns) -> None:
-        """Takes all of them at once, as `_take_node` would one by one."""
+        """Takes all of them at once, with the same result as `_take_node` one by one."""
         keys = self._operator_keys
         try:
             names = {key: keys.names_of_all(key, columns) for key in ("inputs", "outputs") if key in columns}
             contents = keys.serialise_all(columns, names)
-        except FieldError:  # one by one, the error gets its line
+        except FieldError:  # the one-by-one path reports the error with its line
             self._take_nodes(rows.records())
             return
         node_ids, parents, before = (cast("Sequence[str]", columns[key]) for key in ("node_id", "parent", "after"))
@@ -419,7 +421,7 @@ class GraphIndex:
         return parent
 
     def _names(self, numbers: Set[int]) -> dict[int, tuple[str, str]]:
-        """What nodes are, and their names; of those that edges can join."""
+        """The kinds and names of the nodes that edges can join."""
         found: dict[int, tuple[str, str]] = {}
         for number, item in self.operators.of_nodes(numbers):
             if isinstance(item, bytes):
@@ -433,7 +435,7 @@ class GraphIndex:
     # Structure
 
     def structure(self, records: Iterable[Batch]) -> tuple[Sequence[int], Mapping[int, int]]:
-        """Takes nodes and edges in any order, and sees how they fit together.
+        """Takes nodes and edges in any order, and checks that they fit together.
 
         Returns:
             The body of each container, and the body around each body whose names it sees.
@@ -442,7 +444,7 @@ class GraphIndex:
             GraphMLError: there is no model, an edge ends at no node, or a node has a parent that it cannot have.
         """
         self.take_all(records)
-        _ = self.model  # without one, all else that is wrong is of no interest
+        _ = self.model  # without a model, other errors do not matter
         self.edges.check_ends()
         body_of = self.bodies_of_containers()
         self._check_parents()
@@ -456,7 +458,7 @@ class GraphIndex:
         return body_of, outer
 
     def _arrange(self, body_of: Sequence[int], outer: Mapping[int, int]) -> None:
-        """Puts lists into their order, by which definitions of the same name are told from each other."""
+        """Sorts lists into their order, which decides between definitions of the same name."""
         starts = self._starts
         starts.update((c.container_id, c.identity) for c in self.compounds.values() if c.kind != "module")
         starts[MAIN_BODY] = self.model.identity
@@ -474,16 +476,16 @@ class GraphIndex:
         self._flow.place(self.operators.positions())
 
     def _needs(self, body_of: Sequence[int], outer: Mapping[int, int]) -> Mapping[int, Mapping[int, Sequence[int]]]:
-        """By body and operator, the operators of the body that make what it, or a body of it, consumes."""
+        """By body and operator, the operators of the body whose outputs it, or a body of it, consumes."""
         around = {
             compound.container_id: self._waiting[cast("str", compound.parent)].number
             for compound in self.compounds.values()
             if compound.kind == "subgraph"
         }
-        # Among definitions of the same name, which no valid model has, the order would tell.
+        # The order would decide between definitions of the same name, which no valid model has.
         flows = self._flow.flows(body_of, outer)
         bodies = {node: body_of[container] for node, container in self.operators.containers()}
-        # An output is in no list of operators, but consumes what they make.
+        # An output is in no list of operators, but consumes their tensors.
         return needs_by_body(zip(flows.source.tolist(), flows.target.tolist(), strict=True), bodies, around)
 
     def _read_function(self, compound: Compound) -> None:
@@ -521,7 +523,7 @@ class GraphIndex:
         for body in shown.keys() | self._weight_inputs.keys():
             inputs = shown.get(body, [])
             known = {identity for identity, _ in inputs}
-            behind: dict[int, list[bytes]] = {}  # by the input that stands before them
+            behind: dict[int, list[bytes]] = {}  # by the input before them
             last = NOWHERE
             for after, content in self._weight_inputs.get(body, ()):
                 last = after if after in known or after == self._starts[body] else last
@@ -537,7 +539,7 @@ class GraphIndex:
         return [names[container] for container in self.operators.containers_in(MAIN_BODY)]
 
     def scopes(self, body_of: Sequence[int], outer: Mapping[int, int]) -> Scopes[bytes]:
-        """What names mean in each body; see `structure`."""
+        """The meaning of names in each body; see `structure`."""
         return self._flow.scopes(body_of, outer)
 
     def container_of(self, parent: str) -> int:
@@ -579,7 +581,7 @@ class GraphIndex:
         self.fail(line, f"no node has the node_id {parent!r}, which is given as parent")
 
     def _check_parents(self) -> None:
-        """Makes sure that nodes have parents that can hold them; operators can be in any compound.
+        """Checks that nodes have allowed parents; operators can be in any compound.
 
         Raises:
             GraphMLError: one does not.

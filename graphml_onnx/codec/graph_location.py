@@ -1,4 +1,4 @@
-"""Where nodes and edges come from, and what messages call a place there."""
+"""The origin of nodes and edges, and the wording of their places in messages."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class GraphLocation(NamedTuple):
-    """A file, whose nodes and edges have lines, or a graph in memory, whose nodes and edges are counted instead.
+    """A file, whose nodes and edges have lines, or a graph in memory, whose nodes and edges are numbered instead.
 
     Attributes:
         file: the file; None for a graph in memory.
-        place: what messages call the node or edge with a line.
+        place: the wording for the node or edge with a line.
         is_simple: whether there is one edge for all tensors that flow between two nodes.
     """
 
@@ -26,14 +26,14 @@ class GraphLocation(NamedTuple):
 
     @property
     def remedy_if_foreign(self) -> str:
-        """What to do where something is not of this format."""
+        """What to do if something is not of this format."""
         if self.file is None:
             return "make the graph with to_networkx, and keep the data of its nodes"
         return "g2o did not write this GraphML, or a tool dropped its data: encode the model"
 
     @property
     def remedy_if_edges_differ(self) -> str:
-        """What to do where nodes and edges disagree."""
+        """What to do if nodes and edges disagree."""
         nodes, edges = "`trust='nodes'`", "`trust='edges'`"
         return f"correct one side, or choose: {nodes} goes by inputs and outputs, {edges} by the edges"
 

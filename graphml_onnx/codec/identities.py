@@ -1,4 +1,4 @@
-"""Identities of nodes: short ids that come from what a node is called, so that they stay when others come and go.
+"""Identities of nodes: short ids made from names, so that they stay when other nodes come and go.
 
 Source: docs/format.md, section "Identities".
 """
@@ -24,10 +24,10 @@ _strange = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class Identities:
-    """Gives each node of a document an identity that no other has."""
+    """Gives each node of a document a unique identity."""
 
     def __init__(self) -> None:
-        self._given: dict[str, int] = {MODEL: 1}  # how many wanted it
+        self._given: dict[str, int] = {MODEL: 1}  # how often it was used
 
     def of(self, kind: str, scope: str, name: bytes, title: bytes | None = None) -> str:
         """The identity of a node.
@@ -35,8 +35,8 @@ class Identities:
         Args:
             kind: what it is.
             scope: identity of the graph or function that it belongs to.
-            name: what tells it from others of its kind there.
-            title: what a person should read in it; the end of the name, if it is None.
+            name: what distinguishes it from others of its kind there.
+            title: the readable part; if None, the end of the name.
         """
         return self._free(_identity(name, title, crc32(f"{kind}\0{scope}\0".encode())))
 
@@ -84,7 +84,7 @@ def _identity(name: bytes, title: bytes | None, seed: int) -> str:
 
 
 def _tensors(node: onnx.NodeProto) -> bytes:
-    """The first tensor that an operator makes, or all that it takes."""
+    """The first output of an operator, or all its inputs."""
     return next(filter(None, cast("Sequence[bytes]", node.output)), b"") or b"\0".join(
         cast("Sequence[bytes]", node.input)
     )
@@ -92,5 +92,5 @@ def _tensors(node: onnx.NodeProto) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _title(name: bytes) -> str:
-    """A name as part of an XML id, of which a dot would be the end."""
+    """A name as part of an XML id, in which a dot would end it."""
     return _strange.sub("_", name[-_MAX_TITLE:].decode("utf-8", "replace")) or "_"

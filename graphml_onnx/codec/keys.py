@@ -88,7 +88,7 @@ _TABLE = (
     _truth("parameter_data", Form.BASE64, "the store of payloads in base64"),
     _derived("hierarchy_source", Form.TEXT, "where the hierarchy comes from"),
     _derived("class_name", Form.TEXT, "class of the module"),
-    _derived("module_source", Form.TEXT, "what told of the module"),
+    _derived("module_source", Form.TEXT, "source of the module"),
     _derived("placed_by", Form.TEXT, "rule that placed the operator in its module"),
     _derived("call", Form.TEXT, "number of the call, in a module that runs more than once"),
     _derived("module_type", Form.TEXT, "type of the module, as the metadata gives it"),
@@ -125,7 +125,7 @@ KEYS_OF_KIND = {
     "function": _keys_of("FunctionProto") | {"after"},
     "parameter": _IDENTITY | {"after", "tensor"},
 }
-"""By kind of node, the truth that it can hold."""
+"""By kind of node, the keys of the truth that it can have."""
 
 OPERATOR_ROWS = RowKeys(
     ("kind", "op"),
@@ -136,19 +136,19 @@ OPERATOR_ROWS = RowKeys(
         CATCH_ALL["NodeProto"],
     ),
 )
-"""How the values of an operator follow each other where `GraphEncoder` has written them."""
+"""The order of an operator's values in documents that `GraphEncoder` writes."""
 
 EMBEDDED_KEY = "parameter_data"
-"""The store of payloads in the GraphML: too long for memory, so it is read and written in pieces."""
+"""The key of the store of payloads in the GraphML. It is too long for memory, so it is read and written in pieces."""
 
 NESTING = Nesting("node_id", "parent")
-"""What the nesting of nodes says in a document that declares no keys."""
+"""The keys that the nesting of nodes replaces in a document that declares no keys."""
 
 TRUTH_KEYS = frozenset(name for name, info in KEYS.items() if info.truth)
 
 
 def version_of(references: Iterable[PayloadReference]) -> str:
-    """The version of a document with these payloads: the lowest that has all of it, so that older readers take it."""
+    """The version of a document with these payloads: the lowest possible, for older readers."""
     return FORMAT_VERSION if any(reference.file is not None for reference in references) else BASE_VERSION
 
 
@@ -158,7 +158,7 @@ def declared(used: set[str]) -> list[Key]:
 
 
 WIRING_KEYS = frozenset({"tensor_name", "input_index"})
-"""What is read of edges where they are trusted."""
+"""The keys of edges that are read if edges are trusted."""
 
 PARENTS_OF_KIND = {
     "model": (),

@@ -1,7 +1,7 @@
 """Long lists between an ONNX file and a GraphML file: each is read from one file and written to the other in pieces.
 
-While a graph is encoded or decoded, a token stands for each of them: in the text that the codec makes of a message, and
-in the text that the reader of a GraphML file hands on.
+While a graph is encoded or decoded, a token replaces each list: in the text that the codec writes for a message, and in
+the text that the reader of a GraphML file hands on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TEXT_IN_XML = re.compile(TEXT_IN_XML)
 
 
 def new_name() -> str:
-    """The name of a token's only member: no document can hold it by chance, or on purpose."""
+    """The name of a token's only member. It is random, so no document contains it, by chance or on purpose."""
     return f"$list-{os.urandom(8).hex()}"
 
 
@@ -51,13 +51,13 @@ class ListsToWrite:
         self._codecs: dict[int, ListCodec] = {}
 
     def token(self, address: int, codec: ListCodec) -> str:
-        """What stands for a list, given what writes its items."""
+        """The token of a list, given the function that writes its items."""
         number = address - LIST_ADDRESS
         self._codecs[number] = codec
         return f'{{"{self._name}":{number}}}'
 
     def sink(self, file: TextSink) -> TextSink:
-        """A file that takes the text of a GraphML with tokens, and writes it with the lists."""
+        """A file that takes the text of a GraphML with tokens, and writes the lists instead of the tokens."""
         return _Sink(file, re.compile(rb'\{"%b":(\d+)\}' % re.escape(self._name.encode())), self)
 
     def texts(self, number: int) -> Iterator[bytes]:
@@ -85,7 +85,7 @@ class _Sink:
 
 
 class ListsOfDocument:
-    """The long lists of a GraphML file, which the reader passes over.
+    """The long lists of a GraphML file, which the reader skips.
 
     Args:
         source: the file.
@@ -100,23 +100,23 @@ class ListsOfDocument:
         self._known: dict[tuple[int, int, ListShape], LongList] = {}
 
     def restart(self) -> None:
-        """Forgets where lists stand: the document is read again. What is in them stays known."""
+        """Forgets the positions of lists, because the document is read again. Their content stays known."""
         self._spans.clear()
         self._used.clear()
         self._addresses.clear()
 
     def add(self, start: int, end: int) -> bytes:
-        """Notes where a list stands in the document; returns its token."""
+        """Records the position of a list in the document; returns its token."""
         self._spans.append((start, end))
         return b'{"%b":%d}' % (self.name.encode(), len(self._spans) - 1)
 
     @property
     def are_all_used(self) -> bool:
-        """Whether each of them was found as the value of a field: elsewhere, the token would be taken as text."""
+        """Whether each token was used as the value of a field: elsewhere, it would be mistaken for text."""
         return len(self._used) == len(self._spans)
 
     def number(self, value: Json) -> int | None:
-        """The number of the list that a token stands for; None where ``value`` is none."""
+        """The number of the list of a token; None if ``value`` is no token."""
         if isinstance(value, dict) and self.name in value:
             number = value[self.name]
             if isinstance(number, int):
@@ -130,7 +130,7 @@ class ListsOfDocument:
         return parse(_text(self._source.read(start, end - start)).decode())
 
     def restored(self, text: str) -> str:
-        """A text in which each token is the list again."""
+        """A text with the lists instead of the tokens."""
         if self.name not in text:
             return text
         return re.sub(rf'\{{"{re.escape(self.name)}":(\d+)\}}', self._original, text)
@@ -145,7 +145,7 @@ class ListsOfDocument:
             raise NotAsWrittenError from None
 
     def address(self, number: int, codec: ListCodec, shape: ListShape) -> int | None:
-        """The address of a list, once its text was read; None where one of its items is wrong."""
+        """The address of a list, after reading its text; None if one of its items is wrong."""
         key = (*self._spans[number], shape)
         if key not in self._known:
             content = bytearray()
@@ -187,7 +187,7 @@ class ListsOfDocument:
 
 
 def _last_comma(text: bytes, *, after_quote: bool) -> int:
-    """Where the last comma between two items surely is; -1 where there is none."""
+    """The position of the last comma that is certainly between two items; -1 if there is none."""
     if not after_quote:
         return text.rfind(b",")
     place = text.rfind(b'","')

@@ -1,4 +1,4 @@
-"""Bounded memo for texts that repeat: operators have attributes, and values types, that others have too."""
+"""Bounded memo for repeated texts: many operators have the same attributes, and many values the same type."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def remembered_texts(read: Callable[[str], Value]) -> Callable[[str], Value]:
 
 
 def _is_worth_keeping(text: str) -> bool:
-    """Whether a JSON text is short, and refers to nothing elsewhere, so that it always means the same."""
+    """Whether a JSON text is short and has no references, so that it always means the same."""
     return len(text) <= _MAX_LENGTH and '"$' not in text
 
 

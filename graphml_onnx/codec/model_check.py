@@ -1,4 +1,4 @@
-"""What ONNX's own checker and shape inference have against a model, in words that name the operator."""
+"""Runs ONNX's checker and shape inference on a model, and words their complaints so that they name the operator."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _DATA_FIELDS = (
     "data_location",
 )
 
-# How onnx names the operator that it complains of: the checker in its sentence, or in the innermost context after it;
-# shape inference in front of each complaint. The newlines are those of onnx, and of names.
+# How onnx names the operator of a complaint: the checker in its sentence, or in the innermost context after it; shape
+# inference before each complaint. The newlines are those of onnx, and of names.
 _IN_SENTENCE = re.compile(r" of node: \nname: (?P<name>.*) OpType: (?P<op_type>\S*)\n is", re.DOTALL)
 _IN_CONTEXT = re.compile(
     r"==> Context: Bad node spec for node\. Name: (?P<name>.*?) OpType: (?P<op_type>\S*)", re.DOTALL
@@ -45,13 +45,13 @@ _CLASS = re.compile(r"\[\w+Error\] (?:Inference error\(s\): )?")
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Something that is wrong with a model.
+    """A complaint about a model.
 
     Attributes:
-        source: who says so: `CHECKER` or `INFERENCE`.
+        source: `CHECKER` or `INFERENCE`.
         message: what is wrong, in one line.
-        op_type: type of the operator that it is about; None where it is about none.
-        name: name of that operator; empty where it has none.
+        op_type: type of the operator that it is about; None if it is not about an operator.
+        name: name of that operator; empty if it has none.
     """
 
     source: str
@@ -60,7 +60,7 @@ class Complaint:
     name: str = ""
 
     def line(self, lines: Mapping[tuple[str | None, str], Sequence[int]]) -> int | None:
-        """The line of the operator that it is about; None where nobody can say which one is meant.
+        """The line of the operator that it is about; None if that is not clear.
 
         Args:
             lines: lines of operators by type and name; several may have the same.
@@ -69,7 +69,7 @@ class Complaint:
         return at[0] if len(at) == 1 else None
 
     def text(self, place: str | None = None) -> str:
-        """All of it in one line, with the place of the operator where it is known."""
+        """The complaint in one line, with the place of the operator if it is known."""
         operator = None
         if self.op_type is not None:
             operator = called(self.op_type, self.name) if self.name else f"{self.op_type} without a name"
@@ -81,15 +81,15 @@ class Complaint:
 def check_model(
     model: onnx.ModelProto | str | os.PathLike[str], *, infer_shapes: bool = False
 ) -> tuple[Complaint, ...]:
-    """Asks ``onnx.checker``, and where wanted strict shape inference, what is wrong with a model.
+    """Runs ``onnx.checker``, and optionally strict shape inference, on a model.
 
     Args:
         model: a model, or an ONNX file of any size, with its external data beside it.
-        infer_shapes: whether to infer types and shapes too, and compare them with those in the model.
+        infer_shapes: whether to also infer types and shapes, and compare them with those in the model.
 
     Returns:
-        What is wrong; the checker stops at the first problem. A model that cannot be checked,
-        because it is too large or damaged, gives a complaint too.
+        The complaints; the checker stops at its first one. A model that cannot be checked because it is too large or
+        damaged gives a complaint too.
     """
     checked = model if isinstance(model, onnx.ModelProto) else str(Path(model))
     complaints = _complaints(lambda: onnx.checker.check_model(checked), _of_checker)
@@ -99,10 +99,10 @@ def check_model(
 
 
 def check_skeleton(skeleton: bytes, nonce: bytes) -> tuple[Complaint, ...]:
-    """Asks ``onnx.checker`` what is wrong with a model whose payloads were not read.
+    """Runs ``onnx.checker`` on a model whose payloads were not read.
 
-    The checker compares sizes of tensors, and a marker is shorter than its payload: tensors with payloads are shown to
-    it as empty, and so are those with external data, which it would look for on disk.
+    The checker compares sizes of tensors, and a marker is shorter than its payload. So tensors with payloads are shown
+    to it as empty, and so are those with external data, which it would look for on disk.
 
     Args:
         skeleton: the model.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from graphml_onnx.hierarchy import Placed
 
 OPEN, OPERATOR, CLOSE = range(3)
-"""Steps: a module begins, an operator stands, a module ends."""
+"""Steps: a module begins, an operator follows, a module ends."""
 
 
 class ModuleOrder:

@@ -1,4 +1,4 @@
-"""Names of nodes: how they differ from ids, and how messages name a node."""
+"""Names of nodes: how to distinguish them from ids, and how messages name a node."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def set_apart(texts: dict[str, str]) -> None:
-    """Writes a name that is the node_id as a literal: the bare one is what Cytoscape gives to a node without a name."""
+    """Writes a name that equals the node_id as a literal: Cytoscape gives the bare one to a node without a name."""
     if texts.get("name") == texts["node_id"]:
         texts["name"] = json_string(texts["name"])
 
 
 def drop_given_name(texts: dict[str, str]) -> None:
-    """Drops the name that Cytoscape gave; the inverse of `set_apart`."""
+    """Drops a name that Cytoscape gave; the inverse of `set_apart`."""
     if "name" in texts and texts["name"] == texts.get("node_id"):
         del texts["name"]
 
@@ -32,24 +32,24 @@ _MESSAGES = {"op": "NodeProto", "input": "ValueInfoProto", "output": "ValueInfoP
 
 
 def called(what: str, name: str, xml_id: str = "") -> str:
-    """What messages call a node, such as ``MatMul '/head/MatMul'``, ``output 'y'`` or ``Relu (node n7)``.
+    """The name of a node in messages: ``MatMul '/head/MatMul'``, ``output 'y'`` or ``Relu (node n7)``.
 
     Args:
         what: its kind, or the type of the operator.
         name: its name; may be empty.
-        xml_id: its id in the file, shown instead of the name where there is none.
+        xml_id: its id in the file, shown if it has no name.
     """
     return f"{_cut(what)} {_cut(name)!r}" if name else f"{_cut(what)} (node {_cut(xml_id)})"
 
 
 def named_by_texts(texts: Mapping[str, str]) -> tuple[str, str]:
-    """What a node is, and its name, given its texts by key."""
+    """The kind (or type) of a node and its name, given its texts by key."""
     kind = texts.get("kind", "node")
     return _text(texts, "op_type", "operator") if kind == "op" else kind, _text(texts, "name", "")
 
 
 def named_by_message(kind: str, content: bytes) -> tuple[str, str]:
-    """What a node is, and its name, given its kind and the serialised message."""
+    """The kind (or type) of a node and its name, given its kind and the serialised message."""
     message = schema.message_class(_MESSAGES[kind]).FromString(content)
     name = string_of(cast("onnx.ValueInfoProto", message).name)
     return string_of(cast("onnx.NodeProto", message).op_type) if kind == "op" else kind, name

@@ -1,4 +1,4 @@
-"""The nodes of one kind, collected in whatever order they come, given back as the lists of their bodies."""
+"""The nodes of one kind: collected in any order, returned as the lists of their bodies."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _Content = TypeVar("_Content")
 
 
 class Place(NamedTuple):
-    """Where a node stands.
+    """The place of a node.
 
     Attributes:
         container: container_id of its compound.
         identity: number of its own identity.
-        after: number of the identity of the node before it; `NOWHERE` if it says none.
+        after: number of the identity of the node before it; `NOWHERE` if it names none.
     """
 
     container: int
@@ -42,7 +42,7 @@ class Placed(NamedTuple, Generic[_Content]):
         node: its number.
         container: container_id of its compound.
         identity: number of its identity.
-        body: the graph or function to whose list it belongs.
+        body: the graph or function whose list it is in.
         position: its place in the list.
         content: its content.
     """
@@ -56,7 +56,7 @@ class Placed(NamedTuple, Generic[_Content]):
 
 
 NOWHERE = -1
-"""In place of the number of an identity."""
+"""Instead of the number of an identity."""
 
 
 class OrderedNodes(Generic[_Content]):
@@ -68,7 +68,7 @@ class OrderedNodes(Generic[_Content]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._rows = array("q")  # node, container_id, identity, what it stands after, and line of each
+        self._rows = array("q")  # node, container_id, identity, identity of the node before it, and line of each
         self._content: list[_Content] = []
         self._order: dict[int, Sequence[int]] = {}  # rows by body; known after `arrange`
 
@@ -107,16 +107,16 @@ class OrderedNodes(Generic[_Content]):
         origin: GraphLocation,
         needs: Callable[[int], Mapping[int, Iterable[int]]] | None = None,
     ) -> None:
-        """Puts the nodes of each body into their order; called once, when all are there.
+        """Sorts the nodes of each body into their order; called once, after all nodes were added.
 
         Args:
             body_of: the body of each container.
-            starts: for each body, the identity that the first node of its list stands after.
+            starts: for each body, the identity that the first node of its list names in ``after``.
             origin: where the nodes come from, for messages.
-            needs: for a body, the nodes that have to stand before each node; only called where the order is open.
+            needs: for a body, the nodes that must come before each node; only called if the order is open.
 
         Raises:
-            GraphMLError: nodes stand behind each other in a circle.
+            GraphMLError: the order of nodes is circular.
         """
         if not self._content:
             return
@@ -128,7 +128,7 @@ class OrderedNodes(Generic[_Content]):
         for low, high in itertools.pairwise(ends):
             number, rows = int(body[low]), order[low:high]
             own, before, start = identity[rows], after[rows], starts[number]
-            if before[0] == start and np.array_equal(before[1:], own[:-1]):  # as they stand in the document
+            if before[0] == start and np.array_equal(before[1:], own[:-1]):  # in the order of the document
                 self._order[number] = rows.tolist()
                 continue
             needed = partial(_needed, number, node[rows], needs)
@@ -136,11 +136,11 @@ class OrderedNodes(Generic[_Content]):
                 chain = in_order(own.tolist(), before.tolist(), start, needed)
             except CircleError as error:
                 place = int(line[rows[error.row]])
-                origin.fail(place, f"the {self.kind} stands after nodes that stand after it", "take out its `after`")
+                origin.fail(place, f"the {self.kind} comes after nodes that come after it", "remove its `after`")
             self._order[number] = rows[chain].tolist()
 
     def placed(self) -> Iterator[Placed[_Content]]:
-        """The nodes of each body in their order, which must be known."""
+        """The nodes of each body in their order, which must be known by then."""
         rows = self._rows
         for body, order in self._order.items():
             for position, row in enumerate(order):

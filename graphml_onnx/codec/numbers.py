@@ -1,7 +1,7 @@
-"""Numbers as JSON, exactly: floating-point bits to the shortest text that gives them back, and the reverse.
+"""Numbers as JSON, exactly: floating-point bits to the shortest text that round-trips, and the reverse.
 
-What JSON cannot say stands as a string: ``"Infinity"``, ``"-Infinity"``, ``"NaN"`` for the usual quiet NaN, and
-``"NaN:7f800001"`` with all its bits for any other.
+Numbers that JSON does not have are strings: ``"Infinity"``, ``"-Infinity"``, ``"NaN"`` for the usual quiet NaN, and
+``"NaN:7f800001"`` with all bits for any other NaN.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class NumberError(ValueError):
-    """The JSON value is not a number of the type that is wanted, or beyond its range."""
+    """The JSON value is not a number of the wanted type, or beyond its range."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,10 +56,10 @@ def float_json(form: FloatFormat, bits: int) -> str:
 
 
 def float_bits(form: FloatFormat, value: Json) -> int:
-    """Bits of the number that a JSON value says; the inverse of `float_json`.
+    """Bits of the number in a JSON value; the inverse of `float_json`.
 
     Raises:
-        NumberError: it says none, or one beyond the format's range.
+        NumberError: it is no number, or one beyond the format's range.
     """
     if isinstance(value, str):
         return _special_bits(form, value)
@@ -100,7 +100,7 @@ def _special_bits(form: FloatFormat, value: str) -> int:
 
 
 def integer(value: Json, low: int, high: int) -> int:
-    """The integer that a JSON value says.
+    """The integer in a JSON value.
 
     Raises:
         NumberError: it is not an integer from ``low`` to ``high``.

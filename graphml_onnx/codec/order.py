@@ -1,4 +1,4 @@
-"""The order of an ONNX list, whose nodes each name the one before them; after an edit, they may leave some of it open.
+"""The order of an ONNX list: each node names the one before it. After an edit, part of the order may be open.
 
 Source: docs/format.md, section "Order".
 """
@@ -16,14 +16,14 @@ _START = -1  # in place of the row of a node: the start of the list
 
 
 class CircleError(ValueError):
-    """Nodes stand behind each other in a circle.
+    """The order of nodes is circular.
 
     Attributes:
         row: one of them.
     """
 
     def __init__(self, row: int) -> None:
-        super().__init__("nodes stand behind each other in a circle")
+        super().__init__("the order of nodes is circular")
         self.row = row
 
 
@@ -37,12 +37,12 @@ def in_order(
 
     Args:
         own: the identity of each node, in the order of the document.
-        after: the identity of the node before each of them; None where it does not say one.
-        start: what the first one names.
-        needs: by row, the rows that have to come earlier; only called where the order is open.
+        after: the identity of the node before each of them; None if it names none.
+        start: the identity that the first one names.
+        needs: by row, the rows that must come earlier; only called if the order is open.
 
     Raises:
-        CircleError: nodes stand behind each other in a circle.
+        CircleError: the order of nodes is circular.
     """
     followers = dict(zip(after, range(len(own)), strict=True))
     order: list[int] = []
@@ -57,11 +57,11 @@ def in_order(
 
 
 def _in_chains(own: Sequence[_Identity], after: Sequence[_Identity | None], start: _Identity) -> list[int]:
-    """What ``after`` alone tells: of nodes that stand behind the same one, first that with fewer behind it."""
+    """The order by ``after`` alone; of nodes after the same one, the one with fewer nodes after it comes first."""
     rows: dict[_Identity | None, int] = {identity: row for row, identity in enumerate(own)}
     rows[start] = _START
     followers: dict[int, list[int]] = {_START: []}
-    loose = []  # whose node before them is not said, or not in the list any more
+    loose = []  # nodes that name no node before them, or one that is gone
     for row, identity in enumerate(after):
         before = None if identity is None else rows.get(identity)
         if before is None:
@@ -90,7 +90,7 @@ def _in_chains(own: Sequence[_Identity], after: Sequence[_Identity | None], star
 
 
 def _sorted(order: Sequence[int], needs: Mapping[int, Iterable[int]]) -> list[int]:
-    """The same rows; each stands behind those that it needs, which are moved forward where they stand later."""
+    """The same rows, after moving forward the rows that an earlier row needs."""
     rank = {row: place for place, row in enumerate(order)}
     result: dict[int, None] = {}
     entered: set[int] = set()
@@ -98,7 +98,7 @@ def _sorted(order: Sequence[int], needs: Mapping[int, Iterable[int]]) -> list[in
         todo = [row]
         while todo:
             here = todo[-1]
-            if here in entered:  # all that it needs is there, but for circles
+            if here in entered:  # all that it needs is there, except in circles
                 result[todo.pop()] = None
                 continue
             entered.add(here)
@@ -110,7 +110,7 @@ def _sorted(order: Sequence[int], needs: Mapping[int, Iterable[int]]) -> list[in
 def needs_by_body(
     flows: Iterable[tuple[int, int]], bodies: Mapping[int, int], around: Mapping[int, int]
 ) -> Mapping[int, Mapping[int, Sequence[int]]]:
-    """By body and operator, the operators of the body that make what it, or a body of it, consumes.
+    """By body and operator, the operators of the body whose outputs it, or a body of it, consumes.
 
     Args:
         flows: nodes between which tensors flow.

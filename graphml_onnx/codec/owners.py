@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def owners_of_weights(graph: onnx.GraphProto, hierarchy: Hierarchy) -> Mapping[str, int]:
     """The module that owns each initializer of the main graph, by its name.
 
-    Its own name tells, and where that tells nothing, the operators that take it: the innermost module around all of
-    them owns it, with those in bodies counting as the operator that holds the body.
+    If the name gives no module, the owner is the innermost module around all operators that use it. Operators in bodies
+    count as the operator that has the body.
 
     Args:
         graph: the exact message.
@@ -50,7 +50,7 @@ def _common(modules: Sequence[Module], left: int, right: int) -> int:
 
 
 def _consumed(node: onnx.NodeProto, tensors: frozenset[bytes]) -> Iterator[bytes]:
-    """Which of the tensors an operator consumes, with all that its bodies take from the graph around it."""
+    """The tensors that an operator consumes, including those that its bodies take from the graph around it."""
     yield from tensors.intersection(cast("Iterable[bytes]", node.input))
     nothing: frozenset[bytes] = frozenset()
     todo = [(body, nothing) for body in graphs_of(node)]

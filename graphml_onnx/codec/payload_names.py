@@ -1,4 +1,4 @@
-"""What the tensors of a sidecar are called, and what they are: the names that people know from the model.
+"""Names and types of the tensors of a sidecar: the names are those that people know from the model.
 
 Source: docs/format.md, section "Sidecar".
 """
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from graphml_onnx.onnxfile.skeleton import Payload
 
 RESERVED = "__g2o__/"
-"""How the names of tensors start that have none in the model, or one that cannot be used."""
+"""Prefix of names for tensors that have no name in the model, or one that cannot be used."""
 
-_MAX_NAME = 1024  # characters: a header has to say each of them
+_MAX_NAME = 1024  # characters: the header contains each of them
 _CONSTANT = b"Constant"
 
-# What the format calls the types of ONNX. The others, of less than a byte or of 16, are bytes to it.
+# The format's names of ONNX's types. Other types, of less than a byte or of 16 bytes, are stored as bytes.
 _DTYPES = {
     "FLOAT": "F32", "DOUBLE": "F64", "FLOAT16": "F16", "BFLOAT16": "BF16", "BOOL": "BOOL", "COMPLEX64": "C64",
     **{f"{sign}INT{bits}": f"{letter}{bits}" for sign, letter in (("", "I"), ("U", "U")) for bits in (8, 16, 32, 64)},
@@ -39,7 +39,7 @@ class NamedPayload(NamedTuple):
 
     Attributes:
         spec: name, dtype and shape in the sidecar.
-        onnx_type: data type and dimensions in the model, where the sidecar has bytes instead: ``INT4[3,5]``.
+        onnx_type: data type and dimensions in the model, if the sidecar has bytes instead: ``INT4[3,5]``.
     """
 
     spec: TensorSpec
@@ -47,11 +47,11 @@ class NamedPayload(NamedTuple):
 
 
 class FoundPayload(NamedTuple):
-    """A payload where it stands in the model.
+    """A payload and its place in the model.
 
     Attributes:
         name: its name in a sidecar.
-        tensor: the tensor whose field it is; None where it is in none, or is not used.
+        tensor: the tensor that has the field; None if no tensor has it, or it is not used.
         field: the field.
     """
 
@@ -61,7 +61,7 @@ class FoundPayload(NamedTuple):
 
 
 def name_payloads(model: onnx.ModelProto, nonce: bytes, payloads: Sequence[Payload]) -> list[NamedPayload]:
-    """Names the payloads of a model, and says what they are; see `find_payloads`."""
+    """Gives each payload of a model its name and type; see `find_payloads`."""
     found = find_payloads(model, nonce, payloads)
     return [_described(found[payload.offset], payload.length) for payload in payloads]
 
@@ -72,7 +72,7 @@ def name_files(files: Mapping[str, int]) -> list[NamedPayload]:
 
 
 def file_name(location: str) -> str:
-    """What a data file is called in a sidecar."""
+    """The name of a data file in a sidecar."""
     return f"{RESERVED}file/{location}"
 
 
@@ -114,7 +114,7 @@ def _is_usable(name: str) -> bool:
 
 
 def dtype_of(found: FoundPayload) -> str | None:
-    """What safetensors calls the type of a payload, by the type of its tensor; None where it has none."""
+    """The safetensors type of a payload, by the type of its tensor; None if safetensors has none."""
     if found.tensor is None:
         return None
     name = _type_name(found.tensor)
@@ -144,9 +144,9 @@ _Named: TypeAlias = "tuple[str, onnx.TensorProto]"
 
 
 def tensors_by_name(model: onnx.ModelProto) -> Iterator[_Named]:
-    """The tensors of a model, except those of ``training_info``, with the names that they should have in a sidecar.
+    """The tensors of a model, except those of ``training_info``, with the names that they would have in a sidecar.
 
-    Those that people know best come first, and keep their names; a name may come more than once.
+    The best known tensors come first and keep their names; a name may occur more than once.
     """
     yield from _of_graph(model.graph, "")
     for function in model.functions:
@@ -193,7 +193,7 @@ def _within(path: str, name: str) -> str:
 
 
 def _label(operator: onnx.NodeProto) -> str:
-    """The operator's name, or that of the first tensor that it makes."""
+    """The operator's name, or that of its first output."""
     outputs = cast("Sequence[bytes]", operator.output)
     return string_of(operator.name or next(filter(None, outputs), operator.op_type))
 

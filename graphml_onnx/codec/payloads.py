@@ -1,4 +1,4 @@
-"""How the GraphML refers to a payload, and which fields of a tensor are one."""
+"""References to payloads in the GraphML, and the fields of a tensor that are payloads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 _PLACES = ({"offset"}, {"name"}, {"file", "name"})  # in a store, in a sidecar, in a weight file
 _SHOWN = 80  # characters of a wrong value
 
-# Bytes of a number of each packed field in a marker: ASCII characters are one-byte varints.
+# Bytes per number of each packed field in a marker: ASCII characters are one-byte varints.
 _WIDTHS = {"float_data": 4, "int32_data": 1, "int64_data": 1, "double_data": 8, "uint64_data": 1}
 
 

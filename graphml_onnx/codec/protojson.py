@@ -49,7 +49,7 @@ class FieldError(ValueError):
         self.path = path
 
     def within(self, part: str) -> FieldError:
-        """The same error, seen from the message that holds ``part``."""
+        """The same error, with ``part`` added to the front of its path."""
         joint = "" if not self.path or self.path.startswith("[") else "."
         return FieldError(self.message, f"{part}{joint}{self.path}")
 
@@ -65,7 +65,7 @@ class _ScalarField:
 
 
 class _MarkerItems:
-    """A marker as the items of a list: ASCII characters are one-byte varints as well."""
+    """A marker as the items of a list: ASCII characters are also one-byte varints."""
 
     def __init__(self, field: FieldDescriptor) -> None:
         form = {field.TYPE_FIXED32: "I", field.TYPE_FIXED64: "Q", field.TYPE_BYTES: f"{MARKER_BYTES}s"}
@@ -74,14 +74,14 @@ class _MarkerItems:
         self._struct = struct.Struct(f"<{self.count if len(letter) == 1 else ''}{letter}")
 
     def content(self, values: Sequence[object]) -> bytes | None:
-        """The marker that as many items as it has are, if they are one."""
+        """The marker that the items form, if they form one."""
         try:
             return self._struct.pack(*values)
         except struct.error:  # a number that no byte of a marker could be
             return None
 
     def items(self, content: bytes) -> Sequence[object]:
-        """The items that a marker is."""
+        """The items of a marker."""
         return self._struct.unpack(content)
 
 
@@ -147,7 +147,7 @@ class _MessageField:
     def __init__(self, field: FieldDescriptor, codec: MessageCodec) -> None:
         self._name = field.name
         self._codec = codec
-        self.write = remembered_messages(codec.write)  # many values have the type of others
+        self.write = remembered_messages(codec.write)  # many values share a type
 
     def read(self, message: Message, value: Json) -> None:
         child: Message = getattr(message, self._name)
@@ -245,7 +245,7 @@ TakeGraph: TypeAlias = "Callable[[Message], int]"
 """Takes a graph out of an operator's attributes; returns the number by which the JSON refers to it."""
 
 GiveGraph: TypeAlias = "Callable[[int], bytes]"
-"""The graph with that number, serialised; raises NumberError where there is none."""
+"""The graph with that number, serialised; raises NumberError if there is none."""
 
 
 class _Writer(Protocol):
@@ -255,7 +255,7 @@ class _Writer(Protocol):
 
 class _Reader(Protocol):
     def read(self, message: Message, value: Json, /) -> None:
-        """Sets the field of ``message`` to what ``value`` says."""
+        """Sets the field of ``message`` from ``value``."""
 
 
 class MessageCodec:
@@ -265,7 +265,7 @@ class MessageCodec:
         book: the payloads.
         take_graph: takes graph-valued attributes when they are written; without it, they are part of the JSON.
         give_graph: gives them when they are read.
-        has_unknown: whether messages may hold fields that ONNX does not know; to look for them takes time.
+        has_unknown: whether messages may have fields that ONNX does not define; looking for them takes time.
     """
 
     def __init__(
@@ -291,7 +291,7 @@ class MessageCodec:
         return writer(message)
 
     def read(self, message: Message, value: Json) -> None:
-        """Sets the fields of an empty message to what a JSON value says.
+        """Sets the fields of an empty message from a JSON value.
 
         Raises:
             FieldError: the value does not fit the message; with the path of the field.
@@ -379,7 +379,7 @@ def _is_graph(field: FieldDescriptor) -> bool:
 
 
 def _first_bad(items: Sequence[Json], read: Callable[[Json], object], error: NumberError) -> FieldError:
-    """The error again, with the index of the item that caused it."""
+    """The error with the index of the item that caused it."""
     for index, item in enumerate(items):
         try:
             read(item)

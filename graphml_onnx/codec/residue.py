@@ -1,4 +1,4 @@
-"""The residue: what it takes to get from canonical protobuf to the bytes of a file that was written otherwise.
+"""The residue: a patch from canonical protobuf to the bytes of a file that was written otherwise.
 
 It is a Zstandard frame with the canonical skeleton as prefix, so that a few shuffled fields or over-long numbers
 cost a few bytes. It applies to exactly the canonical skeleton that it was made for; after an edit it does not.
@@ -48,7 +48,7 @@ class Residue(NamedTuple):
         nonce: the nonce of the skeleton's markers.
         canonical_sha256: SHA-256 of the canonical skeleton to which it applies.
         size: size of the original skeleton in bytes.
-        payloads: payloads that only the original skeleton mentions (a field that stands twice counts once).
+        payloads: payloads that only the original skeleton mentions (a repeated field counts once).
         patch: the Zstandard frame.
     """
 
@@ -121,7 +121,7 @@ class Residue(NamedTuple):
 
 
 def ranks(references: Mapping[int, PayloadReference]) -> dict[int, int]:
-    """The numbers that payloads have in the skeletons of a residue: both directions find the same."""
+    """The numbers of payloads in the skeletons of a residue; both directions compute the same."""
     order = {key: rank for rank, key in enumerate(sorted({reference.key for reference in references.values()}))}
     return {number: order[reference.key] for number, reference in references.items()}
 
@@ -129,13 +129,13 @@ def ranks(references: Mapping[int, PayloadReference]) -> dict[int, int]:
 def make_residue(
     original: bytes, canonical: bytes, nonce: bytes, references: Mapping[int, PayloadReference]
 ) -> Residue | None:
-    """The residue of a skeleton, or None where it is canonical.
+    """The residue of a skeleton, or None if it is canonical.
 
     Args:
         original: the skeleton of the file.
-        canonical: what protobuf makes of it.
+        canonical: the same, as protobuf writes it.
         nonce: the nonce of both.
-        references: the payloads of the file by number; those that the canonical skeleton lacks go with the residue.
+        references: the payloads of the file by number; the residue keeps those that the canonical skeleton lacks.
     """
     if original == canonical:
         return None
@@ -157,13 +157,13 @@ def make_residue(
 
 
 def _has_too_many_messages(original: bytes, canonical: bytes, patch: bytes) -> bool:
-    """Whether reading the original would take memory that neither the canonical skeleton nor the patch accounts for."""
+    """Whether reading the original needs much more memory than the canonical skeleton and the patch."""
     most = _MAX_MESSAGES * count_messages(canonical, len(canonical)) + len(patch) // 2
     return count_messages(original, most) > most
 
 
 def _stored(original: bytes) -> bytes:
-    """A frame that holds the bytes as they are, so that nobody can claim much with little; RFC 8878, 3.1.1."""
+    """A frame with the bytes uncompressed, so that a small patch cannot claim much memory; RFC 8878, 3.1.1."""
     starts = range(0, max(len(original), 1), _BLOCK)
     parts = [b"\x28\xb5\x2f\xfd\xe0", len(original).to_bytes(8, "little")]  # one segment, its size in 8 bytes
     for start in starts:

@@ -1,7 +1,7 @@
 """Rebuilds the inputs of operators, and the tensors of graph outputs, from the edges: for graphs edited in graph tools.
 
-It works on the nodes and edges before anything is decoded: nodes come out with other ``inputs`` (of an output, another
-``name``), and the rest of decoding is the same.
+It changes the ``inputs`` of operator nodes (and the ``name`` of output nodes) before anything is decoded; the rest of
+decoding is the same.
 
 Source: docs/format.md, section "Edges", "Edges as truth".
 """
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
     from graphml_onnx.codec.graph_location import GraphLocation
 
-_MAX_LEFT_OUT = 100  # inputs that one edge may leave out before it; a wrong number would claim any amount of memory
+_MAX_LEFT_OUT = 100  # inputs that one edge may skip; a wrong number would claim any amount of memory
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Where names are known.
+    """The scopes of names.
 
     Attributes:
         body_of: the body of the members of a compound, by the compound's node_id; "" is the boundary of the
             main graph.
-        scopes: what names mean there.
-        numbers: the numbers that ``scopes`` has for nodes, by XML id.
+        scopes: the meaning of names there.
+        numbers: the numbers of nodes in ``scopes``, by XML id.
     """
 
     body_of: Callable[[str], int]
@@ -46,7 +46,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class _Edge:
-    """An edge, as far as it can be trusted: ``tensor`` and ``index`` are None where it does not say them."""
+    """An edge, as far as it can be trusted: ``tensor`` and ``index`` are None if it has none."""
 
     record: EdgeRecord
     tensor: bytes | None
@@ -54,11 +54,11 @@ class _Edge:
 
 
 def rewired(records: Sequence[Record], known: Known, origin: GraphLocation) -> list[Record]:
-    """Nodes and edges in which the operators' inputs, and the names of outputs, say what the edges say.
+    """Nodes and edges with the operators' inputs, and the names of outputs, taken from the edges.
 
     Args:
-        records: nodes and edges in any order, each right in itself, and edges between nodes that exist; not changed.
-        known: where names are known.
+        records: nodes and edges in any order, each valid in itself, edges between existing nodes; not changed.
+        known: the scopes of names.
         origin: where they come from, for messages.
 
     Raises:
@@ -89,7 +89,7 @@ class _Rewiring:
         return self._known.body_of(node.data.get("parent", ""))
 
     def _producer(self, tensor: bytes, body: int) -> str | None:
-        """The node whose tensor a body knows by this name."""
+        """The node whose tensor has this name in a body."""
         number = self._known.scopes.find(tensor, body)
         return None if number is None else self._xml_ids.get(number)
 
@@ -138,7 +138,7 @@ class _Rewiring:
         return node
 
     def _inputs(self, node: NodeRecord, old: Sequence[bytes]) -> Sequence[bytes]:
-        """The inputs of an operator as its edges say them."""
+        """The inputs of an operator, from its edges."""
         body = self._body(node)
         slots = self._slots(node, old, body)
         new = [b"" if name and self._producer(name, body) is not None else name for name in old]
@@ -152,7 +152,7 @@ class _Rewiring:
         return new
 
     def _slots(self, node: NodeRecord, old: Sequence[bytes], body: int) -> Mapping[int, _Edge]:
-        """Which edge is which input."""
+        """Assigns edges to inputs."""
         edges = self._incoming.get(node.node_id, ())
         slots: dict[int, _Edge] = {}
         for edge in edges:
@@ -160,7 +160,7 @@ class _Rewiring:
                 self._claim(slots, edge.index, edge, len(old))
         rest = []
         usual = self._usual_slots(old, body)
-        for edge in edges:  # those without a number: first where they have always been
+        for edge in edges:  # edges without a number: first in their former places
             if edge.index is None:
                 slot = _next(usual.get((edge.record.source, edge.tensor)), slots)
                 if slot is None:
@@ -192,7 +192,7 @@ class _Rewiring:
         slots[slot] = edge
 
     def _output(self, node: NodeRecord, name: bytes) -> bytes:
-        """The tensor that an output of a graph is, as its edge says it."""
+        """The tensor of a graph's output, from its edge."""
         body = self._body(node)
         edges = self._incoming.get(node.node_id, ())
         if len(edges) > 1:
@@ -209,7 +209,7 @@ class _Rewiring:
 
         Args:
             edge: the edge.
-            usual: the tensor that the target takes in this place so far.
+            usual: the tensor that the target takes in this place before the edit.
             body: the body of the target.
         """
         record = edge.record
@@ -237,12 +237,12 @@ class _Rewiring:
 
 
 def consumed_by(node: NodeRecord) -> list[bytes]:
-    """The names of the inputs of an operator; raises JsonError or NumberError where they cannot be read."""
+    """The names of the inputs of an operator; raises JsonError or NumberError if they cannot be read."""
     return _names(node.data, "inputs")
 
 
 def produced_by(node: NodeRecord) -> tuple[bytes, ...]:
-    """The names of the tensors that a node produces; raises JsonError or NumberError where they cannot be read."""
+    """The names of the tensors that a node produces; raises JsonError or NumberError if they cannot be read."""
     kind = node.data.get("kind")
     if kind == "op":
         names: Iterable[bytes] = _names(node.data, "outputs")
@@ -266,12 +266,12 @@ def _name(data: Mapping[str, str]) -> bytes:
 
 
 def _next(slots: Iterator[int] | None, taken: Mapping[int, object]) -> int | None:
-    """The next input that is not taken; none of them is looked at twice."""
+    """The next free input; none of them is visited twice."""
     return next((slot for slot in slots or () if slot not in taken), None)
 
 
 def _index(text: str | None) -> int | None:
-    if text is None or text.lower() == "nan":  # tools that keep numbers in columns write it where there is none
+    if text is None or text.lower() == "nan":  # tools that keep numbers in columns write it for a missing one
         return None
     digits = text.removesuffix(".0")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 9:

@@ -45,12 +45,12 @@ DATA_TYPE_FIELDS = frozenset(
 
 
 class PayloadTable:
-    """The payloads of a model, by number; both directions keep one.
+    """The payloads of a model, by number; both directions use one.
 
     Args:
         nonce: first half of the skeleton's markers.
-        references: the payloads by number; decoding adds to it what it reads.
-        lists: the long lists, where some were cut out.
+        references: the payloads by number; decoding adds those that it reads.
+        lists: the long lists, if some were cut out.
     """
 
     def __init__(
@@ -71,40 +71,40 @@ class PayloadTable:
         return self._nonce
 
     def json(self, content: bytes) -> str | None:
-        """JSON text of the payload that ``content`` marks, or None where it is not a marker."""
+        """JSON text of the payload that ``content`` marks, or None if it is not a marker."""
         number = read_marker(self._nonce, content)
         return None if number is None else payload_json(self._references[number])
 
     def marker(self, value: Json) -> bytes | None:
-        """The marker of the payload that a JSON value refers to, or None where it refers to none.
+        """The marker of the payload that a JSON value refers to, or None if it refers to none.
 
         Raises:
-            NumberError: the reference is malformed, or says of one place what another reference denies.
+            NumberError: the reference is malformed, or contradicts another reference to the same place.
         """
         if not isinstance(value, dict) or PAYLOAD not in value:
             return None
         reference = read_payload(value)
         number = self._numbers.setdefault(reference.key, len(self._numbers))
         if self._references.setdefault(number, reference) != reference:
-            raise NumberError(f"{reference.label} stands twice, with different lengths or digests")
+            raise NumberError(f"{reference.label} occurs twice, with different lengths or digests")
         return marker(self._nonce, number)
 
     def list_json(self, content: bytes, codec: ListCodec) -> str | None:
-        """What stands for the long list that ``content`` marks, or None where it is not such a marker."""
+        """The token of the long list that ``content`` marks, or None if it is not such a marker."""
         if self._to_write is None:
             return None
         address = read_marker(self._nonce, content)
         return None if address is None or address < LIST_ADDRESS else self._to_write.token(address, codec)
 
     def list_marker(self, value: Json, codec: ListCodec, shape: ListShape) -> bytes | None:
-        """The marker of the long list that a JSON value stands for; None where it is to be read item by item."""
+        """The marker of the long list whose token a JSON value is; None if it must be read item by item."""
         if self._document is None or (number := self._document.number(value)) is None:
             return None
         address = self._document.address(number, codec, shape)
         return None if address is None else marker(self._nonce, address)
 
     def items(self, value: Json) -> Json:
-        """The value itself, or the items of the list that it stands for.
+        """The value itself, or the items of the list if it is a token.
 
         Raises:
             NumberError: these items are no list.
@@ -127,7 +127,7 @@ class Scalar(Protocol, Generic[Value]):
         """JSON text of the value."""
 
     def read(self, value: Json, /) -> Value:
-        """The value that a JSON value says; raises NumberError."""
+        """The value from its JSON value; raises NumberError."""
 
 
 class _Integer:
@@ -162,7 +162,7 @@ class _Float:
 
 
 class _Enumerated:
-    """An integer with names: a value without a name stands as the integer."""
+    """An integer with names: a value without a name is written as the integer."""
 
     def __init__(self, names: Sequence[tuple[str, int]]) -> None:
         self._texts = {number: f'"{name}"' for name, number in names}
@@ -208,7 +208,7 @@ class String:
 
 
 class _Bytes:
-    """Bytes that are usually text: where they are not, base64 or a payload."""
+    """Bytes that are usually text; otherwise base64 or a payload."""
 
     def __init__(self, book: PayloadTable) -> None:
         self._book = book
@@ -229,7 +229,7 @@ class _Bytes:
 
 
 def base64_json(value: bytes) -> str:
-    """Bytes that no text says exactly."""
+    """JSON of bytes that are no text."""
     return f'{{"{BASE64}":"{base64.b64encode(value).decode()}"}}'
 
 
@@ -245,7 +245,7 @@ def read_base64(value: Json) -> bytes:
 
 
 def scalar_of(field: FieldDescriptor, book: PayloadTable) -> Scalar[int] | Scalar[bytes] | Scalar[bool]:
-    """Both directions of a single value of a field that is no message, by its type in ONNX's own descriptors."""
+    """Both directions of a single value of a field that is no message, by its type in ONNX's descriptors."""
     original = schema.original_field(field)
     if (schema.message_name(schema.owner_of(field)), field.name) in DATA_TYPE_FIELDS:
         return _Enumerated(onnx.TensorProto.DataType.items())
@@ -269,7 +269,7 @@ def scalar_of(field: FieldDescriptor, book: PayloadTable) -> Scalar[int] | Scala
 
 
 def list_codec_of(field: FieldDescriptor, book: PayloadTable) -> ListCodec | None:
-    """Both directions of a long list of values of a field, by the field's type; None where it has no arrays."""
+    """Both directions of a long list of values of a field, by the field's type; None if there are no arrays for it."""
     scalar = scalar_of(field, book)
     if isinstance(scalar, _Float):
         return Floats(scalar.form)
@@ -281,7 +281,7 @@ def list_codec_of(field: FieldDescriptor, book: PayloadTable) -> ListCodec | Non
 
 
 def list_of(value: Json) -> list[Json]:
-    """A JSON value that has to be a list; raises NumberError."""
+    """A JSON value that must be a list; raises NumberError."""
     if not isinstance(value, list):
         raise NumberError("must be a list")
     return value

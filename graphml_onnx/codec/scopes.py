@@ -1,7 +1,7 @@
-"""What a tensor's name means: what defines it in a graph or function, and which of several definitions counts.
+"""The meaning of a tensor's name: what defines it in a graph or function, and which of several definitions counts.
 
-Everything that ONNX lets define a name counts, whether it is shown as a node or not: operators, inputs of graphs and
-functions, initializers and sparse initializers. A body of If, Loop or Scan sees the names of the graph around it,
+Everything that can define a name in ONNX counts, shown as a node or not: operators, inputs of graphs and functions,
+initializers and sparse initializers. A body of If, Loop or Scan sees the names of the graph around it,
 unless it defines them itself; a function sees only its own.
 
 Source: ONNX IR specification, sections "Graphs" and "Names Within a Graph"; docs/format.md, section "Edges".
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import onnx
 
-# Where several things of one body define a name, which no valid model has, the lowest rank counts: inputs, then
+# If several things in one body define a name, which no valid model has, the lowest rank counts: inputs, then
 # initializers, then sparse ones, then operators by their index.
 INPUT_RANK = -(1 << 62)
 INITIALIZER_RANK = -(1 << 61)
@@ -24,7 +24,7 @@ SPARSE_RANK = -(1 << 60)
 WEIGHT_INPUT_RANK = -(1 << 59)
 
 OUTSIDE = -1
-"""In place of the number of a node: the name is defined, but not by a node."""
+"""Instead of the number of a node: the name is defined, but not by a node."""
 
 _INPUTS_WITH_DEFAULTS = 4  # the IR version from which on an initializer need not be an input
 
@@ -44,7 +44,7 @@ class Scopes(Generic[Name]):
         self._outer = outer
 
     def find(self, name: Name, body: int) -> int | None:
-        """The node that a body knows by this name, `OUTSIDE` where it is no node, or None where nothing defines it."""
+        """The node that defines this name for a body, `OUTSIDE` if it is no node, or None if nothing defines it."""
         scope: int | None = body
         while scope is not None:
             node = self._definitions.get((scope, name))
@@ -69,7 +69,7 @@ def hidden_names(graph: onnx.GraphProto, *, with_initializers: bool) -> Iterator
 
 
 def has_weight_inputs(model: onnx.ModelProto) -> bool:
-    """Whether an input that is an initializer as well is a weight, which nobody can feed.
+    """Whether an input with an initializer is a weight, which nobody can feed.
 
     Before IR version 4, every initializer had to be listed among the inputs; since then, an input with an initializer
     is an input with a default.

@@ -1,4 +1,4 @@
-"""Where a model's payloads are, as the model's node says it.
+"""The store of a model's payloads, as the model's node describes it.
 
 Source: docs/format.md, section "Payloads".
 """
@@ -21,10 +21,10 @@ _SHOWN = 80  # characters of a wrong value
 
 
 def read_store_info(texts: Mapping[str, str]) -> tuple[StoreInfo, list[str]]:
-    """What the texts of the model's node say of its store.
+    """Reads the store from the texts of the model's node.
 
     Returns:
-        It, and all that is wrong with the texts; where anything is, it is not to be used.
+        The store, and the errors in the texts; with errors, the store must not be used.
     """
     problems: list[str] = []
     values: dict[str, str] = {}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _Elements(NamedTuple):
-    """How the elements of a data type lie in raw bytes.
+    """The layout of a data type's elements in raw bytes.
 
     Attributes:
         bits: width of an element.
@@ -92,11 +92,11 @@ def has_numbers(data_type: int, raw: bytes) -> bool:
 
 
 def raw_json(data_type: int, dims: Sequence[int], raw: bytes) -> str:
-    """JSON list of a tensor's elements; of a complex tensor, real and imaginary parts in turn.
+    """JSON list of a tensor's elements; for a complex tensor, real and imaginary parts in turn.
 
     Args:
         data_type: ``TensorProto.DataType``, for which `has_numbers` holds.
-        dims: the tensor's dims; they only say whether the last bits of a sub-byte type are padding.
+        dims: the tensor's dims; only used to find out whether the last bits of a sub-byte type are padding.
         raw: its raw_data.
     """
     elements = _ELEMENTS[data_type]

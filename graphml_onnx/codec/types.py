@@ -29,7 +29,7 @@ def _shape(shape: onnx.TensorShapeProto) -> str:
 
 
 def type_and_shape(value: onnx.TypeProto) -> tuple[str, str]:
-    """Type and shape of a value, as texts; the shape is ``null`` where it is unknown.
+    """Type and shape of a value, as texts; the shape is ``null`` if it is unknown.
 
     Args:
         value: the exact message.

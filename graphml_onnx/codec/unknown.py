@@ -1,4 +1,4 @@
-"""Fields that ONNX does not know, carried as JSON: a newer release, or somebody's extension, may have written them.
+"""Fields that ONNX does not define, carried as JSON: a newer release, or an extension, may have written them.
 
 Source: docs/format.md, section "JSON".
 """
@@ -28,7 +28,7 @@ _MAX_DEPTH = 100  # groups within groups, as in protobuf
 
 
 def unknown_json(message: Message) -> str:
-    """JSON text of the fields of a message that ONNX does not know; empty where it has none."""
+    """JSON text of the fields of a message that ONNX does not define; empty if it has none."""
     unknown = UnknownFieldSet(message)
     return _unknown_list(unknown) if len(unknown) else ""
 
@@ -76,7 +76,7 @@ def drop_unknown(message: Message) -> bool:
 
 
 def canonical_unknown(message: Message) -> None:
-    """Writes the unknown fields of a message, and of all messages within, as they come back from JSON.
+    """Rewrites the unknown fields of a message, and of all messages in it, as they come back from JSON.
 
     protobuf itself keeps them as they were written, over-long numbers included.
     """
@@ -87,14 +87,14 @@ def canonical_unknown(message: Message) -> None:
 
 
 def canonical_form(model: onnx.ModelProto, skeleton: bytes) -> tuple[onnx.ModelProto, bytes, bool]:
-    """The canonical skeleton of a model: what the graph says, in protobuf's own order and width.
+    """The canonical skeleton of a model: its content in protobuf's own order of fields and width of numbers.
 
     Args:
-        model: what `schema.parse_model` made of the skeleton; spoilt where it has unknown fields.
+        model: the result of `schema.parse_model` for the skeleton; changed if it has unknown fields.
         skeleton: the skeleton.
 
     Returns:
-        The model to go on with, the canonical skeleton, and whether there are unknown fields.
+        The model to use from now on, the canonical skeleton, and whether there are unknown fields.
     """
     canonical = schema.serialise(cast("Message", model))
     has_unknown = drop_unknown(cast("Message", model))
@@ -115,7 +115,7 @@ def _messages_in(message: Message) -> Iterator[Message]:
 
 @cache
 def _known_tags(descriptor: Descriptor) -> frozenset[tuple[int, int]]:
-    """Number and wire type of what protobuf reads as known; a known number of another wire type is unknown to it."""
+    """Number and wire type of the fields that protobuf reads as known; a known number of another type is unknown."""
     tags: set[tuple[int, int]] = set()
     for field in schema.fields_of(descriptor):
         delimited = field.message_type is not None or field.type in (field.TYPE_BYTES, field.TYPE_STRING)

@@ -1,4 +1,4 @@
-"""The value of a key as Python has it: text to value and back, one pair for each form.
+"""The Python value of a key: text to value and back, one pair for each form.
 
 `graphml_onnx.codec.keys.KEYS` gives the form of a key. Here, texts of a GraphML file become the values that a graph
 library shows, and the reverse.
@@ -33,7 +33,7 @@ class _Pair(Protocol):
     """Both directions of one form."""
 
     def read(self, text: str, /) -> Value:
-        """The value that a text says; raises JsonError, NumberError or PayloadError."""
+        """The value of a text; raises JsonError, NumberError or PayloadError."""
 
     def write(self, value: object, /) -> str:
         """The text of a value; raises NumberError."""
@@ -67,7 +67,7 @@ class _Integer:
     def write(self, value: object) -> str:
         if isinstance(value, bool):
             raise NumberError("must be an integer, not bool")
-        if isinstance(value, float) and value.is_integer():  # from a column of numbers, some of which are missing
+        if isinstance(value, float) and value.is_integer():  # from a column with missing numbers
             value = int(value)
         try:
             return str(operator.index(cast("int", value)))
@@ -92,7 +92,7 @@ class _Json:
 
 
 def _plain(value: object) -> object:
-    """NumPy's numbers and arrays, which computations leave in a graph, as Python's."""
+    """Converts NumPy's numbers and arrays, which computations leave in a graph, to Python's."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is neither a number, a string, a list nor a dict")
@@ -144,14 +144,14 @@ def values_of(texts: Mapping[str, str]) -> dict[str, Value]:
 
 
 def is_absent(value: object) -> bool:
-    """Whether a value is none: None, or the NaN of tools that keep values in columns."""
+    """Whether a value is missing: None, or the NaN of tools that keep values in columns."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def text_of(key: str, value: object, *, as_text: bool) -> str | None:
-    """The text of a value, or None where there is none; the inverse of `values_of`.
+    """The text of a value, or None if there is none; the inverse of `values_of`.
 
-    A string where the key wants an integer, JSON or bytes is text already.
+    A string for a key of an integer, JSON or bytes is already text.
 
     Args:
         key: a key of this format.

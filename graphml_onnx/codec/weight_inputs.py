@@ -1,4 +1,4 @@
-"""Weights that old models list among their inputs: not drawn as inputs, but kept, each with its place in the list.
+"""Weights that old models list among their inputs: not drawn as inputs, but kept with their places in the list.
 
 Source: docs/format.md, section "Nodes".
 """
@@ -40,7 +40,7 @@ class WeightInput(NamedTuple):
 
 
 def weight_inputs_of(graph: onnx.GraphProto) -> frozenset[int]:
-    """The places of the inputs that are initializers as well."""
+    """The places of the inputs that are also initializers."""
     own = {tensor.name for tensor in graph.initializer}
     own.update(sparse.values.name for sparse in graph.sparse_initializer)
     return frozenset(index for index, value in enumerate(graph.input) if value.name in own) if own else frozenset()

@@ -1,4 +1,4 @@
-"""Every code that a finding can have, in one table: how bad it is, what it means, and what to do.
+"""The table of all codes of findings: severity, meaning, remedy, effect and example.
 
 Source: docs/validation.md; a test compares the two.
 """
@@ -24,14 +24,14 @@ class Code:
     """One kind of finding.
 
     Attributes:
-        name: the code itself, which stays the same from release to release.
-        layer: which part of the validation reports it.
-        severity: ``error`` where the document is not valid, or does not come back as a valid model; ``warning`` where
-            it decodes, but probably not to what was intended; ``info`` for what is only good to know.
+        name: the code itself; it never changes.
+        layer: the part of the validation that reports it.
+        severity: ``error`` if the document is not valid, or does not decode to a valid model; ``warning`` if it
+            decodes, but probably not to what you intended; ``info`` for information.
         meaning: when it is reported.
         remedy: what to do about it.
-        why: what goes wrong where nobody does anything.
-        example: how it looks, or how it comes about.
+        why: what goes wrong if nobody fixes it.
+        example: what it looks like, or how it happens.
     """
 
     name: str
@@ -69,7 +69,7 @@ _TABLE = (
          '<?xml version="1.0" encoding="latin-1"?>'),
         ("doctype", "error", "there is a DOCTYPE, which can define entities",
          "remove the DOCTYPE",
-         "entities can read other files, or grow without end",
+         "entities can read other files, or expand without limit",
          "<!DOCTYPE graphml>"),
         ("limit", "error", "a limit of the format is exceeded (depth, length of a tag)",
          _AGAIN,
@@ -83,32 +83,32 @@ _TABLE = (
          "remove it, or put it into a data element",
          "other tools refuse such a file",
          "<vertex/> instead of <node/>"),
-        ("missing-attribute", "error", "an attribute that GraphML demands is missing",
+        ("missing-attribute", "error", "an attribute that GraphML requires is missing",
          "add the attribute",
          "an edge without ends, or a node without an id, means nothing",
          '<edge source="model"/>'),
-        ("edgedefault-missing", "info", "a graph does not say whether its edges are directed, as GraphML demands",
+        ("edgedefault-missing", "info", "a graph does not say whether its edges are directed, which GraphML requires",
          "nothing: edges of this format are directed",
-         "some tools refuse a graph that does not say it",
+         "some tools refuse such a graph",
          '<graph id="g">'),
         ("element-in-value", "error", "a value of the format, which is text, contains an element",
          "write the value as text",
-         "a tool may drop what stands within a value",
+         "a tool may drop elements inside a value",
          '<data key="name">relu<b/></data>'),
-        ("not-supported", "warning", "ports, hyperedges and endpoints mean nothing here, and are passed over",
+        ("not-supported", "warning", "ports, hyperedges and endpoints have no meaning here, and are ignored",
          "use nodes and edges only",
-         "what they say is lost when the graph is decoded",
+         "their content is lost when the graph is decoded",
          "<hyperedge/>"),
         ("schema", "error", "the document does not follow the schema of the format (only with `schema`)",
          "see docs/validation.md for what the schema checks",
-         "pipelines can demand that no other tool had its hands on a file",
+         "pipelines can require that no other tool has changed a file",
          '<edge weight="1" source="a" target="b"/>'),
     ),
     *_layer(
         "keys",
         ("key-undeclared", "error", "a value names a key that is not declared",
          "declare the key before the graph",
-         "nobody can tell what the value means",
+         "the meaning of the value is unknown",
          '<data key="colour">red</data> without a key "colour"'),
         ("key-twice", "error", "two keys have one id",
          "remove one of the declarations",
@@ -118,15 +118,15 @@ _TABLE = (
          "write the value into each node",
          "absent is not default: nodes without the value would get one",
          "<key ...><default>op</default></key>"),
-        ("key-scope", "warning", "a key of the format stands on, or is declared for, the wrong kind of element",
-         "declare the key for the elements that the format gives it to: the value is not read",
-         "tools drop values that stand where their key is not declared",
+        ("key-scope", "warning", "a key of the format is used on, or declared for, the wrong kind of element",
+         "declare the key for the kind of element in docs/format.md: the value is not read",
+         "tools drop values whose key is not declared for the element",
          "an op_type on an edge"),
         ("value-twice", "error", "a node or an edge has two values of one key",
          "remove one of the values",
-         "nobody can tell which of the two counts",
+         "it is not clear which of the two counts",
          "two values of op_type in one node"),
-        ("keys-renumbered", "info", "another tool gave the keys of the format ids of its own",
+        ("keys-renumbered", "info", "another tool gave the keys of the format its own ids",
          "nothing: keys are recognised by attr.name",
          "it shows that another tool saved the file",
          '<key id="d0" attr.name="kind" .../>'),
@@ -152,22 +152,22 @@ _TABLE = (
         ("model-missing", "error", "no node is the model",
          _AGAIN,
          "the model's node says version, operator sets and where the weights are",
-         "a part of a graph that was copied into a new file"),
+         "part of a graph that was copied into a new file"),
         ("model-twice", "error", "a second node is the model",
          "remove one of them",
          "only one of them can be the model",
          "two graphs that were merged into one file"),
         ("incomplete-node", "error", "a node lacks `kind`, `node_id` or `parent`, or a subgraph its `index`",
          "add the value",
-         "without them nobody can tell what the node is, or where it belongs",
+         "without them it is not known what the node is, or where it belongs",
          "an operator without parent"),
-        ("passed-over", "warning", "a node holds no data of the format, as notes and groups that somebody drew",
+        ("passed-over", "warning", "a node has no data of the format, such as a note or a group that somebody drew",
          "nothing, if it was drawn; otherwise a tool has dropped its data",
          "if it was an operator, the operator is gone",
          "a sticky note that was drawn in yEd"),
         ("unknown-kind", "error", "a node has a kind that the format does not have",
          "correct the kind",
-         "nobody can tell what the node stands for",
+         "it is not known what the node represents",
          "kind operator instead of op"),
         ("key-on-wrong-kind", "error", "a value has no meaning on a node of this kind",
          "remove the value",
@@ -190,20 +190,20 @@ _TABLE = (
          "an attribute could mean the one body or the other",
          "two branches of an If with the index 0"),
         ("order-open", "warning", "`after` is missing, or names no node of the list, or one that another names too",
-         "nothing, if the order of decode is meant: operators stand before those that consume what they make",
-         "ONNX keeps operators in a list, which the graph has to give",
+         "nothing, if you want the order of decode: operators come before those that consume their outputs",
+         "ONNX keeps operators in a list, so the graph must define their order",
          "an operator that was inserted without the value after"),
-        ("order-circle", "error", "nodes of a list stand after each other in a circle",
-         "the value after of one of them has to name another node",
+        ("order-circle", "error", "the order of nodes in a list is circular",
+         "change the value after of one of them to another node",
          "no list has such an order",
-         "A stands after B, and B after A"),
+         "A comes after B, and B after A"),
         ("parent-missing", "error", "no node has the `node_id` that is given as `parent`",
          "correct the parent",
          "the node belongs nowhere",
          "a module was removed, and its operators were not"),
         ("parent-kind", "error", "the parent is of a kind that cannot hold this node",
          "correct the parent",
-         "only models, modules, functions and bodies hold operators",
+         "only models, modules, functions and bodies contain operators",
          "an operator as the parent of an operator"),
         ("parent-cycle", "error", "modules or bodies contain each other",
          "correct the parents",
@@ -219,7 +219,7 @@ _TABLE = (
          "an If whose attributes name branch 0 twice"),
         ("edge-end-missing", "error", "an edge ends at a node that does not exist",
          "remove or correct the edge",
-         "the edge says that something flows, and not where",
+         "the edge has no valid source or target",
          "a node was removed, and its edges were not"),
     ),
     *_layer(
@@ -242,22 +242,22 @@ _TABLE = (
          "an operator that was copied with its outputs"),
         ("tensor-shadowed", "warning", "a body produces a tensor that has the name of one around it",
          "rename the inner one",
-         "ONNX forbids it, and readers take the one for the other",
+         "ONNX forbids it, and readers confuse the two",
          "a tensor h in a branch of an If, and one around the If"),
         ("name-twice", "warning", "two operators of one body have the same name",
          "rename one of them",
-         "tools that know operators by name take the one for the other",
+         "tools that identify operators by name confuse the two",
          "an operator that was copied with its name"),
         ("name-empty", "warning", "an input, output or initializer has no name",
          "give it a name",
-         "nothing can refer to it, and it cannot be fed",
+         "nothing can refer to it, and nobody can feed it",
          "an input that was added without a name"),
-        ("weight-input", "warning", "an input that is said to be a weight has no initializer",
+        ("weight-input", "warning", "an input that is listed as a weight has no initializer",
          "add the initializer, or make the input a node",
          "it then is an input that must be fed",
          "an initializer was renamed, and the input was not"),
-        ("not-sorted", "error", "an operator stands before the operator that produces its input",
-         "correct the value after of the two: ONNX wants operators in topological order",
+        ("not-sorted", "error", "an operator comes before the operator that produces its input",
+         "correct the value after of the two: ONNX requires topological order",
          "runtimes may run operators in the order of the list",
          "an operator that was moved before the one it takes from"),
         ("cycle", "error", "operators feed each other in a circle",
@@ -271,7 +271,7 @@ _TABLE = (
     ),
     *_layer(
         "hierarchy",
-        ("stale-tag", "warning", "the `hierarchy_tag` of an operator is that of another module than the one it is in",
+        ("stale-tag", "warning", "the `hierarchy_tag` of an operator belongs to another module than the one it is in",
          "nothing for decoding: tags are derived",
          "readers of the graph see a wrong module",
          "an operator that was moved to another module, with its old tag"),
@@ -280,15 +280,15 @@ _TABLE = (
          "readers of the graph see a wrong path",
          "a module that was moved, with its old scope"),
         ("nesting-differs", "info", "a node is drawn in another group than its `parent` says",
-         "to move it, change its parent; the drawing is not read",
-         "a person sees another hierarchy than decode does",
+         "to move the node, change its parent; the drawing is not read",
+         "people see another hierarchy than decode reads",
          "an operator that was dragged into another group in yEd"),
     ),
     *_layer(
         "store",
         ("store-value", "error", "strategy, size, checksum or file name of the store are malformed",
          _AGAIN,
-         "decode cannot tell where the weights are, or whether they are the right ones",
+         "decode cannot find the weights, or check that they are the right ones",
          "parameter_strategy zip"),
         ("store-missing", "error", "the file with the payloads is missing",
          "put it beside the GraphML",
@@ -300,15 +300,15 @@ _TABLE = (
          "a copy of the sidecar that a full disk cut off"),
         ("store-unreadable", "error", "the file with the payloads cannot be read, or is a link",
          "put a regular file there",
-         "a link could lead to any file, and a folder has no weights",
+         "a link could lead to any file, and a folder is not a file",
          "a link in the place of the sidecar"),
-        ("store-header", "error", "the header of the sidecar is damaged, is another one, or lacks a tensor",
+        ("store-header", "error", "the header of the sidecar is damaged, was changed, or lacks a tensor",
          "the file was changed or damaged since it was written",
-         "weights are found by what the header says",
+         "decode finds the weights through the header",
          "a sidecar of another model under this name"),
-        ("store-alias", "info", "the sidecar lies under its temporary name, because a replacement was interrupted",
+        ("store-alias", "info", "the sidecar has its temporary name, because a replacement was interrupted",
          "encode again, or rename it to its name",
-         "it shows that an earlier run was killed; decode finds the file nevertheless",
+         "it shows that an earlier run was killed; decode finds the file anyway",
          "model.onnxdata.0123456789abcdef"),
         ("payload-range", "error", "payloads overlap, or lie outside their store",
          _AGAIN,
@@ -316,7 +316,7 @@ _TABLE = (
          "an offset that was edited by hand"),
         ("payload-digest", "error", "a payload has another SHA-256 than the GraphML says",
          "the file was changed or damaged since it was written",
-         "the weight is not the one that was encoded",
+         "the weight differs from the encoded one",
          "one flipped bit in the sidecar"),
         ("data-file", "error", "a data file of the model is missing, unreadable, or has changed",
          "put the data file back",
@@ -325,9 +325,9 @@ _TABLE = (
     ),
     *_layer(
         "outcome",
-        ("edited", "info", "the graph was edited: it comes back as another model than the one that was encoded",
+        ("edited", "info", "the graph was edited: it decodes to a different model than the encoded one",
          "nothing, if the edit was meant",
-         "you may want to be sure that nothing was changed",
+         "you may need to know that nothing was changed",
          "an op_type that was changed from Relu to Elu"),
         ("onnx-checker", "error", "onnx.checker refuses the edited model",
          "correct the graph",
@@ -335,32 +335,32 @@ _TABLE = (
          "an op_type that no operator set has"),
         ("not-decodable", "error", "the graph does not come back as ONNX",
          "correct the errors, or encode the model again",
-         "there is no model to be had from the graph",
+         "the graph cannot be decoded to a model",
          "an attribute whose JSON is broken"),
         ("older-format", "warning", "the file is of an earlier format, 1.1 to 1.3",
          _AGAIN,
-         "older formats say less of a model than this one",
+         "older formats store less about a model than this one",
          "a file that the first generation of this tool wrote"),
-        ("older-lacks", "warning", "what a file of an earlier format does not say",
-         "encode the model again, if it is still there",
-         "decode puts in the default of ONNX, which may not be what the model had",
+        ("older-lacks", "warning", "something that a file of an earlier format lacks",
+         "encode the model again, if you still have it",
+         "decode uses the default of ONNX, which may differ from the model's value",
          "types of inner tensors, which format 1.1 did not keep"),
         ("not-listed", "info", "there are more findings of one code than are listed",
-         "correct those that are listed, and validate again",
+         "correct the listed ones, and validate again",
          "a file full of faults should fit on a screen",
          "5 more findings of passed-over"),
     ),
 )  # fmt: skip
 
 OF_THE_MODEL = frozenset(code.name for code in _TABLE if code.layer == "graph") - {"edge-mismatch", "stale-edge"}
-"""Codes of what a model may bring along: no fault of a graph that comes back exactly."""
+"""Codes of faults that a model may already have: no fault of a graph that comes back exactly."""
 
 CODES: dict[str, Code] = {code.name: code for code in _TABLE}
 """All codes by name, layer by layer."""
 
 
 def codes_of(names: Iterable[str]) -> frozenset[str]:
-    """The codes that names of codes or of layers stand for.
+    """The codes for names of codes or layers.
 
     Raises:
         UsageError: there is neither a code nor a layer of a name.
@@ -375,7 +375,7 @@ def codes_of(names: Iterable[str]) -> frozenset[str]:
 
 
 def explain(name: str) -> Code:
-    """What a code means, why it matters, how it comes about and what to do.
+    """The explanation of a code.
 
     Raises:
         UsageError: there is no such code.

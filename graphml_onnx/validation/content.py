@@ -1,4 +1,4 @@
-"""What a document says, node by node: the records that the checks of the whole graph work on."""
+"""The content of a document, node by node: records for the checks of the whole graph."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ class ListedWeight(NamedTuple):
 
 @dataclass(slots=True)
 class Node:
-    """A node that says what it is.
+    """A node with a valid kind.
 
     Attributes:
-        number: its place in the order of the document; edges know it by that.
+        number: its position in the document; edges refer to it.
         line: where it starts.
         kind: what it is.
-        node_id: its identity; empty where it has none.
+        node_id: its identity; empty if it has none.
         parent: the identity of its compound, or None.
-        index: of a subgraph, its number in the attributes of its operator; of others, their place in their list, once
-            it is known.
-        after: the identity of the node before it in its list, or None where it says none.
-        name: its name; of inputs, outputs and parameters, that of the tensor.
+        index: for a subgraph, its number in the attributes of its operator; for others, their position in their list,
+            once it is known.
+        after: the identity of the node before it in its list, or None if it names none.
+        name: its name; for inputs, outputs and parameters, that of the tensor.
         op_type: of an operator.
         inputs: tensors that an operator consumes; parameters of a function.
         outputs: tensors that an operator produces; results of a function.
         bodies: numbers of the bodies that an operator's attributes name.
         constants: tensors that the initializers of a graph define, each with its rank (`graphml_onnx.codec.scopes`).
         weight_inputs: weights that a graph lists among its inputs.
-        types: type and shape of tensors, as texts, as far as the node says them.
-        derived: what it says that follows from other nodes, by key.
+        types: type and shape of tensors, as texts, as far as the node has them.
+        derived: its derived values, by key.
     """
 
     number: int
@@ -64,7 +64,7 @@ class Node:
 
     @property
     def title(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         known = self.name or self.derived.get("scope")
         name = quoted(known) if known else f"without a name ({quoted(self.node_id)})"
         return f"{self.kind} {name}" if self.kind != "op" else f"operator {name} ({self.op_type})"
@@ -72,18 +72,18 @@ class Node:
 
 @dataclass(slots=True)
 class Content:
-    """What a document says, node by node.
+    """The content of a document, node by node.
 
     Attributes:
-        nodes: those that say what they are, in the order of the document.
+        nodes: the nodes with a valid kind, in the order of the document.
         by_number: the same nodes by their number.
         by_id: nodes by their identity; the first of those that share one.
         frames: parents of frames, by the number of the frame.
         numbers: numbers of all nodes by their XML id.
-        passed_over: numbers of nodes that hold no data of the format.
+        passed_over: numbers of nodes without data of the format.
         edges: all edges.
         model: the model's node, if there is one.
-        texts: what it says.
+        texts: its texts by key.
         references: payloads by number.
     """
 

@@ -1,4 +1,4 @@
-"""Gathers findings: a limited number of each code, so that a file full of faults fits in memory and on a screen."""
+"""Collects findings: a limited number of each code, so that a file full of faults fits in memory and on a screen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 MAX_LISTED = 100
-"""Findings of one code that are listed one by one."""
+"""How many findings of one code are listed one by one."""
 
 _MAX_MESSAGE = 500  # characters
 _INHERITED = "nothing for the GraphML: the model was so before it was encoded"
@@ -31,9 +31,9 @@ class Findings:
 
         Args:
             code: a name in `CODES`, which gives severity and remedy.
-            line: where it is in the GraphML; None where it is no place in it.
+            line: where it is in the GraphML; None if it has no place there.
             message: what is wrong, in one line.
-            remedy: what to do about it, where more can be said than the table says.
+            remedy: what to do about it, if it is more specific than the table.
         """
         self._counts[code] += 1
         if self._counts[code] <= MAX_LISTED:
@@ -49,13 +49,13 @@ class Findings:
             self._counts[code] += count
 
     def replace(self, code: str, message: str) -> None:
-        """Drops what was found so far: seen from this finding, it means nothing."""
+        """Drops the findings so far, which mean nothing after this one."""
         self._listed.clear()
         self._counts.clear()
         self.add(code, None, message)
 
     def take_for_inherited(self, codes: Collection[str]) -> None:
-        """Notes that findings of these codes are of the model that was encoded, and not of an edit."""
+        """Marks findings of these codes as faults of the encoded model, not of an edit."""
         self._listed = [
             replace(finding, severity="model", remedy=_INHERITED) if finding.code in codes else finding
             for finding in self._listed
@@ -71,7 +71,7 @@ class Findings:
         return any(finding.severity == "error" for finding in self._listed)
 
     def result(self, wanted: Collection[str] = CODES.keys()) -> list[Finding]:
-        """The findings of the wanted codes: the layers one after the other, and within each of them by line."""
+        """The findings of the wanted codes, by layer, and within each layer by line."""
         rest = CODES["not-listed"]
         more = [
             Finding(rest.name, rest.severity, None, f"{count - MAX_LISTED:,} more findings of {code}", rest.remedy)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphml_onnx.validation.structure import Structure
 
 EDGE_KEYS = frozenset({"tensor_name", "tensor_type", "tensor_shape", "input_index"})
-"""What is read of edges."""
+"""The keys of edges that are read."""
 
 _TRIED = 100  # flows between the same nodes that an edge without a name is compared with
 _SHOWN = 4  # operators of a circle that a message names
@@ -54,7 +54,7 @@ def check_flow(content: Content, structure: Structure, tensors: Dataflow[str], f
 
 
 def dataflow_of(content: Content, structure: Structure) -> Dataflow[str]:
-    """All that defines or uses a tensor's name."""
+    """Collects everything that defines or uses a tensor's name."""
     flow: Dataflow[str] = Dataflow("")
     for body, compound in enumerate(structure.compound_of):
         if compound is not None:
@@ -118,7 +118,7 @@ def _ends(edge: EdgeRecord, content: Content, findings: Findings) -> tuple[int, 
 
 
 def _best_place(edge: EdgeRecord, places: Mapping[_Place, Flow], facts: _Facts) -> _Place:
-    """Which of the flows between its ends an edge stands for: the one that it names, or the one that fits best."""
+    """The flow between its ends that an edge represents: the one that it names, or the best match."""
     index = _number(edge.data.get("input_index", ""))
     named = _unescaped(edge.data.get("tensor_name", "")) or "", -1 if index is None else int(index)
     if named in places:
@@ -132,7 +132,7 @@ def _title(number: int, content: Content) -> str:
 
 
 class _Facts:
-    """What edges should say."""
+    """The expected values of edges."""
 
     def __init__(self, content: Content, structure: Structure) -> None:
         self._types = [{} if node is None else dict(node.types) for node in structure.compound_of]
@@ -142,7 +142,7 @@ class _Facts:
                     self._types[body] |= node.types
 
     def contradictions(self, edge: EdgeRecord, flow: Flow) -> list[str]:
-        """The keys of an edge that do not say what follows from the operators; what is left out says nothing."""
+        """The keys of an edge whose values contradict the operators; a missing value contradicts nothing."""
         element, shape = self._types[flow.use.scope].get(flow.use.tensor, (None, None))
         data = edge.data
         agrees = {
@@ -162,7 +162,7 @@ def _unescaped(text: str) -> str | None:
 
 
 def _number(text: str) -> float | None:
-    """A number; None for the NaN of tools that keep values in columns, where there is none."""
+    """A number; None for the NaN that tools with columns write for a missing value."""
     try:
         number = float(text)  # some tools know no integers
     except ValueError:
@@ -175,11 +175,11 @@ def _number(text: str) -> float | None:
 # --- order ------------------------------------------------------------------------------------------------------------
 
 
-_SHOWN = 5  # inputs that come later; of a model that is not sorted at all, there are as many as edges
+_SHOWN = 5  # inputs that come later; an unsorted model has as many as edges
 
 
 def _check_order(content: Content, structure: Structure, flows: Sequence[Flow], findings: Findings) -> None:
-    """Looks for operators that consume what comes later; as far as they do so in circles, the circles are reported."""
+    """Looks for operators that consume later ones; circles among them are reported as circles."""
     bodies = {node.number: body for node, body in zip(content.nodes, structure.body_of, strict=True)}
     steps: list[tuple[Node, Node, Flow]] = []
     for flow in flows:
@@ -200,11 +200,11 @@ def _check_order(content: Content, structure: Structure, flows: Sequence[Flow], 
         findings.add("not-sorted", flow.target.line, message)
     if len(unsorted) > _SHOWN:
         line = unsorted[_SHOWN][1].target.line
-        findings.add("not-sorted", line, f"{len(unsorted) - _SHOWN:,} more inputs come of operators that stand later")
+        findings.add("not-sorted", line, f"{len(unsorted) - _SHOWN:,} more inputs come from later operators")
 
 
 def _within(flow: Flow, content: Content, structure: Structure, bodies: dict[int, int]) -> Node | None:
-    """What consumes the tensor in the body that defines it: the target, or the operator around the target's body."""
+    """The consumer of a tensor in the body that defines it: the target, or the operator around the target's body."""
     consumer, body = flow.target, bodies[flow.target.number]
     while body != flow.use.scope:
         compound = structure.compound_of[body]

@@ -1,4 +1,4 @@
-"""Finds the order of lists, as decode does, and says where nodes leave it open.
+"""Finds the order of lists, as decode does, and reports nodes that leave it open.
 
 Source: docs/format.md, section "Order".
 """
@@ -30,7 +30,7 @@ def check_lists(content: Content, structure: Structure, findings: Findings) -> N
     Args:
         content: the nodes.
         structure: the bodies.
-        findings: takes what is found.
+        findings: collects the findings.
     """
     lists: dict[tuple[str, int], list[Node]] = {}
     for node, body in zip(content.nodes, structure.body_of, strict=True):
@@ -49,7 +49,7 @@ def check_lists(content: Content, structure: Structure, findings: Findings) -> N
             )
         except CircleError as error:
             node = nodes[error.row]
-            findings.add("order-circle", node.line, f"{node.title} stands after nodes that stand after it")
+            findings.add("order-circle", node.line, f"{node.title} comes after nodes that come after it")
             order = range(len(nodes))
         for place, row in enumerate(order):
             nodes[row].index = place
@@ -58,7 +58,7 @@ def check_lists(content: Content, structure: Structure, findings: Findings) -> N
 def _needed(
     kind: str, body: int, nodes: Sequence[Node], needs: Callable[[], _Needs], links: Callable[[], None]
 ) -> Mapping[int, Sequence[int]]:
-    """The rows that each row needs before it; called where the order is open."""
+    """The rows that each row needs before it; called if the order is open."""
     links()
     if kind != "op":
         return {}
@@ -71,12 +71,12 @@ def _open_links(nodes: Sequence[Node], start: str, findings: Findings) -> None:
     first: dict[str, Node] = {}
     for node in nodes:
         if node.after is None:
-            findings.add("order-open", node.line, f"{node.title} does not say what it stands after")
+            findings.add("order-open", node.line, f"{node.title} does not name the node before it")
         elif node.after not in known:
-            message = f"{node.title} stands after {quoted(node.after)}, which is not in its list"
+            message = f"{node.title} comes after {quoted(node.after)}, which is not in its list"
             findings.add("order-open", node.line, message)
         elif (other := first.setdefault(node.after, node)) is not node:
-            message = f"{node.title} stands after the same node as {other.title}, in line {other.line}"
+            message = f"{node.title} comes after the same node as {other.title}, in line {other.line}"
             findings.add("order-open", node.line, message)
 
 

@@ -1,4 +1,4 @@
-"""Checks the names of tensors: each produced once in its body, and within sight of whatever uses it.
+"""Checks the names of tensors: each is produced once in its body, and visible to its consumers.
 
 Source: ONNX IR specification, sections "Graphs" and "Names Within a Graph".
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_names(content: Content, structure: Structure, scopes: Scopes[str], findings: Findings) -> None:
-    """Checks who produces which tensor, and that whatever is used has a producer."""
+    """Checks that each tensor has one producer, and that each used tensor has one."""
     checker = _Checker(content, structure, scopes, findings)
     checker.take_compounds()
     for node, body in zip(content.nodes, structure.body_of, strict=True):
@@ -45,7 +45,7 @@ class _Checker:
     def __init__(self, content: Content, structure: Structure, scopes: Scopes[str], findings: Findings) -> None:
         self._content, self._structure, self._scopes, self._findings = content, structure, scopes, findings
         count = len(structure.compound_of)
-        # By body and name. An initializer can have the name of an input, whose default it then is.
+        # By body and name. An initializer can have the name of an input, and is then its default.
         self._produced: list[dict[str, Node]] = [{} for _ in range(count)]
         self._constants: list[dict[str, Node]] = [{} for _ in range(count)]
         self._body_of_function: dict[int, int] = {}
@@ -53,7 +53,7 @@ class _Checker:
     # Producers
 
     def take_compounds(self) -> None:
-        """Takes the initializers of graphs, and the inputs of functions."""
+        """Adds the initializers of graphs, and the inputs of functions."""
         for body, compound in enumerate(self._structure.compound_of):
             if compound is None:
                 continue
@@ -65,7 +65,7 @@ class _Checker:
                     self._define(self._produced[body], tensor, compound, "an input")
 
     def take(self, node: Node, body: int) -> None:
-        """Takes the tensors that a node produces."""
+        """Adds the tensors that a node produces."""
         if node.kind == "input":
             self._define(self._produced[body], node.name, node, "an input")
         elif node.kind == "parameter":
@@ -90,11 +90,11 @@ class _Checker:
         self._findings.add("tensor-twice", node.line, message)
 
     def check_constants(self) -> None:
-        """Makes sure that no operator produces what is an initializer, and that listed weights are initializers."""
+        """Checks that no operator produces an initializer, and that listed weights are initializers."""
         for compound, constants in zip(self._structure.compound_of, self._constants, strict=True):
             for weight in () if compound is None else compound.weight_inputs:
                 if weight.name not in constants:
-                    message = f"{quoted(weight.name)} stands in weight_inputs, but no initializer has this name"
+                    message = f"{quoted(weight.name)} is listed in weight_inputs, but no initializer has this name"
                     self._findings.add("weight-input", None if compound is None else compound.line, message)
         for produced, constants in zip(self._produced, self._constants, strict=True):
             for tensor in produced.keys() & constants.keys():
@@ -102,7 +102,7 @@ class _Checker:
                     self._twice(tensor, produced[tensor], constants[tensor])
 
     def check_shadows(self) -> None:
-        """Looks for tensors of a body that have the name of one that the body sees around it."""
+        """Looks for tensors of a body with the name of a visible tensor around it."""
         for body, produced in enumerate(self._produced):
             around = list(self._around(body))
             for tensor, node in (self._constants[body] | produced).items() if around else ():
@@ -122,7 +122,7 @@ class _Checker:
             yield body, operator
 
     def _visible(self, body: int, operator: Node, tensor: str) -> Node | None:
-        """What defines a tensor in a body before an operator of it."""
+        """The definition of a tensor in a body before one of its operators."""
         found = self._produced[body].get(tensor) or self._constants[body].get(tensor)
         if found is not None and found.kind == "op" and (found.index or 0) >= (operator.index or 0):
             return None
@@ -131,7 +131,7 @@ class _Checker:
     # Uses
 
     def check_uses(self, node: Node, body: int) -> None:
-        """Makes sure that whatever a node uses is produced."""
+        """Checks that everything that a node uses is produced."""
         if node.kind == "op":
             for position, tensor in enumerate(node.inputs):
                 if tensor and not self._is_seen(body, tensor):

@@ -1,6 +1,6 @@
 """Reads the nodes and edges of a document one by one, and checks each of them by itself.
 
-What a node says is kept as far as it can be read, so that the checks of the whole graph can go on.
+The readable part of each node is kept, so that the checks of the whole graph can go on.
 
 Source: docs/format.md, sections "Nodes" and "Keys".
 """
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from graphml_onnx.validation.findings import Findings
 
 DERIVED = frozenset({"hierarchy_tag", "traced_tag", "scope"})
-"""What is read of nodes besides the truth."""
+"""The derived keys of nodes that are read."""
 
-_GIVEN = DERIVED | {"node_id", "parent"}  # what a node may have that holds no data of the format
+_GIVEN = DERIVED | {"node_id", "parent"}  # keys that a node without data of the format may have
 _NEEDS_PARENT = frozenset({"op", "module", "subgraph", "function", "parameter"})
 _NEEDS_INDEX = frozenset({"subgraph"})
 _MESSAGES = {
@@ -53,7 +53,7 @@ _NONCE = b"\0" * 16  # nothing is written with these markers
 
 
 class _NamedBodies:
-    """Notes the bodies that the attributes of an operator name; what they hold is checked elsewhere."""
+    """Records the bodies that the attributes of an operator name; their content is checked elsewhere."""
 
     def __init__(self) -> None:
         self.named: list[int] = []
@@ -67,12 +67,12 @@ def read_nodes(records: Iterable[Record], findings: Findings, lists: ListsOfDocu
     """Reads all nodes and edges of a document of this format.
 
     Args:
-        records: what the reader gives.
-        findings: takes what is found.
-        lists: long lists for which tokens stand in the values.
+        records: the nodes and edges from the reader.
+        findings: collects the findings.
+        lists: long lists; the values have tokens in their places.
 
     Raises:
-        GraphMLError: the reader does not go on.
+        GraphMLError: the reader cannot go on.
     """
     reader = _NodeReader(findings, lists)
     for record in records:

@@ -1,4 +1,4 @@
-"""Checks what comes of a document: the encoded file again, an edited model, or nothing.
+"""Checks the result of decoding a document: the encoded file, an edited model, or nothing.
 
 Source: docs/format.md, sections "Payloads" and "Residue".
 """
@@ -52,11 +52,11 @@ def check_outcome(
     Args:
         source: the document, as it is.
         path: its name.
-        folder: where its payloads lie.
-        content: what its nodes say.
+        folder: where its payloads are.
+        content: its nodes.
         stack: closes what is opened.
-        findings: takes what is found.
-        lists: long lists of the document, where it was read as it is.
+        findings: collects the findings.
+        lists: long lists of the document, if it was read as it is.
     """
     model = _load(source, path, stack, findings, lists)
     line = None if content.model is None else content.model.line
@@ -77,7 +77,7 @@ def check_outcome(
 def _load(
     source: Source, path: Path, stack: ExitStack, findings: Findings, lists: ListsOfDocument | None
 ) -> LoadedModel | None:
-    """The model, by the nodes where edges disagree with them; None where there is none."""
+    """The model, with the nodes' inputs if edges disagree; None if there is no model."""
     spool_folder = Path(tempfile.gettempdir())
     try:
         return load_graphml(source, path, stack, _ignore, trust="nodes", spool_folder=spool_folder, lists=lists)
@@ -114,7 +114,7 @@ def _open(
 
 
 def _compare(model: LoadedModel, facts: StoreFacts, store: Store, content: Content, findings: Findings) -> None:
-    """Compares the file that would be written with the one that was encoded."""
+    """Compares the file that decode would write with the encoded one."""
     try:
         threaded = model.size > limits.LIMITS.threads
         references = store.located_by_number(model.references)

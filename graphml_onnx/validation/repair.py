@@ -1,4 +1,4 @@
-"""A document without its faulty elements, for a reader that would refuse it as a whole.
+"""A document without its faulty elements, for a reader that would otherwise refuse all of it.
 
 The bytes of these elements become spaces; line ends stay, so that every other element keeps its line.
 """
@@ -18,7 +18,7 @@ _not_line_end = re.compile(rb"[^\r\n]")
 
 
 class Repaired(Source):
-    """A document as a reader wants it.
+    """A document for a reader, with parts left out.
 
     Args:
         source: the document.

@@ -1,4 +1,4 @@
-"""Validates a GraphML file, layer by layer, and goes on after a fault wherever that makes sense."""
+"""Validates a GraphML file, layer by layer, and continues after a fault if that makes sense."""
 
 from __future__ import annotations
 
@@ -49,25 +49,24 @@ def validate(
     select: Iterable[str] | None = None,
     ignore: Iterable[str] = (),
 ) -> list[Finding]:
-    """Checks a GraphML file: as XML, as GraphML, as a graph of this format, with its payloads, and what comes of it.
+    """Checks a GraphML file: as XML, as GraphML, as a graph of this format, its payloads, and the decoded model.
 
-    Nothing is written. Weights are read in pieces, so that their size does not matter to the memory in use.
+    Nothing is written. Weights are read in pieces, so their size does not affect memory.
 
     Args:
         graphml: the GraphML file, as g2o or any other tool wrote it.
-        parameter_folder: where the payloads lie (the sidecar, or the original model); by default beside the GraphML.
+        parameter_folder: where the payloads are (the sidecar, or the original model); by default beside the GraphML.
         schema: whether to compare the document with the schema of what g2o writes; needs the package xmlschema, and
-            memory for the whole document. What other tools save seldom follows it, and need not.
-        select: codes, or layers (``store``), of the findings that are wanted; None for all.
-        ignore: codes or layers of findings that are left out, of those that are selected.
+            memory for the whole document. Files from other tools rarely follow it, and need not.
+        select: codes or layers (``store``) of wanted findings; None for all.
+        ignore: codes or layers of findings to leave out of the selected ones.
 
     Returns:
-        What was found, layer by layer and within them by line: nothing where the file comes back exactly as it was
-        encoded. Faults of the file are findings, never errors.
+        The findings, by layer and within each layer by line. Faults of the file are findings, never errors.
 
     Raises:
-        UsageError: there is no code or layer of a name in ``select`` or ``ignore``; or ``schema``, and
-            xmlschema is not installed, or the document has more than 64 MiB.
+        UsageError: ``select`` or ``ignore`` names no code or layer; or with ``schema``, xmlschema is not installed or
+            the document has more than 64 MiB.
         InputError: the GraphML file is missing, a directory, or may not be read.
         StorageError: reading failed, or there is no space to unpack embedded payloads in the temporary folder.
     """
@@ -135,7 +134,7 @@ def _check_content(
 
 
 def _check_older(source: Source, path: Path, folder: Path, document: Document, findings: Findings) -> None:
-    """Checks what is not of this format."""
+    """Checks a document that is not of this format."""
     older = recognise(document)
     if older is None:
         findings.replace("foreign", "it has no key 'kind': g2o did not write it")

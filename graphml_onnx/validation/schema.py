@@ -1,6 +1,6 @@
-"""Compares a document with the schema of the format, where the package xmlschema is installed.
+"""Compares a document with the schema of the format; needs the package xmlschema.
 
-libxml2 cannot take its place: it resolves references between nested graphs in the wrong scope.
+libxml2 cannot replace it: it resolves references between nested graphs in the wrong scope.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from graphml_onnx.validation.findings import Findings
 
 _SCHEMA = "g2o-graphml.xsd"
-_MAX_SIZE = 64 << 20  # bytes: the package holds the whole document in memory, many times over
+_MAX_SIZE = 64 << 20  # bytes: the package needs many times the size of the document in memory
 
 
 def check_schema(source: Source, path: Path, findings: Findings) -> None:
-    """Compares a document, which is well-formed and has no DOCTYPE, with the schema.
+    """Compares a document with the schema. The document must be well-formed, without DOCTYPE.
 
     Args:
         source: the document.
         path: its name.
-        findings: takes what is found.
+        findings: collects the findings.
 
     Raises:
         UsageError: xmlschema is not installed, or the document is too large for it.

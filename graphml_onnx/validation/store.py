@@ -1,4 +1,4 @@
-"""Checks the store of payloads and the data files: whether they are there, and hold what the GraphML says.
+"""Checks the store of payloads and the data files: that they exist, and match the GraphML.
 
 Source: docs/format.md, sections "Payloads" and "External data".
 """
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """What a GraphML says of its payloads and data files.
+    """The payloads and data files that a GraphML describes.
 
     Attributes:
         info: where the payloads are.
         payloads: the payloads.
         externals: the data files.
-        line: of the model's node, which says it.
+        line: of the model's node, which describes them.
     """
 
     info: StoreInfo
@@ -47,7 +47,7 @@ class StoreFacts:
 
     @property
     def stored(self) -> Sequence[PayloadReference]:
-        """All that lies in the store."""
+        """Everything in the store."""
         kept = (file.content for file in self.externals if self.info.has_data_files)
         return (*(part for part in self.payloads if part.file is None), *kept)
 
@@ -55,7 +55,7 @@ class StoreFacts:
 def read_store_facts(
     texts: Mapping[str, str], payloads: Iterable[PayloadReference], line: int | None, findings: Findings
 ) -> StoreFacts | None:
-    """Reads what the model's node says of its store; None where it cannot be read."""
+    """Reads the store from the model's node; None if it cannot be read."""
     info, problems = read_store_info(texts)
     externals: tuple[ExternalFile, ...] = ()
     try:
@@ -70,19 +70,19 @@ def read_store_facts(
 
 
 def check_ranges(facts: StoreFacts, size: int, findings: Findings) -> None:
-    """Makes sure that payloads have names in a sidecar; elsewhere they lie within their store, side by side."""
+    """Checks that payloads have names in a sidecar, and elsewhere are side by side within their store."""
     for problem in (*form_problems(facts.info.strategy, facts.stored), *range_problems(facts.stored, size)):
         findings.add("payload-range", facts.line, problem)
 
 
 def open_payloads(facts: StoreFacts, folder: Path, stack: ExitStack, findings: Findings) -> Store | None:
-    """Opens the files of payloads, where there have to be some; None where one cannot be used."""
+    """Opens the files of payloads, if the graph needs some; None if one cannot be used."""
     store = _open_own(facts, folder, stack, findings)
     return None if store is None else join_weights(store, facts, folder, stack, findings)
 
 
 def join_weights(store: Store, facts: StoreFacts, folder: Path, stack: ExitStack, findings: Findings) -> Store | None:
-    """Adds the weight files to a store; None where one cannot be used."""
+    """Adds the weight files to a store; None if one cannot be used."""
     try:
         return with_weights(store, open_weights(folder, facts.payloads, stack))
     except GraphmlOnnxError as error:
@@ -108,7 +108,7 @@ def _open_own(facts: StoreFacts, folder: Path, stack: ExitStack, findings: Findi
     path = folder / info.file
     names = candidates(path, info.checksum) if info.strategy == "sidecar" else (path,)
     if not any(os.path.lexists(name) for name in names):
-        findings.add("store-missing", facts.line, f"the file of payloads, {info.file!r}, is not there")
+        findings.add("store-missing", facts.line, f"the file of payloads, {info.file!r}, is missing")
         return None
     try:
         store = open_store(folder, info, facts.stored)
@@ -118,12 +118,12 @@ def _open_own(facts: StoreFacts, folder: Path, stack: ExitStack, findings: Findi
     stack.callback(store.close)
     name = store.source.path.name if isinstance(store.source, FileSource) else info.file
     if name != info.file:
-        findings.add("store-alias", facts.line, f"{info.file!r} lies under the name {name!r}")
+        findings.add("store-alias", facts.line, f"{info.file!r} has the name {name!r}")
     return store
 
 
 def _code_of(error: GraphmlOnnxError, path: Path, info: StoreInfo) -> str:
-    """What kind of trouble with the store it is."""
+    """The code for an error of the store."""
     try:
         is_plain, size = path.is_file() and not path.is_symlink(), path.stat().st_size
     except OSError:

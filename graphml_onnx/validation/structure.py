@@ -1,4 +1,4 @@
-"""Checks how nodes stand in each other: parents, lists without doubles, operators and their bodies.
+"""Checks how nodes contain each other: parents, lists without duplicates, operators and their bodies.
 
 Source: docs/format.md, section "Nodes".
 """
@@ -27,8 +27,8 @@ class Structure:
     """The bodies of a graph: the main graph, subgraphs and functions.
 
     Attributes:
-        body_of: by the position of a node in `Content.nodes`, the number of the body in which it stands.
-        compound_of: by the number of a body, the node that stands for it; None where there is none.
+        body_of: by the position of a node in `Content.nodes`, the number of its body.
+        compound_of: by the number of a body, its compound node; None if there is none.
         outer: by the number of a subgraph's body, that of the body around it.
     """
 
@@ -38,7 +38,7 @@ class Structure:
 
 
 def check_structure(content: Content, findings: Findings) -> Structure:
-    """Checks parents, indices and bodies; what stands nowhere is taken to stand in a body of its own."""
+    """Checks parents, indices and bodies; a node without a valid parent counts as being in a separate body."""
     _check_parents(content, findings)
     bodies = _Bodies(content, findings)
     body_of = [bodies.around(node) for node in content.nodes]
@@ -61,12 +61,12 @@ def _check_parents(content: Content, findings: Findings) -> None:
 
 
 class _Bodies:
-    """Numbers the bodies, and finds that of each node by following parents through modules."""
+    """Numbers the bodies, and finds the body of each node by following parents through modules."""
 
     def __init__(self, content: Content, findings: Findings) -> None:
         self._content, self._findings = content, findings
         self.compounds: list[Node | None] = [content.model]
-        self._numbers: dict[str, int] = {}  # by the node_id of a compound, what its members stand in
+        self._numbers: dict[str, int] = {}  # by the node_id of a compound, the body of its members
         for node in content.nodes:
             if node.kind in ("subgraph", "function") and content.by_id.get(node.node_id) is node:
                 self._numbers[node.node_id] = self._new(node)
@@ -78,7 +78,7 @@ class _Bodies:
         return len(self.compounds) - 1
 
     def around(self, node: Node) -> int:
-        """The body in which a node stands."""
+        """The body of a node."""
         if node.parent is None:
             return MAIN_BODY
         path: list[str] = []
@@ -132,7 +132,7 @@ class _Bodies:
 
 
 def _check_indices(content: Content, findings: Findings) -> None:
-    """Makes sure that no two bodies of an operator have one number."""
+    """Checks that the bodies of an operator have different numbers."""
     first: dict[tuple[str | None, int], Node] = {}
     for node in content.nodes:
         if node.kind == "subgraph" and node.index is not None:

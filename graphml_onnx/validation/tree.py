@@ -1,4 +1,4 @@
-"""Checks what is derived from the module tree: tags, scopes, and the groups in which nodes are drawn.
+"""Checks values derived from the module tree: tags, scopes, and the groups in which nodes are drawn.
 
 Source: docs/format.md, sections "Hierarchy" and "Layouts".
 """
@@ -43,10 +43,10 @@ def check_tree(content: Content, findings: Findings) -> None:
 
 
 def _check_operator(node: Node, module: Node, tags: set[str], findings: Findings) -> None:
-    """An operator can have a tag that no module has; one that another module has tells of a move."""
+    """Checks an operator's tag. One that no module has is allowed; one of another module shows a move."""
     tag, place = _derived(node, "hierarchy_tag"), _derived(module, "hierarchy_tag")
     if tag is not None and place is not None and tag in tags and not f"{place}/".startswith(f"{tag}/"):
-        message = f"{node.title} has the tag {quoted(tag)}, but stands in the module with the tag {quoted(place)}"
+        message = f"{node.title} has the tag {quoted(tag)}, but is in the module with the tag {quoted(place)}"
         findings.add("stale-tag", node.line, message)
 
 
@@ -60,14 +60,14 @@ def _derived(node: Node, key: str) -> str | None:
 def check_nesting(content: Content, document: Document, findings: Findings) -> None:
     """Compares the groups in which nodes are drawn with the parents that they name."""
     if len(document.order) != len(content.numbers):
-        return  # the reader takes for nodes what no reader should
+        return  # the reader sees nodes where there should be none
     drawn_in = _drawn_in(document)
     if not any(group != NO_NODE for group in drawn_in.values()):
         return  # written without groups, or saved by a tool that knows none
     for node in content.nodes:
         group = _group(node.number, drawn_in, content.frames)
         wanted = content.by_id.get(node.parent or "")
-        if wanted is not None and wanted.kind == "op":  # a body stands beside its operator, in their frame
+        if wanted is not None and wanted.kind == "op":  # a body is beside its operator, in their frame
             wanted = content.by_id.get(wanted.parent or "")
         if group != (NO_NODE if wanted is None else wanted.number):
             message = f"{node.title} is drawn in another group than {'none' if wanted is None else wanted.title}"

@@ -157,7 +157,7 @@ FAULTS = (
     Fault(27, "a node without an id", DECODE, replaced('<node id="[^"]*"', "<node"), (r"line \d+", "<node>", "no id")),
     Fault(27, "an order in a circle", DECODE,
           graph(graph_text.graph(graph_text.operator("a", "b"), graph_text.operator("b", "a"))),
-          (r"line \d+", "operator stands after nodes that stand after it")),
+          (r"line \d+", "operator comes after nodes that come after it")),
     Fault(27, "no edge end", DECODE, replaced(' target="[^"]*"', ""), (r"line \d+", "<edge>", "no target")),
     Fault(27, "an edge to nowhere", DECODE, replaced(' target="[^"]*"', ' target="n99"'), (r"line \d+", "'n99'")),
     Fault(27, "no parent", DECODE, replaced(r'  <data key="parent">.*\n', ""), (r"line \d+", "no parent")),
