@@ -141,7 +141,7 @@ class _Builder:
         tagged = [operator._replace(tag=metadata.nodes.get(operator.name) or operator.tag) for operator in operators]
         source = self._by_tags(draft, tagged, "metadata", names)
         if source == "none":
-            self.findings.append("the metadata tell of no modules: what the model itself tells of them counts")
+            self.findings.append("the metadata describe no modules, so the modules come from the model itself")
         return source
 
     def _by_tags(
