@@ -163,7 +163,7 @@ BREAKS = (
     Break("order-open", lambda t: t.set(MATMUL, "after", t.xml_id(RELU)), None, "comes after the same node as"),
     Break("order-open", lambda t: t.every(rf'({t.xml_id(ADD)}</data>\n.*\n).*"after".*\n', r"\1"), Named(ADD),
           "does not name the node before it"),
-    Break("order-circle", lambda t: t.set(RELU, "after", t.xml_id(MATMUL)), Named(RELU), "stand after it"),
+    Break("order-circle", lambda t: t.set(RELU, "after", t.xml_id(MATMUL)), Named(RELU), "come after it"),
     Break("parent-missing", lambda t: t.set(RELU, "parent", "nobody"), Named(RELU), '"nobody"'),
     Break("parent-kind", lambda t: t.set(RELU, "parent", t.xml_id(ADD)), Named(RELU), "/first/add"),
     Break("parent-cycle", lambda t: t.every(rf'("node_id">{module_of(t, RELU)}</data>\n.*"parent">)[^<]*',
