@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.hierarchy import Hierarchy
 
-_CONSTANT = b"Constant"
+_CONSTANT = "Constant"
+
+
+class Words(dict[bytes | str, str]):
+    """Texts that many operators share, such as their types, each decoded once."""
+
+    def __missing__(self, value: bytes | str) -> str:
+        text = self[value] = string_of(value)
+        return text
 
 
 def build(graph: ModelGraph, model: onnx.ModelProto, hierarchy: Hierarchy) -> None:
@@ -88,11 +96,20 @@ def _add_parameter(body: Body, parameter: Parameter) -> None:
 
 def _fill_operators(body: Body, nodes: Sequence[onnx.NodeProto]) -> None:
     body.operators = [Operator(node, index, body) for index, node in enumerate(nodes)]
+    known: dict[bytes | str, Tensor] = {}
     for operator in body.operators:  # all names first: a file need not be in the order of the flow
-        node = operator._node
-        if len(node.output):
-            operator.outputs = _outputs(operator, body)
-        if cast("bytes", node.op_type) == _CONSTANT:
+        outputs: list[Tensor | None] = []
+        for name in operator._node.output:
+            if not name:
+                outputs.append(None)
+                continue
+            tensor = known[name] = _define(body, string_of(name))
+            if tensor.producer is None and not tensor.is_input and tensor.parameter is None:
+                tensor.producer = operator
+            outputs.append(tensor)
+        if outputs:
+            operator.outputs = outputs
+        if operator.op_type == _CONSTANT:
             _take_constant(operator)
     for operator in body.operators:
         inputs: list[Tensor | None] = []
@@ -100,25 +117,21 @@ def _fill_operators(body: Body, nodes: Sequence[onnx.NodeProto]) -> None:
             if not name:
                 inputs.append(None)
                 continue
-            tensor = _resolve(body, string_of(name))
-            tensor.consumers.append(operator)
-            inputs.append(tensor)
+            taken = known.get(name)
+            if taken is None:
+                taken = known[name] = _resolve(body, string_of(name))
+            taken.consumers.append(operator)
+            inputs.append(taken)
         operator.inputs = inputs
-        if any(attribute.HasField("g") or len(attribute.graphs) for attribute in operator._node.attribute):
+        if _has_bodies(operator._node):
             operator.bodies = _bodies(operator)
 
 
-def _outputs(operator: Operator, body: Body) -> list[Tensor | None]:
-    outputs: list[Tensor | None] = []
-    for name in operator._node.output:
-        if not name:
-            outputs.append(None)
-            continue
-        tensor = _define(body, string_of(name))
-        if tensor.producer is None and not tensor.is_input and tensor.parameter is None:
-            tensor.producer = operator
-        outputs.append(tensor)
-    return outputs
+def _has_bodies(node: onnx.NodeProto) -> bool:
+    for attribute in node.attribute:  # noqa: SIM110 - of every operator: a generator takes twice the time
+        if attribute.HasField("g") or attribute.graphs:
+            return True
+    return False
 
 
 def _bodies(operator: Operator) -> list[Body]:
@@ -225,7 +238,12 @@ def own_parameters(
     by_scope: dict[str, Module] = {}
     for module in graph.root.walk():
         by_scope.setdefault(module.path, module)
-    owners = owners_of_weights(message, hierarchy)
+    tensors = graph.main.tensors
+
+    def takers(name: bytes) -> Iterator[int]:
+        return (operator.outermost.index for operator in tensors[string_of(name)].consumers)
+
+    owners = owners_of_weights(message, hierarchy, takers)
     owned: dict[Module, list[Parameter]] = {}
     for parameter in graph.parameters:
         body = parameter.tensor.body

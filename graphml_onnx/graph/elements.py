@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import ModelError
 from graphml_onnx.graph.attributes import AttributeValue, SparseTensor, read_attributes
-from graphml_onnx.graph.types import TensorType
+from graphml_onnx.graph.types import TensorType, lacks_shape
 from graphml_onnx.graph.weights import TensorData, same_content
 
 if TYPE_CHECKING:
@@ -147,15 +147,18 @@ class Tensor:
     @property
     def type(self) -> TensorType | None:
         """Type and shape, where the model says them (or shape inference did); else None."""
-        if self._message is None:
-            return None if self.parameter is None else self.parameter.type
-        if self._type is None:
-            self._type = self.body._types.read(self._message)
+        if self._message is None and self.parameter is not None:
+            return self.parameter.type
+        message = self.type_message
+        if self._type is None and message is not None:
+            self._type = self.body._types.read(message)
         return self._type
 
     @property
     def type_message(self) -> onnx.TypeProto | None:
         """The type as an exact message; None where it is unknown."""
+        if self._type is None and lacks_shape(self._message):
+            self.body.graph._infer_shapes()
         return self._message
 
     @property
@@ -217,13 +220,14 @@ class Operator:
     )
 
     def __init__(self, node: onnx.NodeProto, index: int, body: Body) -> None:
+        words = body.graph._words
         self._node = node
         self._attributes: dict[str, AttributeValue] | None = None
         self._module: Module | None = None
         self.name = string_of(node.name)
-        self.op_type = string_of(node.op_type)
-        self.domain = string_of(node.domain)
-        self.overload = string_of(node.overload)
+        self.op_type = words[node.op_type]
+        self.domain = words[node.domain]
+        self.overload = words[node.overload]
         self.index = index
         self.body = body
         self.inputs: Sequence[Tensor | None] = ()
@@ -244,6 +248,14 @@ class Operator:
                 iter(self._node.attribute), iter(self.bodies), body._storage, body._types
             )
         return self._attributes
+
+    @property
+    def outermost(self) -> Operator:
+        """The operator of the main graph, or of a function, in whose bodies it is; itself where it is in none."""
+        operator = self
+        while operator.body.operator is not None:
+            operator = operator.body.operator
+        return operator
 
     @property
     def label(self) -> str:
@@ -504,7 +516,8 @@ class Body:
         while todo:
             body = todo.pop()
             yield body
-            todo.extend(inner for operator in reversed(body.operators) for inner in reversed(operator.bodies))
+            inner = [operator.bodies for operator in body.operators if operator.bodies]
+            todo += [body for bodies in reversed(inner) for body in reversed(bodies)]
 
     def lookup(self, name: str) -> Tensor | None:
         """The tensor that a name means here: that of this body, or of the nearest body around it."""

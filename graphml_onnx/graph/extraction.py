@@ -195,13 +195,6 @@ def _taken(operator: Operator) -> Iterator[Tensor]:
         yield from (tensor for tensor in body.captured if tensor.body is operator.body)
 
 
-def outermost(operator: Operator) -> Operator:
-    """The operator of the main graph, or of a function, that an operator is part of."""
-    while operator.body.operator is not None:
-        operator = operator.body.operator
-    return operator
-
-
 def part_of(graph: ModelGraph, operators: Iterable[Operator]) -> Part:
     """The part that some operators of the main graph are, with its boundary."""
     chosen = dict.fromkeys(sorted(operators, key=lambda operator: operator.index))
@@ -218,7 +211,7 @@ def part_of(graph: ModelGraph, operators: Iterable[Operator]) -> Part:
                 given.setdefault(tensor)
     inside = set(chosen)
     made = [t for operator in sorted(inside, key=lambda o: o.index) for t in operator.outputs if t is not None]
-    taken = [t for t in made if t.is_output or any(outermost(c) not in inside for c in t.consumers)]
+    taken = [t for t in made if t.is_output or any(c.outermost not in inside for c in t.consumers)]
     taken = [t for t in taken if t.is_output or t.parameter is None]
     if not taken:
         taken = [t for t in made if not t.consumers] or made[-1:]

@@ -370,7 +370,8 @@ class _Folding:
         given = tuple(dict.fromkeys(name for item in group for name in item.taken if name not in own))
         wanted = tuple(name for name in made if self._uses[name] > inside[name]) or tuple(made[-1:])
         nodes = [item.node for item in group]
-        look = (module.class_name, look_of(nodes, given, wanted))
+        parts = [((n.domain, n.op_type, n.overload), _all(n.input), _all(n.output), n.attribute) for n in nodes]
+        look = (module.class_name, look_of(parts, given, wanted))
         if look not in self._by_look:
             self._by_look[look] = self._function(module, nodes, given, wanted)
         name = cast("bytes", self._by_look[look].name)

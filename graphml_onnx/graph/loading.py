@@ -17,7 +17,7 @@ from graphml_onnx.encoding.prepare import Options, open_inputs, read_skeleton
 from graphml_onnx.errors import GraphMLError, UsageError
 from graphml_onnx.graph.model_graph import ModelGraph
 from graphml_onnx.graph.module_records import HIERARCHY_KEYS, ModuleRecords
-from graphml_onnx.graph.shapes import inferred_model
+from graphml_onnx.graph.shapes import set_sizes
 from graphml_onnx.graph.weights import Storage
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.source import FileSource
@@ -44,7 +44,7 @@ class LoadedGraph(NamedTuple):
         storage: where its weights lie.
         hierarchy: its modules, and the place of each operator.
         findings: what a reader should know, one line each.
-        inferred: the model with the types that were inferred, if they were.
+        infers_shapes: whether types that the model does not say are to be inferred.
     """
 
     model: onnx.ModelProto
@@ -52,7 +52,7 @@ class LoadedGraph(NamedTuple):
     storage: Storage
     hierarchy: Hierarchy
     findings: tuple[str, ...]
-    inferred: onnx.ModelProto | None = None
+    infers_shapes: bool = False
 
 
 def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.open
@@ -68,7 +68,8 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
     Args:
         model: an ONNX file, a GraphML file (of this format or an earlier one), or a model in memory.
         metadata: HTP metadata, as for `encode`; a GraphML file has its modules already.
-        infer_shapes: whether to infer the types and shapes that the model does not say, by ONNX's shape inference.
+        infer_shapes: whether to infer the types and shapes that the model does not say, by ONNX's shape inference; it
+            runs when the first of them is asked for.
         sizes: sizes of dynamic dimensions by their names, such as ``{"batch": 1}``; shapes are inferred with them.
         trust: of a GraphML file that was edited, which side to believe where edges and inputs disagree; see `decode`.
 
@@ -90,9 +91,9 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
             raise UsageError("trust is for GraphML, which has edges", file=path, remedy="leave it out")
         else:
             loaded = _of_model(model, metadata, stack)
-        if infer_shapes or sizes:
-            inferred, findings = inferred_model(loaded.model, loaded.storage, sizes or {})
-            loaded = loaded._replace(findings=(*loaded.findings, *findings), inferred=inferred)
+        if sizes:
+            set_sizes(loaded.model, sizes)
+        loaded = loaded._replace(infers_shapes=infer_shapes or bool(sizes))
         return ModelGraph(loaded, path, stack.pop_all())
 
 

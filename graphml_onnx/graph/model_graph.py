@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import UsageError
-from graphml_onnx.graph.building import build, own_parameters
+from graphml_onnx.graph.building import Words, build, own_parameters
 from graphml_onnx.graph.macs import multiplying
-from graphml_onnx.graph.shapes import add_types
+from graphml_onnx.graph.shapes import add_types, inferred_model
 from graphml_onnx.graph.types import TypeReader
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class ModelGraph:
         multiplying: those of them that multiply matrices, or may; see `macs_of`.
         root: the outermost module, which stands for the model.
         hierarchy_source: where the modules come from: metadata, tags, exporter, names or none.
-        findings: what a reader should know about the modules, one line each.
+        findings: what a reader should know about the modules, and about shapes that were asked for and could not be
+            inferred, one line each.
     """
 
     def __init__(self, loaded: LoadedGraph, path: Path | None, stack: ExitStack) -> None:
@@ -50,6 +51,8 @@ class ModelGraph:
         self._loaded = loaded
         self._storage: Storage = loaded.storage
         self._types = TypeReader()
+        self._words = Words()
+        self._lacks_shapes = loaded.infers_shapes
         self._owners: Mapping[Module, Sequence[Parameter]] | None = None
         self.path = path
         self.hierarchy_source = loaded.hierarchy.source
@@ -59,8 +62,6 @@ class ModelGraph:
         self.root: Module
         build(self, loaded.model, loaded.hierarchy)
         self.multiplying = multiplying(self.functions)
-        if loaded.inferred is not None:
-            add_types(self.main, loaded.inferred.graph)
 
     # The model
 
@@ -247,6 +248,15 @@ class ModelGraph:
         ]
         cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
         return f"<table>{cells}</table>"
+
+    def _infer_shapes(self) -> None:
+        """Adds the shapes that inference finds, once; it takes as long as all the rest, and is not always needed."""
+        if self._lacks_shapes:
+            self._lacks_shapes = False
+            inferred, findings = inferred_model(self._model, self._storage)
+            self.findings += findings
+            if inferred is not None:
+                add_types(self.main, inferred.graph)
 
     def _found(self, kind: str, name: str, known: Mapping[str, _Named]) -> _Named:
         if name in known:

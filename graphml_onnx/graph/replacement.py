@@ -13,7 +13,7 @@ from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
 from graphml_onnx.graph.building import bodies_of
 from graphml_onnx.graph.difference import changes_of_function
-from graphml_onnx.graph.extraction import outermost, part_of
+from graphml_onnx.graph.extraction import part_of
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.schema import serialise
@@ -217,7 +217,7 @@ def _replace_weights(
     tensors = {string_of(tensor.name): tensor for tensor in part.graph.initializer}
     changed = {name for name, p in new.items() if name not in old or not old[name].has_same_content(p)}
     for name in changed & old.keys():
-        if any(outermost(consumer).index not in taken for consumer in old[name].consumers):
+        if any(consumer.outermost.index not in taken for consumer in old[name].consumers):
             raise ModelError(f"the part changes the weight {name!r}, which the rest of the model takes too")
     gone = {
         name
@@ -225,7 +225,7 @@ def _replace_weights(
         if name not in new
         and parameter.consumers
         and not parameter.tensor.is_output
-        and all(outermost(consumer).index in taken for consumer in parameter.consumers)
+        and all(consumer.outermost.index in taken for consumer in parameter.consumers)
     }
     kept = [
         tensors.get(string_of(t.name), t) if string_of(t.name) in changed else t for t in whole._model.graph.initializer

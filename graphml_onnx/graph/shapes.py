@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scalars import string_of
+from graphml_onnx.graph.types import lacks_shape
 from graphml_onnx.onnxfile import schema
 
 if TYPE_CHECKING:
@@ -23,24 +24,19 @@ if TYPE_CHECKING:
 _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
 
-def inferred_model(
-    model: onnx.ModelProto, storage: Storage, sizes: Mapping[str, int]
-) -> tuple[onnx.ModelProto | None, tuple[str, ...]]:
+def inferred_model(model: onnx.ModelProto, storage: Storage) -> tuple[onnx.ModelProto | None, tuple[str, ...]]:
     """The model with what shape inference finds in ``value_info``, without its weights.
 
     Args:
         model: an exact message with markers in place of payloads.
         storage: knows the markers.
-        sizes: sizes of dynamic dimensions by their names, which replace them throughout.
 
     Returns:
         It, or None where inference fails; and what a reader should know, one line each.
     """
-    _set_sizes(model, sizes)
     copy = cast("onnx.ModelProto", schema.message_class("ModelProto")())
     cast("Message", copy).CopyFrom(cast("Message", model))
-    for tensor in _tensors(copy):
-        _empty_payload(tensor, storage)
+    _empty_payloads(copy, storage)
     try:
         inferred = onnx.shape_inference.infer_shapes(copy.SerializeToString(), data_prop=True)
     except (onnx.shape_inference.InferenceError, DecodeError, RuntimeError, ValueError, TypeError) as error:
@@ -48,10 +44,8 @@ def inferred_model(
     return schema.parse_model(inferred.SerializeToString()), ()
 
 
-def _set_sizes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
-    """Gives dynamic dimensions of the main graph their sizes; what depends on them is inferred anew."""
-    if not sizes:
-        return
+def set_sizes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
+    """Gives dynamic dimensions of the main graph their sizes by their names; what depends on them is to be inferred."""
     names = {name.encode(): size for name, size in sizes.items()}
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         for dim in value.type.tensor_type.shape.dim:
@@ -64,12 +58,18 @@ def _set_sizes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
                 value.ClearField("type")
 
 
-def _empty_payload(tensor: onnx.TensorProto, storage: Storage) -> None:
-    """Says of a tensor without its elements that they lie elsewhere: inference then goes by type and dims."""
-    if storage.payload(tensor) is not None:
+def _empty_payloads(model: onnx.ModelProto, storage: Storage) -> None:
+    """Says of tensors without their elements that they lie elsewhere: inference then goes by type and dims."""
+    left = storage.payload_count  # most are initializers, which come first: few operators are searched
+    for tensor in _tensors(model) if left else ():
+        if storage.payload(tensor) is None:
+            continue
         for name in _DATA_FIELDS:
             cast("Message", tensor).ClearField(name)
         tensor.data_location = onnx.TensorProto.EXTERNAL
+        left -= 1
+        if not left:
+            return
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
@@ -96,16 +96,13 @@ _FUNCTION = schema.message_class("FunctionProto")
 
 def add_types(body: Body, inferred: onnx.GraphProto) -> None:
     """Gives the tensors of a body, and of the bodies in it, the types that were inferred; what the model says stays."""
+    tensors = body.tensors
     for values in (inferred.value_info, inferred.output):
         for value in values:
-            tensor = body.tensors.get(string_of(value.name))
-            if tensor is not None and value.HasField("type") and _lacks_shape(tensor.type_message):
+            tensor = tensors.get(string_of(value.name))
+            if tensor is not None and lacks_shape(tensor._message) and value.HasField("type"):
                 tensor._message = value.type
-    for operator, node in zip(body.operators, inferred.node, strict=True):
-        for inner, graph in zip(operator.bodies, graphs_of(node), strict=True):
-            add_types(inner, graph)
-
-
-def _lacks_shape(value: onnx.TypeProto | None) -> bool:
-    kind = None if value is None else value.WhichOneof("value")
-    return value is None or kind is None or (kind == "tensor_type" and not value.tensor_type.HasField("shape"))
+    for operator in body.operators:
+        if operator.bodies:
+            for inner, graph in zip(operator.bodies, graphs_of(inferred.node[operator.index]), strict=True):
+                add_types(inner, graph)

@@ -2,47 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import onnx
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
-    import onnx
+    from graphml_onnx.graph.elements import Module, Tensor
 
-    from graphml_onnx.graph.elements import Module
+_Type = onnx.AttributeProto
+
+
+_Value = TypeVar("_Value", bound="Hashable")
+Part: TypeAlias = "tuple[Hashable, Sequence[_Value], Sequence[_Value], Iterable[onnx.AttributeProto]]"
+"""An operator: domain, type and overload; what it takes; what it makes; its attributes, as exact messages.
+
+Names or other objects stand for tensors; where one is left out, the object is false.
+"""
+
+_PLAIN = frozenset(map(int, (_Type.FLOAT, _Type.INT, _Type.STRING, _Type.FLOATS, _Type.INTS, _Type.STRINGS)))
 
 
 def look_of(
-    nodes: Iterable[onnx.NodeProto],
-    inputs: Sequence[bytes],
-    outputs: Sequence[bytes],
-    about: Callable[[bytes], Hashable] = lambda _: None,
+    parts: Iterable[Part[_Value]], inputs: Sequence[_Value], outputs: Sequence[_Value], about: Iterable[Hashable] = ()
 ) -> Hashable:
     """What some operators look like: types, attributes, and which takes what another makes.
 
     Args:
-        nodes: exact messages, in the order of the flow.
-        inputs: the names of what they take from elsewhere; their numbers stand for them.
-        outputs: the names of what others take from them.
+        parts: the operators, in the order of the flow.
+        inputs: what they take from elsewhere; their numbers stand for them.
+        outputs: what others take from them.
         about: what has to be the same of two inputs in the same place, as their types.
     """
-    numbers = {name: number for number, name in enumerate(inputs)}
+    numbers: dict[_Value, int] = {value: number for number, value in enumerate(inputs)}
+    number_of = numbers.get
     rows = []
-    for node in nodes:
-        taken = tuple(numbers.get(cast("bytes", name), -1) if name else None for name in node.input)
-        for name in node.output:
-            numbers.setdefault(cast("bytes", name), len(numbers))
-        made = tuple(bool(name) for name in node.output)
-        attributes = tuple(_look_of_attribute(attribute) for attribute in node.attribute)
-        rows.append((node.domain, node.op_type, node.overload, taken, made, attributes))
-    return (
-        tuple(rows),
-        tuple(about(name) for name in inputs),
-        tuple(numbers.get(name, -1) for name in outputs),
-    )
+    for kind, taken, made, attributes in parts:
+        row = [kind, *[number_of(value, -1) if value else None for value in taken]]
+        for value in made:
+            if value:
+                numbers.setdefault(value, len(numbers))
+        row.append(tuple(map(bool, made)))
+        row += map(_look_of_attribute, attributes)
+        rows.append(tuple(row))
+    return tuple(rows), tuple(about), tuple([number_of(value, -1) for value in outputs])
 
 
 def _look_of_attribute(attribute: onnx.AttributeProto) -> Hashable:
+    if attribute.type in _PLAIN:
+        return attribute.SerializeToString(deterministic=True)
     if attribute.HasField("g") or len(attribute.graphs):
         return id(attribute)  # a body takes tensors by names of its surroundings: it is like no other
     if attribute.HasField("t"):
@@ -58,22 +67,18 @@ def look_of_module(module: Module) -> Hashable:
     """What a module looks like: class, operators, modules in it, and the types of the parameters that they take."""
     operators = module.all_operators()
     numbers = {operator: number for number, operator in enumerate(operators)}
-    given: dict[bytes, Hashable] = {}
-    wanted: list[bytes] = []
+    is_inside = numbers.__contains__
+    given: dict[Tensor, Hashable] = {}
+    wanted: list[Tensor] = []
     for operator in operators:
         for tensor in operator.inputs:
             if tensor is not None and (tensor.producer is None or tensor.producer not in numbers):
-                parameter = tensor.parameter
-                given[_bytes(tensor.name)] = None if parameter is None else parameter.type
-        made = (tensor for tensor in operator.outputs if tensor is not None)
-        wanted += [_bytes(t.name) for t in made if t.is_output or any(taker not in numbers for taker in t.consumers)]
+                given[tensor] = None if tensor.parameter is None else tensor.parameter.type
+        made = [tensor for tensor in operator.outputs if tensor is not None]
+        wanted += [tensor for tensor in made if tensor.is_output or not all(map(is_inside, tensor.consumers))]
     modules = tuple(
-        (inner.depth - module.depth, inner.class_name, tuple(numbers[operator] for operator in inner.operators))
+        (inner.depth - module.depth, inner.class_name, tuple([numbers[operator] for operator in inner.operators]))
         for inner in module.walk()
     )
-    nodes = (operator._node for operator in operators)
-    return modules, look_of(nodes, list(given), wanted, given.get)
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
+    parts = (((o.domain, o.op_type, o.overload), o.inputs, o.outputs, o._node.attribute) for o in operators)
+    return modules, look_of(parts, [*given], wanted, given.values())

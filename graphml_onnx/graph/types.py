@@ -39,6 +39,14 @@ class TensorType(NamedTuple):
         return sizes if len(sizes) == len(self.shape) else None
 
 
+def lacks_shape(value: onnx.TypeProto | None) -> bool:
+    """Whether an exact message says no type, or of a tensor not its shape."""
+    if value is None:
+        return True
+    kind = value.WhichOneof("value")
+    return kind is None or (kind == "tensor_type" and not value.tensor_type.HasField("shape"))
+
+
 class TypeReader:
     """Reads types; most tensors of a model share a few, which are read once."""
 

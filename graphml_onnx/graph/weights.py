@@ -109,6 +109,11 @@ class Storage:
         """The payloads by number, with their offsets; opens the store."""
         return self._opened.located_by_number(self._references)
 
+    @property
+    def payload_count(self) -> int:
+        """How many payloads there are."""
+        return len(self._references)
+
     def payload(self, tensor: onnx.TensorProto) -> tuple[str, PayloadReference] | None:
         """The field of a tensor that is a payload; None where the tensor holds its own content."""
         found = next(marked_fields(tensor, self.nonce), None)

@@ -68,7 +68,6 @@ class Tables:
         graph: the model.
         node_of: the nodes.
         repeats: the modules that look the same, by the node of their box.
-        findings: what a reader should know about the model, and which weights cannot be read, one line each.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Tables:
         self.graph = graph
         self.node_of: dict[Module | Operator | Body, int] = {}
         self.repeats: dict[int, Sequence[Module]] = {}
-        self.findings = [*graph.findings]
+        self._unread: list[str] = []
         self._strings = Strings()
         self._kinds: list[int] = []
         self._parents: list[int] = []
@@ -202,7 +201,7 @@ class Tables:
                 if statistics.min is not None and statistics.max is not None:
                     bins += histogram_of(parameter.data, statistics.min, statistics.max, _BINS)
             except GraphmlOnnxError:
-                self.findings.append(f"the parameter {parameter.name!r} cannot be read, and has no statistics")
+                self._unread.append(f"the parameter {parameter.name!r} cannot be read, and has no statistics")
             found.append({**statistics.to_dict(), "histogram": bins})
         if progress is not None:
             progress(len(self._parameters), len(self._parameters))
@@ -326,7 +325,7 @@ class Tables:
             "metadata": {key: shortened(value) for key, value in graph.metadata.items()},
             "documentation": shortened(graph.doc_string),
             "hierarchy": graph.hierarchy_source,
-            "findings": list(self.findings),
+            "findings": [*graph.findings, *self._unread],
         }
 
 

@@ -274,6 +274,7 @@ def test_bodies_too_deep_for_shape_inference_are_shown_without_its_shapes(tmp_pa
     model = graphs.bodies(tmp_path / "deep.onnx", 448)  # in 32 levels, which ONNX's inference cannot give back
     with graphml_onnx.open(model, infer_shapes=True) as graph:
         assert len([*graph.all_operators()]) == 448
+        assert None in [tensor.type for body in graph.bodies for tensor in body.tensors.values()]
         assert any("shapes could not be inferred" in finding for finding in graph.findings)
 
 

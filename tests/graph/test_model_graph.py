@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import graphml_onnx
+from graphml_onnx.graph.inspection import module_shares
 from graphml_onnx.graph.statistics import statistics_of
 from tests.common.command import in_process
 from tests.graph.models import with_body
@@ -146,6 +147,27 @@ def test_shapes_are_inferred_on_request(mixed: Path) -> None:
 
     assert str(graph.tensor("h").type) == "FLOAT[batch, 32]"
     assert str(graph.tensor("c").type) == "FLOAT[300]"
+
+
+def test_shapes_are_inferred_when_one_is_asked_for_that_the_model_does_not_say(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[object] = []
+    infer = onnx.shape_inference.infer_shapes
+    monkeypatch.setattr(onnx.shape_inference, "infer_shapes", lambda *a, **k: (calls.append(a), infer(*a, **k))[1])
+
+    with graphml_onnx.open(mixed, infer_shapes=True) as graph:
+        assert [str(tensor.type) for tensor in graph.inputs] == ["FLOAT[batch, 32]", "BOOL[]"]
+        assert {str(parameter.type) for parameter in graph.parameters}
+        assert module_shares(graph.root)[0].unknown_macs == 2  # of matrix products, for which shapes are needed
+        assert str(graph.tensor("h").type) == "FLOAT[batch, 32]"
+        assert len(calls) == 1
+    with graphml_onnx.open(mixed, infer_shapes=True) as graph:
+        assert [str(tensor.type) for tensor in graph.inputs] == ["FLOAT[batch, 32]", "BOOL[]"]
+    assert len(calls) == 1
+    with graphml_onnx.open(mixed) as graph:
+        assert graph.tensor("h").type is None
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize(
