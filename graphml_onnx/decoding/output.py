@@ -146,12 +146,12 @@ class DataFiles:
         total = sum(file.content.length for file in files)
         with Stage(progress if files else None, "data files", total, "bytes") as stage:
             if not self._model.store.has_data_files:
-                self._check_in_place(stage)
+                self._check_in_place(publication, stage)
                 return
             for file in files:
                 self._stage(file, publication, store, stage)
 
-    def _check_in_place(self, stage: Stage) -> None:
+    def _check_in_place(self, publication: Publication, stage: Stage) -> None:
         for file in self._model.externals:
             with open_external(self._folder, file.location) as source:
                 found = sha256_of(source)
@@ -161,6 +161,7 @@ class DataFiles:
                         file=source.path,
                         remedy="the file was changed since the model was encoded",
                     )
+                publication.keep(source.path)
                 stage.advance(source.size)
         if self._model.externals and not _same_folder(self._folder, self._folders.root):
             names = ", ".join(file.location for file in self._model.externals)
@@ -170,6 +171,7 @@ class DataFiles:
         path = self._folders.root / file.location
         check_not_store(path, store.source)
         if _holds(path, file):
+            publication.keep(path)
             stage.advance(file.content.length)
             return
         if os.path.lexists(path) and not self._is_replaced(path):

@@ -119,6 +119,10 @@ class Publication:
                     try_lock(self._holders[folder])
         return staged
 
+    def keep(self, path: Path) -> None:
+        """Lets `publish` refuse to replace a file that what is published needs as it is."""
+        self._inputs |= frozenset(_identities([path]))
+
     def publish(self, *, last: StagedFile | None = None) -> None:
         """Makes all staged files visible under their final names; see the package for the order.
 

@@ -108,7 +108,7 @@ def verify(
         store_folder = path.parent if parameters == "reference" else folder
         # The self-check decoded the same bytes, so only the model remains to be written.
         decode_loaded(checked, graph, back, store_folder, progress=progress)
-        checks, difference = _compare_bytes(prepared, path, back, progress)
+        checks, difference = _compare_bytes(prepared, back, progress)
         content = _read_content(graph)
         checks.append(_check_structure(prepared.model, content))
         if encoded.hierarchy_source != "none":
@@ -201,18 +201,21 @@ def _remove(folder: str) -> OSError | None:
 
 
 def _compare_bytes(
-    prepared: PreparedModel, path: Path, back: Path, progress: Progress | None
+    prepared: PreparedModel, back: Path, progress: Progress | None
 ) -> tuple[list[Check], Difference | None]:
-    pairs: list[tuple[str, Path, Path]] = [("", path, back)]
-    if prepared.options.parameters != "reference":
-        pairs += [(f" {file.location}", file.path, back.parent / file.location) for file in prepared.externals]
-    total = sum(original.stat().st_size for _, original, _ in pairs)
+    """Raises StorageError where the model is not what was encoded any more: then a difference tells nothing."""
+    inputs = prepared.inputs
+    files = prepared.externals if prepared.options.parameters != "reference" else ()
     checks = []
     first: Difference | None = None
+    total = inputs.source.size + sum(file.size for file in files)
     with Stage(progress, "compare", total, "bytes") as stage:
-        for label, original, copy in pairs:
-            with FileSource.open(original) as left, FileSource.open(copy) as right:
-                offset = _first_difference(left, right, stage)
+        for file in (None, *files):
+            label, copy = ("", back) if file is None else (f" {file.location}", back.parent / file.location)
+            with ExitStack() as stack:
+                left = inputs.source if file is None else stack.enter_context(file.open())
+                offset = _first_difference(left, stack.enter_context(FileSource.open(copy)), stage)
+                left.check_unchanged()
                 if offset is None:
                     checks.append(Check("bytes" + label, passed=True, detail=f"{left.size:,} bytes are identical"))
                     continue

@@ -27,6 +27,7 @@ from graphml_onnx.parameters.safetensors import (
     raw_header,
     read_header,
 )
+from graphml_onnx.support import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -313,7 +314,8 @@ def test_a_long_hostile_header_costs_in_proportion(name: str) -> None:
         finally:
             tracemalloc.stop()
         assert len(str(caught.value)) < 1_000
-        assert peak < 40 * len(content) + 200_000
+        if limits.LIMITS.chunk > 1:  # each byte is an object otherwise
+            assert peak < 40 * len(content) + 200_000
 
 
 class Sparse(BytesSource):

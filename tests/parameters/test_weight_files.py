@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import struct
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,10 @@ from safetensors.numpy import load_file, save_file
 
 import graphml_onnx
 from graphml_onnx import PayloadError, StorageError, UsageError, decode, encode, preview, validate
+from graphml_onnx.files.watching import Watch
 from graphml_onnx.onnxfile.source import FileSource
+from graphml_onnx.parameters import weight_files
+from graphml_onnx.parameters.store import PayloadReference
 from tests.common.command import in_process
 
 if TYPE_CHECKING:
@@ -117,6 +121,28 @@ def encoded(folder: Path, strategy: ParameterStrategy = "reference") -> Path:
     return encode(
         folder / "model.onnx", folder / "graph.graphml", parameters=strategy, weights=folder / "c.safetensors"
     ).graphml
+
+
+def test_an_index_has_the_length_of_a_header_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text('{"weight_map":{"a":"b.safetensors"}}')
+    monkeypatch.setattr(weight_files, "MAX_HEADER", index.stat().st_size)
+    assert weight_files.shards_of(index) == [tmp_path / "b.safetensors"]
+    index.write_text(index.read_text() + " ")
+    with pytest.raises(PayloadError, match="more than the limit"):
+        weight_files.shards_of(index)
+
+
+def test_a_weight_file_that_is_replaced_meanwhile_is_noticed(tmp_path: Path) -> None:
+    save_file({"a": np.zeros(3, np.int8)}, tmp_path / "w.safetensors")
+    references = [PayloadReference(0, 3, "", "a", "w.safetensors")]
+    watch = Watch()
+    with ExitStack() as stack:
+        weight_files.open_weights(tmp_path, references, stack, watch)
+    assert not watch.has_changed()
+    save_file({"a": np.ones(3, np.int8)}, tmp_path / "w2.safetensors")
+    (tmp_path / "w2.safetensors").replace(tmp_path / "w.safetensors")
+    assert watch.has_changed()
 
 
 def test_a_tensor_of_the_same_name_comes_first(tmp_path: Path) -> None:

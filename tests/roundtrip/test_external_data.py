@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import sys
@@ -163,6 +164,19 @@ def test_by_reference_data_files_stay_and_are_checked(home: Path, away: Path) ->
     error = fails(lambda: decode(result.graphml, away / "second.onnx"), away)
     assert isinstance(error, ExternalDataError)
     assert "a.bin" in str(error)
+
+
+@pytest.mark.parametrize(("name", "strategy"), [*itertools.product(["a.bin"], STRATEGIES), ("w/b.bin", "reference")])
+def test_a_decoded_model_does_not_replace_a_data_file_of_its_own(
+    home: Path, name: str, strategy: ParameterStrategy
+) -> None:
+    graph = encode(two_files(home), parameters=strategy).graphml
+    before = contents(home)
+
+    with pytest.raises(UsageError, match="input as well as an output"):
+        decode(graph, home / name, overwrite=True)
+
+    assert contents(home) == before
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
+import onnx
 import pytest
+from onnx import external_data_helper, helper
 
-from graphml_onnx import verify
+from graphml_onnx import StorageError, verify
 from graphml_onnx.decoding import api as decoding
 from graphml_onnx.encoding import self_check
 from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.results import ParameterStrategy
+from graphml_onnx.verification import api as verification
 from tests.common import seeds
 
 if TYPE_CHECKING:
@@ -60,6 +63,35 @@ def test_a_fault_of_what_decode_writes_is_found(model: Path, monkeypatch: pytest
     assert not report.passed
     assert report.difference is not None
     assert report.difference.offset == 1
+
+
+@pytest.mark.parametrize("how", ["written to", "shorter", "replaced"])
+@pytest.mark.parametrize("name", ["model.onnx", "data.bin"])
+def test_a_model_that_changes_meanwhile_is_no_difference(
+    tmp_path: Path, name: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensor = onnx.TensorProto(name="w", data_type=onnx.TensorProto.UINT8, dims=[2_000])
+    tensor.raw_data = bytes(2_000)
+    external_data_helper.set_external_data(tensor, "data.bin")
+    tensor.ClearField("raw_data")
+    (tmp_path / "data.bin").write_bytes(bytes(2_000))
+    graph = helper.make_graph([], "g", [], [], [tensor])
+    (tmp_path / "model.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    decode_loaded = verification.decode_loaded
+
+    def decode_and_change(*arguments: object, **options: object) -> object:
+        decoded = decode_loaded(*arguments, **options)  # type: ignore[arg-type]
+        changed = tmp_path / name
+        content = changed.read_bytes()
+        if how == "replaced":
+            changed = tmp_path / "other"
+        changed.write_bytes(content[:-1] if how == "shorter" else content[:-1] + b"\x01")
+        changed.replace(tmp_path / name)
+        return decoded
+
+    monkeypatch.setattr(verification, "decode_loaded", decode_and_change)
+    with pytest.raises(StorageError, match="changed while it was read"):
+        verify(tmp_path / "model.onnx")
 
 
 def test_a_fault_of_what_encode_writes_is_found(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
