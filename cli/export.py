@@ -59,6 +59,10 @@ def export(
     task: Annotated[
         str | None, typer.Option("--task", metavar="TASK", help="For a Hugging Face model: chooses its class.")
     ] = None,
+    part: Annotated[
+        Literal["encoder", "decoder", "decoder-with-past"] | None,
+        typer.Option("--part", help="Of a Hugging Face model that generates: what to export, with keys and values."),
+    ] = None,
     input_specs: Annotated[
         Path | None,
         typer.Option(
@@ -163,6 +167,7 @@ def export(
             batch_size=batch_size,
             shapes=dict(_shape(text) for text in shape or ()),
             task=task,
+            part=part,
             seed=seed,
             exporter=exporter,
             opset=opset,

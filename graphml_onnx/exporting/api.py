@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphml_onnx.exporting.options import TorchModules
+    from graphml_onnx.exporting.parts import Part
     from graphml_onnx.exporting.record import ExporterName, ExportResult
     from graphml_onnx.exporting.sources import Exportable
     from graphml_onnx.hierarchy.tree import Module
@@ -28,6 +29,7 @@ def export(
     batch_size: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     task: str | None = None,
+    part: Part | None = None,
     seed: int = 0,
     exporter: ExporterName | None = None,
     opset: int | None = None,
@@ -60,7 +62,10 @@ def export(
             a name in a shape makes that dimension dynamic.
         batch_size: first dimension of generated inputs.
         shapes: shapes of some generated inputs: ``{"input_ids": (2, 32)}``.
-        task: for a folder or hub name, what the model is to do, such as ``fill-mask``; it chooses the class.
+        task: for a folder or hub name, what the model is to do, such as ``fill-mask``; it chooses the class. With
+            ``-with-past`` at its end, as in ``text-generation-with-past``, ``part`` is ``decoder-with-past``.
+        part: of a model of transformers that generates, what is exported: ``encoder``; ``decoder``, which gives the
+            keys and values of its tokens too; or ``decoder-with-past``, which takes those of the tokens before.
         seed: for the random numbers in example inputs.
         exporter: which of PyTorch's exporters; by default dynamo, unless ``export_config`` says otherwise.
         opset: version of ONNX's default operator set; by default the exporter's choice.
@@ -93,6 +98,7 @@ def export(
         batch_size=batch_size,
         shapes=shapes or {},
         task=task,
+        part=part,
         seed=seed,
         exporter=exporter,
         opset=opset,

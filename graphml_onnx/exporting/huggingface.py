@@ -19,6 +19,9 @@ _TORCHVISION: Final = (
     "the torchvision here does not fit this PyTorch: uninstall it, or install the build for the same version"
 )
 
+_PAIRS: Final = "text2text-generation"
+"""A task of optimum, and of transformers before version 5."""
+
 
 def load_pretrained(name: str, task: str | None) -> torch.nn.Module:
     """Loads a model of transformers; no code of its repository is executed, and nothing is unpickled.
@@ -121,8 +124,11 @@ def _class_of(config: object) -> _ModelClass:
 
 
 def _class_for_task(config: object, task: str, name: str) -> _ModelClass:
+    import transformers
     from transformers.pipelines import PIPELINE_REGISTRY
 
+    if task == _PAIRS:
+        return cast("_ModelClass", transformers.AutoModelForSeq2SeqLM)
     try:
         _, facts, _ = PIPELINE_REGISTRY.check_task(task)
     except KeyError:

@@ -160,7 +160,7 @@ def input_names(module: torch.nn.Module, inputs: ExampleInputs) -> list[str]:
 
 def named_inputs(module: torch.nn.Module, inputs: ExampleInputs) -> list[tuple[str, object]]:
     """All values within the inputs with their names, those that are constants in the graph included."""
-    parameters = _parameters(module)
+    parameters = parameters_of(module)
     found: list[Leaf] = []
     for name, value in bound_inputs(module, inputs).items():
         own_names = parameters[name].kind is inspect.Parameter.VAR_KEYWORD and isinstance(value, Mapping)
@@ -220,7 +220,7 @@ def _takes(module: torch.nn.Module, args: tuple[object, ...], kwargs: Mapping[st
 
 
 def _in_order(module: torch.nn.Module, kwargs: Mapping[str, object]) -> dict[str, object]:
-    names = [*_parameters(module), *kwargs]
+    names = [*parameters_of(module), *kwargs]
     return {name: kwargs[name] for name in names if name in kwargs}
 
 
@@ -232,7 +232,7 @@ def inputs_from_specs(module: torch.nn.Module, specs: Mapping[str, InputSpec], s
     Raises:
         UsageError: the module's ``forward`` has no parameter of such a name, or a tensor cannot be made.
     """
-    parameters = _parameters(module)
+    parameters = parameters_of(module)
     tensors = make_tensors(specs, seed, module)
     args: list[object] = []
     kwargs: dict[str, object] = {}
@@ -324,7 +324,7 @@ def inputs_from_config(
     config = getattr(module, "config", None)
     if config is None:
         raise UsageError("nothing tells the inputs of this model", remedy=_REMEDY)
-    parameters = _parameters(module)
+    parameters = parameters_of(module)
     facts = Facts(config, parameters)
     main = getattr(module, "main_input_name", None)
     specs: dict[str, InputSpec] = {}
@@ -384,7 +384,8 @@ def _configs_in(config: object) -> Iterator[object]:
         waiting.extend(member for member in members.values() if hasattr(member, "model_type"))
 
 
-def _parameters(module: torch.nn.Module) -> Mapping[str, inspect.Parameter]:
+def parameters_of(module: torch.nn.Module) -> Mapping[str, inspect.Parameter]:
+    """The parameters of ``forward`` by their names."""
     return inspect.signature(module.forward).parameters
 
 

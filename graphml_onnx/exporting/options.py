@@ -42,6 +42,7 @@ class ExportOptions:
     batch_size: int | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     task: str | None = None
+    part: str | None = None
     seed: int = 0
     exporter: ExporterName | None = None
     opset: int | None = None
@@ -210,7 +211,7 @@ def repeatable(options: ExportOptions) -> dict[str, Json]:
         source = cast("JsonSource | None", getattr(options, name))
         if source is not None:
             told[name] = read_form(source, name, schema).value
-    for name in ("batch_size", "task", "seed", "exporter", "opset", "clean_onnx"):
+    for name in ("batch_size", "task", "part", "seed", "exporter", "opset", "clean_onnx"):
         value = getattr(options, name)
         if value != _DEFAULTS[name]:
             told[name] = value

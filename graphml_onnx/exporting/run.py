@@ -45,6 +45,7 @@ from graphml_onnx.exporting.options import (
     repeatable,
 )
 from graphml_onnx.exporting.outputs import Outputs, stage_data, workspace, write_staged
+from graphml_onnx.exporting.parts import PARTS, WITH_PAST, has_encoder, opened
 from graphml_onnx.exporting.placement import operator_records, place
 from graphml_onnx.exporting.record import ExporterRecord, ExportRecord, ExportResult, StepRecord
 from graphml_onnx.exporting.report import report_markdown
@@ -66,6 +67,9 @@ if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
 
 _PACKAGES: Final = ("graphml-onnx", "onnx", "onnxscript", "torch", "transformers")
+_WITH_PAST: Final = "-with-past"
+"""The end of the name of a task, as optimum has it, with keys and values of the tokens before."""
+
 _LOW: Final = 50.0
 """Percent; with a smaller exact share, a finding says so."""
 
@@ -79,6 +83,8 @@ class _Plan(NamedTuple):
     specs: Mapping[str, InputSpec] | None
     torch_modules: TorchModules
     repeatable: Mapping[str, Json]
+    task: str | None
+    part: str | None
 
 
 class _Steps:
@@ -111,11 +117,12 @@ def run_export(
     outputs.check(overwrite=options.overwrite)
     started = datetime.now(UTC)
     steps = _Steps(options.progress)
-    with steps.step("model_preparation"):
-        loaded = _loaded(model, options.task)
-    with steps.step("input_generation"):
-        examples = _examples(loaded, options, plan.specs)
-    record, printed = _convert(plan, loaded, examples, steps, started)
+    with ExitStack() as stack:
+        with steps.step("model_preparation"):
+            loaded = _loaded(model, plan.task)
+        with steps.step("input_generation"):
+            loaded, examples, plan = _with_inputs(plan, loaded, stack)
+        record, printed = _convert(plan, loaded, examples, steps, started)
     graphml, failure = None, None
     if outputs.graphml is not None:
         with steps.step("graphml"):
@@ -166,7 +173,25 @@ def _plan(output: str | os.PathLike[str], options: ExportOptions) -> _Plan:
         settings = replace(settings, dynamic_shapes={**symbols, **settings.dynamic_shapes})
     elif options.inputs is not None and (options.shapes or options.batch_size is not None):
         raise UsageError("given inputs have their own shapes", remedy="leave out the shapes and `batch_size`")
-    return _Plan(options, outputs, settings, specs, checked_torch_modules(options.torch_modules), repeatable(options))
+    task, part = _task_and_part(options)
+    torch_modules = checked_torch_modules(options.torch_modules)
+    return _Plan(options, outputs, settings, specs, torch_modules, repeatable(options), task, part)
+
+
+def _task_and_part(options: ExportOptions) -> tuple[str | None, str | None]:
+    """The task by its name in transformers, and the part of the model that is asked for.
+
+    Raises:
+        UsageError: there is no such part, or its inputs are given, which follow from the model.
+    """
+    task, part = options.task, options.part
+    if task is not None and task.endswith(_WITH_PAST):
+        task, part = task.removesuffix(_WITH_PAST), part or WITH_PAST
+    if part is not None and part not in PARTS:
+        raise UsageError(f"part is {part!r}, not one of {', '.join(PARTS)}")
+    if part is not None and (options.inputs is not None or options.input_specs is not None or options.shapes):
+        raise UsageError("the inputs of a part of a model follow from the model", remedy="give `batch_size` alone")
+    return task, part
 
 
 def _outputs(output: Path, options: ExportOptions) -> Outputs:
@@ -223,6 +248,34 @@ def _examples(loaded: LoadedModel, options: ExportOptions, specs: Mapping[str, I
         return given_inputs(given, module)
     shapes = {name: tuple(shape) for name, shape in options.shapes.items()}
     return inputs_from_config(module, options.seed, options.batch_size, shapes)
+
+
+def _with_inputs(plan: _Plan, loaded: LoadedModel, stack: ExitStack) -> tuple[LoadedModel, ExampleInputs, _Plan]:
+    """The model or the part of it that is asked for, its inputs, and the plan with the names and dimensions of these.
+
+    Args:
+        plan: the plan.
+        loaded: the model.
+        stack: turns a part into the model again, when it closes.
+    """
+    options = plan.options
+    if plan.part is None:
+        return loaded, _examples(loaded, options, plan.specs), plan
+    if options.part is None and has_encoder(loaded.model):
+        raise UsageError(
+            "is made of an encoder and a decoder, which are exported one by one",
+            file=loaded.name,
+            remedy=f"give `part`: {', '.join(PARTS)}",
+        )
+    opening = opened(loaded.model, loaded.name, plan.part, options.seed, options.batch_size)
+    part = stack.enter_context(opening)
+    settings = replace(
+        plan.settings,
+        input_names=plan.settings.input_names or part.input_names,
+        output_names=plan.settings.output_names or part.output_names,
+        dynamic_shapes=plan.settings.dynamic_shapes or part.dynamic_shapes,
+    )
+    return replace(loaded, model=part.model), part.inputs, plan._replace(settings=settings)
 
 
 def _convert(
@@ -332,7 +385,8 @@ def _fitted(settings: ExporterSettings, model: Exportable, examples: ExampleInpu
                 place=name,
                 remedy=f"its inputs are {', '.join(names)}",
             )
-    return replace(settings, dynamic_shapes={name: axes for name, axes in shapes.items() if name in names})
+    known = {*names, *settings.output_names}
+    return replace(settings, dynamic_shapes={name: axes for name, axes in shapes.items() if name in known})
 
 
 def _broken_promises(settings: ExporterSettings, file: ModelFile) -> list[str]:

@@ -26,7 +26,7 @@ OPTIONS = {
     "decode": "--output --metadata-output --require-exact --trust --infer-shapes --weights --edited-weights --external "
     "--parameter-folder --overwrite "
     "--json --quiet --profile --debug",
-    "export": "--output --task --input-specs --seed --exporter --opset --dynamic-shapes --export-config "
+    "export": "--output --task --part --input-specs --seed --exporter --opset --dynamic-shapes --export-config "
     "--torch-modules --clean-onnx --with-report --with-graphml --graphml-parameters --graphml-output --overwrite "
     "--batch-size --model --shape --tree "
     "--json --quiet --profile --debug",

@@ -17,7 +17,7 @@ Each exporter writes an ONNX file, and tells which modules ran and what it knows
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from graphml_onnx.exporting.backends.process import FROM_OUTSIDE, deep_enough, l
 from graphml_onnx.exporting.sources import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from graphml_onnx.exporting.backends.exported import Exported
@@ -133,20 +134,42 @@ def run_once(model: Exportable, name: str, inputs: ExampleInputs) -> tuple[tuple
 
     if not isinstance(model, torch.nn.Module):
         return levels_of_program(model), ()
-    with listening(), torch.no_grad(), same_random_numbers(), ExitStack() as stack:
+    with _ready_to_run(model) as module, recording(module) as trace:
+        _run(module, name, inputs)
+    calls = dict.fromkeys(Level(call.scope, call.class_path) for call in trace.calls)
+    return tuple(calls), registered_levels(module)
+
+
+def run_model(model: torch.nn.Module, name: str, inputs: ExampleInputs) -> object:
+    """Runs a module once; it is in the same state afterwards.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        ModelError: it fails.
+    """
+    with _ready_to_run(model) as module:
+        return _run(module, name, inputs)
+
+
+@contextmanager
+def _ready_to_run(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    with listening(), torch.no_grad(), same_random_numbers():
         module = prepared(model)
-        stack.enter_context(evaluating(module))
-        stack.enter_context(keeping_state(module))
-        calls = stack.enter_context(recording(module)).calls
-        own = inputs.mapped(copied)
-        try:
-            module(*own.args, **own.kwargs)
-        except FROM_OUTSIDE:
-            raise
-        except BaseException as error:
-            told = f"the model failed: {type(error).__name__}: {one_line(error)}"
-            raise ModelError(told, file=name, remedy="give other inputs") from error
-    return tuple(dict.fromkeys(Level(call.scope, call.class_path) for call in calls)), registered_levels(module)
+        with evaluating(module), keeping_state(module):
+            yield module
+
+
+def _run(module: torch.nn.Module, name: str, inputs: ExampleInputs) -> object:
+    own = inputs.mapped(copied)
+    try:
+        return module(*own.args, **own.kwargs)
+    except FROM_OUTSIDE:
+        raise
+    except BaseException as error:
+        told = f"the model failed: {type(error).__name__}: {one_line(error)}"
+        raise ModelError(told, file=name, remedy="give other inputs") from error
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -42,6 +42,9 @@ def export_with_torchscript(
         for name, own in zip(names, own_names, strict=False)
         if own in settings.dynamic_shapes
     }
+    axes |= {
+        name: dict(settings.dynamic_shapes[name]) for name in settings.output_names if name in settings.dynamic_shapes
+    }
     output: list[object] = []
     with recording(model) as trace, _taking_tensors(model, inputs, output) as tensors:
         torch.onnx.export(

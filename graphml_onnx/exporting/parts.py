@@ -1,0 +1,319 @@
+"""Parts of models that generate: the encoder, and the decoder that takes and gives keys and values as tensors.
+
+Names and dynamic dimensions are those of optimum, which runtimes for generation ask for: ``past_key_values.0.key`` in,
+``present.0.key`` out; where there is an encoder, ``past_key_values.0.decoder.key`` and ``….0.encoder.key``.
+A part is the model itself, whose ``forward`` is another one for a while, so that its modules stay where they are.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias, cast
+
+import torch
+
+from graphml_onnx.errors import ModelError, UsageError
+from graphml_onnx.exporting.backends import run_model
+from graphml_onnx.exporting.inputs import ExampleInputs, inputs_from_config, parameters_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+Part: TypeAlias = Literal["encoder", "decoder", "decoder-with-past"]
+"""The encoder alone; the decoder on its first run, which gives keys and values; and on the others, which takes them."""
+
+WITH_PAST: Final = "decoder-with-past"
+PARTS: Final[tuple[Part, ...]] = ("encoder", "decoder", WITH_PAST)
+
+_CACHES: Final = ("past_key_values", "cache")
+"""What releases of transformers call keys and values among the arguments of ``forward`` and in what it returns."""
+
+_NEW: Final = 3
+"""Tokens for which keys and values are still to be computed; another number than examples have of anything else."""
+
+_FROM_ENCODER: Final = "encoder_last_hidden_state"
+_BATCH: Final = "batch_size"
+_LENGTH: Final = "sequence_length"
+_PAST: Final = "past_sequence_length"
+_PAST_AND_NEW: Final = f"{_PAST} + {_LENGTH}"
+_ENCODER_LENGTH: Final = "encoder_sequence_length"
+_REMEDY: Final = "leave `part` and -with-past out, and export it for whole sequences"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPart:
+    """A part that is ready to be exported.
+
+    Attributes:
+        model: its root module.
+        inputs: what its ``forward`` takes meanwhile.
+        input_names: names of the tensors in that.
+        output_names: names of the tensors that it returns; none where the model tells them itself.
+        dynamic_shapes: the dynamic dimensions of inputs and outputs.
+    """
+
+    model: torch.nn.Module
+    inputs: ExampleInputs
+    input_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
+    dynamic_shapes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+
+
+@contextmanager
+def opened(model: object, name: str, part: str, seed: int, batch: int | None) -> Iterator[OpenPart]:
+    """Makes a part of a model ready, until the context closes.
+
+    Args:
+        model: a model of transformers.
+        name: what the user calls it, for messages.
+        part: which part.
+        seed: for the random numbers in example inputs.
+        batch: their first dimension; None for a choice.
+
+    Raises:
+        UsageError: the model has no such part, or its inputs are not known.
+        ModelError: the model fails.
+    """
+    if not isinstance(model, torch.nn.Module) or _cache_argument(model) is None:
+        raise UsageError("has no parts: its `forward` takes no keys and values", file=name, remedy=_REMEDY)
+    if part == "encoder":
+        yield _encoder(model, name, seed, batch)
+        return
+    decoder = _Decoder(model, name, inputs_from_config(model, seed, batch, {}), with_past=part == WITH_PAST)
+    attributes = vars(model)
+    own = attributes.get("forward")
+    attributes["forward"] = decoder.forward
+    try:
+        yield decoder.part(seed)
+    finally:
+        if own is None:
+            del attributes["forward"]
+        else:
+            attributes["forward"] = own
+
+
+def has_encoder(model: object) -> bool:
+    """Whether a model is made of an encoder and a decoder."""
+    return getattr(getattr(model, "config", None), "is_encoder_decoder", False) is True
+
+
+def _cache_argument(model: torch.nn.Module) -> str | None:
+    names = parameters_of(model)
+    return next((name for name in _CACHES if name in names and "use_cache" in names), None)
+
+
+class _WithEncoder(Protocol):
+    def get_encoder(self) -> torch.nn.Module: ...
+
+
+def _encoder(model: torch.nn.Module, name: str, seed: int, batch: int | None) -> OpenPart:
+    if not has_encoder(model):
+        raise UsageError("has no encoder of its own", file=name, remedy="ask for another `part`")
+    encoder = cast("_WithEncoder", model).get_encoder()
+    inputs = inputs_from_config(encoder, seed, batch, {})
+    shapes = {
+        key: {0: _BATCH} | ({1: _ENCODER_LENGTH} if _is_tokens(value) else {}) for key, value in inputs.kwargs.items()
+    }
+    return OpenPart(encoder, inputs, dynamic_shapes=shapes)
+
+
+def _is_tokens(value: object) -> bool:
+    return isinstance(value, torch.Tensor) and value.dim() == 2 and not value.is_floating_point()
+
+
+class _Layer(NamedTuple):
+    """Keys or values of one layer: their name, their tensor, and whether they are those of the encoder."""
+
+    name: str
+    tensor: torch.Tensor
+    is_cross: bool
+
+
+class _Input(NamedTuple):
+    """An input of a decoder: its name, an example, and its dynamic dimensions."""
+
+    name: str
+    tensor: torch.Tensor
+    axes: dict[int, str]
+
+
+class _Decoder:
+    """A decoder whose ``forward`` takes and gives the tensors of its cache by name.
+
+    Args:
+        model: the model.
+        name: what the user calls it, for messages.
+        examples: what it takes by its config; it runs once with that.
+        with_past: whether it takes the keys and values of the tokens before.
+
+    Raises:
+        UsageError: it takes no tokens.
+        ModelError: it fails, or keeps something else than keys and values.
+    """
+
+    def __init__(self, model: torch.nn.Module, name: str, examples: ExampleInputs, *, with_past: bool) -> None:
+        self._model = model
+        self._name = name
+        self._examples = examples
+        self._with_past = with_past
+        self._original: Callable[..., object] = model.forward
+        self._argument = _cache_argument(model) or ""
+        self._is_composite = has_encoder(model)
+        tokens = "decoder_input_ids" if self._is_composite else "input_ids"
+        if tokens not in examples.kwargs:
+            raise UsageError(f"takes no {tokens}", file=name, remedy=_REMEDY)
+        self._whole = cast("torch.Tensor", examples.kwargs[tokens])
+        cached = replace(examples, kwargs={**examples.kwargs, "use_cache": True, "return_dict": True})
+        returned = _as_mapping(run_model(model, name, cached), name)
+        self._layers = _layers(returned, name)
+        self._present = [layer for layer in self._layers if not (layer.is_cross and with_past)]
+        self._hidden = cast("torch.Tensor | None", returned.get(_FROM_ENCODER))
+        self._returned = [
+            key for key, value in returned.items() if isinstance(value, torch.Tensor) and key != _FROM_ENCODER
+        ]
+
+    def part(self, seed: int) -> OpenPart:
+        """The decoder with its inputs.
+
+        Args:
+            seed: for the random numbers in keys and values.
+        """
+        inputs = self._tokens()
+        past = self._past(seed)
+        outputs = {key: {0: _BATCH, 1: _LENGTH} for key in self._returned}
+        length = _PAST_AND_NEW if self._with_past else _LENGTH
+        for layer in self._present:
+            outputs[f"present.{layer.name}"] = {0: _BATCH, 2: _ENCODER_LENGTH if layer.is_cross else length}
+        named: dict[str, object] = {entry.name: entry.tensor for entry in inputs}
+        if past:
+            named["past_key_values"] = {entry.name.partition(".")[2]: entry.tensor for entry in past}
+        return OpenPart(
+            self._model,
+            replace(self._examples, kwargs=named),
+            tuple(entry.name for entry in (*inputs, *past)),
+            tuple(outputs),
+            {entry.name: entry.axes for entry in (*inputs, *past)} | outputs,
+        )
+
+    def _tokens(self) -> list[_Input]:
+        """All inputs but keys and values."""
+        before = self._whole.shape[1] if self._with_past else 0
+        ids = self._whole[:, :_NEW].clone() if self._with_past else self._whole
+        batch, length = ids.shape
+        inputs = [_Input("input_ids", ids, {0: _BATCH, 1: _LENGTH})]
+        if self._is_composite:
+            mask = self._examples.kwargs.get("attention_mask")
+            if isinstance(mask, torch.Tensor):
+                inputs.append(_Input("encoder_attention_mask", mask, {0: _BATCH, 1: _ENCODER_LENGTH}))
+            if not self._with_past and self._hidden is not None:
+                inputs.append(_Input("encoder_hidden_states", self._hidden, {0: _BATCH, 1: _ENCODER_LENGTH}))
+            return inputs
+        mask = torch.ones(batch, before + length, dtype=torch.int64, device=ids.device)
+        inputs.append(_Input("attention_mask", mask, {0: _BATCH, 1: _PAST_AND_NEW if self._with_past else _LENGTH}))
+        if "position_ids" in parameters_of(self._model):
+            positions = torch.arange(before, before + length, device=ids.device).expand(batch, length).clone()
+            inputs.append(_Input("position_ids", positions, {0: _BATCH, 1: _LENGTH}))
+        return inputs
+
+    def _past(self, seed: int) -> list[_Input]:
+        """Keys and values of as many tokens as there were in the run; windows keep less, and are filled up."""
+        if not self._with_past:
+            return []
+        generator = torch.Generator().manual_seed(seed)
+        past = []
+        for name, tensor, is_cross in self._layers:
+            length = tensor.shape[-2] if is_cross else self._whole.shape[1]
+            made = torch.randn((*tensor.shape[:-2], length, tensor.shape[-1]), generator=generator)
+            axes = {0: _BATCH, 2: _ENCODER_LENGTH if is_cross else _PAST}
+            past.append(_Input(f"past_key_values.{name}", made.to(tensor.device, tensor.dtype), axes))
+        return past
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        encoder_attention_mask: torch.Tensor | None = None,
+        encoder_hidden_states: torch.Tensor | None = None,
+        past_key_values: dict[str, torch.Tensor] | None = None,
+    ) -> dict[str, object]:
+        """Calls the model with what is given, and with keys and values as the cache that it wants."""
+        past = past_key_values or {}
+        named: dict[str, object] = {self._argument: _cache_of(past, is_composite=self._is_composite)}
+        if self._is_composite:
+            hidden = self._unread(past) if encoder_hidden_states is None else encoder_hidden_states
+            named |= {"decoder_input_ids": input_ids, "encoder_outputs": (hidden,)}
+            named |= {"attention_mask": encoder_attention_mask}
+        else:
+            named |= {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
+        named = {name: value for name, value in named.items() if value is not None}
+        returned = _as_mapping(self._original(**named, use_cache=True, return_dict=True), self._name)
+        tensors = {layer.name: layer.tensor for layer in _layers(returned, self._name)}
+        present = {layer.name: tensors[layer.name] for layer in self._present}
+        return {key: returned[key] for key in self._returned} | {"present": present}
+
+    def _unread(self, past: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Stands for the states of the encoder, of which keys and values hold all: only its shape is looked at."""
+        keys = next(tensor for name, tensor in past.items() if name.endswith("encoder.key"))
+        width = 0 if self._hidden is None else self._hidden.shape[-1]
+        return keys.new_zeros(keys.shape[0], keys.shape[-2], width)
+
+
+def _as_mapping(returned: object, name: str) -> Mapping[str, object]:
+    if not hasattr(returned, "keys"):
+        raise ModelError("does not name what it returns", file=name, remedy=_REMEDY)
+    return cast("Mapping[str, object]", returned)
+
+
+class _CacheLayer(Protocol):
+    keys: torch.Tensor | None
+    values: torch.Tensor | None
+
+
+def _layers(returned: Mapping[str, object], name: str) -> list[_Layer]:
+    """The keys and values in the cache that a model of transformers returned.
+
+    Raises:
+        ModelError: there is none, or it holds something else, such as the states of a state space model.
+    """
+    cache = next((returned[key] for key in _CACHES if key in returned), None)
+    if cache is None:
+        raise ModelError("gives no keys and values", file=name, remedy=_REMEDY)
+    kinds = {"self_attention_cache": ".decoder", "cross_attention_cache": ".encoder"}
+    parts = {kind: getattr(cache, part) for part, kind in kinds.items() if hasattr(cache, part)} or {"": cache}
+    found = []
+    for kind, part in parts.items():
+        layers: Sequence[_CacheLayer] = getattr(part, "layers", ())
+        for number, layer in enumerate(layers):
+            if hasattr(layer, "conv_states") or hasattr(layer, "recurrent_states"):
+                raise _other_things(cache, name)
+            for word, tensor in (("key", layer.keys), ("value", layer.values)):
+                if tensor is not None:  # layers may share those of another one
+                    found.append((number, _Layer(f"{number}{kind}.{word}", tensor, kind == ".encoder")))
+    if not found:
+        raise _other_things(cache, name)
+    return [layer for _, layer in sorted(found, key=lambda entry: entry[0])]
+
+
+def _other_things(cache: object, name: str) -> ModelError:
+    told = f"keeps other things than keys and values in its {type(cache).__name__}"
+    return ModelError(told, file=name, remedy=_REMEDY)
+
+
+def _cache_of(tensors: Mapping[str, torch.Tensor], *, is_composite: bool) -> object:
+    """The cache that transformers takes, of keys and values by name."""
+    from transformers import DynamicCache, EncoderDecoderCache
+
+    if not is_composite:
+        return DynamicCache(_pairs(tensors, ""))
+    own, cross = (DynamicCache(_pairs(tensors, f".{kind}")) for kind in ("decoder", "encoder"))
+    return EncoderDecoderCache(own, cross)
+
+
+def _pairs(tensors: Mapping[str, torch.Tensor], kind: str) -> list[tuple[torch.Tensor | None, torch.Tensor | None]]:
+    numbers = [int(name.partition(".")[0]) for name in tensors]
+    return [
+        (tensors.get(f"{number}{kind}.key"), tensors.get(f"{number}{kind}.value"))
+        for number in range(max(numbers, default=-1) + 1)
+    ]
