@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CONTAINERS: Final = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 """Modules that hold others or parameters, and do not run."""
 
-_TORCH_CLASSES: Final = "torch.nn."
+TORCH_CLASSES: Final = "torch.nn."
 
 
 class Level(NamedTuple):
@@ -72,7 +72,7 @@ def class_name_of(class_path: str) -> str:
 
 
 def _is_level(class_path: str, torch_modules: TorchModules) -> bool:
-    if not class_path.startswith(_TORCH_CLASSES) or torch_modules == "all":
+    if not class_path.startswith(TORCH_CLASSES) or torch_modules == "all":
         return True
     return torch_modules != "none" and class_name_of(class_path) in torch_modules
 

@@ -95,8 +95,14 @@ class ModelFile:
             path: the ONNX file that the user wants, for messages.
 
         Raises:
-            ModelError: it is not valid ONNX.
+            ModelError: it is not valid ONNX, or gives nothing.
         """
+        if not self.model.graph.output:
+            raise ModelError(
+                "the model returns no tensor, so that no file can compute anything",
+                file=path,
+                remedy="let `forward` return what it computes",
+            )
         bare = onnx.ModelProto()
         bare.CopyFrom(self.model)
         given = {value.name for value in bare.graph.input}

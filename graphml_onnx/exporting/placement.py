@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import torch
 from torch.nn.parameter import is_lazy
 
-from graphml_onnx.exporting.module_tree import CONTAINERS, Level, registered_levels
+from graphml_onnx.exporting.module_tree import CONTAINERS, TORCH_CLASSES, Level, registered_levels
 from graphml_onnx.exporting.record import OperatorRecord, PlacementRule
 from graphml_onnx.hierarchy.exporter import Texts, scope_steps
 from graphml_onnx.hierarchy.paths import around
@@ -355,6 +355,7 @@ class _Placing:
         self._modules = modules
         self._finder = finder
         self._weights = weights
+        self._holders = {module.parent for module in modules}
         tree = _Tree(modules)
         self._owners = {
             name: [tree.nearest(scope) for scope in sorted(scopes)] for name, scopes in weights.owners.items()
@@ -370,11 +371,25 @@ class _Placing:
         behind = _spread(told, producers, range(len(told)), PRODUCERS, self._modules, [None] * len(told))
         between = _spread(told, consumers, reversed(range(len(told))), CONSUMERS, self._modules, behind)
         last = Found(0, ROOT) if outer is None else Found(outer.module, BODY)
-        for operator, *candidates in zip(graph.node, between, behind, strict=True):
+        for operator, known, *candidates in zip(graph.node, told, between, behind, strict=True):
             found = next((candidate for candidate in candidates if candidate is not None), last)
+            if outer is not None and known is None and None in candidates:
+                found = self._beside_leaf(found, outer)
             yield Placed(operator, found, outer is not None)
             for body in bodies_of(operator):
                 yield from self.places(body, found, constants)
+
+    def _beside_leaf(self, found: Found, outer: Found) -> Found:
+        """The module around a layer of ``torch.nn``, for what only follows it or comes before it in a body.
+
+        Nothing tells of operators in bodies but the weights that they use. What follows a ``Linear`` is no part of it,
+        but of the module that calls it.
+        """
+        module = self._modules[found.module]
+        is_layer = self._weights.classes.get(module.scope, "").startswith(TORCH_CLASSES)
+        if module.parent is None or not is_layer or found.module in {*self._holders, outer.module}:
+            return found
+        return Found(module.parent, found.rule)
 
     def _with_owner(self, operator: onnx.NodeProto, told: Found | None) -> Found | None:
         """What the exporter tells, refined or contradicted by the owners of the parameters that an operator uses."""

@@ -349,6 +349,82 @@ def test_a_model_that_is_not_valid_is_not_published(tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == []
 
 
+@dataclasses.dataclass
+class Unknown:
+    """One that PyTorch has not been told of."""
+
+    logits: Tensor
+    states: tuple[Tensor, Tensor]
+    loss: Tensor | None = None
+
+
+class ReturnsUnknown(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> dict[str, Unknown]:
+        hidden = self.layer(x)
+        return {"told": Unknown(hidden.sin(), (hidden, x * 2))}
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_a_dataclass_need_not_be_registered(tmp_path: Path, exporter: Any) -> None:
+    module = ReturnsUnknown()
+    result, model = exported(module, tmp_path, exporter=exporter)
+
+    assert names(model.graph.output) == ["told_logits", "told_states_0", "told_states_1"]
+    assert result.exact == 100
+    assert isinstance(module(X)["told"], Unknown)
+
+
+class ReturnsNothing(nn.Module):
+    def forward(self, x: Tensor) -> dict[str, Tensor | None]:
+        x.sin()
+        return {"loss": None}
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_a_model_that_returns_no_tensor_is_refused(tmp_path: Path, exporter: Any) -> None:
+    with pytest.raises(graphml_onnx.ModelError, match="no tensor"):
+        exported(ReturnsNothing(), tmp_path, exporter=exporter)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_lazy_buffers_stay_lazy(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d())
+    exported(model, tmp_path)
+
+    assert isinstance(model[1].running_mean, nn.UninitializedBuffer)
+
+
+class Gate(nn.Module):
+    """Control flow within control flow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        def positive(y: Tensor) -> Tensor:
+            return torch.cond(y.mean() > 1, lambda z: self.one(z).sin(), lambda z: self.two(z.cos()), (y,))
+
+        return torch.cond(x.sum() > 0, positive, lambda y: self.three(y), (x,))
+
+
+def test_what_stands_beside_a_layer_in_a_branch_is_in_the_module_that_calls_it(tmp_path: Path) -> None:
+    result, _ = exported(nn.Sequential(Gate(), Gate()), tmp_path)
+
+    scopes = [module.scope for module in result.record.modules]
+    told = [(operator.op_type, scopes[operator.module]) for operator in result.record.operators if operator.in_body]
+    for gate in ("0", "1"):
+        inside = [(kind, scope) for kind, scope in told if scope == gate or scope.startswith(f"{gate}.")]
+        assert {scope for kind, scope in inside if kind in ("Sin", "Cos", "If", "ReduceMean", "Greater")} == {gate}
+        assert [scope for kind, scope in inside if kind == "Gemm"] == [
+            f"{gate}.{name}" for name in ("one", "two", "three")
+        ]
+
+
 class Tabled(nn.Module):
     """Holds a tensor that is neither a parameter nor a buffer: exporters write it as a constant."""
 

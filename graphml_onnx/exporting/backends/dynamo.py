@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import dataclasses
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import torch
@@ -46,7 +47,10 @@ def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: Expor
     args = inputs.args
     if args and isinstance(args[-1], dict) and not inputs.kwargs:
         args = (*args, {})  # PyTorch takes a dictionary at the end for the named arguments
-    with nullcontext() if module is None else recording(module) as trace:
+    with (
+        nullcontext() if module is None else recording(module) as trace,
+        nullcontext() if module is None else _returning_known_types(module),
+    ):
         program = torch.onnx.export(
             model,
             args,
@@ -89,6 +93,36 @@ def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: Expor
         output_names=_output_names(told, trace.output if trace else None),
         finder=lambda modules, _: ScopeFinder(modules, aliases),
     )
+
+
+@contextmanager
+def _returning_known_types(module: torch.nn.Module) -> Iterator[None]:
+    """Lets a module return mappings instead of dataclasses that PyTorch has not been told of, and refuses."""
+
+    def flattened(_module: torch.nn.Module, _inputs: object, output: object) -> object:
+        known = _known_types(output)
+        return None if known is output else known
+
+    handle = module.register_forward_hook(flattened)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _known_types(value: object) -> object:
+    """A value with each dataclass in it as a mapping; the value itself if it has none."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type) and type(value) not in _pytree.SUPPORTED_NODES:
+        return {entry.name: _known_types(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+    match value:
+        case dict() if type(value) is dict:
+            named = {key: _known_types(member) for key, member in value.items()}
+            return named if any(named[key] is not member for key, member in value.items()) else value
+        case tuple() | list() if type(value) in (tuple, list):
+            members = [_known_types(member) for member in value]
+            is_same = all(one is other for one, other in zip(members, value, strict=True))
+            return value if is_same else type(value)(members)
+    return value
 
 
 class _Evidence(NamedTuple):

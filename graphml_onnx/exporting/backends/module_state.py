@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import torch
 from torch.backends import mha
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 from torch.utils import _pytree
 
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ def prepared(module: torch.nn.Module) -> torch.nn.Module:
     tensors = [*module.parameters(), *module.buffers()]
     if not any(is_lazy(tensor) for tensor in tensors):
         return module
-    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors if not is_lazy(tensor)})
+    kept = {id(tensor): tensor for tensor in tensors if not is_lazy(tensor)}
+    for tensor in tensors:
+        if isinstance(tensor, UninitializedBuffer):  # PyTorch copies lazy parameters, and no lazy buffers
+            made = cast("Callable[..., torch.Tensor]", UninitializedBuffer)  # it is typed as a tensor's constructor
+            kept[id(tensor)] = made(tensor.requires_grad, tensor.data.device, tensor.data.dtype)
+    return copy.deepcopy(module, kept)
 
 
 @contextmanager
