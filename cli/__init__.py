@@ -1,1 +1,1 @@
-"""The command line ``g2o``: parses, calls the library, and shows what came of it."""
+"""The command line ``g2o``: parses arguments, calls the library, and shows the result."""

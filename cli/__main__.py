@@ -3,7 +3,7 @@
 import os
 import sys
 
-# Python puts the current folder in front of all others: files of a model there would take the place of packages.
+# Python puts the current folder first: files there would otherwise replace packages.
 if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 - pathlib is not needed yet
     del sys.path[0]
 

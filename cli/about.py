@@ -1,4 +1,4 @@
-"""``g2o --version``: what is installed, for a report of a bug."""
+"""``g2o --version``: the installed versions, for bug reports."""
 
 from __future__ import annotations
 

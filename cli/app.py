@@ -32,7 +32,7 @@ from . import (
 from .exits import DONE
 from .show import document, out
 
-# Every complaint about a command line descends from this class, which has no public name in typer.
+# All errors about a command line are subclasses of this class, which has no public name in typer.
 _TyperUsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
 
 EPILOG = """\b
@@ -107,7 +107,7 @@ def invoke() -> int:
     """Runs the command that ``sys.argv`` asks for.
 
     Returns:
-        The exit code, where the command ends without an exception.
+        The exit code, if the command ends without an exception.
 
     Raises:
         UsageError: the command line cannot be parsed.

@@ -1,4 +1,4 @@
-"""``g2o batch``: many models at once, with a manifest of what became of each."""
+"""``g2o batch``: many models at once, with a manifest of the results."""
 
 import contextlib
 from collections.abc import Iterator
@@ -99,7 +99,7 @@ def _executor(address: str | None, workers: int | None) -> Iterator[Executor | N
         yield None
         return
     if workers is not None:
-        raise UsageError("--workers are those of the scheduler", remedy="give --workers or --dask")
+        raise UsageError("--dask has its own workers", remedy="give --workers or --dask")
     from graphml_onnx.zoo.cluster import dask_executor
 
     with dask_executor(address) as executor:

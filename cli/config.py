@@ -1,4 +1,4 @@
-"""``--config FILE``: defaults of options from a TOML file; what the command line says wins."""
+"""``--config FILE``: defaults of options from a TOML file; the command line takes precedence."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ON_THE_COMMAND_LINE = frozenset({"json", "debug", "help"})
-"""Options that say how an error is shown, which may come before the file is read."""
+"""Options about the display of errors, which may happen before the file is read."""
 
 
 class Parameter(Protocol):
-    """What is used of an option of a command."""
+    """The used part of a command's option."""
 
     name: str | None
     opts: Sequence[str]
@@ -25,16 +25,16 @@ class Parameter(Protocol):
 
 
 class Command(Protocol):
-    """What is used of a command."""
+    """The used part of a command."""
 
     params: Sequence[Parameter]
 
 
 def read(path: Path, commands: Mapping[str, Command]) -> dict[str, dict[str, object]]:
-    """The defaults that a file gives, by command and by the name of the argument.
+    """The defaults from a file, by command and by the name of the argument.
 
-    A table such as ``[encode]`` is for one command; what stands before the tables is for all that have such an option.
-    Names are those of the options, with or without hyphens.
+    A table such as ``[encode]`` is for one command; keys before the tables are for all commands with such an option.
+    Keys are names of options, with or without hyphens.
 
     Args:
         path: the file.
@@ -86,7 +86,7 @@ def _plain(option: str) -> str:
 
 def _unknown(path: Path, kind: str, name: str, known: Iterable[str]) -> UsageError:
     if _plain(name) in _ON_THE_COMMAND_LINE:
-        return UsageError(f"--{name} is for the command line", file=path, remedy="take it out")
+        return UsageError(f"--{name} is for the command line", file=path, remedy="remove it")
     near = difflib.get_close_matches(name, list(known), 3)
     remedy = f"close to it: {', '.join(near)}" if near else "g2o --help lists the commands, and each lists its options"
     return UsageError(f"there is no {kind} {name!r}", file=path, remedy=remedy)

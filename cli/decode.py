@@ -1,4 +1,4 @@
-"""``g2o decode``: a GraphML file becomes the ONNX model again."""
+"""``g2o decode``: turns a GraphML file back into the ONNX model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -135,5 +135,5 @@ def _verdict(result: DecodeResult) -> str:
     if result.changed:
         return f"the model with {show.counted(len(result.changed), 'edited tensor')}"
     if result.older:
-        return f"the model was read from {result.older}, which does not say all that the original held"
+        return f"the model was read from {result.older}, which stores less than the original had"
     return "the graph was edited since it was encoded; this is the edited model"

@@ -1,4 +1,4 @@
-"""``g2o encode``: ONNX models become GraphML files."""
+"""``g2o encode``: turns ONNX models into GraphML files."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ from . import exits, failure, options, progress, remote, show
 from .profile import Profile, members
 
 NO_HIERARCHY = (
-    "neither tags nor names nor repeated blocks tell of modules; HTP metadata do (--metadata), "
-    "and exports by g2o export or torch.onnx.export"
+    "no source of modules was found: no tags, no names, no repeated blocks. HTP metadata have them (--metadata), "
+    "and so have exports by g2o export or torch.onnx.export"
 )
 
 EXAMPLES = """\b
@@ -115,7 +115,7 @@ def encode(
     encode_one, preview_one = graphml_onnx.encode, graphml_onnx.preview  # imports the library before a profile starts
 
     def one(model: Path, target: Path | None) -> dict[str, Json]:
-        """Encodes one model, prints the result for people, and gives the one for programs."""
+        """Encodes one model, prints the result for people, and returns the one for programs."""
         measured = Profile(whole_process=len(models) == 1) if profile else None
         if dry_run:
             preview = preview_one(
@@ -173,13 +173,13 @@ def encode(
 
 
 def _targets(models: Sequence[Path], output: Path | None, metadata: Path | None) -> list[Path | None]:
-    """Where the graph of each of several models goes; None for the default."""
+    """The path of each graph, for several models; None for the default."""
     if metadata is not None:
         raise UsageError("--metadata belongs to one model", remedy="encode models with metadata one by one")
     if output is None:
         return [None] * len(models)
     if not output.is_dir():
-        raise UsageError("the --output of several models has to be a folder that exists", file=output)
+        raise UsageError("the --output of several models must be an existing folder", file=output)
     targets = [output / f"{model.stem}_hierarchical_graph.graphml" for model in models]
     twice = next((target for target in targets if targets.count(target) > 1), None)
     if twice is not None:
@@ -195,7 +195,7 @@ def _encode_each(
     json: bool,
     quiet: bool,
 ) -> int:
-    """Encodes several models, each with its own heading, result or error; gives the exit code of the first failure."""
+    """Encodes several models, each with its heading, result or error; returns the exit code of the first failure."""
     worst = exits.DONE
     documents: list[Json] = []
     for number, (model, target) in enumerate(zip(models, targets, strict=True)):
@@ -270,7 +270,7 @@ def _graph_rows(result: EncodeResult | EncodePreview) -> list[tuple[str, str]]:
 def _hierarchy_text(result: EncodeResult | EncodePreview) -> str:
     if result.hierarchy_source == "none":
         return f"none: {NO_HIERARCHY}"
-    text = f"from {result.hierarchy_source}; {result.coverage:.1f} % of the operators stand in a module below the root"
+    text = f"from {result.hierarchy_source}; {result.coverage:.1f} % of the operators are in a module below the root"
     if len(result.coverages) > 1:
         text += f" ({', '.join(f'{kind} {share:.1f} %' for kind, share in result.coverages.items())})"
     return text

@@ -1,4 +1,4 @@
-"""Exit codes: the one mapping from the kind of a failure to the code that the process ends with."""
+"""Exit codes: the only mapping from the category of an error to the exit code of the process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 DONE: Final = 0
 INTERNAL: Final = 70
-"""A bug: ``EX_SOFTWARE`` of ``sysexits.h``, where 65 to 74 come from too."""
+"""A bug: ``EX_SOFTWARE`` of ``sysexits.h``, which also defines 65 to 74."""
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 

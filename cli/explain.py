@@ -1,4 +1,4 @@
-"""``g2o explain``: what the code of a finding means."""
+"""``g2o explain``: explains the code of a finding."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""``g2o export``: a PyTorch model becomes ONNX with its module hierarchy, and a GraphML file."""
+"""``g2o export``: exports a PyTorch model to ONNX with its module hierarchy, and to GraphML."""
 
 import re
 import sys
@@ -153,10 +153,10 @@ def export(
         raise UsageError("--graphml-parameters without a GraphML", remedy="add --with-graphml")
     source = _one_model(model, model_option)
     if not debug:
-        logging.disable(logging.ERROR)  # torch and transformers log a lot, and raise what matters
+        logging.disable(logging.ERROR)  # torch and transformers log a lot, but raise important errors
         warnings.simplefilter("ignore")  # those that concern the model are findings
     if _CALLABLE.fullmatch(source):
-        sys.path.append(str(Path.cwd()))  # package.module:callable may be in this folder; what is installed comes first
+        sys.path.append(str(Path.cwd()))  # package.module:callable may be in this folder; installed packages come first
     with progress.shown(quiet=quiet or json) as bars:
         run = graphml_onnx.export  # imports the library, which counts as the start
         measured = Profile(bars) if profile else None
@@ -265,7 +265,10 @@ def _rows(result: "ExportResult") -> list[tuple[str, str]]:
     rules = ", ".join(f"{rule} {count:,}" for rule, count in result.placements.items())
     return [
         *((name, f"{file} ({show.size(file.stat().st_size)})") for name, file in files),
-        ("nodes", f"{result.nodes:,}, all in a module, {result.exact:.1f} % in the very one that ran them ({rules})"),
+        (
+            "nodes",
+            f"{result.nodes:,}, all in a module, {result.exact:.1f} % in exactly the one that ran them ({rules})",
+        ),
         ("modules", f"{result.modules:,}"),
         ("time", ", ".join(f"{name.replace('_', ' ')} {seconds:.1f} s" for name, seconds in result.seconds.items())),
         ("sha256", f"{result.sha256} of the model"),

@@ -1,4 +1,4 @@
-"""``g2o extract``: a part of a model as a model of its own."""
+"""``g2o extract``: cuts a part out of a model."""
 
 from pathlib import Path
 from typing import Annotated

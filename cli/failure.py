@@ -1,4 +1,4 @@
-"""Turns an exception into one line or one JSON object, and an exit code."""
+"""Turns an exception into one line of text or one JSON object, and an exit code."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Failure:
         place: where in the file.
         remedy: what to do about it.
         exit_code: see `exits`.
-        line: all of it, for a human reader.
-        silent: whether nobody is left to read about it.
+        line: the whole error in one line, for people.
+        silent: whether there is no reader left, because the pipe is closed.
     """
 
     category: str
@@ -47,7 +47,7 @@ class Failure:
 
 
 def of(error: BaseException) -> Failure:
-    """Describes any exception that a command can end with."""
+    """Describes an exception that ended a command."""
     match error:
         case GraphmlOnnxError():
             return _of_library(error)
@@ -79,7 +79,7 @@ def line_about(model: str, problem: Failure) -> str:
 
 
 def _is_about_memory(error: BaseException) -> bool:
-    """Whether there was too little memory, for a library that is loaded when it is needed too."""
+    """Whether there was too little memory, also while loading a library on demand."""
     told = str(error)
     return isinstance(error, MemoryError) or "failed to map segment" in told or "allocate memory" in told
 

@@ -1,4 +1,4 @@
-"""What `validate` found as continuous integration reads it: annotations of GitHub, SARIF 2.1.0."""
+"""Findings of `validate` for continuous integration: annotations of GitHub, SARIF 2.1.0."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}  # as Git
 
 
 class Validated(NamedTuple):
-    """What came of the validation of one file: findings, or why it could not be read."""
+    """The result of validating one file: findings, or why it could not be read."""
 
     graph: Path
     findings: Sequence[Finding]
@@ -32,7 +32,7 @@ class Validated(NamedTuple):
 
 
 def level(finding: Finding, *, strict: bool) -> str:
-    """How bad a finding is, in SARIF's words; ``strict`` makes a fault of the model itself an error."""
+    """The severity in SARIF's terms; ``strict`` makes a fault of the model itself an error."""
     return "error" if strict and finding.severity == "model" else _LEVELS[finding.severity]
 
 

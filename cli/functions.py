@@ -1,4 +1,4 @@
-"""``g2o functions``: a model whose modules are functions."""
+"""``g2o functions``: turns the modules of a model into functions."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,7 +51,7 @@ def functions(
 
 
 def show_result(result: "FunctionsResult", *, json: bool, quiet: bool) -> None:
-    """Shows what became of a model."""
+    """Shows the result."""
     if json:
         show.document({**show.plain(result), "onnx_bytes": result.onnx.stat().st_size, "error": None})
     elif not quiet:

@@ -1,4 +1,4 @@
-"""``g2o inline``: a model without functions."""
+"""``g2o inline``: replaces the functions of a model by their operators."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``g2o inspect``: what a model consists of."""
+"""``g2o inspect``: shows modules, operators, tensors and parameters of a model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
@@ -32,7 +32,7 @@ By: TypeAlias = Literal["module", "op", "tensor", "parameter"]
 
 _DEPTH = 2
 _SHOWN = 60  # characters of a value of the metadata
-_FAILURES = 10  # weights that cannot be read and are named one by one
+_FAILURES = 10  # unreadable weights that are named one by one
 
 
 def inspect(
@@ -134,7 +134,7 @@ def inspect(
 
 
 class _Unread:
-    """Weights whose statistics are not known because they cannot be read; the others are shown."""
+    """Collects weights that cannot be read, and so have no statistics; the others are shown."""
 
     def __init__(self) -> None:
         self.failures: list[tuple[str, failure.Failure]] = []
@@ -147,7 +147,7 @@ class _Unread:
         return next((problem.exit_code for _, problem in self.failures), exits.DONE)
 
     def show(self) -> None:
-        """Says of each why it cannot be read, or of many how many more there are."""
+        """Shows why each weight cannot be read; for many, only the number of the rest."""
         lines = [problem.line for _, problem in self.failures]
         for line in lines[:_FAILURES]:
             show.err(line)
@@ -293,7 +293,7 @@ def _table(
 
 
 def module_table(module: "Module", depth: int, unread: _Unread | None = None, *, unfold: bool = False) -> str:
-    """A module and those in it, down to a depth, with what each consists of; equal neighbours as one."""
+    """A module and those in it, down to a depth, with their sums; equal neighbours as one."""
     from graphml_onnx.graph import inspection
 
     same: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""The outcome of `verify` and `validate` as JUnit XML, the report that continuous integration services read."""
+"""Results of `verify` and `validate` as JUnit XML for continuous integration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def document(outcomes: Sequence[Outcome]) -> bytes:
 
 
 def of_findings(files: Sequence[Validated], *, strict: bool) -> bytes:
-    """The report of `validate`, as UTF-8: a case for each file, which fails where a finding is an error."""
+    """The report of `validate`, as UTF-8: a case for each file, which fails if a finding is an error."""
     cases = []
     for file in files:
         case = ElementTree.Element("testcase", classname=one_line(str(file.graph)), name="validate")
@@ -56,7 +56,7 @@ def _document(name: str, cases: Sequence[ElementTree.Element], seconds: float | 
 
 
 def _cases(outcome: Outcome) -> Iterator[ElementTree.Element]:
-    model = one_line(str(outcome.model))  # XML knows neither control characters nor lone surrogates
+    model = one_line(str(outcome.model))  # XML has neither control characters nor lone surrogates
     if outcome.failure is not None:
         case = ElementTree.Element("testcase", classname=model, name="verify")
         ElementTree.SubElement(case, "error", message=one_line(outcome.failure.line))

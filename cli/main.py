@@ -1,6 +1,6 @@
-"""Entry point of ``g2o``: runs a command; whatever happens ends in an exit code and at most one line of error.
+"""Entry point of ``g2o``: runs a command; every failure ends in an exit code and at most one line of error.
 
-Until the signals are handled only small modules are imported, so that an early Ctrl-C shows no traceback either.
+Only small modules are imported before the signals are handled, so that even an early Ctrl-C shows no traceback.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NEW_OBJECTS: Final = 100_000
-"""Between two searches for garbage. A model's objects stay until the end: to search them takes a sixth of `inspect`."""
+"""Threshold of the garbage collector. Models live until the end: searching them took a sixth of `inspect`."""
 
 
 def run() -> int:
@@ -42,7 +42,7 @@ def _run() -> int:
         _accept_any_name()
         return _command()
     except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError):  # typer's answer, where its help text has lost its reader
+        if isinstance(error.__context__, BrokenPipeError):  # typer's exit code if the reader of its help text is gone
             from . import show
 
             show.abandon_output()
@@ -53,7 +53,7 @@ def _run() -> int:
 
 
 def _accept_any_name() -> None:
-    """Shows escaped what standard output cannot encode, such as a file name that is not valid UTF-8."""
+    """Makes standard output escape what it cannot encode, such as a file name that is not valid UTF-8."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -74,7 +74,7 @@ def _command() -> int:
 
 
 def _fail(error: BaseException, arguments: Sequence[str]) -> int:
-    """Shows why it failed; ``arguments`` are read unparsed, since parsing may be what failed."""
+    """Shows the failure; ``arguments`` are used unparsed, since parsing itself may have failed."""
     from . import failure, show
 
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments

@@ -18,7 +18,7 @@ _HEAD = ("tensors", "SQNR", "lowest", "cosine", "largest abs", "largest rel")
 
 
 def show_numbers(found: NumericDiff, depth: int) -> None:
-    """Shows the modules down to a depth, the outputs, and where the models part."""
+    """Shows the modules down to a depth, the outputs, and where the models diverge."""
     inputs = ", ".join(f"{name}{list(shape)}" for name, shape in found.inputs.items())
     show.out(show.one_line(f"{show.counted(len(found.tensors), 'tensor')} compared, with {inputs}"))
     if found.left_out:
@@ -38,7 +38,7 @@ def show_numbers(found: NumericDiff, depth: int) -> None:
         show.out(show.one_line(f"output {output.tensor}: SQNR {_decibels(figures.sqnr)}, cosine {figures.cosine:.6f}"))
     first = found.first
     if first is None:
-        text = f"they do not part: no SQNR is below {found.threshold:g} dB"
+        text = f"the models do not diverge: no SQNR is below {found.threshold:g} dB"
         show.out(typer.style(text, fg="green"))
     else:
         show.out(typer.style(show.one_line(_parting(first)), fg="red"))
@@ -46,7 +46,8 @@ def show_numbers(found: NumericDiff, depth: int) -> None:
 
 def _parting(first: TensorNumbers) -> str:
     place = f"{first.module or '(model)'}: {first.op_type} {first.operator!r}"
-    return f"they part in {place}, SQNR {_decibels(first.figures.sqnr)}, {_decibels(first.loss)} worse than its inputs"
+    loss = _decibels(first.loss)
+    return f"the models diverge in {place}, SQNR {_decibels(first.figures.sqnr)}, {loss} worse than its inputs"
 
 
 def _decibels(number: float) -> str:

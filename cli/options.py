@@ -69,7 +69,7 @@ DebugOption: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the 
 
 
 def sizes(dims: list[str] | None) -> dict[str, int]:
-    """The sizes that ``--dim`` gives.
+    """The sizes from ``--dim``.
 
     Raises:
         UsageError: one of them is not NAME=N.

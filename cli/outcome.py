@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """One model of ``g2o verify``; either ``report`` or ``failure`` is there.
+    """One model of ``g2o verify``, with either a ``report`` or a ``failure``.
 
     Attributes:
-        model: the file, as it was named.
+        model: the file, as given by the user.
         report: the checks, if they could run.
         failure: why they could not.
         seconds: how long it took.
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
         return self.report is not None and self.report.passed
 
     def line(self) -> str:
-        """The outcome, for a human reader."""
+        """The outcome, for people."""
         if self.report is None:
             return f"FAILED  {self.model}: could not be checked"
         details = {check: f"{check.name}: {as_options(check.detail)}" for check in self.report.checks}

@@ -1,7 +1,7 @@
 """Time and peak memory of each stage, as the library reports them; "start" and "other" are the time between stages.
 
-The kernel keeps one peak for the process. Linux can set it back (``/proc/self/clear_refs``, value 5, see proc(5)),
-so there each stage has a peak of its own; elsewhere a stage shows the highest memory up to its end.
+The kernel keeps one peak for the process. Linux can reset it (``/proc/self/clear_refs``, value 5, see proc(5)), so each
+stage has its own peak there; on other systems a stage shows the highest memory up to its end.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Profile:
         self._whole = _Stage(time.perf_counter() - self._start)
 
     def __call__(self, stage: str, done: int, total: int, unit: Unit) -> None:
-        """Notes the beginning and the end of a stage; see `graphml_onnx.results.Progress`."""
+        """Records the beginning and the end of a stage; see `graphml_onnx.results.Progress`."""
         known = self._stages.get(stage)
         if known is None:
             self._note_peak()
@@ -94,12 +94,12 @@ class Profile:
 
 
 def members(profile: Profile | None) -> dict[str, Json]:
-    """What a measurement, if there was one, adds to the document of ``--json``."""
+    """The measurement for the document of ``--json``, if there is one."""
     return {"profile": profile.document()} if profile else {}
 
 
 def _process_age() -> float:
-    """Seconds since the process started, to 10 ms; 0 if the system does not say."""
+    """Seconds since the process started, to 10 ms; 0 if the system does not provide it."""
     if sys.platform != "linux":
         return 0.0
     try:

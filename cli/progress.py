@@ -1,4 +1,4 @@
-"""Progress bars on standard error, drawn from what the library reports."""
+"""Progress bars on standard error, from the library's reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def shown(*, quiet: bool, title: str = "") -> Iterator[Progress | None]:
-    """A callback that draws one bar for each stage; None where nobody would see it.
+    """A callback that draws one bar for each stage; None if nobody would see it.
 
     The bars are removed at the end, so that only the summary stays.
 
@@ -34,7 +34,7 @@ def shown(*, quiet: bool, title: str = "") -> Iterator[Progress | None]:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[count]}"))
     times = (TimeElapsedColumn(), TimeRemainingColumn())
-    console = Console(file=sys.stderr)  # this very stream, also where the library holds back what others print
+    console = Console(file=sys.stderr)  # this stream, even while the library captures the output of others
     with Bars(*columns, *times, console=console, transient=True) as bars:
         yield _Drawing(bars, title)
 

@@ -1,4 +1,4 @@
-"""Models that are given by a URL: they are brought here while the command runs."""
+"""Models from a URL: they are downloaded for the time of the command."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/(?!/)(.+)")
-"""A URL as a path has it, which has lost one of two strokes."""
+"""Restores a URL from a path, which has lost one of two slashes."""
 
 _HERE = ("file", "local")  # whose paths are absolute: file:///folder/model.onnx
 
 _PREFIX = "g2o-fetch-"
 
 _folders: dict[str, str] = {}
-"""The folders that hold what was fetched, and what stands for each in its URL."""
+"""The folders of downloaded files, and the part of the URL that each replaces."""
 
 
 def as_given(text: str, *, is_json: bool = False) -> str:
-    """A text with URLs in the place of what was fetched from them."""
+    """A text with URLs instead of the paths of downloaded files."""
     for folder, url in _folders.items():
         text = text.replace(folder, json.dumps(url)[1:-1] if is_json else url)
     return text
 
 
 def fetched(context: typer.Context, value: Path) -> Path:
-    """The file itself, or what is downloaded from a URL to a folder that is removed when the command ends."""
+    """The file itself, or the download of a URL, in a folder that is removed when the command ends."""
     found = _URL.fullmatch(value.as_posix()) if isinstance(value, Path) else None
     if found is None or value.exists():
         return value
@@ -60,7 +60,7 @@ def all_fetched(context: typer.Context, values: list[Path]) -> list[Path]:
 
 
 def check_output(models: Sequence[Path], output: Path | None) -> None:
-    """Makes sure that what is made of a model from elsewhere does not go into the folder that is removed.
+    """Checks that the output for a downloaded model does not go into the temporary folder.
 
     Raises:
         UsageError: no output is given for such a model.

@@ -1,4 +1,4 @@
-"""``g2o replace``: an edited part back in its place."""
+"""``g2o replace``: puts an edited part back into a model."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Report files that a command writes besides its output: as a whole, in one step, never in place of an input."""
+"""Report files that a command writes besides its output: published in one step, never over an input."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def report(target: Path | None, inputs: Sequence[Path]) -> Iterator[Callable[[Callable[[], bytes]], None]]:
-    """A function that writes a report, given what makes its content.
+    """A function that writes a report, given a function that makes its content.
 
     The target is checked at once, so that a long run does not end with a report that cannot be written. A report
     that exists is replaced.
 
     Args:
-        target: the file; None where none is wanted, and then the function does nothing.
+        target: the file; with None, the function does nothing.
         inputs: the files that the command reads, which the report must not replace.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What reaches the terminal: standard output that reports its own failure, and text that keeps to its line."""
+"""Output to the terminal: reports failures of standard output, and keeps each text on its line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .remote import as_given
 from .wording import as_options
 
 _NARROWEST = 24
-"""Cells that a column of text keeps on a narrow terminal."""
+"""Minimum width of a column of text on a narrow terminal."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,14 +42,14 @@ def out(text: str) -> None:
 def _write(text: str) -> None:
     try:
         typer.echo(text)
-    except BrokenPipeError:  # the reader (``g2o ... | head``) has seen enough; the command goes on to its own exit code
+    except BrokenPipeError:  # the reader (``g2o ... | head``) is gone; the command continues to its own exit code
         abandon_output()
     except OSError as error:
         raise StorageError(f"writing failed: {error.strerror or error}", file="standard output") from error
 
 
 def note(text: str) -> None:
-    """Writes several lines to standard error; if that fails, there is nobody to report it to."""
+    """Writes several lines to standard error; if that fails, the error cannot be reported."""
     with contextlib.suppress(OSError):
         typer.echo(as_given(text), err=True)
 
@@ -73,7 +73,7 @@ def warn(file: Path, findings: tuple[str, ...]) -> None:
 
 
 def document(value: Json) -> None:
-    """Writes one JSON document to standard output, in ASCII, so that every name survives every terminal.
+    """Writes one JSON document to standard output, in ASCII, so that names survive on every terminal.
 
     Raises:
         StorageError: standard output cannot be written.
@@ -82,7 +82,7 @@ def document(value: Json) -> None:
 
 
 def abandon_output() -> None:
-    """Drops what standard output still buffers, so that the interpreter does not fail on it once more at its end."""
+    """Drops the buffer of standard output, so that the interpreter does not fail on it again at its end."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -121,7 +121,7 @@ def table(rows: list[tuple[str, str]]) -> str:
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """A table; a terminal shows the first line and column in another style.
 
-    Where numbers stand behind text that is too long for a terminal, the text is shown less its middle.
+    If a column of text before numbers is too long for the terminal, the middle of the text is cut out.
 
     Args:
         head: names of the columns.
@@ -147,7 +147,7 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 
 
 def cells_of(text: str) -> int:
-    """How many cells of a terminal a text takes: some letters take two, some none."""
+    """The width of a text in terminal cells: some letters take two, some none."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -161,7 +161,7 @@ def _padded(text: str, width: int, *, to_the_right: bool = False) -> str:
 
 
 def _narrowed(widths: Sequence[int], left: int, room: int) -> list[int]:
-    """Widths with which the table has room, taken from the widest of the columns of text."""
+    """Widths with which the table fits; the widest columns of text become narrower."""
     narrowed = [min(width, max(room, _NARROWEST)) if place < left else width for place, width in enumerate(widths)]
     for _ in range(sum(narrowed) + 2 * (len(narrowed) - 1) - room):
         widest = max(range(left), key=narrowed.__getitem__)
@@ -172,7 +172,7 @@ def _narrowed(widths: Sequence[int], left: int, room: int) -> list[int]:
 
 
 def _cut(text: str, width: int) -> str:
-    """The text less its middle where it is too long: names differ at both ends."""
+    """The text without its middle if it is too long: names differ at both ends."""
     if cells_of(text) <= width:
         return text
     from rich.cells import chop_cells, set_cell_size

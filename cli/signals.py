@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM as one exception, so that context managers remove what is half done.
+"""SIGINT and SIGTERM as one exception, so that context managers remove unfinished outputs.
 
-While a module is imported, the signal only waits: an exception within the initialisation of an extension in C++ ends
+While a module is imported, the signal is postponed: an exception during the initialisation of a C++ extension would end
 the process with SIGSEGV or SIGABRT.
 """
 
@@ -29,13 +29,13 @@ def raise_when_stopped() -> None:
 
 
 def check() -> None:
-    """Raises `Stopped` again where a signal came and somebody else's code swallowed the exception."""
+    """Raises `Stopped` again if a signal came and foreign code swallowed the exception."""
     if _received:
         raise Stopped(_received[0])
 
 
 def ignore() -> None:
-    """From now on neither of them does anything."""
+    """From now on both signals are ignored."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
@@ -46,24 +46,24 @@ def _stop(number: int, frame: FrameType | None) -> None:
             again = threading.Timer(_WAIT, _send, [number])
             again.daemon = True
             again.start()
-        except RuntimeError:  # no thread can be started any more: better now than never
+        except RuntimeError:  # no thread can be started any more: raise now
             pass
         else:
             return
-    ignore()  # a second signal must not cut the cleaning up short
+    ignore()  # a second signal must not interrupt the cleanup
     _received.append(signal.Signals(number).name)
     raise Stopped(_received[0])
 
 
 def _send(number: int) -> None:
-    """Sends it to the main thread, which may wait for the system: a signal to another thread would not wake it."""
+    """Sends the signal to the main thread, which may be waiting: a signal to another thread would not wake it."""
     if sys.platform == "win32":
         signal.raise_signal(number)
     else:
         signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
-_WAIT = 0.01  # seconds until it is looked again whether the import is over
+_WAIT = 0.01  # seconds between checks whether the import has ended
 
 
 def _is_importing(frame: FrameType | None) -> bool:

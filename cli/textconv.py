@@ -1,4 +1,4 @@
-"""``g2o textconv``: a model as stable text, for git."""
+"""``g2o textconv``: prints a model as stable text, for git."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""``g2o validate``: what is wrong with a GraphML file, and whether it decodes."""
+"""``g2o validate``: checks a GraphML file, and that it decodes."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -146,7 +146,7 @@ def _has_errors(findings: "Sequence[Finding]", *, strict: bool) -> bool:
 
 
 def _exit_code(files: list[Validated], *, strict: bool) -> int:
-    """A finding weighs more than a file that could not be read, and of these the first counts."""
+    """The exit code: findings take precedence over unreadable files, of which the first counts."""
     if any(_has_errors(file.findings, strict=strict) for file in files):
         return exits.CODES[Category.DIFFERENCE]
     return next((file.problem.exit_code for file in files if file.problem is not None), exits.DONE)

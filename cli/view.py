@@ -1,4 +1,4 @@
-"""``g2o view``: one page that shows a model as its modules."""
+"""``g2o view``: shows a model as nested modules, in one HTML page."""
 
 from pathlib import Path
 from typing import Annotated

@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Where each name lives; it is imported when it is first used, so that `g2o --help` does not wait for onnx.
+# The module of each name. It is imported on first use, so that `g2o --help` does not wait for onnx.
 _HOMES = {
     **dict.fromkeys(("encode", "preview"), "encoding.api"),
     "decode": "decoding.api",

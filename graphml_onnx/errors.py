@@ -23,7 +23,7 @@ class Category(Enum):
 
 
 def printable(text: str) -> str:
-    """The text on one line, with all escaped that would break it or drive a terminal: names are not to be trusted."""
+    """The text on one line; escapes what would break it or control a terminal, since names are not trusted."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
@@ -33,7 +33,7 @@ _SHOWN = 4000
 
 
 def _cut(text: str) -> str:
-    """The text less its middle where nobody would read all of it: a name in a file may be as long as the file."""
+    """The text, with its middle cut out if it is very long: a name in a file may be as long as the file."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN * 3 // 4]} … {text[-_SHOWN // 4 :]}"
 
 
@@ -41,7 +41,7 @@ class GraphmlOnnxError(Exception):
     """Base of all errors of this library.
 
     Args:
-        message: what is wrong, in one line; a very long one is cut, and so is ``place``.
+        message: what is wrong, in one line; very long text is cut, also in ``place``.
         file: the file that it is about.
         place: where in the file: ``byte 1024``, ``line 17``, ``graph.node[3].attribute[0]``.
         remedy: what the reader can do about it.
@@ -92,11 +92,11 @@ class UsageError(GraphmlOnnxError):
 
 
 class ModelError(GraphmlOnnxError):
-    """The file is not an ONNX model, is damaged, or goes beyond what protobuf can read back."""
+    """The file is not an ONNX model, is damaged, or is too large for protobuf."""
 
 
 class ExternalDataError(ModelError):
-    """External data of a model is missing, outside the model's folder, or does not hold what is claimed."""
+    """External data of a model is missing, outside the model's folder, or too short."""
 
 
 class GraphMLError(GraphmlOnnxError):
@@ -108,14 +108,14 @@ class PayloadError(GraphmlOnnxError):
 
 
 class MetadataError(GraphmlOnnxError):
-    """The HTP metadata is not the strict JSON, or not the structure, that it has to be."""
+    """The HTP metadata is not strict JSON, or violates its schema."""
 
 
 class RoundTripError(GraphmlOnnxError):
     """The self-check found that the GraphML would not give the file back; nothing was published.
 
     Attributes:
-        difference: where the file that would come back differs first, if it was compared.
+        difference: the first difference of the decoded file, if it was compared.
     """
 
     difference: Difference | None = None
@@ -140,7 +140,7 @@ class OutputError(GraphmlOnnxError):
 
 
 class StorageError(GraphmlOnnxError):
-    """Reading or writing failed under way: no space, a file size limit, a broken disk."""
+    """Reading or writing failed midway: no space, a file size limit, a broken disk."""
 
     category = Category.INPUT_OUTPUT
 
@@ -152,7 +152,7 @@ _TOO_MANY_FILES = "close other programs, or let this one have more files open (u
 
 
 def reading_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxError:
-    """The library's error for an ``OSError`` met while ``file`` was opened or read."""
+    """The library's error for an ``OSError`` during opening or reading ``file``."""
     reason = error.strerror or str(error)
     if error.errno in _STORAGE_ERRNOS:
         remedy = "check the disk, and run it again"
@@ -173,14 +173,14 @@ def _remedy(error: OSError, usual: str) -> str:
 
 
 def storage_failure(error: BaseException, file: str | os.PathLike[str]) -> GraphmlOnnxError | None:
-    """The library's error if an exception means a full or broken disk; None for any other exception."""
+    """The library's error for a full or broken disk; None for any other exception."""
     if isinstance(error, OSError) and error.errno in _STORAGE_ERRNOS:
         return writing_failed(error, file)
     return None
 
 
 def writing_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxError:
-    """The library's error for an ``OSError`` met while ``file`` was created or written."""
+    """The library's error for an ``OSError`` during creating or writing ``file``."""
     reason = error.strerror or str(error)
     if error.errno in _STORAGE_ERRNOS:
         remedy = "free some space, or write elsewhere with `output=...`"
@@ -197,7 +197,7 @@ def writing_failed(error: OSError, file: str | os.PathLike[str]) -> GraphmlOnnxE
 
 
 class Stopped(BaseException):
-    """The process was told to stop; not an `Exception`, so that no handler of errors takes it for one.
+    """The process received a signal to stop. It is no `Exception`, so that no error handler catches it.
 
     Args:
         name: name of the signal.

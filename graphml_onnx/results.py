@@ -19,7 +19,7 @@ Unit: TypeAlias = Literal["bytes", "operators", "steps"]
 
 
 class Progress(Protocol):
-    """Called as work goes on; each stage is announced once with ``done`` 0 and closed with ``done`` = ``total``."""
+    """Called during the work; each stage is announced once with ``done`` 0 and closed with ``done`` = ``total``."""
 
     def __call__(self, stage: str, done: int, total: int, unit: Unit) -> None:
         """Reports that ``done`` of ``total`` units of ``stage`` are done."""
@@ -27,11 +27,11 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WeightsFound:
-    """What a weight file has of a model.
+    """The part of a model that a weight file has.
 
     Attributes:
         file: the safetensors file.
-        tensors: how many of the model's tensors it has.
+        tensors: the number of the model's tensors in it.
         bytes: their size in the model.
     """
 
@@ -51,14 +51,14 @@ class EncodeResult:
         residue_bytes: size of the patch that a non-canonical file needs; 0 for every ordinary model.
         operators: operators of the main graph and of all its subgraphs and functions.
         modules: modules of the hierarchy.
-        coverage: percentage (0 to 100) of all operators that stand in a module below the root, those of bodies and
-            functions included.
+        coverage: percentage (0 to 100) of all operators that are in a module below the root, including those of bodies
+            and functions.
         coverages: the same by kind of graph: ``main``, ``bodies``, ``functions``.
-        hierarchy_source: where the hierarchy comes from first: metadata, tags, exporter, names, parameters or
-            repetition; none for a model without modules.
+        hierarchy_source: the first source of the hierarchy: metadata, tags, exporter, names, parameters or repetition;
+            none for a model without modules.
         placements: operators by the rule that placed them.
-        findings: what a reader should know (an unknown tag, metadata of another model), one line each.
-        weights: what the weight files have of the model, where some were given.
+        findings: findings (an unknown tag, metadata of another model), one line each.
+        weights: the parts of the model in weight files, if some were given.
     """
 
     graphml: Path
@@ -122,12 +122,12 @@ class DecodeResult:
         onnx: the model file.
         sha256: SHA-256 of that file.
         exact: whether it is byte-identical to the file that was encoded; False after an edit of the graph.
-        metadata: the HTP metadata file, if it was asked for.
+        metadata: the HTP metadata file, if it was requested.
         external: data files of the model that were written beside it.
-        findings: what a reader should know, one line each.
+        findings: findings, one line each.
         older: the earlier format that it was read from, such as ``format 1.3``; None for a file of this format.
-        changed: tensors whose weights are not those that were encoded, one line each, if edited weights were asked for.
-        refers_to: the sidecar and weight files that are the model's external data now, if that was asked for.
+        changed: tensors whose weights differ from the encoded ones, one line each, if edited weights were requested.
+        refers_to: the sidecar and weight files that are now the model's external data, if that was requested.
     """
 
     onnx: Path
@@ -147,9 +147,9 @@ class Check:
 
     Attributes:
         name: which one.
-        passed: whether it was made, and found nothing.
+        passed: whether it ran and found nothing.
         detail: what was found, or why it was skipped.
-        skipped: whether it could not be made: it neither passed nor failed.
+        skipped: whether it could not run: it neither passed nor failed.
     """
 
     name: str
@@ -159,7 +159,7 @@ class Check:
 
     @property
     def failed(self) -> bool:
-        """Whether it was made, and found something."""
+        """Whether it ran and found something."""
         return not (self.passed or self.skipped)
 
 
@@ -207,14 +207,14 @@ class VerifyReport:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that `validate` found in a GraphML file.
+    """A finding of `validate` in a GraphML file.
 
     Attributes:
-        code: which kind of finding; docs/validation.md lists them all.
-        severity: ``error`` where the document is not valid, or does not come back as a valid model; ``warning`` where
-            it decodes, but probably not to what was intended; ``model`` for what the encoded model brought along, in
-            a graph that comes back exactly; ``info`` for what is only good to know.
-        line: where it is in the GraphML, counted from 1; None where it is no place in it.
+        code: the kind of finding; docs/validation.md lists them all.
+        severity: ``error`` if the document is not valid, or does not decode to a valid model; ``warning`` if it
+            decodes, but probably not to what you intended; ``model`` for a fault that the model had before it was
+            encoded, in a graph that comes back exactly; ``info`` for information.
+        line: where it is in the GraphML, counted from 1; None if it has no place there.
         message: what was found, in one line.
         remedy: what to do about it.
     """

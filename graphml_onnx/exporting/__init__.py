@@ -1,1 +1,1 @@
-"""PyTorch models as ONNX, with HTP metadata and a report; needs torch, which nothing else in the library does."""
+"""Exports PyTorch models to ONNX, with HTP metadata and a report. Only this package needs torch."""

@@ -1,4 +1,4 @@
-"""The public functions `export` and `trace`; torch is imported when they are called, and not before."""
+"""The public functions `export` and `trace`; torch is only imported when they are called."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def export(
 ) -> ExportResult:
     """Exports a PyTorch model to ONNX with its module hierarchy.
 
-    Beside ``NAME.onnx`` it writes ``NAME_htp_metadata.json`` and, where asked for, ``NAME_htp_export_report.md``,
+    Beside ``NAME.onnx`` it writes ``NAME_htp_metadata.json`` and, on request, ``NAME_htp_export_report.md``,
     ``NAME_hierarchical_graph.graphml`` and ``NAME_hierarchical_graph.onnxdata``. The ONNX file, the metadata and the
     report become visible together; the GraphML follows, and if that fails, the others stay.
 
     Args:
         model: a module or a `torch.export` program; a folder or hub name of a Hugging Face model; a ``.pt2`` file; or
-            ``package.module:callable``, which returns a module, or a module and its example inputs. A module is left
-            as it was.
+            ``package.module:callable``, which returns a module, or a module and its example inputs. A module is not
+            changed.
         output: the ONNX file; its name ends in ``.onnx``.
         inputs: example inputs for a module: a tensor, a sequence of arguments, a mapping of named ones, or a pair of
             both. Without them and without ``input_specs``, they are generated from the module's config.
@@ -77,12 +77,12 @@ def export(
         with_report: whether to write a report.
         with_graphml: whether to write the GraphML.
         graphml_parameters: where its weights go; see `graphml_onnx.encode`.
-        graphml_output: path of the GraphML, with or without its suffix; asks for it.
+        graphml_output: path of the GraphML, with or without its suffix; implies ``with_graphml``.
         overwrite: whether existing files may be replaced.
         progress: called as each step begins and ends.
 
     Raises:
-        UsageError: options that do not go together, or inputs that cannot be generated.
+        UsageError: the options contradict each other, or inputs cannot be generated.
         InputError: there is no such model, or a file is missing.
         ModelError: the model cannot be loaded, is pickled, or the exporter failed.
         OutputError: an output exists already, or cannot be created.
@@ -125,10 +125,10 @@ def trace(
     seed: int = 0,
     torch_modules: TorchModules = "all",
 ) -> tuple[Module, ...]:
-    """Gives the module tree of a PyTorch model without exporting it: the model runs once.
+    """Traces the module tree of a PyTorch model without exporting it: the model runs once.
 
     Args:
-        model: see `export`; a program of `torch.export` does not run, and tells its modules itself.
+        model: see `export`; a program of `torch.export` does not run, since it contains its modules.
         inputs: see `export`.
         input_specs: see `export`.
         task: see `export`.
@@ -136,11 +136,11 @@ def trace(
         torch_modules: see `export`.
 
     Returns:
-        The modules that ran, as `export` has them in its tree: parents before their children, the root first. Those
-        that never ran follow, without an ``execution_order``.
+        The modules that ran, as in the tree of `export`: parents before their children, the root first. Modules that
+        never ran follow, without an ``execution_order``.
 
     Raises:
-        UsageError: options that do not go together, or inputs that cannot be generated.
+        UsageError: the options contradict each other, or inputs cannot be generated.
         InputError: there is no such model, or a file is missing.
         ModelError: the model cannot be loaded, is pickled, or fails.
     """
@@ -156,7 +156,7 @@ _LOWEST_TORCH = (2, 13)
 
 
 def _require_torch() -> None:
-    """Makes sure that there is a PyTorch that is tested (docs/export.md), without importing it.
+    """Checks that a tested PyTorch is installed (docs/export.md), without importing it.
 
     Raises:
         UsageError: it is not installed, or too old.

@@ -1,4 +1,4 @@
-"""Models of transformers, by folder or by name on the hub: their class, by task or by config."""
+"""Loads models of transformers, by folder or hub name; the class follows from the task or the config."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def load_pretrained(name: str, task: str | None) -> torch.nn.Module:
 
     Args:
         name: a folder, or a name on the hub.
-        task: what it is to do: ``fill-mask``; it chooses the class. None for the class that the config names.
+        task: its task: ``fill-mask``; it chooses the class. None for the class that the config names.
 
     Raises:
         InputError: there is no such model, or it has no weights.
         ModelError: it cannot be loaded, or is pickled.
-        UsageError: transformers is not installed, or the task is not known.
+        UsageError: transformers is not installed, or the task is unknown.
     """
     require("transformers")
     if Path(name).is_dir():
@@ -76,7 +76,7 @@ def _loading(name: str) -> Iterator[None]:
 
 
 def _is_torchvision(error: BaseException | None) -> bool:
-    """Whether the reason is a torchvision that was built for another PyTorch, which transformers imports."""
+    """Whether the cause is a torchvision, which transformers imports, that was built for another PyTorch."""
     while error is not None:
         if "torchvision" in str(error):
             return True

@@ -1,10 +1,10 @@
-"""Example inputs: as the caller gives them, as specs describe them, or as a model's config and signature ask for.
+"""Example inputs: from the caller, from specs, or generated from a model's config and signature.
 
 Inputs may be nested as far as PyTorch flattens them; `leaves` gives each tensor the name that both exporters use.
 
-What is generated follows from the names of the parameters of ``forward``, which mean the same in every architecture
-of transformers, and from facts in the config (sizes of the vocabulary, of images, of spectrograms). No class of model
-is named here; a model that needs something else takes specs.
+Generated inputs follow from the names of the parameters of ``forward``, which mean the same in every architecture of
+transformers, and from the config (sizes of the vocabulary, of images, of spectrograms). No model class is named here;
+other models need specs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.support.strictjson import Json
 
-_BATCH: Final = 2  # exporters take a dimension of 1 for a constant
+_BATCH: Final = 2  # exporters treat a dimension of 1 as a constant
 _SEQUENCE: Final = 16
 _IMAGE: Final = 224
 _SAMPLES: Final = 16_000  # a second of sound
@@ -39,12 +39,12 @@ _NO_NAME: Final = re.compile(r"\W+")
 
 @dataclass(frozen=True, slots=True)
 class ExampleInputs:
-    """What the exporter calls the model with.
+    """The arguments of the model for the exporter.
 
     Attributes:
         args: positional arguments.
         kwargs: named arguments, in the order of the model's signature.
-        method: where they come from, in the words of HTP metadata.
+        method: where they come from, in the terms of HTP metadata.
     """
 
     args: tuple[object, ...] = ()
@@ -61,12 +61,12 @@ class ExampleInputs:
 
 
 class ExampleRecord(NamedTuple):
-    """What an example input was.
+    """The description of an example input.
 
     Attributes:
         dtype: name of its type in torch, without the package.
         shape: its dimensions.
-        span: of integers the least value, and one more than the greatest; None for other numbers and no numbers.
+        span: for integers, the least value and one more than the greatest; None for other inputs.
     """
 
     dtype: str
@@ -80,7 +80,7 @@ class ExampleRecord(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """One value within nested inputs or outputs: its name, None at the top without one, and the value."""
+    """One value within nested inputs or outputs: its name (None at the top if it has none), and the value."""
 
     name: str | None
     value: object
@@ -89,11 +89,11 @@ class Leaf(NamedTuple):
 def leaves(value: object, name: str | None = None) -> Iterator[Leaf]:
     """The values within a nested one, in the order in which PyTorch flattens it.
 
-    A member is named after what holds it and its key or number: ``pair_0``, ``past_key``.
+    A member is named after its container and its key or number: ``pair_0``, ``past_key``.
 
     Args:
-        value: what a module takes or returns.
-        name: what it is called; None for what a module returns.
+        value: an input or result of a module.
+        name: its name; None for a result.
     """
     members = _members(value)
     if members is None:
@@ -126,7 +126,7 @@ def _members(value: object) -> list[tuple[object, object]] | None:
 
 
 def unique_names(names: list[str | None]) -> list[str | None]:
-    """The names, with a number behind each that an earlier one has taken."""
+    """The names, with a number added to each that repeats an earlier one."""
     taken: set[str] = set()
     unique: list[str | None] = []
     for name in names:
@@ -142,7 +142,7 @@ def unique_names(names: list[str | None]) -> list[str | None]:
 
 
 def bound_inputs(module: torch.nn.Module, inputs: ExampleInputs) -> dict[str, object]:
-    """The inputs by the parameters of ``forward`` that take them; those of ``*args`` and ``**kwargs`` in one each.
+    """The inputs by the parameters of ``forward``; ``*args`` and ``**kwargs`` are one entry each.
 
     Raises:
         UsageError: ``forward`` does not take these arguments.
@@ -170,7 +170,7 @@ def named_inputs(module: torch.nn.Module, inputs: ExampleInputs) -> list[tuple[s
 
 
 def example_records(model: object, inputs: ExampleInputs) -> list[ExampleRecord]:
-    """What the tensors among the inputs of a module were, in the order of the graph; none for a program."""
+    """The descriptions of the tensors among a module's inputs, in the order of the graph; none for a program."""
     if not isinstance(model, torch.nn.Module):
         return []
     return [_example(value) for _, value in named_inputs(model, inputs) if isinstance(value, torch.Tensor)]
@@ -184,7 +184,7 @@ def _example(tensor: torch.Tensor) -> ExampleRecord:
 
 
 def given_inputs(inputs: object, module: torch.nn.Module) -> ExampleInputs:
-    """Takes example inputs as a caller has them: a tensor, a sequence of arguments, or a mapping of named ones.
+    """Reads example inputs from the caller: a tensor, a sequence of arguments, or a mapping of named ones.
 
     A tuple of a sequence and a mapping is both: arguments by position, and named ones.
 
@@ -210,7 +210,7 @@ def given_inputs(inputs: object, module: torch.nn.Module) -> ExampleInputs:
 
 
 def _takes(module: torch.nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bool:
-    """Whether arguments and named ones fit ``forward``, and the pair itself as two arguments is not meant."""
+    """Whether a pair means arguments and named ones that fit ``forward``, rather than two arguments."""
     signature = inspect.signature(module.forward)
     try:
         bound = signature.bind(*args, **kwargs)
@@ -225,12 +225,12 @@ def _in_order(module: torch.nn.Module, kwargs: Mapping[str, object]) -> dict[str
 
 
 def inputs_from_specs(module: torch.nn.Module, specs: Mapping[str, InputSpec], seed: int) -> ExampleInputs:
-    """Makes the inputs that specs describe, by the names of the parameters of ``forward``.
+    """Creates the inputs that specs describe, by the names of the parameters of ``forward``.
 
-    ``pair_0`` and ``pair_1`` describe the members of a parameter ``pair``, and so do they those of ``*pair``.
+    ``pair_0`` and ``pair_1`` describe the members of a parameter ``pair``, or those of ``*pair``.
 
     Raises:
-        UsageError: the module's ``forward`` has no parameter of such a name, or a tensor cannot be made.
+        UsageError: the module's ``forward`` has no parameter of that name, or a tensor cannot be created.
     """
     parameters = parameters_of(module)
     tensors = make_tensors(specs, seed, module)
@@ -267,9 +267,9 @@ def _numbered(name: str, tensors: Mapping[str, object]) -> list[str]:
 
 
 def make_tensors(specs: Mapping[str, InputSpec], seed: int, module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Makes the tensors of some specs on the device of a module.
+    """Creates the tensors of some specs on the device of a module.
 
-    The same seed gives the same tensors, whatever was drawn before.
+    The same seed gives the same tensors, independent of earlier random numbers.
 
     Raises:
         UsageError: one is too large, or the seed is.
@@ -279,7 +279,7 @@ def make_tensors(specs: Mapping[str, InputSpec], seed: int, module: torch.nn.Mod
     try:
         generator.manual_seed(seed)
     except (RuntimeError, OverflowError, ValueError):
-        raise UsageError("is beyond what PyTorch takes for a seed", file="seed", remedy="give less digits") from None
+        raise UsageError("is too large for a seed of PyTorch", file="seed", remedy="give fewer digits") from None
     made: dict[str, torch.Tensor] = {}
     for name, spec in specs.items():
         try:
@@ -310,16 +310,16 @@ def _tensor(spec: InputSpec, generator: torch.Generator) -> torch.Tensor:
 def inputs_from_config(
     module: torch.nn.Module, seed: int, batch: int | None, shapes: Mapping[str, tuple[int, ...]]
 ) -> ExampleInputs:
-    """Generates inputs for a model that has a config, as those of transformers do.
+    """Generates inputs for a model with a config, such as those of transformers.
 
     Args:
         module: the model.
         seed: for the random numbers.
-        batch: the first dimension of all; None for a choice that exporters do not take for a constant.
-        shapes: shapes of some inputs, instead of those by the config.
+        batch: the first dimension of all; None for a size that exporters do not treat as a constant.
+        shapes: shapes of some inputs, instead of those from the config.
 
     Raises:
-        UsageError: the model has no config, or needs an input of which the config does not tell enough.
+        UsageError: the model has no config, or needs an input that the config does not describe.
     """
     config = getattr(module, "config", None)
     if config is None:
@@ -335,12 +335,14 @@ def inputs_from_config(
             shape = shapes.get(name, spec.shape if batch is None else (batch, *spec.shape[1:]))
             specs[name] = replace(spec, shape=shape)
         elif name == main or (parameter.default is parameter.empty and parameter.kind not in _VARIADIC):
-            raise UsageError(f"the config does not tell how input {name!r} looks", remedy=_REMEDY)
+            raise UsageError(f"the config does not describe the input {name!r}", remedy=_REMEDY)
     if not specs:
-        raise UsageError("the config does not tell the inputs of this model", remedy=_REMEDY)
+        raise UsageError("the config does not describe the inputs of this model", remedy=_REMEDY)
     for name in shapes:
         if name not in specs:
-            raise UsageError("is no generated input", file="shapes", place=name, remedy=f"they are {', '.join(specs)}")
+            raise UsageError(
+                "is not a generated input", file="shapes", place=name, remedy=f"they are {', '.join(specs)}"
+            )
     return ExampleInputs(kwargs=make_tensors(specs, seed, module), method="from_config")
 
 
@@ -380,7 +382,7 @@ def _configs_in(config: object) -> Iterator[object]:
             continue
         seen.add(id(current))
         yield current
-        members = getattr(current, "__dict__", {})  # a config may be anything, a string too
+        members = getattr(current, "__dict__", {})  # a config may be anything, even a string
         waiting.extend(member for member in members.values() if hasattr(member, "model_type"))
 
 
@@ -407,7 +409,7 @@ def _decoder_tokens(facts: Facts) -> InputSpec | None:
 
 
 def _token_mask(facts: Facts) -> InputSpec | None:
-    tokens = _tokens(facts) if "input_ids" in facts.parameters else None  # no model needs the mask of a sound
+    tokens = _tokens(facts) if "input_ids" in facts.parameters else None  # no model needs a mask for audio
     return None if tokens is None else InputSpec(tokens.shape, "int64", (1, 1))
 
 
@@ -448,7 +450,7 @@ def _height_and_width(size: object) -> tuple[int, int]:
 
 
 def _features(facts: Facts) -> InputSpec | None:
-    """Spectrograms: bins by frames where a convolution takes them, and frames by bins elsewhere."""
+    """Spectrograms: bins by frames if a convolution takes them, otherwise frames by bins."""
     bins, positions = facts.number("num_mel_bins"), facts.number("max_source_positions")
     if bins is not None and positions is not None:
         return InputSpec((_BATCH, bins, 2 * positions))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
 
 _VERSION: Final = "1.0"
-"""Of the metadata, as the other exporters count it."""
+"""Version of the metadata, as other exporters count it."""
 
 _SOURCES: Final = {"dynamo": "onnx_metadata", "torchscript": "trace"}
 _MIB: Final = 1 << 20
@@ -27,15 +27,15 @@ def metadata_json(record: ExportRecord, started: datetime) -> bytes:
     """Writes HTP metadata; the same record and time give the same bytes.
 
     Args:
-        record: the export; what its files and steps do not have yet is left out.
+        record: the export; values that its files and steps do not have yet are left out.
         started: when the export started, with its time zone.
 
     Returns:
         The content of the file, in UTF-8.
 
     Raises:
-        UsageError: operators share a name, or modules a scope, so that the metadata cannot tell them apart.
-        MetadataError: the record gives metadata that its schema refuses, for example an empty tag.
+        UsageError: operators share a name, or modules a scope, so that the metadata cannot distinguish them.
+        MetadataError: the metadata violate their schema, for example with an empty tag.
     """
     document = _document(record, started)
     check(document)
@@ -91,7 +91,7 @@ def _document(record: ExportRecord, started: datetime) -> dict[str, Json]:
 
 
 def _main(record: ExportRecord) -> list[OperatorRecord]:
-    """The operators of the main graph: HTP metadata know no others."""
+    """The operators of the main graph: HTP metadata have no others."""
     return [operator for operator in record.operators if not operator.in_body]
 
 
@@ -106,7 +106,7 @@ def _nodes(record: ExportRecord) -> dict[str, Json]:
 
 
 def _nested(modules: tuple[Module, ...]) -> dict[str, Json]:
-    """The root module with its children in it, each after what it tells of itself."""
+    """The root module with its children inside, each after the module's own members."""
     entries = [_module(module) for module in modules]
     children: dict[int, dict[str, Json]] = {}
     repeated = Counter((module.parent, module.class_name) for module in modules)
@@ -133,7 +133,7 @@ def _nested(modules: tuple[Module, ...]) -> dict[str, Json]:
 
 
 def _child_keys(module: Module, outer: Module) -> tuple[str, str, str]:
-    """The class; with the name behind it, for an item of a list or one of several; with the scope within ``outer``."""
+    """The class, with the name for an item of a list or one of several, or with the scope within ``outer``."""
     class_name, scope = module.class_name, module.scope
     return (
         class_name,
@@ -183,7 +183,7 @@ def _mebibytes(file: FileRecord | None) -> float:
 
 
 def _steps(record: ExportRecord, started: datetime) -> dict[str, Json]:
-    """Each step with the time at which it was done, how long it took, and what HTP metadata tells of it."""
+    """Each step with the time at which it ended, its duration, and its values in HTP metadata."""
     told = _told_of_steps(record)
     steps: dict[str, Json] = {}
     elapsed = 0.0

@@ -1,4 +1,4 @@
-"""Builds the module tree from the modules that ran, the same for either exporter."""
+"""Builds the module tree from the modules that ran, in the same way for both exporters."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Level(NamedTuple):
 
 
 def registered_levels(module: torch.nn.Module) -> tuple[Level, ...]:
-    """All modules within a module, itself included, each under its first path; containers that never run are none."""
+    """All modules within a module, including itself, each under its first path; without containers that never run."""
     return tuple(
         Level(scope, f"{type(part).__module__}.{type(part).__qualname__}")
         for scope, part in module.named_modules()
@@ -42,12 +42,12 @@ def registered_levels(module: torch.nn.Module) -> tuple[Level, ...]:
 def module_tree(levels: Iterable[Level], torch_modules: TorchModules) -> tuple[Module, ...]:
     """Builds the tree of the modules that ran.
 
-    A module stands in the module whose path is the longest prefix of its own, whoever called it, and stands there
-    once, however often it ran. Containers that only hold modules (``ModuleList``) do not run and are no levels.
+    A module is in the module whose path is the longest prefix of its own, no matter who called it, and it is there
+    once, no matter how often it ran. Containers that only hold modules (``ModuleList``) do not run and are no levels.
 
     Args:
         levels: modules in the order in which they first ran; repeats do not matter.
-        torch_modules: which classes of ``torch.nn`` are levels.
+        torch_modules: the classes of ``torch.nn`` that are levels.
 
     Returns:
         Parents before their children, siblings in the order of their first run; the first is the root, whose scope
@@ -115,7 +115,7 @@ def _within(scope: str, around: str) -> str:
 def _segments(siblings: Sequence[tuple[str, str]]) -> list[str]:
     """The segments of the tags of siblings, given their classes and their paths within the module around them.
 
-    A segment has class and name, ``BertLayer.0``; the whole path (``Linear.key.0``) where siblings would share it.
+    A segment has class and name, ``BertLayer.0``; or the whole path (``Linear.key.0``) if siblings would share it.
     """
     short = [_sanitized(f"{class_name}.{last_part(path)}") for class_name, path in siblings]
     count = Counter(short)
@@ -133,5 +133,5 @@ def _segments(siblings: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _sanitized(segment: str) -> str:
-    """A slash in the name of a module would split the segment."""
+    """Replaces slashes in the name of a module, which would split the segment."""
     return segment.replace("/", "_")

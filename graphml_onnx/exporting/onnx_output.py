@@ -1,4 +1,4 @@
-"""The ONNX file that an exporter wrote: read without its weights, checked, changed, and written as the file to publish.
+"""Reads the ONNX file of an exporter without its weights, checks and changes it, and writes the file to publish.
 
 Operators get names of their own and tags, outputs the names that the model gives them.
 """
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from graphml_onnx.hierarchy.tree import Module
 
 TAG_KEY: Final = "winml.hierarchy.tag"
-"""Where tools that read HTP tags look for the tag of an operator's module, in its metadata."""
+"""Key for the tag of a module in the metadata of an operator; tools that read HTP tags use it."""
 
 INPUTS_KEY: Final = "winml.io.inputs"
-"""Where tools that run an exported model look for inputs that it takes, in the metadata of the model."""
+"""Key for the inputs in the metadata of the model; tools that run an exported model use it."""
 
 _ALIGNMENT: Final = 4096
-"""Bytes; where a weight may begin in a data file, as PyTorch has it, so that it can be mapped into memory."""
+"""Alignment of weights in a data file in bytes, as in PyTorch, so that they can be mapped into memory."""
 
 _INLINE: Final = 1024
 """Bytes; tensors up to this size are parsed with the graph."""
@@ -62,9 +62,9 @@ class ModelFile:
     """An ONNX file, and its graph in memory; the weights stay in the file.
 
     Attributes:
-        model: the model without its weights; changes of it are what `write` writes.
+        model: the model without its weights; `write` writes its changes.
         source: the file.
-        nonce: what marks the places of the weights.
+        nonce: marks the places of the weights.
         lengths: length of each weight in bytes, by its offset in the file.
     """
 
@@ -89,10 +89,10 @@ class ModelFile:
         return cls(model, source, skeleton.nonce, {payload.offset: payload.length for payload in skeleton.payloads})
 
     def check(self, path: Path) -> None:
-        """Checks the model, types and shapes included, but not the values of its weights.
+        """Checks the model with its types and shapes, but not the values of its weights.
 
         Args:
-            path: the ONNX file that the user wants, for messages.
+            path: the user's path for the ONNX file, for messages.
 
         Raises:
             ModelError: it is not valid ONNX, or gives nothing.
@@ -108,7 +108,7 @@ class ModelFile:
         given = {value.name for value in bare.graph.input}
         for graph in _graphs_of(bare.graph):
             for holder, position, name, tensor in self._absent(graph):
-                if name not in given:  # all that the checker needs of a weight
+                if name not in given:  # the checker needs no more of a weight
                     bare.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, tensor.dims))
                     given.add(name)
                 del holder[position]
@@ -116,7 +116,7 @@ class ModelFile:
             onnx.checker.check_model(bare, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
             raise ModelError(
-                f"the exporter wrote a model that is not valid: {' '.join(str(error).split())}",
+                f"the exporter wrote an invalid model: {' '.join(str(error).split())}",
                 file=path,
                 remedy="try the other `exporter`, another `opset`, or another version of PyTorch",
             ) from error
@@ -139,11 +139,11 @@ class ModelFile:
         """Writes the changed model.
 
         Args:
-            file: takes it, without a buffer.
+            file: the output, without a buffer.
             path: its name, for messages.
 
         Returns:
-            Size in bytes and SHA-256 of what was written.
+            Size in bytes and SHA-256 of the written file.
 
         Raises:
             StorageError: no space, or a broken disk.
@@ -228,12 +228,12 @@ def name_operators(operators: Iterable[onnx.NodeProto]) -> int:
 def name_outputs(graph: onnx.GraphProto, names: Sequence[str | None], weights: Collection[str]) -> None:
     """Names the outputs of a graph, wherever their tensors are used.
 
-    An output that is an input or a weight keeps its name. Where an input or a weight has the name, a number is put
-    behind it; another tensor that has it gets the number itself.
+    An output that is an input or a weight keeps its name. If an input or a weight has the wanted name, the output gets
+    a number; if another tensor has it, that tensor gets the number.
 
     Args:
         graph: the main graph, which is changed.
-        names: for each output its name, or None to keep what the exporter called it.
+        names: for each output its name, or None to keep the exporter's name.
         weights: names of parameters, which stay.
     """
     if len(names) != len(graph.output):
@@ -271,13 +271,13 @@ def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
 
 
 def tag_operators(places: Iterable[Placed], modules: Sequence[Module]) -> None:
-    """Writes the tag of its module into each operator, those in bodies included."""
+    """Writes the tag of its module into each operator, including those in bodies."""
     for placed in places:
         placed.operator.metadata_props.add(key=TAG_KEY, value=modules[placed.found.module].tag)
 
 
 def record_inputs(model: onnx.ModelProto, examples: Sequence[ExampleRecord]) -> None:
-    """Writes what the inputs were that a model was exported with, under the names that they have in the graph.
+    """Writes the descriptions of the example inputs, under their names in the graph.
 
     Args:
         model: the model, which is changed.
@@ -290,11 +290,11 @@ def record_inputs(model: onnx.ModelProto, examples: Sequence[ExampleRecord]) -> 
 
 
 def gather_data(model: onnx.ModelProto, folder: Path, name: str) -> None:
-    """Moves weights that an exporter wrote into files of their own into one, as PyTorch's newer exporter does.
+    """Moves weights that an exporter wrote into separate files into one file, as PyTorch's newer exporter does.
 
     Args:
         model: the model, which is changed.
-        folder: where the exporter wrote; each file is removed once it is copied.
+        folder: where the exporter wrote; each file is removed after it was copied.
         name: of the one data file.
 
     Raises:

@@ -1,6 +1,6 @@
-"""What can be asked of an export: the options as a caller gives them, and what their JSON forms say.
+"""The options of an export, in Python and as JSON.
 
-The JSON forms are held against schemas; what a schema cannot say (a range within its type) is checked after it.
+JSON is checked against schemas; what a schema cannot express (a range within its type) is checked afterwards.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DTYPES: Final[Mapping[str, torch.dtype]] = {name: getattr(torch, name) for name 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """What a caller asks for; `graphml_onnx.exporting.api.export` says what each means."""
+    """The options of a caller; `graphml_onnx.exporting.api.export` describes them."""
 
     inputs: object = None
     input_specs: JsonSource | None = None
@@ -60,16 +60,16 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True)
 class ExporterSettings:
-    """How one of PyTorch's exporters is called.
+    """The settings for one of PyTorch's exporters.
 
     Attributes:
-        exporter: which one.
+        exporter: its name.
         opset: version of the default domain; None for the exporter's own choice.
         dynamic_shapes: for each input the names of its dynamic dimensions, by their number.
         input_names: names for the inputs, instead of those of the parameters; may be fewer than there are.
         output_names: names for the outputs, likewise.
         flags: switches of the exporter by the names of its keyword arguments.
-        findings: what was asked for and cannot be honoured.
+        findings: requests that cannot be met.
     """
 
     exporter: ExporterName = "dynamo"
@@ -81,7 +81,7 @@ class ExporterSettings:
     findings: tuple[str, ...] = ()
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """A switch, or what the exporter takes without it."""
+        """A switch, or the exporter's default."""
         return self.flags.get(name, default)
 
     @property
@@ -148,7 +148,7 @@ def make_settings(
     dynamic_shapes: Mapping[str, Mapping[int, str]],
     config: JsonSource | None,
 ) -> ExporterSettings:
-    """Checks how an exporter is to be called.
+    """Checks the settings for an exporter.
 
     Raises:
         InputError: the config file is missing or may not be read.
@@ -180,10 +180,10 @@ def make_settings(
 
 
 def checked_torch_modules(choice: TorchModules) -> TorchModules:
-    """Takes the choice of a caller.
+    """Checks the caller's choice of modules.
 
     Raises:
-        UsageError: it is another word than all and none, or has a name that is no class of ``torch.nn``.
+        UsageError: it is a word other than all and none, or has a name that is no class of ``torch.nn``.
     """
     if isinstance(choice, str):
         if choice not in ("all", "none"):
@@ -198,9 +198,9 @@ def checked_torch_modules(choice: TorchModules) -> TorchModules:
 
 
 def repeatable(options: ExportOptions) -> dict[str, Json]:
-    """The options that decide what an ONNX file holds, as keyword arguments of `graphml_onnx.export`.
+    """The options that determine the content of the ONNX file, as keyword arguments of `graphml_onnx.export`.
 
-    JSON files are given by their content, and defaults left out. Inputs that are given as tensors are not in it.
+    JSON files are included by content, and defaults are left out. Inputs that were given as tensors are not included.
 
     Raises:
         InputError: a JSON file is missing or may not be read.

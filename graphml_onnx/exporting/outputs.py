@@ -1,4 +1,4 @@
-"""The files that an export writes: their names, the folder in which they are made, and their staging."""
+"""The files that an export writes: their names, their temporary folder, and their staging."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOCK: Final = ".lock"
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where everything goes, by the HTP convention beside the ONNX file.
+    """The paths of all outputs, beside the ONNX file by the HTP convention.
 
     Attributes:
         onnx: the ONNX file.
@@ -88,7 +88,7 @@ class Outputs:
                     trial.stage(path)
 
     def relative(self, path: Path) -> str:
-        """A path as the metadata has it: relative to the folder of the ONNX file, with ``/``."""
+        """A path for the metadata: relative to the folder of the ONNX file, with ``/``."""
         return Path(os.path.relpath(path, self.onnx.parent)).as_posix()
 
     def record(self, role: str, path: Path, size: int | None = None, sha256: str | None = None) -> FileRecord:
@@ -101,7 +101,7 @@ class Outputs:
         return self.onnx.with_name(f"{self.onnx.name}.data")
 
     def leftovers(self) -> list[str]:
-        """Names of files of an earlier export beside the model that this one neither asks for nor replaces."""
+        """Names of files of an earlier export beside the model that this one does not replace."""
         everything = Outputs.beside(self.onnx, report=True, graphml=True, graphml_base=None, parameters="sidecar")
         possible = (everything.report, everything.graphml, everything.sidecar)
         mine = {self.report, self.graphml, self.sidecar}
@@ -121,12 +121,12 @@ def write_staged(staged: StagedFile, data: bytes) -> None:
 
 
 def stage_data(publication: Publication, outputs: Outputs, raw: Path) -> tuple[FileRecord, ...]:
-    """Moves the data file that an exporter wrote beside its model to where it is published.
+    """Moves the data file of an exporter to its place of publication.
 
     Args:
         publication: takes it.
-        outputs: where everything goes.
-        raw: the ONNX file that the exporter wrote, in a folder of its own.
+        outputs: the paths of all outputs.
+        raw: the ONNX file that the exporter wrote, in a separate folder.
 
     Returns:
         The file, for the record of the export; none for a model in one file.
@@ -153,10 +153,10 @@ def workspace(output: Path) -> Iterator[Path]:
     """A new, empty folder beside an output, and on its file system; removed when the context closes.
 
     Args:
-        output: the file that is to be published.
+        output: the file to publish.
 
     Raises:
-        OutputError: the folder cannot be made.
+        OutputError: the folder cannot be created.
         StorageError: no space, or a broken disk.
     """
     prefix = f".{output.name}."
@@ -167,7 +167,7 @@ def workspace(output: Path) -> Iterator[Path]:
         raise writing_failed(error, output) from error
     descriptor = None
     try:
-        with suppress(OSError):  # a file system without locks: then no other run takes the folder for abandoned
+        with suppress(OSError):  # a file system without locks: no other run mistakes the folder for abandoned
             descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT)
             try_lock(descriptor)
         content = folder / "content"
@@ -180,7 +180,7 @@ def workspace(output: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(parent: Path, prefix: str) -> None:
-    """Removes the folders of runs that are gone: they hold no lock any more."""
+    """Removes the folders of runs that have ended: their locks are free."""
     with suppress(OSError):
         for folder in parent.iterdir():
             if folder.name.startswith(prefix) and folder.name.endswith(_SUFFIX) and not folder.is_symlink():

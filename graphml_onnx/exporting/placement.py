@@ -1,13 +1,12 @@
-"""Places each operator in a module that exists, and says by which rule.
+"""Places each operator in an existing module, and records the rule.
 
-What the exporter tells comes first. The dynamo exporter writes the modules around an operator into its metadata. The
+The exporter's own data come first. The dynamo exporter writes the modules around an operator into its metadata. The
 TorchScript exporter puts them into its name: each segment is the last part of a module's path, together with the
-indices after it (``layer.0`` for ``encoder.layer.0``), in the order of the calls. A name alone is ambiguous where two
+indices after it (``layer.0`` for ``encoder.layer.0``), in the order of the calls. A name alone is ambiguous if two
 modules in one call share that last part; then the exporter numbers the calls (``/proj/MatMul``, ``/proj_1/MatMul``),
 and so does this module.
 
-Then the parameters that an operator uses refine or contradict that: their owner is evidence of its own. Last come the
-operators beside it.
+Then the owners of an operator's parameters refine or contradict that. Last come the neighbouring operators.
 """
 
 from __future__ import annotations
@@ -37,17 +36,17 @@ OUTER_SCOPE: Final = PlacementRule(
     "outer scope", "the module in the exporter's metadata is not in the tree; the nearest one around it", "parent"
 )
 SCOPE_AND_WEIGHTS: Final = PlacementRule(
-    "scope and weights", "within the module that the exporter tells, the one whose weights it uses", "direct"
+    "scope and weights", "within the module that the exporter gives, the one whose weights it uses", "direct"
 )
 OWNER: Final = PlacementRule(
     "weight owner",
-    "the exporter tells another module, since it fused or folded; the one whose weights it uses",
+    "the exporter gives another module, since it fused or folded; the one whose weights it uses",
     "operation",
 )
-WEIGHTS: Final = PlacementRule("weights", "the exporter tells no module; the one whose weights it uses", "operation")
+WEIGHTS: Final = PlacementRule("weights", "the exporter gives no module; the one whose weights it uses", "operation")
 NAME: Final = PlacementRule("name", "its name leads to the module that ran it", "direct")
 NUMBERED_NAME: Final = PlacementRule(
-    "numbered name", "its name fits several modules; the number in it tells which of their calls it was", "direct"
+    "numbered name", "its name fits several modules; the number in it selects one of their calls", "direct"
 )
 NAME_AND_WEIGHTS: Final = PlacementRule(
     "name and weights", "its name fits several modules; the one of them whose weights it uses", "direct"
@@ -60,21 +59,21 @@ OUTER_NAME: Final = PlacementRule(
 )
 OPERAND: Final = PlacementRule(
     "operand",
-    "the exporter tells nothing, and it is a constant or copies one; the one module whose operators use it",
+    "the exporter gives no module, and it is a constant or copies one; the one module whose operators use it",
     "direct",
 )
 CONSUMERS: Final = PlacementRule(
     "consumers",
-    "the exporter tells nothing; the innermost module around all operators that use its tensors, or made its inputs",
+    "the exporter gives no module; the innermost module around all operators that use its tensors, or made its inputs",
     "operation",
 )
 PRODUCERS: Final = PlacementRule(
     "producers",
-    "the exporter tells nothing; the innermost module around the operators whose tensors it uses",
+    "the exporter gives no module; the innermost module around the operators whose tensors it uses",
     "operation",
 )
-BODY: Final = PlacementRule("body", "nothing tells; the module of the operator whose body it is in", "parent")
-ROOT: Final = PlacementRule("root", "nothing tells; the root module", "root")
+BODY: Final = PlacementRule("body", "no other rule applies; the module of the operator whose body it is in", "parent")
+ROOT: Final = PlacementRule("root", "no other rule applies; the root module", "root")
 
 _METADATA: Final = {
     "pkg.torch.onnx.name_scopes": 0,
@@ -100,18 +99,18 @@ class Placed(NamedTuple):
 
 
 class Finder(Protocol):
-    """Finds the module of an operator by what its exporter tells of it."""
+    """Finds the module of an operator from its exporter's data."""
 
     def find(self, operator: onnx.NodeProto) -> Found | None:
-        """The module, or None if the exporter tells nothing."""
+        """The module, or None if the exporter gives none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Which modules own the parameters.
+    """The modules that own the parameters.
 
     Attributes:
-        owners: for each parameter the paths of the modules that have it; several for tied ones.
+        owners: for each parameter, the paths of the modules that have it; several for tied ones.
         classes: classes of the modules, with the package, by their path.
         tensors: the parameters themselves.
     """
@@ -121,7 +120,7 @@ class Weights:
     tensors: Mapping[str, torch.Tensor]
 
     def has_equal(self, scope: str, name: str) -> bool:
-        """Whether a module, or one within it, has a parameter equal to another one: exporters keep one of equal ones.
+        """Whether a module, or one within it, has a parameter equal to another: exporters keep one of equal ones.
 
         Args:
             scope: path of the module.
@@ -134,7 +133,7 @@ class Weights:
         )
 
     def levels_of(self, graph: onnx.GraphProto, levels: Iterable[Level]) -> list[Level]:
-        """The modules whose parameters a graph uses, and that nobody saw run: their ``forward`` was called directly.
+        """The modules whose parameters a graph uses although no hook saw them run: ``forward`` was called directly.
 
         Args:
             graph: the main graph.
@@ -147,7 +146,7 @@ class Weights:
 
 
 def weights_of_module(module: torch.nn.Module) -> Weights:
-    """Which modules own the parameters of a module; those of a container belong to the module around it."""
+    """The modules that own the parameters of a module; those of a container belong to the module around it."""
     parts = dict(module.named_modules(remove_duplicate=False))
     first: dict[int, str] = {}
     for path, part in parts.items():
@@ -196,7 +195,7 @@ def owner_of(weight: str) -> str:
 
 
 class ScopeFinder:
-    """Finds modules by what the dynamo exporter writes into the metadata of operators.
+    """Finds modules from the metadata that the dynamo exporter writes into operators.
 
     Args:
         modules: the module tree.
@@ -208,7 +207,7 @@ class ScopeFinder:
         self._aliases = aliases
 
     def find(self, operator: onnx.NodeProto) -> Found | None:
-        """The module of an operator; None if its metadata tell none."""
+        """The module of an operator; None if its metadata give none."""
         texts: list[str | None] = [None, None, None]
         for entry in operator.metadata_props:
             place = _METADATA.get(entry.key)
@@ -221,7 +220,7 @@ class ScopeFinder:
 
 
 def alias_of(scope: str, aliases: Mapping[str, str]) -> str:
-    """The path under which the tree has a module: its own, or that of an alias of it or of a module around it."""
+    """The path of a module in the tree: its own, or that of an alias of it or of a module around it."""
     outer, rest = scope, ""
     while outer:
         if outer in aliases:
@@ -232,7 +231,7 @@ def alias_of(scope: str, aliases: Mapping[str, str]) -> str:
 
 
 class NameFinder:
-    """Finds modules by the names that the TorchScript exporter gives to operators.
+    """Finds modules from the names that the TorchScript exporter gives operators.
 
     Args:
         modules: the module tree.
@@ -268,7 +267,7 @@ class NameFinder:
         return self._by_weights(operator, possible) or self._around(path)
 
     def _readings(self, path: str) -> list[tuple[str, int]]:
-        """The paths of calls that a path in a name may stand for, and which of the calls with that path it is.
+        """The paths of calls that a path in a name may mean, and the number of the call with that path.
 
         ``/layer_1`` is a call of ``layer_1``, or the second one of ``layer``.
         """
@@ -290,7 +289,7 @@ class NameFinder:
         return self._tree.place(scope, NAME_AND_WEIGHTS, OUTER_NAME) if scope else None
 
     def _around(self, path: str) -> Found:
-        """The nearest module around a path that tells of no single one; the root at last."""
+        """The nearest module around a path that is ambiguous; the root at last."""
         scope = ""
         while path and not scope:
             path = path.rpartition("/")[0]
@@ -300,7 +299,7 @@ class NameFinder:
 
 
 def _call_paths(calls: Sequence[Call]) -> list[str]:
-    """The path of each call as names of operators have it; the root module is not in it."""
+    """The path of each call as in the names of operators, without the root module."""
     paths: list[str] = []
     for call in calls:
         outer = paths[call.around] if call.around >= 0 else ""
@@ -309,7 +308,7 @@ def _call_paths(calls: Sequence[Call]) -> list[str]:
 
 
 def _segment(scope: str) -> str:
-    """The last part of a path that is no number, with the numbers after it: ``layer.0`` for ``encoder.layer.0``."""
+    """The last part of a path that is not a number, with the numbers after it: ``layer.0`` for ``encoder.layer.0``."""
     parts = scope.split(".")
     first = len(parts) - 1
     while first > 0 and parts[first].isnumeric():
@@ -318,18 +317,18 @@ def _segment(scope: str) -> str:
 
 
 def place(graph: onnx.GraphProto, modules: Sequence[Module], finder: Finder, weights: Weights) -> list[Placed]:
-    """Places the operators of a graph, and those in the bodies of its control flow.
+    """Places the operators of a graph and of the bodies of its control flow.
 
-    What the exporter tells comes first, and the owner of the first parameter that an operator uses refines or
-    contradicts it. An operator of which nothing is told (a constant, or what an optimisation made) goes between those
-    that use its tensors and those that make what it uses. If only the former are known, it goes to them; a constant
-    that the operators of one module use is in that module.
+    The exporter's data come first, and the owner of the first parameter that an operator uses refines or contradicts
+    them. An operator without such data (a constant, or one that an optimisation made) goes between its consumers and
+    its producers. If only the consumers are known, it goes to them; a constant that the operators of one module use is
+    in that module.
 
     Args:
         graph: the main graph; its operators are in the order of execution.
         modules: the module tree.
         finder: for the exporter that made the graph.
-        weights: which modules own the parameters.
+        weights: the modules that own the parameters.
 
     Returns:
         All operators with their places, those in a body after the operator that holds it.
@@ -392,7 +391,7 @@ class _Placing:
         return Found(module.parent, found.rule)
 
     def _with_owner(self, operator: onnx.NodeProto, told: Found | None) -> Found | None:
-        """What the exporter tells, refined or contradicted by the owners of the parameters that an operator uses."""
+        """The exporter's module, refined or contradicted by the owners of the operator's parameters."""
         owners = [self._owners[name] for name in operator.input if name in self._owners]
         if not owners:
             return told
@@ -412,7 +411,7 @@ class _Placing:
 def _add_operands(
     found: list[Found | None], graph: onnx.GraphProto, consumers: Sequence[Sequence[int]], constants: set[str]
 ) -> None:
-    """Places what depends on no input and no other operator: nothing runs a constant but what uses it."""
+    """Places operators without inputs, such as constants: in the module of their consumers."""
     for position, operator in enumerate(graph.node):
         if found[position] is None and constants.issuperset(filter(None, used_names(operator))):
             users = {found[user] for user in consumers[position]}
@@ -429,15 +428,15 @@ def _spread(
     modules: Sequence[Module],
     besides: Sequence[Found | None],
 ) -> list[Found | None]:
-    """Places what has no place yet in the innermost module around its neighbours, as far as those have places.
+    """Places the remaining operators in the innermost module around their neighbours, as far as those have places.
 
     Args:
-        found: the places that there are.
-        neighbours: for each operator those that its place follows from.
+        found: the places so far.
+        neighbours: for each operator, the operators that determine its place.
         order: of the operators; neighbours come first.
         rule: of the new places.
         modules: the module tree.
-        besides: for each operator one more place that its module is around, if there is one.
+        besides: for each operator, one more place that its module must contain, if there is one.
     """
     places = [*found]
     for position in order:
@@ -450,7 +449,7 @@ def _spread(
 
 
 def _common(indices: Sequence[int], modules: Sequence[Module]) -> int:
-    """The innermost module that is, or is around, all of these."""
+    """The innermost module that contains all of these."""
     path = list(_outwards(indices[0], modules))
     for index in indices[1:]:
         others = set(_outwards(index, modules))
@@ -478,7 +477,7 @@ def _consumers_of(producers: Sequence[Iterable[int]]) -> list[list[int]]:
 
 
 def used_names(operator: onnx.NodeProto) -> Iterator[str]:
-    """The tensors that an operator uses, those of its bodies included."""
+    """The tensors that an operator uses, including those of its bodies."""
     yield from operator.input
     for body in bodies_of(operator):
         for inner in body.node:

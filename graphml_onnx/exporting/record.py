@@ -1,4 +1,4 @@
-"""Facts about one finished export: pure data, from which the metadata and the report are written, and the result."""
+"""The record of a finished export: pure data for the metadata, the report and the result."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 ExporterName: TypeAlias = Literal["dynamo", "torchscript"]
 
 Match: TypeAlias = Literal["direct", "parent", "operation", "root"]
-"""How near to the truth a rule is, in the words of HTP metadata.
+"""How exact a rule is, in the terms of HTP metadata.
 
-``direct``: the very module that ran the operator; ``parent``: a module around it; ``operation``: the module of an
-operator beside it, whose tensors it makes or uses; ``root``: nothing told, the root module.
+``direct``: the module that ran the operator; ``parent``: a module around it; ``operation``: the module of a
+neighbouring operator; ``root``: no other rule applies, the root module.
 """
 
 
@@ -30,8 +30,8 @@ class PlacementRule:
 
     Attributes:
         name: a word or two for a table; unique among the rules of an export.
-        meaning: one line that says what the rule goes by.
-        match: how near to the truth it is.
+        meaning: a description of the rule in one line.
+        match: how exact it is.
     """
 
     name: str
@@ -44,8 +44,8 @@ class ExporterRecord:
     """The exporter, and how it was called.
 
     Attributes:
-        name: which of PyTorch's exporters.
-        versions: versions of the packages that took part, by their name: ``{"torch": "2.13.0"}``.
+        name: the name of PyTorch's exporter.
+        versions: versions of the packages involved, by their name: ``{"torch": "2.13.0"}``.
         opset_version: of the default domain, in the ONNX file.
         folds_constants: whether the exporter computed constant parts of the graph.
         embeds_tags: whether the operators in the ONNX file have their tags.
@@ -65,13 +65,13 @@ class ModelRecord:
     """The PyTorch model.
 
     Attributes:
-        source: what the user named: a folder, a hub name, ``package.module:callable``, a file.
+        source: the user's argument: a folder, a hub name, ``package.module:callable``, a file.
         class_name: class of the root module, without the package.
         framework: library of that class: ``transformers``, ``torch``, or the package that it comes from.
-        torch_modules: number of all its torch modules, the root and those that never ran included.
+        torch_modules: number of all its torch modules, including the root and those that never ran.
         parameters: number of its parameters, in elements; shared ones count once.
         model_type: as its config names the architecture, if it has one.
-        task: what it was exported for, if that is known.
+        task: the task of the export, if known.
     """
 
     source: str
@@ -106,7 +106,7 @@ class OperatorRecord:
         name: its name; in the main graph not empty, and unique (`onnx_output.name_operators` makes it so).
         op_type: its type, with the domain in front if that is not the default one.
         module: index of its module in `ExportRecord.modules`.
-        rule: what placed it there.
+        rule: the rule that placed it there.
         in_body: whether it is in a body of control flow, and not in the main graph.
     """
 
@@ -125,8 +125,8 @@ class FileRecord:
         role: what it is: ``onnx_model``, ``onnx_data``, ``metadata``, ``report``, ``graphml``, ``parameters``;
             unique in an export.
         path: relative to the folder of the ONNX file, with ``/``.
-        size: in bytes; None while it is not written, as for the file that tells of itself.
-        sha256: digest of its content in hexadecimal digits, or None likewise.
+        size: in bytes; None before it is written, as for the file that contains the record.
+        sha256: digest of its content in hexadecimal digits, or None as for the size.
     """
 
     role: str
@@ -164,9 +164,9 @@ class ExportRecord:
         operators: all operators in the order of the graph, those of a body after the one that holds it.
         files: files that were written, the ONNX file first.
         steps: steps in the order in which they ran, one after the other.
-        findings: what a reader should know, one line each.
+        findings: findings, one line each.
         idle: paths and classes of the modules that never ran, and are not in the tree.
-        options: what was asked for, as keyword arguments of `graphml_onnx.export`; defaults are left out.
+        options: the options, as keyword arguments of `graphml_onnx.export`, without defaults.
     """
 
     exporter: ExporterRecord
@@ -184,7 +184,7 @@ class ExportRecord:
 
     @property
     def exact(self) -> float:
-        """Percentage (0 to 100) of the operators that are in the very module that ran them; 0 without operators."""
+        """Percentage (0 to 100) of the operators in exactly the module that ran them; 0 without operators."""
         direct = sum(operator.rule.match == "direct" for operator in self.operators)
         return 100.0 * direct / len(self.operators) if self.operators else 0.0
 
@@ -198,18 +198,18 @@ class ExportResult:
         external: data files beside it, of a model that is too large for one file.
         metadata: the HTP metadata.
         report: the report, if it was asked for.
-        graphml: what the GraphML step made; None if it was not asked for, or failed.
-        graphml_error: why the GraphML step failed, if it did; all other files are there nevertheless.
+        graphml: the result of the GraphML step; None if it was not requested, or failed.
+        graphml_error: why the GraphML step failed, if it did; all other files exist anyway.
         sha256: SHA-256 of the ONNX file, in lower-case hexadecimal digits.
-        nodes: operators, those in bodies of control flow included; each of them has a module.
+        nodes: operators, including those in bodies of control flow; each has a module.
         modules: modules of the tree.
-        exact: percentage (0 to 100) of the operators that are in the very module that ran them, and not in one that
-            a fallback chose; 0 for a model without operators.
+        exact: percentage (0 to 100) of the operators in exactly the module that ran them, not in one that a fallback
+            chose; 0 for a model without operators.
         placements: operators by the rule that placed them.
         seconds: time of each step.
-        findings: what a reader should know, one line each.
+        findings: findings, one line each.
         printed: what the model and the exporter printed meanwhile.
-        record: all of the export, as the report has it.
+        record: the whole export, as in the report.
     """
 
     onnx: Path

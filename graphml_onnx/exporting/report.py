@@ -1,7 +1,7 @@
 """Writes the report of an export, in Markdown (GitHub's dialect) and as JSON.
 
-Markdown stays valid whatever the names in it are made of. The module tree is drawn with its numbers of operators; alike
-items of a list are drawn once.
+Markdown stays valid for any names. The module tree is drawn with its numbers of operators; items of a list that look
+the same are drawn once.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def _coverage(record: ExportRecord) -> tuple[str, str]:
         for rule, count in Counter(operator.rule for operator in record.operators).most_common()
     ]
     told = (
-        f"All {total:,} operators have the tag of a module; {exact:,} ({_percent(exact, total)}) that of the very"
-        " module that ran them."
+        f"All {total:,} operators have the tag of a module; {exact:,} ({_percent(exact, total)}) have that of "
+        "exactly the module that ran them."
     )
     return told, table(("Rule", "Goes by", "Match", "Operators", "Share"), rows, numbers=("Operators", "Share"))
 
@@ -133,7 +133,7 @@ def _modules(record: ExportRecord) -> str:
 
 
 def _counts(record: ExportRecord) -> tuple[list[int], list[int]]:
-    """For each module the number of its own operators, and of those within it."""
+    """For each module, the number of its own operators and of those within it."""
     own = Counter(operator.module for operator in record.operators)
     direct = [own[index] for index in range(len(record.modules))]
     total = list(direct)
@@ -145,7 +145,7 @@ def _counts(record: ExportRecord) -> tuple[list[int], list[int]]:
 
 
 def _idle(record: ExportRecord) -> tuple[str, ...]:
-    """The modules that never ran, and so are not in the tree."""
+    """The modules that never ran and so are not in the tree."""
     if not record.idle:
         return ()
     rows = [(inline(scope), inline(class_name)) for scope, class_name in record.idle]
@@ -251,17 +251,17 @@ def _percent(part: float, whole: float) -> str:
 
 
 def one_line(name: str) -> str:
-    """A name on one line: as it is if it is printable, else in quotes and escaped."""
+    """A name on one line: unchanged if it is printable, else in quotes and escaped."""
     return name if name.isprintable() else quoted(name)
 
 
 def inline(name: str) -> str:
-    """A name in running text or in a table; what Markdown would take for its own becomes a character reference."""
+    """A name in text or in a table; Markdown's own characters become character references."""
     return _SPECIAL.sub(lambda special: f"&#{ord(special[0])};", one_line(name))
 
 
 def code_block(lines: Iterable[str]) -> str:
-    """Lines as they are; none may be nothing but backticks, which would end the block."""
+    """A block of unchanged lines; a line of backticks alone would end it."""
     return "\n".join(("```text", *lines, "```"))
 
 
@@ -292,8 +292,8 @@ class _Bundle(NamedTuple):
 def module_tree_lines(modules: Sequence[Module], operators: Sequence[OperatorRecord]) -> list[str]:
     """Draws the tree, one line for a module or for items of a list that are built alike.
 
-    Items are alike if they have the same class, and so have all modules in them. Where their numbers of operators
-    differ, the least and the greatest are told.
+    Items are alike if they and all modules in them have the same classes. If their numbers of operators differ, the
+    least and the greatest are shown.
 
     Args:
         modules: parents before their children; the first is the root.
@@ -338,7 +338,7 @@ class _Drawing:
         return lines
 
     def _below(self, bundle: _Bundle) -> list[_Bundle]:
-        """What lies in the modules of a bundle, place by place; alike neighbours in a list become one."""
+        """The content of the modules of a bundle, place by place; alike neighbours in a list become one."""
         folded: list[_Bundle] = []
         for members in zip(*(self._children[index] for index in bundle.members), strict=True):
             if folded and self._is_alike(folded[-1].members[0], members[0]):
@@ -352,7 +352,7 @@ class _Drawing:
         return is_item and self._kind(one) == self._kind(other) and self._shapes[one] == self._shapes[other]
 
     def _kind(self, index: int) -> str:
-        """The name of a module in the module around it; of an item of a list, the name of the list."""
+        """The name of a module in the module around it; for an item of a list, the name of the list."""
         name = self._name(index)
         return name.rpartition(".")[0] + "." if last_part(name).isdigit() else name
 

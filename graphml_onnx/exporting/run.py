@@ -1,4 +1,4 @@
-"""The conductor of an export: from the options to the published files, step by step."""
+"""Runs an export step by step, from the options to the published files."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class _Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Times one step; ``name`` is that of HTP metadata, with underscores."""
+        """Times one step; ``name`` is its name in HTP metadata, with underscores."""
         start = time.perf_counter()
         with Stage(self._progress, name.replace("_", " "), 1, "steps"):
             yield
@@ -104,7 +104,7 @@ class _Steps:
 
     @property
     def records(self) -> tuple[StepRecord, ...]:
-        """What was done, in its order."""
+        """The steps so far, in order."""
         return tuple(self._done)
 
 
@@ -159,7 +159,7 @@ def _plan(output: str | os.PathLike[str], options: ExportOptions) -> _Plan:
 
     Raises:
         InputError: a JSON file is missing or may not be read.
-        UsageError: an option is wrong, or does not go with another.
+        UsageError: an option is wrong, or contradicts another.
     """
     outputs = _outputs(Path(output), options)
     shapes = {} if options.dynamic_shapes is None else read_dynamic_shapes(options.dynamic_shapes)
@@ -231,7 +231,7 @@ def _examples(loaded: LoadedModel, options: ExportOptions, specs: Mapping[str, I
     module = loaded.model
     if isinstance(module, torch.jit.ScriptModule):
         raise UsageError(
-            "is compiled TorchScript, which does not tell the modules that run",
+            "is compiled TorchScript, which does not show the modules that run",
             file=loaded.name,
             remedy="give the module that it was compiled from; it may call compiled functions",
         )
@@ -281,10 +281,10 @@ def _with_inputs(plan: _Plan, loaded: LoadedModel, stack: ExitStack) -> tuple[Lo
 def _convert(
     plan: _Plan, loaded: LoadedModel, examples: ExampleInputs, steps: _Steps, started: datetime
 ) -> tuple[ExportRecord, str]:
-    """Converts a model, and publishes the ONNX file, its data file, the metadata and the report as one step.
+    """Converts a model, and publishes the ONNX file, its data file, the metadata and the report in one step.
 
     Returns:
-        The record, without the files of the GraphML; and what was printed meanwhile.
+        The record, without the files of the GraphML, and the printed text.
     """
     outputs, options = plan.outputs, plan.options
     settings = _fitted(plan.settings, loaded.model, examples)
@@ -344,7 +344,7 @@ def _convert(
                 *settings.findings,
                 *outcome.findings,
                 *broken,
-                *([f"operators without a name of their own, named anew: {renamed}"] if renamed else ()),
+                *([f"operators without a unique name, renamed: {renamed}"] if renamed else ()),
             ),
             idle=tuple(
                 (level.scope, class_name_of(level.class_path))
@@ -361,7 +361,7 @@ def _convert(
             publication.publish()
     leftovers = outputs.leftovers() + ([] if data or not outputs.data.exists() else [outputs.data.name])
     if leftovers:
-        told = f"files of an earlier export lie beside the model, and do not belong to it: {', '.join(leftovers)}"
+        told = f"files of an earlier export are beside the model, and do not belong to it: {', '.join(leftovers)}"
         record = replace(record, findings=(*record.findings, told))
     return record, outcome.printed
 
@@ -370,7 +370,7 @@ def _fitted(settings: ExporterSettings, model: Exportable, examples: ExampleInpu
     """The settings with the model's own names of inputs; a caller may give dynamic dimensions by the new names too.
 
     Raises:
-        UsageError: dynamic dimensions are given of what is no input.
+        UsageError: dynamic dimensions are given for a name that is no input.
     """
     if not isinstance(model, torch.nn.Module) or not settings.dynamic_shapes:
         return settings
@@ -390,10 +390,10 @@ def _fitted(settings: ExporterSettings, model: Exportable, examples: ExampleInpu
 
 
 def _broken_promises(settings: ExporterSettings, file: ModelFile) -> list[str]:
-    """What was asked for and did not come: names and dynamic dimensions.
+    """Findings for names and dynamic dimensions that the exporter did not apply.
 
     Raises:
-        UsageError: the opset is another than the one that was asked for.
+        UsageError: the opset is not the requested one.
     """
     graph = file.model.graph
     written = opset_version(file.model)
@@ -423,16 +423,16 @@ def _broken_promises(settings: ExporterSettings, file: ModelFile) -> list[str]:
 
 
 def _low_share(record: ExportRecord) -> list[str]:
-    """What a reader should know of operators that are not where the exporter says, or where it says nothing."""
+    """Findings for operators that are not in the exporter's module, or for which it gives none."""
     rules = Counter(operator.rule.name for operator in record.operators if operator.rule.match != "direct")
     if not record.operators or record.exact >= _LOW:
         return []
     told = ", ".join(f"{name} {count:,}" for name, count in rules.most_common())
-    return [f"only {record.exact:.1f} % of the operators are in the very module that ran them ({told})"]
+    return [f"only {record.exact:.1f} % of the operators are in exactly the module that ran them ({told})"]
 
 
 def _encoded(plan: _Plan) -> tuple[EncodeResult | None, GraphmlOnnxError | None]:
-    """The GraphML, or why there is none: the ONNX file is published by now, and no failure takes it back."""
+    """Writes the GraphML; a failure is recorded, because the ONNX file is already published."""
     outputs, options = plan.outputs, plan.options
     try:
         made = encode(
@@ -460,9 +460,9 @@ def _with_graphml(record: ExportRecord, outputs: Outputs, graphml: EncodeResult 
 def _with_report(
     record: ExportRecord, outputs: Outputs, failure: GraphmlOnnxError | None, started: datetime
 ) -> ExportRecord:
-    """The record after the report is published anew, with the GraphML or why there is none.
+    """The record after the report is published again, with the GraphML or the reason why there is none.
 
-    If that fails, on a full disk, the report of before the GraphML stays.
+    If that fails, for example on a full disk, the report from before the GraphML stays.
     """
     if outputs.report is None:
         return record
@@ -470,12 +470,12 @@ def _with_report(
     try:
         publish_report(told, outputs.report, started)
     except GraphmlOnnxError as error:
-        return _finding(record, f"the report does not tell of the GraphML: {error}")
+        return _finding(record, f"the report does not mention the GraphML: {error}")
     return record
 
 
 def publish_report(record: ExportRecord, path: Path, started: datetime) -> None:
-    """Replaces the report, once there is more to tell.
+    """Replaces the report by a more complete one.
 
     Raises:
         StorageError: no space, or a broken disk.
@@ -490,7 +490,7 @@ def _finding(record: ExportRecord, text: str) -> ExportRecord:
 
 
 def _versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """The installed versions of those packages that are installed, by their name."""
+    """The versions of the installed ones of these packages, by name."""
     found: dict[str, str] = {}
     for package in packages:
         try:

@@ -1,4 +1,4 @@
-"""What MODEL means: a Hugging Face model, a callable that returns a module, or a `torch.export` program.
+"""Loads MODEL: a Hugging Face model, a callable that returns a module, or a `torch.export` program.
 
 No code from a model repository is executed, and nothing is unpickled: pickled models are refused.
 """
@@ -35,7 +35,7 @@ FORMS: Final = "give a folder or hub name of a Hugging Face model, package.modul
 
 
 Exportable: TypeAlias = "torch.nn.Module | torch.export.ExportedProgram"
-"""What the exporters take."""
+"""The models that the exporters accept."""
 
 Pretrained: TypeAlias = "Callable[[str, str | None], torch.nn.Module]"
 """Loads a Hugging Face model; `graphml_onnx.exporting.huggingface` has it."""
@@ -47,9 +47,9 @@ class LoadedModel:
 
     Attributes:
         model: a module, or a program of `torch.export`.
-        name: what the user named.
-        inputs: example inputs that came with it, or None; in any of the forms of `inputs.given_inputs`.
-        task: what it was loaded for, if that was asked for.
+        name: the user's argument.
+        inputs: example inputs that came with it, or None, in any form of `inputs.given_inputs`.
+        task: the task that it was loaded for, if given.
     """
 
     model: Exportable
@@ -59,18 +59,18 @@ class LoadedModel:
 
 
 def load_model(model: str | os.PathLike[str], task: str | None, pretrained: Pretrained) -> LoadedModel:
-    """Loads what the user named.
+    """Loads the model that the user named.
 
     Args:
         model: a folder or hub name of a Hugging Face model; ``package.module:callable``, which returns a module, or a
             module and its example inputs; or a ``.pt2`` file.
-        task: for a Hugging Face model, what it is to do: ``fill-mask``; it chooses the class.
-        pretrained: loads a Hugging Face model by its name and task.
+        task: for a Hugging Face model, its task: ``fill-mask``; it chooses the class.
+        pretrained: loads a Hugging Face model by name and task.
 
     Raises:
         InputError: there is no such file, package or model.
         ModelError: it cannot be loaded, or is pickled.
-        UsageError: it is none of the forms, or the task is not known.
+        UsageError: it has none of these forms, or the task is unknown.
     """
     name = os.fspath(model)
     path = Path(name)
@@ -137,7 +137,7 @@ def _called(module_name: str, name: str, source: str) -> LoadedModel:
 
 
 def _own_failure(error: BaseException, source: str) -> ModelError:
-    """The error for what the user's own code raised, with its place in that code."""
+    """The error for an exception of the user's code, with its place in that code."""
     last = next(reversed(traceback.extract_tb(error.__traceback__)), None)
     place = f" ({Path(last.filename).name}, line {last.lineno})" if last else ""
     return ModelError(f"it failed: {type(error).__name__}: {one_line(error)}{place}", file=source, remedy="see --debug")
@@ -156,17 +156,17 @@ def _load_program(path: Path) -> LoadedModel:
 
 
 def check_not_pickled(path: Path) -> None:
-    """Refuses a file that would have to be unpickled, and one that is ONNX already.
+    """Refuses a file that must be unpickled, and one that is already ONNX.
 
     Raises:
         ModelError: it is pickled.
         UsageError: it is an ONNX model.
     """
     if path.suffix == ".onnx":
-        raise UsageError("is an ONNX model already", file=path, remedy="turn it into GraphML with g2o encode")
+        raise UsageError("is already an ONNX model", file=path, remedy="turn it into GraphML with g2o encode")
     if path.suffix in PICKLED or (path.suffix != ".pt2" and _holds_pickle(path)):
         raise ModelError(
-            "is a pickled model, and unpickling runs whatever code the file holds",
+            "is a pickled model, and unpickling runs any code in the file",
             file=path,
             remedy="give a function that builds the module (package.module:callable), or torch.export.save a .pt2",
         )
@@ -184,7 +184,7 @@ def _holds_pickle(path: Path) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, cut to its first sentence; the class of one that says nothing.
+    """The message of an exception, cut to its first sentence; its class if it has no message.
 
     A line that ends with a colon only announces the next one.
     """
@@ -198,7 +198,7 @@ def one_line(error: BaseException) -> str:
 
 
 def model_name(model: Exportable) -> str:
-    """What a model in memory is called: the class of its root module."""
+    """The name of a model in memory: the class of its root module."""
     return type(model).__name__
 
 
@@ -207,7 +207,7 @@ def model_record(loaded: LoadedModel, levels: Iterable[Level]) -> ModelRecord:
 
     Args:
         loaded: the model.
-        levels: what ran of it; all that a program of `torch.export` tells of its modules.
+        levels: the modules that ran; for a program of `torch.export`, all modules that it contains.
     """
     model = loaded.model
     if isinstance(model, torch.nn.Module):

@@ -1,4 +1,4 @@
-"""A model as a graph that people and programs ask questions of: `graphml_onnx.open`, and what stands on it."""
+"""A model as a typed, read-only graph: `graphml_onnx.open`, and the functions that use it."""
 
 from graphml_onnx.graph.attributes import AttributeReference, AttributeValue, SparseTensor
 from graphml_onnx.graph.difference import Change, ModelDiff, diff

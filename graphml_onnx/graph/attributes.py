@@ -27,13 +27,13 @@ class SparseTensor(NamedTuple):
 
 
 class AttributeReference(NamedTuple):
-    """In a function: the value is that of an attribute of the operator that calls the function."""
+    """In a function: a reference to an attribute of the operator that calls the function."""
 
     name: str
 
 
 AttributeItem: TypeAlias = "int | float | str | bytes | TensorData | SparseTensor | TensorType | Body"
-"""A number, text (bytes where it is not UTF-8), a tensor, a type, or a body."""
+"""A number, text (bytes if it is not UTF-8), a tensor, a type, or a body."""
 
 AttributeValue: TypeAlias = "AttributeItem | AttributeReference | tuple[AttributeItem, ...] | None"
 """The value of an attribute: one item, or several."""
@@ -68,7 +68,7 @@ def read_attributes(
     Args:
         attributes: the exact messages.
         bodies: the graphs in them, in their order.
-        storage: where large tensors lie.
+        storage: where large tensors are.
         types: reads types.
     """
     reader = _Reader(bodies, storage, types)
@@ -86,7 +86,7 @@ def _text_or_bytes(value: bytes) -> str | bytes:
 
 
 def float_of(bits: int) -> float:
-    """The float32 with these bits, as the shortest decimal that gives them: 0.1, not 0.10000000149011612."""
+    """The float32 with these bits, as the shortest decimal that round-trips: 0.1, not 0.10000000149011612."""
     number: float = struct.unpack("<f", bits.to_bytes(4, "little"))[0]
     is_finite = number - number == 0
     return float(float_json(FLOAT32, bits)) if is_finite else number
@@ -130,7 +130,7 @@ def sparse_tensor(sparse: onnx.SparseTensorProto, storage: Storage) -> SparseTen
 
 
 def _present(attribute: onnx.AttributeProto) -> str | None:
-    """The field that holds the value, for old files that do not say the type."""
+    """The field that has the value, for old files without the type."""
     for name in _SINGLES:
         if attribute.HasField(name):
             return name

@@ -1,4 +1,4 @@
-"""Builds the objects of a model's graph from its messages, and joins them."""
+"""Builds the objects of a model's graph from its messages, and connects them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Words(dict[bytes | str, str]):
 
 
 def build(graph: ModelGraph, model: onnx.ModelProto, hierarchy: Hierarchy) -> None:
-    """Fills a graph that knows its storage; sets ``main``, ``functions`` and ``root``."""
+    """Fills a graph that has its storage; sets ``main``, ``functions`` and ``root``."""
     graph.main = Body(graph, "graph", string_of(model.graph.name), "")
     graph.main.opsets = graph.opsets
     graph.root = _root(graph, hierarchy)
@@ -176,7 +176,7 @@ def _take_constant(operator: Operator) -> None:
 
 
 def _resolve(body: Body, name: str) -> Tensor:
-    """The tensor that a name means; one without a producer where nothing defines it."""
+    """The tensor of a name; one without a producer if nothing defines it."""
     return body.tensors.get(name) or body.lookup(name) or _define(body, name)
 
 
@@ -189,7 +189,7 @@ def _root(graph: ModelGraph, hierarchy: Hierarchy) -> Module:
 
 
 def _fill_modules(graph: ModelGraph, hierarchy: Hierarchy) -> None:
-    """Makes the modules; a single outermost one without a path is the model itself."""
+    """Creates the modules; a single outermost one without a path is the model itself."""
     made: list[Module] = []
     at_root = [index for index, module in enumerate(hierarchy.modules) if module.parent is None and not module.scope]
     itself = at_root[0] if at_root else None
@@ -233,7 +233,7 @@ def own_parameters(
     Args:
         graph: the graph, with its modules.
         message: the main graph that it was built from.
-        hierarchy: what its modules were built from.
+        hierarchy: the hierarchy of its modules.
     """
     by_scope: dict[str, Module] = {}
     for module in graph.root.walk():

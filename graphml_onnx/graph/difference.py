@@ -35,14 +35,14 @@ class Change:
     """One thing that differs.
 
     Attributes:
-        kind: what became of it.
+        kind: what happened to it.
         subject: what it is.
         module: path of its module; empty for the model.
-        name: its name, in the new model where it is there.
-        details: what was what: name of the attribute or field, old value, new value; None where there is none.
+        name: its name; the new one if it is in the new model.
+        details: for each attribute or field its name, old value and new value; None for a missing value.
         op_type: type of the operator; empty for others.
         body: path of the body that it is in; empty for the main graph.
-        values: how far the values of a weight are from the old ones; None without `stats`, and for other changes.
+        values: how far the values of a weight moved; None without `stats`, and for other changes.
     """
 
     kind: ChangeKind
@@ -70,7 +70,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ModelDiff:
-    """What differs between two models; empty where nothing does.
+    """The differences between two models; empty if there are none.
 
     Attributes:
         changes: in the order of the old model, added things at the end of their module.
@@ -102,8 +102,8 @@ class ModelDiff:
         """The difference as a page of its own, without scripts.
 
         Args:
-            old: what the one model is called on it.
-            new: what the other is called.
+            old: the name of the old model on the page.
+            new: the name of the new model.
         """
         from graphml_onnx.graph.difference_page import page
 
@@ -120,9 +120,9 @@ def diff(
 ) -> ModelDiff:
     """Compares two models, in ONNX or GraphML, operator by operator and weight by weight.
 
-    Operators are matched by name and module, by the tensors that they make, then by their neighbours and their look. An
-    operator that is put between others, or taken away from between them, is one change: that its neighbours take
-    another tensor follows from it. The order of operators has no meaning where the flow is the same. Where modules of
+    Operators are matched by name and module, by the names of their outputs, then by their neighbours and their look. An
+    operator that was inserted between others, or removed from between them, is one change; the changed inputs of its
+    neighbours are not reported. The order of operators has no meaning where the flow is the same. Where modules of
     the two were told by other sources (tags and names, say), their paths differ although nobody moved an operator.
 
     Args:
@@ -369,14 +369,14 @@ class _Flow:
             if pairs[old] is new:
                 return True
         elif old.name == new.name and new not in self._matching.old_tensor:
-            return True  # made by other operators, of which the difference tells
+            return True  # made by other operators, which are reported
         before = {old, *_behind(old, self._matching.new_of)}
         after = {new, *_behind(new, self._matching.old_of)}
         return (len(before) > 1 or len(after) > 1) and any(pairs.get(tensor) in after for tensor in before)
 
 
 def _behind(tensor: Tensor, matched: Mapping[Operator, Operator]) -> Iterator[Tensor]:
-    """What lies behind a tensor: the inputs of operators that the other model does not have."""
+    """The origin of a tensor: skips operators that the other model does not have."""
     seen: set[Tensor] = set()
     todo = [tensor]
     while todo:

@@ -1,4 +1,4 @@
-"""A difference between two models as a page of its own: HTML without scripts, fonts or pictures from elsewhere."""
+"""A difference between two models as a self-contained HTML page, without scripts, fonts or pictures."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def page(found: ModelDiff, old: str, new: str) -> str:
 
     Args:
         found: the difference.
-        old: what the one model is called.
-        new: what the other is called.
+        old: the name of the old model.
+        new: the name of the new model.
     """
     return "".join(_parts(found, old, new))
 
@@ -42,7 +42,7 @@ def page(found: ModelDiff, old: str, new: str) -> str:
 def _parts(found: ModelDiff, old: str, new: str) -> Iterator[str]:
     title = f"{_text(old)} and {_text(new)}"
     yield f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-    # Nothing of the models can run or load anything, whatever their names are.
+    # No name in a model can run or load anything.
     yield "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
     yield '<meta name="viewport" content="width=device-width">\n'
     yield f"<style>\n{_STYLE}\n</style>\n</head>\n<body>\n"
@@ -91,7 +91,7 @@ def _value(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """A text of a model, or a path: as a reader sees it, whatever is in it."""
+    """A text of a model, or a path, made visible and safe for HTML."""
     if not text.isprintable():  # line ends, marks that turn the direction of text, bytes that are no UTF-8
         text = "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text)
     return escape(text)

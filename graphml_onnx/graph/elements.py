@@ -26,14 +26,14 @@ ParameterKind: TypeAlias = Literal["initializer", "sparse_initializer", "constan
 
 
 class Module:
-    """A module of the hierarchy; the outermost one stands for the whole model.
+    """A module of the hierarchy; the outermost one is the whole model.
 
     Attributes:
         path: dotted path of attribute names from the model: ``encoder.layer.0``; empty for the model itself.
         name: last part of the path; for the model, the name of its class or graph.
-        class_name: name of its class, without the package; empty where nothing tells it.
+        class_name: name of its class, without the package; empty if unknown.
         tag: path of classes, as traced.
-        module_type: its type, where the metadata give it; else None.
+        module_type: its type, if the metadata give it; else None.
         parent: the module around it; None for the model.
         children: the modules in it, in the order in which they first run.
         operators: the operators of the main graph that are directly in it, in the order of the graph.
@@ -69,7 +69,7 @@ class Module:
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        """The parameters that it owns itself."""
+        """The parameters that it owns directly."""
         return self._graph._owned().get(self, ())
 
     def walk(self) -> Iterator[Module]:
@@ -125,7 +125,7 @@ class Tensor:
         name: its name, unique within its body.
         body: the body that defines it.
         producer: the operator whose output it is; None for inputs, initializers, and names that nothing defines.
-        consumers: the operators that take it, those of inner bodies too; one that takes it twice stands twice.
+        consumers: the operators that take it, including those in inner bodies; one that takes it twice is listed twice.
         parameter: the parameter that it is; None for others.
         is_input: whether it is an input of its body.
         is_output: whether it is an output of its body.
@@ -163,12 +163,12 @@ class Tensor:
 
     @property
     def dtype(self) -> str | None:
-        """Element type: ``FLOAT``; None where it is unknown."""
+        """Element type: ``FLOAT``; None if it is unknown."""
         return None if self.type is None else self.type.dtype
 
     @property
     def shape(self) -> tuple[int | str | None, ...] | None:
-        """Its dimensions; None where they are unknown."""
+        """Its dimensions; None if they are unknown."""
         return None if self.type is None else self.type.shape
 
     def to_dict(self) -> dict[str, Json]:
@@ -196,7 +196,7 @@ class Operator:
         name: its name; may be empty, may repeat.
         op_type: its type: ``Conv``.
         domain: the domain of its type; empty for ONNX's own.
-        overload: which function of several with one name; usually empty.
+        overload: distinguishes several functions with one name; usually empty.
         index: its place in the list of its body.
         body: the body that it is in.
         inputs: what it takes; None for an input that is left out.
@@ -259,7 +259,7 @@ class Operator:
 
     @property
     def label(self) -> str:
-        """What tells it from others: its name, or else its type and first output, or its place."""
+        """Identifies it: its name, or else its type and first output, or its place."""
         if self.name:
             return self.name
         first = next((tensor.name for tensor in self.outputs if tensor is not None), None)
@@ -287,7 +287,7 @@ class Operator:
         return list(dict.fromkeys(producer for producer in producers if producer is not None))
 
     def to_dict(self) -> dict[str, Json]:
-        """The operator as JSON values; of tensors in attributes, type and shape."""
+        """The operator as JSON values; tensors in attributes as type and shape."""
         return {
             "name": self.name,
             "op_type": self.op_type,
@@ -309,7 +309,7 @@ def _names(tensors: Sequence[Tensor | None]) -> str:
 
 
 def attribute_json(value: AttributeValue) -> Json:
-    """The value of an attribute as JSON; of tensors, name, type and shape."""
+    """The value of an attribute as JSON; tensors as name, type and shape."""
     match value:
         case None | bool() | int() | float() | str():
             return value
@@ -335,8 +335,8 @@ class Parameter:
     Attributes:
         kind: which of them.
         tensor: the tensor that operators take.
-        data: its content; of a sparse one, its values.
-        indices: of a sparse one, where its values are; else None.
+        data: its content; for a sparse one, its values.
+        indices: for a sparse one, the indices of its values; else None.
         operator: the ``Constant`` that holds it; else None.
     """
 
@@ -365,7 +365,7 @@ class Parameter:
 
     @property
     def module(self) -> Module:
-        """The module that owns it: the one its name tells of, or the innermost around all operators that take it."""
+        """The module that owns it: by its name, or else the innermost around all operators that take it."""
         self.tensor.body.graph._owned()
         return self._module or self.tensor.body.module
 
@@ -386,22 +386,22 @@ class Parameter:
 
     @property
     def size(self) -> int:
-        """Number of elements; of a sparse one, of those that it has."""
+        """Number of elements; for a sparse one, of those that it stores."""
         return self.data.size
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its elements; of a sparse one, with their indices."""
+        """Bytes of its elements; for a sparse one, with their indices."""
         return self.data.nbytes + (0 if self.indices is None else self.indices.nbytes)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of its elements, see `TensorData.digest`; of a sparse one, both digests with a ``+`` between them."""
+        """SHA-256 of its elements, see `TensorData.digest`; for a sparse one, both digests joined by ``+``."""
         return self.data.digest if self.indices is None else f"{self.data.digest}+{self.indices.digest}"
 
     @property
     def location(self) -> Location:
-        """Where its bytes lie."""
+        """Where its bytes are."""
         return self.data.location
 
     @property
@@ -440,7 +440,7 @@ class Parameter:
         return same_content(self.data, other.data)
 
     def to_dict(self) -> dict[str, Json]:
-        """The parameter as JSON values, without its digest, for which the bytes have to be read."""
+        """The parameter as JSON values, without its digest, which would need to read the bytes."""
         where = self.location
         return {
             "name": self.name,
@@ -467,7 +467,7 @@ class Body:
         graph: the model that it is part of.
         kind: which of them.
         name: its name in the file.
-        path: what tells it from others: empty for the main graph, ``LABEL/ATTRIBUTE`` for a graph in an attribute,
+        path: identifies it: empty for the main graph, ``LABEL/ATTRIBUTE`` for a graph in an attribute,
             ``DOMAIN::NAME`` for a function.
         outer: the body around it; None for the main graph and functions.
         operator: the operator that it is part of; None for the main graph and functions.
@@ -475,7 +475,7 @@ class Body:
         outputs: its outputs, in their order.
         operators: its operators, in their order.
         parameters: its parameters: initializers, sparse initializers, constants.
-        tensors: what it defines, and names that nothing defines, by name.
+        tensors: the tensors that it defines, and those that nothing defines, by name.
     """
 
     def __init__(self, graph: ModelGraph, kind: BodyKind, name: str, path: str) -> None:
@@ -520,7 +520,7 @@ class Body:
             todo += [body for bodies in reversed(inner) for body in reversed(bodies)]
 
     def lookup(self, name: str) -> Tensor | None:
-        """The tensor that a name means here: that of this body, or of the nearest body around it."""
+        """The tensor of a name here: that of this body, or of the nearest body around it."""
         body: Body | None = self
         while body is not None:
             if (found := body.tensors.get(name)) is not None:

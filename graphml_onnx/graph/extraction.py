@@ -1,4 +1,4 @@
-"""Cuts a part out of a model: a model of its own, with the weights that it needs, spliced byte for byte."""
+"""Cuts a part out of a model and writes it as a separate model, with its weights byte for byte."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class ExtractResult:
 
     Attributes:
         onnx: the part.
-        data: its data file, or None where it has none of its own.
+        data: its data file, or None if it has none of its own.
         operators: number of operators of its main graph.
         parameters: number of its initializers.
         inputs: names of its inputs.
         outputs: names of its outputs.
         functions: names of the functions that it has.
-        findings: what a reader should know, one line each.
+        findings: findings, one line each.
     """
 
     onnx: Path
@@ -81,26 +81,26 @@ def extract(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> ExtractResult:
-    """Writes a part of a model as a model of its own.
+    """Writes a part of a model as a separate model.
 
     The part has the weights, functions, operator sets and metadata that it needs. Its inputs are the tensors that it
-    takes from the rest; those that bodies of its operators take too. Weights are copied as they are; external data stay
-    where they are if the part lies in the model's folder, and are copied to a data file beside the part otherwise.
+    takes from the rest, including those that bodies of its operators take. Weights are copied unchanged. External data
+    stay in their place if the part is in the model's folder; otherwise they are copied to a data file beside the part.
 
     Args:
         model: an ONNX or GraphML file.
         output: the ONNX file to write.
         module: path or tag of a module: all operators in it.
-        inputs: tensors at which to stop, on the way from ``outputs`` towards the model's inputs.
-        outputs: tensors that are wanted; by default the model's outputs, where ``inputs`` are given.
+        inputs: tensors at which the part begins, on the way from ``outputs`` to the model's inputs.
+        outputs: tensors at which the part ends; by default the model's outputs, if ``inputs`` are given.
         operators: names of operators (instead of a module, or of inputs and outputs).
         metadata: HTP metadata, which say what the modules are.
         overwrite: whether existing files may be replaced.
         progress: called as the work goes on.
 
     Raises:
-        UsageError: nothing or too much was chosen, or a name does not exist; the message names the nearest.
-        ModelError: the type of a tensor at the boundary is not known; or the model is damaged.
+        UsageError: nothing or too much was chosen, or a name does not exist; the message names similar ones.
+        ModelError: the type of a tensor at the boundary is unknown, or the model is damaged.
         GraphMLError, PayloadError, ExternalDataError, InputError: what is read is damaged or missing.
         OutputError: an output exists already, or cannot be created.
         StorageError: no space, or a broken disk.
@@ -138,14 +138,16 @@ def choose(
     outputs: Sequence[str] | None,
     operators: Sequence[str] | None,
 ) -> Part:
-    """The part that `extract` is asked for; see there."""
+    """The part that the arguments of `extract` choose."""
     ways = [module is not None, inputs is not None or outputs is not None, operators is not None]
     if sum(ways) != 1:
         raise UsageError("choose either a module, or inputs and outputs, or operators")
     if module is not None:
         chosen = graph.module(module).all_operators()
         if not chosen:
-            raise UsageError(f"the module {module!r} has no operators", remedy="g2o inspect shows what modules hold")
+            raise UsageError(
+                f"the module {module!r} has no operators", remedy="g2o inspect shows the operators of modules"
+            )
         return part_of(graph, chosen)
     if operators is not None:
         found = [graph.operator(name) for name in operators]
@@ -172,7 +174,7 @@ def _between(graph: ModelGraph, inputs: Sequence[str], outputs: Sequence[str] | 
             todo += _taken(tensor.producer)
     if not chosen:
         raise UsageError(
-            "no operator lies between these inputs and outputs", remedy="g2o inspect --by tensor shows them"
+            "there is no operator between these inputs and outputs", remedy="g2o inspect --by tensor shows them"
         )
     part = part_of(graph, chosen)
     used = set(part.inputs)
@@ -189,14 +191,14 @@ def _main_tensor(graph: ModelGraph, name: str) -> Tensor:
 
 
 def _taken(operator: Operator) -> Iterator[Tensor]:
-    """What an operator takes, with what its bodies take from the graph around it."""
+    """The tensors that an operator takes, including those that its bodies take from the graph around it."""
     yield from (tensor for tensor in operator.inputs if tensor is not None)
     for body in operator.bodies:
         yield from (tensor for tensor in body.captured if tensor.body is operator.body)
 
 
 def part_of(graph: ModelGraph, operators: Iterable[Operator]) -> Part:
-    """The part that some operators of the main graph are, with its boundary."""
+    """The part that consists of some operators of the main graph, with its boundary."""
     chosen = dict.fromkeys(sorted(operators, key=lambda operator: operator.index))
     given: dict[Tensor, None] = {}
     weights: set[str] = set()
@@ -221,7 +223,7 @@ def part_of(graph: ModelGraph, operators: Iterable[Operator]) -> Part:
 
 
 def _called(graph: ModelGraph, operators: Iterable[Operator]) -> set[tuple[str, str, str]]:
-    """The functions that operators call, themselves or in their bodies, and those that these call."""
+    """The functions that operators and their bodies call, directly or through other functions."""
     found: set[tuple[str, str, str]] = set()
     todo = list(operators)
     while todo:

@@ -1,4 +1,4 @@
-"""Modules as functions of the model, which tools show and open one by one; and the opposite."""
+"""Turns modules into functions of the model, which tools open one by one, and inlines functions again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DOMAIN: Final = "g2o.modules"
 """The domain of the functions that modules become."""
 
 MODULE_KEY: Final = "g2o.module"
-"""Key of the metadata of a call: the path of the module that it stands for."""
+"""Key of the metadata of a call: the path of its module."""
 
 _LOWEST_IR: Final = 8  # the first with functions
 _METADATA_IR: Final = 10  # the first with metadata of operators
@@ -50,10 +50,10 @@ class FunctionsResult:
 
     Attributes:
         onnx: the model that was written.
-        data: its data file, or None where it has none of its own.
+        data: its data file, or None if it has none of its own.
         functions: how many functions it has.
-        operators: how many operators its main graph has, calls of functions among them.
-        split: paths of modules of which no single call could be made, since others run between their operators.
+        operators: how many operators its main graph has, including calls of functions.
+        split: paths of modules that became several calls, because other operators run between theirs.
     """
 
     onnx: Path
@@ -72,10 +72,11 @@ def functions(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> FunctionsResult:
-    """Writes a model whose modules are functions, one definition for all modules that look the same.
+    """Writes a model whose modules are functions. Modules that look the same share one function.
 
-    Weights stay initializers of the main graph, and are inputs of the functions. A module between whose operators
-    those of others run becomes several functions. Tools that know functions (Netron, ONNX Runtime) open and run it.
+    Weights stay initializers of the main graph, and are inputs of the functions. If operators of other modules run
+    between those of a module, it becomes several functions. Tools that support functions (Netron, ONNX Runtime) open
+    and run the result.
 
     Args:
         model: an ONNX or GraphML file.
@@ -94,7 +95,7 @@ def functions(
     path, target = Path(model), Path(output)
     with open_graph(path, metadata=metadata) as graph:
         if not graph.modules:
-            raise UsageError("the model has no modules", file=path, remedy="give `metadata` that tell of them")
+            raise UsageError("the model has no modules", file=path, remedy="give `metadata` that describe them")
         folding = _Folding(graph, depth)
         message = folding.message()
         data = _publish(graph, message, path, target, overwrite=overwrite, progress=progress)
@@ -117,7 +118,7 @@ def inline(
         progress: called as the work goes on.
 
     Raises:
-        ModelError: onnx cannot put the functions in, or makes an invalid model of them.
+        ModelError: onnx cannot inline the functions, or the result is invalid.
         GraphmlOnnxError: the model cannot be read.
         OutputError: the output exists already, or cannot be created.
         StorageError: no space, or a broken disk.
@@ -135,7 +136,7 @@ def inline(
 
 
 class _Unfolding:
-    """Puts the functions of modules in the places of their calls, with names that say the module of the call."""
+    """Replaces calls by the functions of modules, with names that contain the module of the call."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = cast("onnx.ModelProto", schema.message_class("ModelProto")())
@@ -163,9 +164,9 @@ class _Unfolding:
                 yield from self._put_in(self._own(function, node))
 
     def _own(self, function: onnx.FunctionProto, call: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-        """The operators of a function with the tensors of a call."""
+        """The operators of a function, connected to the tensors of a call."""
         old, new = _first_path(function), string_of(call.name).split("/")[1:-1]
-        own_path = re.compile(rf"(?<!\w){'([./])'.join(map(re.escape, old))}(?!\w)")  # with dots, with strokes, or both
+        own_path = re.compile(rf"(?<!\w){'([./])'.join(map(re.escape, old))}(?!\w)")  # with dots, with slashes, or both
 
         def moved(found: re.Match[str]) -> str:
             if len(new) == len(old):
@@ -213,7 +214,7 @@ def _in_bodies(node: onnx.NodeProto) -> Iterator[bytes]:
 
 
 def _rename(node: onnx.NodeProto, names: Mapping[bytes, bytes]) -> None:
-    """Gives tensors other names, in the bodies of the node too, unless these have a tensor of that name themselves."""
+    """Renames tensors, also in the bodies of the node, unless a body has its own tensor of that name."""
     for field in (node.input, node.output):
         field[:] = cast("list[str]", [names.get(name, name) for name in _all(field)])
     for graph in graphs_of(node):
@@ -226,7 +227,7 @@ def _rename(node: onnx.NodeProto, names: Mapping[bytes, bytes]) -> None:
 
 
 def _with_onnx(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """Leaves functions that others made to onnx's own inliner."""
+    """Inlines functions of other tools with onnx's own inliner."""
     from onnx import inliner
 
     if (name := _calls_itself(model)) is not None:  # older inliners would end the process
@@ -240,7 +241,7 @@ def _with_onnx(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
 
 
 def _calls_itself(model: onnx.ModelProto) -> str | None:
-    """A function that calls itself, directly or through others."""
+    """A function that calls itself, directly or through others, if there is one."""
     calls = {
         (function.domain, function.name, function.overload): {
             (node.domain, node.op_type, node.overload) for node in _with_bodies(function.node)
@@ -279,12 +280,12 @@ def _publish(
 
 @dataclass(slots=True)
 class _Item:
-    """An operator of the main graph, or a call that stands for some.
+    """An operator of the main graph, or a call that replaces some.
 
     Attributes:
         node: the exact message.
-        taken: names of what it takes, what its bodies take from around them too.
-        made: names of what it makes.
+        taken: names of its inputs, including those that its bodies take from around them.
+        made: names of its outputs.
         module: the module that it is in.
     """
 
@@ -335,7 +336,7 @@ class _Folding:
         return message
 
     def _fold(self, module: Module) -> None:
-        """Puts calls in the places of the operators of a module."""
+        """Replaces the operators of a module by calls."""
         places = [place for place, item in enumerate(self._items) if item.module is module]
         if not places:
             return
@@ -363,7 +364,7 @@ class _Folding:
             self.split.append(module.path)
 
     def _call(self, module: Module, group: Sequence[_Item]) -> _Item:
-        """The call of a group of operators, whose function is defined if it is not yet."""
+        """The call of a group of operators; defines its function if necessary."""
         inside = Counter(name for item in group for name in set(item.taken))
         made = [name for item in group for name in item.made]
         own = set(made)
@@ -403,14 +404,14 @@ class _Folding:
         return function
 
     def _name(self, module: Module) -> str:
-        """A name for the function of a module: its class, or else the last part of its path that is no number."""
+        """A name for the function of a module: its class, or else the last part of its path that is not a number."""
         parts = [part for part in module.path.split(".") if not part.isdigit()]
         base = re.sub(r"\W", "_", module.class_name or (parts[-1] if parts else "module"))
         return _free(base, self._names)
 
 
 def _free(name: str, taken: set[str], kept: Container[str] = ()) -> str:
-    """The name, with a number where another has it, or may have it later; it is taken then."""
+    """The name, with a number if another has it or may get it later; reserves it."""
     found, number = name, 1
     while found in taken or found in kept:
         number += 1
@@ -420,7 +421,7 @@ def _free(name: str, taken: set[str], kept: Container[str] = ()) -> str:
 
 
 def _flow(operator: Operator) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """Names of what an operator takes, what its bodies take from around them too, and of what it makes."""
+    """Names of an operator's inputs, including those that its bodies take from around them, and of its outputs."""
     taken = [tensor.name for tensor in operator.inputs if tensor is not None]
     taken += [tensor.name for body in operator.bodies for tensor in body.captured if tensor.body is operator.body]
     made = (tensor.name for tensor in operator.outputs if tensor is not None)
@@ -438,7 +439,7 @@ def _add_opset(opsets) -> None:  # type: ignore[no-untyped-def]
 
 
 def _replace(field, messages) -> None:  # type: ignore[no-untyped-def]
-    """Puts other messages into a repeated field, which may be some of its own."""
+    """Replaces the messages of a repeated field, perhaps by some of its own."""
     copies = [type(message).FromString(message.SerializeToString()) for message in messages]
     del field[:]
     field.extend(copies)

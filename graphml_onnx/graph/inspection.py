@@ -1,4 +1,4 @@
-"""What a model consists of, by module, by type of operator, by tensor, by parameter."""
+"""Sums up a model's operators, parameters and cost by module or type of operator."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a module, or all operators of one type, consist of.
+    """The sums of a module, or of all operators of one type.
 
     Attributes:
         name: path of the module, or type of the operators.
         class_name: class of the module; domain of the operators.
         depth: how many modules are around the module; 0 for types.
-        operators: number of operators, those of modules in it and of bodies too.
+        operators: number of operators, including those of inner modules and of bodies.
         parameters: number of elements of its parameters.
         nbytes: bytes of its parameters.
-        macs: multiply-accumulate operations of those operators for which they are known; bodies count once.
-        unknown_macs: number of operators that may have some, but how many depends on a shape or an operator that is
-            not known.
-        statistics: of its weights, where they were asked for and all could be read.
+        macs: multiply-accumulate operations of the operators for which they are known; bodies count once.
+        unknown_macs: number of operators whose MACs depend on an unknown shape or operator.
+        statistics: of its weights, if they were requested and all could be read.
     """
 
     name: str
@@ -57,19 +56,19 @@ class Share:
 
 
 Failed: TypeAlias = "Callable[[Parameter, GraphmlOnnxError], None]"
-"""Is told of each parameter that could not be read, and why."""
+"""Called with each parameter that could not be read, and the error."""
 
 
 def module_shares(
     module: Module, depth: int | None = None, *, statistics: bool = False, failed: Failed | None = None
 ) -> Sequence[Share]:
-    """A module and the modules in it, each with all that is in it.
+    """The sums of a module and of each module in it.
 
     Args:
         module: the outermost.
         depth: how many levels below it; None for all.
         statistics: whether to read the weights, each once.
-        failed: is told of weights that cannot be read; the modules around them have no statistics. Without it, the
+        failed: called with weights that cannot be read; the modules around them have no statistics. Without it, the
             first of them is an error.
 
     Raises:
@@ -91,7 +90,7 @@ def module_shares(
 
 
 def _moments_of(module: Module, failed: Failed | None) -> dict[Module, Moments]:
-    """The moments of all weights of a module, and of each in it; a module with one that cannot be read has none."""
+    """The moments of all weights of a module and of each inner one; None if a weight cannot be read."""
     own = {inner: _own_moments(inner, failed) for inner in module.walk()}
     found: dict[Module, Moments] = {}
     for inner, total in reversed(own.items()):
@@ -124,7 +123,7 @@ class Row:
     """Modules that are shown as one: siblings that look the same.
 
     Attributes:
-        share: what they, and those that are folded with a module around them, consist of together.
+        share: their sum, including those that are folded with a module around them.
         modules: the siblings; one where no other looks the same.
     """
 
@@ -133,10 +132,10 @@ class Row:
 
 
 def folded_shares(module: Module, depth: int | None = None) -> Sequence[Row]:
-    """A module and the modules in it, as `module_shares`, with neighbours that look the same as one.
+    """Like `module_shares`, with neighbours that look the same as one row.
 
-    Two modules look the same where their operators do, with types, attributes and flow, whatever their names, and their
-    parameters have the same types and shapes.
+    Two modules look the same if their operators have the same types, attributes and flow, and their parameters the same
+    types and shapes. Names do not matter.
 
     Args:
         module: the outermost.
@@ -160,11 +159,11 @@ def folded_shares(module: Module, depth: int | None = None) -> Sequence[Row]:
 
 
 def alike(modules: Iterable[Module], sums: Mapping[Module, Counter[str]]) -> Iterator[Sequence[Module]]:
-    """Neighbours that look the same; what they look like is only asked where they consist of as much.
+    """Neighbours that look the same. Their structure is only computed if their sums are equal.
 
     Args:
         modules: siblings, in their order.
-        sums: what `sums_of` says of the modules around them.
+        sums: the result of `sums_of` for the modules around them.
     """
     group: list[Module] = []
     look: Hashable = None  # of the group, once it was asked for
@@ -184,7 +183,7 @@ def alike(modules: Iterable[Module], sums: Mapping[Module, Counter[str]]) -> Ite
 
 
 def sums_of(module: Module) -> dict[Module, Counter[str]]:
-    """What a module, and each in it, consists of, with all that is in it."""
+    """The sums of a module and of each module in it."""
     sums: dict[Module, Counter[str]] = {}
     for inner in reversed([*module.walk()]):
         total: Counter[str] = Counter()
@@ -223,14 +222,14 @@ def _own_parameter(operator: Operator) -> Parameter | None:
 
 
 def parameter_statistics(parameter: Parameter, failed: Failed | None = None) -> Statistics | None:
-    """What the elements of a parameter are like; of a sparse one, of those that it has.
+    """Statistics of a parameter's elements; for a sparse one, of those that it stores.
 
     Args:
         parameter: the parameter.
-        failed: is told of it if it cannot be read; without it, that is an error.
+        failed: called with the parameter if it cannot be read; without it, that is an error.
 
     Returns:
-        The statistics; None where it cannot be read.
+        The statistics; None if it cannot be read.
 
     Raises:
         GraphmlOnnxError: its elements are missing, cannot be read, or do not fit the shape.

@@ -41,7 +41,7 @@ class LoadedGraph(NamedTuple):
     Attributes:
         model: the exact message, with markers in place of payloads.
         skeleton: the bytes that it was parsed from.
-        storage: where its weights lie.
+        storage: where its weights are.
         hierarchy: its modules, and the place of each operator.
         findings: what a reader should know, one line each.
         infers_shapes: whether types that the model does not say are to be inferred.
@@ -71,10 +71,10 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
         infer_shapes: whether to infer the types and shapes that the model does not say, by ONNX's shape inference; it
             runs when the first of them is asked for.
         sizes: sizes of dynamic dimensions by their names, such as ``{"batch": 1}``; shapes are inferred with them.
-        trust: of a GraphML file that was edited, which side to believe where edges and inputs disagree; see `decode`.
+        trust: for an edited GraphML file, which side to believe if edges and inputs disagree; see `decode`.
 
     Raises:
-        ModelError: the model is no ONNX, damaged, or beyond what protobuf reads.
+        ModelError: the model is no ONNX, damaged, or too large for protobuf.
         GraphMLError: the GraphML is damaged, or contradicts itself.
         PayloadError: an embedded store is not base64.
         MetadataError: the metadata are not HTP metadata.
@@ -85,7 +85,7 @@ def open(  # noqa: A001 as the gzip and tarfile modules name it: graphml_onnx.op
         path = None if isinstance(model, onnx.ModelProto) else Path(model)
         if path is not None and is_xml(path):
             if metadata is not None:
-                raise UsageError("a GraphML file has its modules already", file=path, remedy="leave out metadata")
+                raise UsageError("a GraphML file already has its modules", file=path, remedy="leave out metadata")
             loaded = _of_graphml(path, trust, stack)
         elif trust is not None:
             raise UsageError("trust is for GraphML, which has edges", file=path, remedy="leave it out")
@@ -137,7 +137,7 @@ def _of_graphml(path: Path, trust: Trust | None, stack: ExitStack) -> LoadedGrap
     try:
         model = parse_model(loaded.skeleton)
     except ValueError as error:
-        raise GraphMLError(str(error), file=path, remedy="take the last edit back") from None
+        raise GraphMLError(str(error), file=path, remedy="undo the last edit") from None
     if loaded.older is None:
         hierarchy = modules.hierarchy(loaded.parents)
     else:

@@ -1,4 +1,4 @@
-"""Multiply-accumulate operations of an operator, from the shapes of what it takes and makes."""
+"""Multiply-accumulate operations of an operator, from the shapes of its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from graphml_onnx.graph.elements import Body, Operator
 
 Function: TypeAlias = tuple[str, str, str]
-"""What tells a function from others: domain, name, overload."""
+"""Identifies a function: domain, name, overload."""
 Shape: TypeAlias = tuple[int, ...]
 
 
 _KNOWN_DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml", "com.microsoft"))
-"""Domains in which an operator without a rule multiplies no matrices, unless its name says so."""
+"""Domains in which an operator without a rule multiplies no matrices, unless its name suggests it."""
 
 _CONTRACTIONS = ("Attention", "Conv", "Gemm", "GRU", "LSTM", "MatMul", "MoE", "SVM")
 """Parts of the names of operators that multiply matrices."""
 
 
 class UnknownShapeError(ValueError):
-    """A shape that the number depends on is not known."""
+    """The number depends on an unknown shape."""
 
 
 def macs_of(operator: Operator) -> int | None:
-    """How often an operator multiplies and adds, bodies left out.
+    """The multiply-accumulate operations of an operator, without its bodies.
 
     Counted are matrix products, convolutions, recurrent layers and attention; every other operator of ONNX and of
     onnxruntime has 0.

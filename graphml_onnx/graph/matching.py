@@ -1,4 +1,4 @@
-"""Finds which operators of two bodies are the same: by names, by what they make, then by their neighbours."""
+"""Matches the operators of two bodies: by names, by outputs, then by their neighbours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphml_onnx.graph.attributes import AttributeValue
 
 Look: TypeAlias = "Callable[[Operator], Hashable]"
-"""What two operators have to have in common."""
+"""What two operators must have in common."""
 
 
 class Matching:
@@ -38,7 +38,7 @@ class Matching:
             twin = new.tensors.get(name)
             if twin is not None and tensor.producer is None and twin.producer is None:
                 self._pair_tensors(tensor, twin)
-        if old.kind != "graph":  # inputs of bodies go by their place
+        if old.kind != "graph":  # inputs of bodies match by position
             for ours, theirs in zip(old.inputs, new.inputs, strict=False):
                 self._pair_tensors(ours, theirs)
         for key in (_name_and_module, _name, _outputs):
@@ -86,10 +86,10 @@ class Matching:
             self._match(ours, theirs)
 
     def _spread(self, look: Look) -> None:
-        """Goes from operators that are matched to their neighbours.
+        """Matches the neighbours of matched operators.
 
         Args:
-            look: what has to be the same of two neighbours in the same place.
+            look: what must be equal for two neighbours in the same place.
         """
         while self._todo:
             old, new = self._todo.popleft()
@@ -104,7 +104,7 @@ class Matching:
                     self._match_consumers(made, also, look)
 
     def _match_consumers(self, old: Tensor, new: Tensor, look: Look) -> None:
-        """Matches consumers that take the tensor in the same place, where one of each side looks so."""
+        """Matches consumers that take the tensor at the same input, if only one on each side looks like that."""
 
         def place(tensor: Tensor, operator: Operator) -> Hashable:
             return (operator.inputs.index(tensor), look(operator)) if tensor in operator.inputs else None
@@ -117,7 +117,7 @@ class Matching:
                 self._match(group[0], other[0])
 
     def _match_in_order(self, old: Iterable[Operator], new: Iterable[Operator]) -> None:
-        """Matches what is left by what it looks like, the first with the first."""
+        """Matches the remaining operators by their look, in order."""
         theirs = _by_key((n for n in new if n not in self.old_of), _signature_in_module)
         waiting = {value: deque(group) for value, group in theirs.items()}
         for operator in old:
@@ -155,13 +155,13 @@ def _outputs(operator: Operator) -> Hashable:
 
 
 def _signature(operator: Operator) -> Hashable:
-    """What an operator looks like without its names: type, attributes, number of inputs and outputs."""
+    """The look of an operator without its names: type, attributes, number of inputs and outputs."""
     attributes = tuple(sorted((name, repr(summary(value))) for name, value in operator.attributes.items()))
     return (*_kind(operator), len(operator.inputs), len(operator.outputs), attributes)
 
 
 def summary(value: AttributeValue) -> object:
-    """The value of an attribute, or of a tensor or body what can be told without reading it."""
+    """The value of an attribute; for a tensor or body, what is known without reading it."""
     match value:
         case TensorData():
             return value.dtype, value.shape

@@ -1,4 +1,4 @@
-"""A model as a graph, read-only: its modules, operators, tensors and parameters, and how to find each."""
+"""A model as a read-only graph: its modules, operators, tensors and parameters, with look-ups by name."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _SEARCHED = 20_000  # names that are compared letter by letter
 
 
 class ModelGraph:
-    """A model as a graph, made by `graphml_onnx.open`; weights stay where they are until they are asked for.
+    """A model as a graph, made by `graphml_onnx.open`. Weights are only read on demand.
 
-    It holds its files open; `close` it, use it in a ``with`` statement, or leave that to the garbage collector.
+    It keeps its files open. `close` it, use it in a ``with`` statement, or leave that to the garbage collector.
 
     Attributes:
         path: the file that it was made from; None for a model in memory.
         main: the main graph.
         functions: the model's functions, by domain, name and overload.
-        multiplying: those of them that multiply matrices, or may; see `macs_of`.
-        root: the outermost module, which stands for the model.
+        multiplying: the functions that multiply matrices, or may; see `macs_of`.
+        root: the outermost module, which is the whole model.
         hierarchy_source: where the modules come from: metadata, tags, exporter, names or none.
         findings: what a reader should know about the modules, and about shapes that were asked for and could not be
             inferred, one line each.
@@ -119,7 +119,7 @@ class ModelGraph:
 
     @property
     def modules(self) -> Sequence[Module]:
-        """All modules but the model itself, each before those in it."""
+        """All modules except the model itself, each before those in it."""
         return list(self.root.descendants())
 
     @property
@@ -148,7 +148,7 @@ class ModelGraph:
         return self._found("module", path, self.modules_by_name())
 
     def modules_by_name(self) -> Mapping[str, Module]:
-        """The modules by what `module` takes: path, tag, and for the model its graph's name."""
+        """The modules by path and tag, and the model by its graph's name; see `module`."""
         modules = [*self.root.walk()]
         modules.reverse()
         tags = {module.tag: module for module in modules if module.tag}
@@ -226,10 +226,10 @@ class ModelGraph:
         )
 
     def _repr_html_(self) -> str:
-        """For notebooks: the page of `g2o view` in a frame; of a model whose page is large, a table."""
+        """For notebooks: the page of `g2o view` in a frame; for a model with a large page, a table."""
         from importlib import import_module
 
-        # By name: viewing stands on this package, which otherwise knows nothing of it.
+        # By name: viewing imports this package, so this package cannot import it at the top.
         frame: str | None = import_module("graphml_onnx.viewing.api").frame_of(self)
         return self._table() if frame is None else frame
 
@@ -264,7 +264,7 @@ class ModelGraph:
         raise not_found(kind, name, known).at(file=self.path)
 
     def _owned(self) -> Mapping[Module, Sequence[Parameter]]:
-        """The parameters by the module that owns them; found when first asked for."""
+        """The parameters by the module that owns them; computed on first use."""
         if self._owners is None:
             self._owners = own_parameters(self, self._model.graph, self._loaded.hierarchy)
         return self._owners

@@ -1,4 +1,4 @@
-"""Takes the modules out of the nodes of a GraphML file as they pass by."""
+"""Collects the modules from the nodes of a GraphML file while they are decoded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 HIERARCHY_KEYS = frozenset({"class_name", "module_type", "scope", "traced_tag", "execution_order", "hierarchy_source"})
-"""Derived keys, which decoding passes over."""
+"""Derived keys, which decoding ignores."""
 
 _NOWHERE = -1
 
@@ -25,7 +25,7 @@ class _Record(NamedTuple):
 
 
 class ModuleRecords:
-    """What a GraphML file says of modules."""
+    """Collects the modules of a GraphML file."""
 
     def __init__(self) -> None:
         self._forget()
@@ -36,7 +36,7 @@ class ModuleRecords:
         self._source: str = "none"
 
     def without(self, records: Iterable[Batch]) -> Iterator[Batch]:
-        """The same nodes and edges without the keys of `HIERARCHY_KEYS`, which it takes down anew."""
+        """The same nodes and edges without the keys of `HIERARCHY_KEYS`, which it records."""
         self._forget()
         for record in records:
             if isinstance(record, NodeRecord):
@@ -56,7 +56,7 @@ class ModuleRecords:
             self._source = data.get("hierarchy_source", "none")
 
     def hierarchy(self, parents: Sequence[str]) -> Hierarchy:
-        """The modules, once all nodes have passed.
+        """The modules; called after all nodes.
 
         Args:
             parents: node_id of the compound of each operator of the main graph.

@@ -1,4 +1,4 @@
-"""Puts a part back into a model, in the place of a module: the opposite of extraction."""
+"""Replaces a module of a model by an edited part: the opposite of extraction."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def replace(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> ReplaceResult:
-    """Writes a model in which a part takes the place of a module.
+    """Writes a model in which a part replaces a module.
 
-    With the part that `extract` gave, unchanged, the result is the file itself.
+    With an unchanged part from `extract`, the result is the original file.
 
     Args:
         model: an ONNX or GraphML file.
-        part: an ONNX file: what `extract` gave of this module, edited.
+        part: an ONNX file: the edited result of `extract` for this module.
         output: the ONNX file to write.
         module: path or tag of the module.
         metadata: HTP metadata, which say what the modules are.
@@ -110,7 +110,7 @@ def replace(
 
 
 def _check_folders(whole: ModelGraph, inner: ModelGraph, target: Path) -> None:
-    """External data are only referred to: all have to be in one folder."""
+    """Checks that all external data are in one folder, since the new model only refers to them."""
     for graph in (whole, inner):
         folder = cast("Path", graph.path).parent
         if any(p.data.is_external for p in graph.parameters) and folder.resolve() != target.parent.resolve():
@@ -149,7 +149,7 @@ class _Joined(NamedTuple):
     Attributes:
         part: the part's message, with the markers of the joined store.
         references: the payloads of both.
-        store: what holds them.
+        store: has them.
     """
 
     part: onnx.ModelProto
@@ -177,7 +177,7 @@ def _message(whole: ModelGraph, inner: ModelGraph, part: onnx.ModelProto, taken:
     cast("Message", message).CopyFrom(cast("Message", old))
     kept = [(index, node) for index, node in enumerate(old.graph.node) if index not in taken]
     made_by_rest = {name for _, node in kept for name in cast("list[bytes]", node.output) if name}
-    # Constants of the rest that the part takes came along with it; they stay where they are.
+    # `extract` copied constants of the rest that the part takes; they stay in the rest.
     inserted = [node for node in part.graph.node if not made_by_rest.issuperset(cast("list[bytes]", node.output))]
     made = [name for node in inserted for name in cast("list[bytes]", node.output) if name]
     defined = {name.encode("utf-8", "surrogateescape") for name, t in whole.main.tensors.items() if t.producer is None}
@@ -185,7 +185,7 @@ def _message(whole: ModelGraph, inner: ModelGraph, part: onnx.ModelProto, taken:
     if clash is not None:
         raise ModelError(f"the part makes {string_of(clash)!r}, and so does the rest of the model")
     places = sorted(taken)
-    if len(inserted) != len(places):  # then all at the first place, and sorted where that is too early
+    if len(inserted) != len(places):  # then all at the first place, and sorted if that is too early
         places = [places[0]] * len(inserted)
     numbered = [
         *((index, 1, node) for index, node in kept),
@@ -244,7 +244,7 @@ def _add_functions(message: onnx.ModelProto, part: onnx.ModelProto, whole: Model
 
 
 def _sorted(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """The nodes in an order in which each comes after what it takes; the same order where it is one."""
+    """The nodes in topological order; unchanged if they already are."""
     maker = {name: i for i, node in enumerate(nodes) for name in cast("list[bytes]", node.output) if name}
     before = [
         {maker[name] for name in _taken(node) if maker.get(name, index) != index} for index, node in enumerate(nodes)
@@ -266,7 +266,7 @@ def _sorted(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
             if not missing[other]:
                 heapq.heappush(ready, other)
     if len(ordered) < len(nodes):
-        raise ModelError("with the part, operators of the model would wait for each other")
+        raise ModelError("with the part, operators of the model would form a cycle")
     return ordered
 
 

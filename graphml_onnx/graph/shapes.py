@@ -1,4 +1,4 @@
-"""Types and shapes that a model does not say, by ONNX's shape inference, without its weights."""
+"""Infers missing types and shapes with ONNX's shape inference, without reading weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def inferred_model(model: onnx.ModelProto, storage: Storage) -> tuple[onnx.Model
         storage: knows the markers.
 
     Returns:
-        It, or None where inference fails; and what a reader should know, one line each.
+        The model, or None if inference fails; and findings, one line each.
     """
     copy = cast("onnx.ModelProto", schema.message_class("ModelProto")())
     cast("Message", copy).CopyFrom(cast("Message", model))
@@ -53,7 +53,7 @@ def set_sizes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:
             if size is not None:
                 dim.dim_value = size
     for values in (model.graph.value_info, model.graph.output):
-        for value in values:  # a name that the exporter made for an expression of the others
+        for value in values:  # a name that the exporter made for an expression of other dimensions
             if any(dim.dim_param for dim in value.type.tensor_type.shape.dim):
                 value.ClearField("type")
 

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What the elements of one tensor, or of several, are like.
+    """Statistics of the elements of one tensor, or of several.
 
     Attributes:
-        count: how many there are.
-        min: the smallest number; None where there is none.
+        count: their number.
+        min: the smallest number; None if there is none.
         max: the largest number.
-        mean: of the finite numbers; infinite where no float64 holds their sum.
+        mean: of the finite numbers; infinite if their sum exceeds float64.
         std: standard deviation of the finite numbers.
         zeros: how many are zero.
-        nan: how many are no number.
+        nan: how many are NaN.
         infinite: how many are infinite.
     """
 
@@ -46,7 +46,7 @@ class Statistics:
     infinite: int = 0
 
     def to_dict(self) -> dict[str, Json]:
-        """The values by name; what is infinite as text, which JSON has no number for."""
+        """The values by name; infinite ones as text, since JSON has no number for them."""
         return {k: v if v is None or math.isfinite(v) else str(v) for k, v in asdict(self).items()}
 
 
@@ -54,7 +54,7 @@ def statistics_of(tensors: Iterable[TensorData]) -> Statistics:
     """Reads tensors from their places; strings and complex numbers are left out.
 
     Raises:
-        GraphmlOnnxError: their bytes are missing, cannot be read, or are not as many as the shape asks for.
+        GraphmlOnnxError: their bytes are missing, cannot be read, or do not fit the shape.
     """
     total = Moments()
     for tensor in tensors:
@@ -76,7 +76,7 @@ def histogram_of(tensor: TensorData, low: float, high: float, bins: int) -> list
         with np.errstate(invalid="ignore"):  # signalling NaN
             numbers = values.astype(np.float64)
         numbers = numbers[np.isfinite(numbers)]
-        # Without a width, all are one number, or two that are as good as one.
+        # Without a width, all are one number, or two neighbours in float64.
         shares = (numbers / 2 - low / 2) / width if width else np.full(numbers.size, 0.5)
         counts += np.bincount(np.clip((shares * bins).astype(np.int64), 0, bins - 1), minlength=bins)
     return [int(count) for count in counts]
@@ -90,7 +90,7 @@ class ValueChange:
         count: how many elements there are.
         changed: how many of them differ; NaN is the same as NaN.
         largest: the largest absolute difference between finite elements.
-        relative: the norm of the difference, as a share of the norm of the old tensor; None where that is 0.
+        relative: the norm of the difference, as a share of the norm of the old tensor; None if that is 0.
     """
 
     count: int = 0
@@ -161,7 +161,7 @@ def _numbers(tensor: TensorData) -> Iterator[npt.NDArray[np.generic]]:
 
 
 class Moments:
-    """Sums from which statistics follow, joined so that no large numbers cancel (Chan, Golub and LeVeque)."""
+    """Sums for statistics, merged so that large numbers do not cancel (Chan, Golub and LeVeque)."""
 
     def __init__(self) -> None:
         self.count = self.zeros = self.nan = self.infinite = self.finite = 0
@@ -170,7 +170,7 @@ class Moments:
 
     @classmethod
     def of(cls, tensor: TensorData) -> Moments:
-        """Those of one tensor, which is read from its place; of strings and complex numbers none.
+        """The sums of one tensor, which is read from its place; none for strings and complex numbers.
 
         Raises:
             GraphmlOnnxError: its bytes are missing, cannot be read, or are not as many as the shape asks for.
@@ -181,7 +181,7 @@ class Moments:
         return moments
 
     def join(self, other: Moments) -> None:
-        """Adds the elements of another one."""
+        """Adds the sums of another one."""
         self.count += other.count
         self.zeros += other.zeros
         self.nan += other.nan
@@ -223,14 +223,14 @@ class Moments:
             return
         with np.errstate(
             over="ignore", invalid="ignore"
-        ):  # of the largest float64 no sum is finite, and it is told as that
+        ):  # near the largest float64 no sum is finite, so the mean is infinite
             mean = float(numbers.mean(dtype=np.float64))
             apart = numbers.astype(np.float64) - mean
             squares = float(np.dot(apart, apart))
         self._join(numbers.size, mean, squares)
 
     def result(self) -> Statistics:
-        """What they tell."""
+        """The statistics."""
         has_numbers = self.count > self.nan
         return Statistics(
             self.count,

@@ -1,4 +1,4 @@
-"""What parts of a model look like without their names: two that look the same do the same, given the same weights."""
+"""The structure of parts of a model without names: equal structures compute the same, given the same weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PLAIN = frozenset(map(int, (_Type.FLOAT, _Type.INT, _Type.STRING, _Type.FLOATS,
 def look_of(
     parts: Iterable[Part[_Value]], inputs: Sequence[_Value], outputs: Sequence[_Value], about: Iterable[Hashable] = ()
 ) -> Hashable:
-    """What some operators look like: types, attributes, and which takes what another makes.
+    """The structure of some operators: types, attributes, and connections.
 
     Args:
         parts: the operators, in the order of the flow.
@@ -53,7 +53,7 @@ def _look_of_attribute(attribute: onnx.AttributeProto) -> Hashable:
     if attribute.type in _PLAIN:
         return attribute.SerializeToString(deterministic=True)
     if attribute.HasField("g") or len(attribute.graphs):
-        return id(attribute)  # a body takes tensors by names of its surroundings: it is like no other
+        return id(attribute)  # a body takes tensors by names of its surroundings, so it is unique
     if attribute.HasField("t"):
         copy = type(attribute)()
         copy.CopyFrom(attribute)
@@ -64,7 +64,7 @@ def _look_of_attribute(attribute: onnx.AttributeProto) -> Hashable:
 
 
 def look_of_module(module: Module) -> Hashable:
-    """What a module looks like: class, operators, modules in it, and the types of the parameters that they take."""
+    """The structure of a module: class, operators, inner modules, and the types of their parameters."""
     operators = module.all_operators()
     numbers = {operator: number for number, operator in enumerate(operators)}
     is_inside = numbers.__contains__

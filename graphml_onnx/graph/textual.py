@@ -1,4 +1,4 @@
-"""A model as stable text for `git diff`: no ids, no numbers of order, no places in files."""
+"""A model as stable text for `git diff`: no ids, no positions, no offsets in files."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ def text_lines(
     Args:
         graph: the model.
         data_files: whether to read external data; otherwise the text says only the names of their files.
-        failed: is told of weights that cannot be read, of which the text then says so. Without it, the first is an
-            error.
+        failed: called with weights that cannot be read, which the text then marks. Without it, the first is an error.
 
     Raises:
         GraphmlOnnxError: weights are missing, or cannot be read.
@@ -115,7 +114,7 @@ class _Text:
         return f"{TensorType(data.dtype, data.shape)} {self._content(data)}"
 
     def _content(self, data: TensorData) -> str:
-        """The digest, and of few elements their values; of external data that are not to be read, their file."""
+        """The digest, with the values if there are few; for external data that must not be read, the file."""
         if data.is_external and not self._data_files:
             file = data.location.file
             return f"in {_word(file.name)}" if file is not None else "in a data file"

@@ -18,8 +18,8 @@ class TensorType(NamedTuple):
     """Type and shape of a value.
 
     Attributes:
-        dtype: element type: ``FLOAT``, ``INT64``; of other values than tensors ``sequence(FLOAT)``, ``optional(…)``.
-        shape: the dimensions; None where even their number is unknown.
+        dtype: element type: ``FLOAT``, ``INT64``; for values that are not tensors ``sequence(FLOAT)``, ``optional(…)``.
+        shape: the dimensions; None if even their number is unknown.
     """
 
     dtype: str
@@ -32,10 +32,12 @@ class TensorType(NamedTuple):
 
     @property
     def static_shape(self) -> tuple[int, ...] | None:
-        """The shape where every dimension is a number."""
+        """The shape if every dimension is a number; else None."""
         if self.shape is None:
             return None
-        sizes = tuple(dim for dim in self.shape if isinstance(dim, int) and dim >= 0)  # -1 of some exporters is open
+        sizes = tuple(
+            dim for dim in self.shape if isinstance(dim, int) and dim >= 0
+        )  # some exporters write -1 for a dynamic dimension
         return sizes if len(sizes) == len(self.shape) else None
 
 
@@ -54,7 +56,7 @@ class TypeReader:
         self._known: dict[bytes, TensorType] = {}
 
     def read(self, value: onnx.TypeProto) -> TensorType:
-        """The type that an exact message says."""
+        """The type in an exact message."""
         content = value.SerializeToString()
         if content not in self._known:
             dtype, shape = type_and_shape(value)

@@ -1,4 +1,4 @@
-"""The weights of a model where they lie: nothing is read before it is asked for, and then a window at a time."""
+"""The weights of a model in their files: read only on demand, and then a window at a time."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class _Span(NamedTuple):
 
 
 class TensorData:
-    """The content of a tensor; its bytes stay where they are until they are asked for.
+    """The content of a tensor; its bytes are only read on demand.
 
     Attributes:
         name: the tensor's name in the file; often empty in attributes.
@@ -195,7 +195,7 @@ class TensorData:
 
     @property
     def location(self) -> Location:
-        """Where the bytes lie; nothing is opened for it."""
+        """Where the bytes are; opens nothing."""
         path = self._storage.path
         if self.is_external:
             entries = {cast("bytes", entry.key): cast("bytes", entry.value) for entry in self._tensor.external_data}
@@ -215,8 +215,8 @@ class TensorData:
     def digest(self) -> str:
         """SHA-256 of the elements as ``raw_data`` has them, in lower-case hexadecimal digits.
 
-        It is the same for every form in which a file may keep them. It is read off a GraphML file, or computed when
-        first asked for.
+        It does not depend on the form in which a file keeps them. A GraphML file contains it; for others it is computed
+        on first use.
 
         Raises:
             GraphmlOnnxError: the bytes are missing, or cannot be read.
@@ -234,13 +234,13 @@ class TensorData:
 
     @property
     def known_digest(self) -> str | None:
-        """The digest where it is known without reading the bytes."""
+        """The digest if it is known without reading the bytes; else None."""
         if self._digest is None and (field := self._storage.payload(self._tensor)) is not None and field[0] in _AS_RAW:
             return field[1].sha256 or None
         return self._digest
 
     def chunks(self) -> Iterator[bytes]:
-        """The elements as ``raw_data`` has them, a megabyte at a time; of strings, each with its length before it.
+        """The elements as in ``raw_data``, a megabyte at a time; strings each with its length before it.
 
         Raises:
             GraphmlOnnxError: they are missing, or cannot be read.
@@ -254,7 +254,7 @@ class TensorData:
             yield span.source.read(start, min(WINDOW, end - start))
 
     def numpy(self) -> npt.NDArray[np.generic]:
-        """The elements as an array of this tensor's shape; strings as objects. It is read anew with each call.
+        """The elements as an array of this tensor's shape; strings as objects. Each call reads them again.
 
         Raises:
             GraphmlOnnxError: they are missing, cannot be read, or do not fit the shape.
@@ -273,7 +273,7 @@ class TensorData:
         return str(error)
 
     def check_length(self) -> None:
-        """Compares the bytes that the file has with those that type and shape ask for; reads none of them.
+        """Compares the number of bytes in the file with type and shape; reads none of them.
 
         Raises:
             GraphmlOnnxError: they are more or fewer, or missing.
@@ -304,7 +304,7 @@ class TensorData:
         return onnx.TensorProto.FromString(message.SerializeToString() + tail)
 
     def _span(self) -> _Span | None:
-        """Where the bytes of the elements lie one after the other; None where they have to be made."""
+        """Where the bytes of the elements are, if they are contiguous; None if they must be converted."""
         if self.is_external:
             return self._external_span()
         tensor = self._tensor
@@ -323,7 +323,7 @@ class TensorData:
         wrapper = cast("Message", self._tensor)
         entry = next(iter(external_tensors(wrapper, b"location")), None)
         if entry is None:
-            raise ModelError(f"tensor {self.name!r} says that its data lie elsewhere, and not where")
+            raise ModelError(f"tensor {self.name!r} has external data without a location")
         stored = self._storage.in_store(entry.location)
         if stored is not None:
             source, base, size = self._storage.store, self._storage.offset(stored), stored.length
@@ -341,7 +341,7 @@ class TensorData:
         return _Span(source, base + entry.offset, length, "")
 
     def _raw(self) -> bytes:
-        """The elements as ``raw_data`` has them, made from another field."""
+        """The elements as in ``raw_data``, converted from another field."""
         if self.dtype == "STRING":
             strings = cast("list[bytes]", self._tensor.string_data)
             return b"".join(len(text).to_bytes(8, "little") + text for text in strings)
@@ -358,7 +358,7 @@ def _field(name: str, content: bytes) -> bytes:
 
 
 def same_content(left: TensorData, right: TensorData) -> bool:
-    """Whether two tensors have the same type, shape and elements, bit for bit; reads no more than it has to.
+    """Whether two tensors have the same type, shape and elements, bit for bit; reads only what it needs.
 
     Raises:
         GraphmlOnnxError: the bytes of one are missing, or cannot be read.

@@ -1,4 +1,4 @@
-"""Writes a model that was made of another one: payloads spliced byte for byte, external data carried along."""
+"""Writes a model that was made from another one: payloads byte for byte, external data copied or referred to."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def stage_model(
     """Writes a model to a staged file.
 
     Args:
-        graph: the model whose weights it has.
-        message: the exact message, with the markers of that model; external data that are copied change in it.
+        graph: the model that its weights come from.
+        message: the exact message, with the markers of that model; references to copied external data change in it.
         path: the file of that model.
         target: the ONNX file to write.
         publication: publishes it later.
         progress: called as the work goes on.
 
     Returns:
-        The staged file, and its data file, or None where it has none of its own.
+        The staged file, and its data file, or None if it has none of its own.
 
     Raises:
         PayloadError, ExternalDataError, InputError: what is read is damaged or missing.
@@ -67,7 +67,7 @@ def stage_model(
 
 
 def _external(message: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """The tensors of operators and initializers whose data lie in files of their own."""
+    """The tensors of operators and initializers with external data."""
     none = message.graph.__class__()
     todo = [(message.graph.initializer, message.graph.sparse_initializer, message.graph.node)]
     todo += [(none.initializer, none.sparse_initializer, function.node) for function in message.functions]
@@ -86,7 +86,7 @@ def _external(message: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 def _carry_external(
     graph: ModelGraph, message: onnx.ModelProto, path: Path, target: Path, publication: Publication
 ) -> Path | None:
-    """Copies the external data of a part to a data file of its own, unless they can stay where they are."""
+    """Copies the external data of a part to its own data file, unless they can stay in their place."""
     tensors = list(_external(message))
     if not tensors:
         return None

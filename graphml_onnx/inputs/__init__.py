@@ -1,1 +1,1 @@
-"""Example inputs of a model: their description in JSON, or made for what the model declares; knows nothing of torch."""
+"""Example inputs of a model: described in JSON, or made from what the model declares; does not use torch."""

@@ -1,4 +1,4 @@
-"""JSON that a user gives as an argument, held against a schema."""
+"""JSON arguments of a user, checked against a schema."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
 
 JsonSource: TypeAlias = "str | os.PathLike[str] | Mapping[str, object]"
-"""A JSON file, or what would stand in it."""
+"""A JSON file, or its content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class JsonForm:
 
     Attributes:
         value: the object.
-        file: the file, or the argument where it is a mapping in memory.
+        file: the file, or the argument if it is a mapping in memory.
     """
 
     value: dict[str, Json]
     file: str
 
     def wrong(self, message: str, place: str | None = None, remedy: str | None = None) -> UsageError:
-        """The error for a value that no schema can judge."""
+        """The error for a value that a schema cannot check."""
         return UsageError(message, file=self.file, place=place, remedy=remedy)
 
 
@@ -45,12 +45,12 @@ def read_form(source: JsonSource, argument: str, schema: Mapping[str, object]) -
 
     Args:
         source: a file, or its content.
-        argument: the argument that takes it, for the errors of what is no file.
+        argument: the name of the argument, for errors of a mapping.
         schema: a JSON Schema of an object.
 
     Raises:
         InputError: the file is missing or may not be read.
-        UsageError: it is not UTF-8, not strict JSON, or not of the form; the place is the path of keys.
+        UsageError: it is not UTF-8, not strict JSON, or violates the schema; the place is the path of keys.
     """
     from fastjsonschema import JsonSchemaValueException
 
@@ -83,7 +83,7 @@ def _validator(schema: str) -> Callable[[Json], object]:
 
 
 def _as_json(value: object) -> object:
-    """A mapping in memory as JSON would have it: lists for tuples, strings for keys."""
+    """A mapping in memory in JSON's types: lists for tuples, strings for keys."""
     if isinstance(value, Mapping):
         return {str(key): _as_json(member) for key, member in value.items()}
     return [_as_json(member) for member in value] if isinstance(value, list | tuple) else value

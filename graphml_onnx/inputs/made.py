@@ -1,4 +1,4 @@
-"""Inputs that are made for a model: after specs, what an exporter recorded, or the shapes that the model declares."""
+"""Makes inputs for a model: from specs, an exporter's record, or the shapes that the model declares."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECORDED_INPUTS: Final = "winml.io.inputs"
 
 SEED: Final = 20_000
 _OPEN_SIZES: Final = (2, 1, 16, 64, 224)
-"""Sizes tried, one after the other, for dimensions that the model leaves open."""
+"""Sizes to try, one after the other, for dynamic dimensions."""
 _MOST_NUMBERS: Final = 1 << 26
 _TENSOR: Final = re.compile(r"tensor\((\w+)\)")
 _NUMPY_NAMES: Final = {"float": "float32", "double": "float64"}
@@ -57,17 +57,17 @@ class Declared(NamedTuple):
 
 
 class CannotRunError(Exception):
-    """onnxruntime does not take a model, or no inputs for it are known."""
+    """onnxruntime refuses a model, or no inputs for it are known."""
 
 
 def sized(value: Value, sizes: Mapping[str, int]) -> Declared:
-    """An input with the sizes of dimensions that are given by name; -1, which some exporters write, is an open one."""
+    """An input with the given sizes of named dimensions; -1, which some exporters write, is a dynamic one."""
     shape = [sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in value.shape]
     return Declared(value.name, value.type, [None if isinstance(dim, int) and dim < 0 else dim for dim in shape])
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without what follows in other lines."""
+    """The first line of an error."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -77,14 +77,14 @@ def first_run(
     run: Callable[[dict[str, Array]], _Ran],
     seed: int = SEED,
 ) -> tuple[dict[str, Array], _Ran]:
-    """The first inputs with which a model runs, and what came of it.
+    """The first inputs with which a model runs, and the result.
 
     Args:
         values: the inputs that the model declares.
-        specs: descriptions of some or all of them; others follow the declared shapes, and dimensions that these leave
-            open get the first of a few sizes with which the model runs.
+        specs: descriptions of some or all of them; others follow the declared shapes. Dynamic dimensions get the first
+            of a few sizes with which the model runs.
         run: runs it.
-        seed: of the random numbers.
+        seed: for random numbers.
 
     Raises:
         CannotRunError: it runs with none; the reason is that of the first attempt.
@@ -108,11 +108,11 @@ def _declared(value: Value, open_size: int) -> InputSpec:
     dtype = _NUMPY_NAMES.get(match[1], match[1]) if match else ""
     if dtype not in _GENERATED:
         raise CannotRunError(f"inputs of type {value.type} are not generated")
-    # The first dimension is most often the batch: it stays small.
+    # The first dimension is usually the batch, so it stays small.
     sizes = [min(open_size, 2) if axis == 0 and len(value.shape) > 1 else open_size for axis in range(len(value.shape))]
     shape = tuple(size if isinstance(size, int) else sizes[axis] for axis, size in enumerate(value.shape))
     if math.prod(shape) > _MOST_NUMBERS:
-        raise CannotRunError(f"an input of {math.prod(shape):,} numbers is not made without being asked for")
+        raise CannotRunError(f"an input of {math.prod(shape):,} numbers is only made on request")
     return InputSpec(shape, dtype)
 
 
@@ -121,7 +121,7 @@ def _array(spec: InputSpec, generator: np.random.Generator) -> Array:
         if spec.dtype == "string":
             return np.full(spec.shape, "a", dtype=object)
         dtype = np.dtype(spec.dtype)
-        low, high = spec.span or (0, 1)  # small whole numbers serve as indices, masks and lengths
+        low, high = spec.span or (0, 1)  # small integers work as indices, masks and lengths
         if np.issubdtype(dtype, np.floating) and spec.span is None:
             return generator.standard_normal(spec.shape).astype(dtype)
         if np.issubdtype(dtype, np.floating):
@@ -132,7 +132,7 @@ def _array(spec: InputSpec, generator: np.random.Generator) -> Array:
 
 
 def check_names(names: Sequence[str], given: Collection[str], argument: str = "input_specs") -> None:
-    """Makes sure that a model has the inputs that are described, or given.
+    """Checks that a model has the described or given inputs.
 
     Raises:
         UsageError: it lacks one.
@@ -144,9 +144,9 @@ def check_names(names: Sequence[str], given: Collection[str], argument: str = "i
 
 
 def recorded_specs(text: str) -> dict[str, InputSpec]:
-    """What WinML's exporter recorded, as far as it can be used; other programs may have written anything there.
+    """The record of WinML's exporter, as far as it is usable; other programs may have written anything there.
 
-    Its ranges may or may not hold their upper bound; one less is always within.
+    Its ranges may or may not include their upper bound; one less is always allowed.
     """
     try:
         entries = json.loads(text)

@@ -1,4 +1,4 @@
-"""What ``--input-specs`` says: shape, type and range of each input, by its name."""
+"""Reads ``--input-specs``: shape, type and range of each input, by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DTYPES: Final = ("bool", *INTEGERS, *FLOATS)
 _ALIASES: Final = {"int": "int64", "long": "int64", "float": "float32", "double": "float64", "half": "float16"}
 _BATCH: Final = 2
 _LENGTHS: Final = range(16, 1 << 16, 2)
-"""Sizes for symbolic dimensions, each its own: exporters take equal ones for one dimension."""
+"""Different sizes for symbolic dimensions: exporters treat equal ones as one dimension."""
 
 SCHEMA: Final = {
     "type": "object",
@@ -44,7 +44,7 @@ SCHEMA: Final = {
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """A tensor to be made.
+    """A tensor to make.
 
     Attributes:
         shape: its dimensions.
@@ -65,17 +65,16 @@ def read_input_specs(
 ) -> dict[str, InputSpec]:
     """Reads ``{"input_ids": {"shape": ["batch", 16], "dtype": "int64", "range": [0, 99]}}``.
 
-    A name in a shape makes that dimension dynamic. ``range`` holds the least and the greatest value, and may be left
-    out.
+    A name in a shape makes that dimension dynamic. ``range`` is the least and the greatest value; it is optional.
 
     Args:
         source: a JSON file or its content.
-        batch: size of the first dimension of each input, instead of what the specs say.
+        batch: size of the first dimension of each input, instead of the one in the specs.
         shapes: shapes of some inputs, likewise; or sizes of dimensions by the names that the specs give them.
 
     Raises:
         InputError: the file is missing or may not be read.
-        UsageError: it is not of this form; the place is its path of keys.
+        UsageError: it does not have this form; the place is its path of keys.
     """
     form = read_form(source, "input_specs", SCHEMA)
     named = {name: shape for name, shape in (shapes or {}).items() if name not in form.value and len(shape) == 1}
@@ -88,7 +87,7 @@ def read_input_specs(
         if name not in specs:
             remedy = f"the inputs are {', '.join(specs)}"
             remedy += f"; the dimensions are {', '.join(sorted(symbols))}" if symbols else ""
-            raise UsageError(f"a shape is given for {name!r}, which is no input", remedy=remedy)
+            raise UsageError(f"a shape is given for {name!r}, which is not an input", remedy=remedy)
         specs[name] = replace(specs[name], shape=tuple(shape))
     if batch is not None:
         specs = {
@@ -103,7 +102,7 @@ def _spec(form: JsonForm, name: str, members: dict[str, Json], sizes: dict[str, 
     dtype = _ALIASES.get(dtype, dtype)
     if dtype not in DTYPES:
         known = ", ".join((*DTYPES, *_ALIASES))
-        raise form.wrong(f"{dtype!r} is no type of a tensor", f"{name}.dtype", f"the types are {known}")
+        raise form.wrong(f"{dtype!r} is not a type of tensors", f"{name}.dtype", f"the types are {known}")
     given = cast("list[int | str]", members["shape"])
     symbols = {number: size for number, size in enumerate(given) if isinstance(size, str)}
     for number, symbol in symbols.items():

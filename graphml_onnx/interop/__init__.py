@@ -1,4 +1,4 @@
-"""Graphs as networkx has them: made from models and GraphML files, and turned back into models."""
+"""Converts models and GraphML files to networkx graphs, and back."""
 
 from graphml_onnx.interop.reading import to_networkx
 from graphml_onnx.interop.records import as_text

@@ -1,4 +1,4 @@
-"""Puts the payloads into a model, in memory: what becomes of a graph, and of a file of an earlier format."""
+"""Builds a model with its payloads in memory, from a graph or a file of an earlier format."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def proto_of(model: LoadedModel, folder: Path, stack: ExitStack) -> onnx.ModelPr
     """The model with its payloads, in memory.
 
     Args:
-        model: the model, as a graph holds it.
-        folder: where the file of its payloads lies.
+        model: the model, read from a graph.
+        folder: where the file of its payloads is.
         stack: closes that file.
 
     Raises:
@@ -36,7 +36,7 @@ def proto_of(model: LoadedModel, folder: Path, stack: ExitStack) -> onnx.ModelPr
     try:
         return onnx.ModelProto.FromString(_assemble(model, folder, stack))
     except DecodeError as error:
-        raise GraphMLError(f"the model could not be read back: {error}", remedy="take the last edit back") from None
+        raise GraphMLError(f"the model could not be read back: {error}", remedy="undo the last edit") from None
 
 
 def _assemble(model: LoadedModel, folder: Path, stack: ExitStack) -> bytes:
@@ -48,7 +48,7 @@ def _assemble(model: LoadedModel, folder: Path, stack: ExitStack) -> bytes:
     try:
         store = open_payloads(model, folder, stack)
     except PayloadError as error:
-        remedy = "say where the file lies that the graph was made of: parameter_folder"
+        remedy = "give the folder of the file that the graph was made from: parameter_folder"
         raise PayloadError(error.message, file=error.file, place=error.place, remedy=remedy) from None
     content = io.BytesIO()
     references = store.located_by_number(model.references)

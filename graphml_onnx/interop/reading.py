@@ -44,27 +44,27 @@ def to_networkx(
     show_parameters: bool = False,
     inline_limit: int = DEFAULT_INLINE_LIMIT,
 ) -> nx.MultiDiGraph[str]:
-    """Makes a networkx graph of a model, from which `from_networkx` gives the model back.
+    """Makes a networkx graph of a model; `from_networkx` turns it back into the model.
 
-    A node's key is its ``node_id``; its data are those of docs/format.md as Python values: strings, integers, and what
-    is JSON there as lists and dicts (``inputs``, ``attributes``, ``type``, …). A node names the compound that holds it
-    as ``parent``. Edges have ``tensor_name``, ``input_index`` and, where the model says them, ``tensor_type`` and
-    ``tensor_shape`` (a list; a dimension is an integer, a name, or None).
+    A node's key is its ``node_id``. Its data are the keys of docs/format.md as Python values: strings, integers, and
+    for JSON lists and dicts (``inputs``, ``attributes``, ``type``, …). ``parent`` names the compound that contains the
+    node. Edges have ``tensor_name``, ``input_index`` and, if the model has them, ``tensor_type`` and ``tensor_shape``
+    (a list; a dimension is an integer, a name, or None).
 
-    The graph holds no large weights: of an ONNX file, and of a GraphML with its sidecar, they stay in the file, which
-    the model's node names (``parameter_file`` and ``parameter_folder``) with the SHA-256 of each; `from_networkx` reads
-    them there. Of a model in memory, and of a GraphML with embedded weights, the model's node has them as bytes
-    (``parameter_data``), which copies of the graph share.
+    The graph has no large weights. For an ONNX file, and for a GraphML with its sidecar, they stay in the file. The
+    model's node names it (``parameter_file`` and ``parameter_folder``) with the SHA-256 of each weight, and
+    `from_networkx` reads them there. For a model in memory, and for a GraphML with embedded weights, the model's node
+    has them as bytes (``parameter_data``), which copies of the graph share.
 
     Args:
-        model_or_graphml: an ONNX file, a GraphML file, or a model in memory. Of GraphML of the earlier formats 1.1 to
-            1.3, the graph is that of the model which `decode` reads from it.
-        metadata: HTP metadata of the model, as for `encode`; a GraphML file has its modules already.
+        model_or_graphml: an ONNX file, a GraphML file, or a model in memory. For GraphML of the earlier formats 1.1 to
+            1.3, the graph is that of the decoded model.
+        metadata: HTP metadata of the model, as for `encode`; a GraphML file already has its modules.
         show_parameters: whether initializers are nodes, in the module that owns them; a GraphML file has decided.
         inline_limit: up to how many bytes tensors are lists of numbers; a GraphML file has decided.
 
     Raises:
-        ModelError: the model is no ONNX, damaged, or beyond what protobuf reads; its external data are not there.
+        ModelError: the model is no ONNX, damaged, or too large for protobuf; its external data are missing.
         GraphMLError: the GraphML is damaged, not of this format, or of an earlier one that lacks what a model needs.
         PayloadError: embedded weights are not base64.
         MetadataError: the metadata are not HTP metadata.
@@ -79,7 +79,7 @@ def to_networkx(
         source = stack.enter_context(FileSource.open(path))
         if _is_xml(source):
             if metadata is not None:
-                raise UsageError("a GraphML file has its modules already", file=path, remedy="leave out metadata")
+                raise UsageError("a GraphML file already has its modules", file=path, remedy="leave out metadata")
             try:
                 return _of_graphml(source, path)
             except GraphMLError:

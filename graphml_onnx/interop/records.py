@@ -1,4 +1,4 @@
-"""A networkx graph as text: nodes and edges as the decoder takes them, and a copy that other tools can write."""
+"""A networkx graph as text: nodes and edges for the decoder, and a copy that other tools can write."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Node = TypeVar("Node")
 
 
 def model_of(graph: nx.DiGraph[Node]) -> dict[str, object]:
-    """The data of the model's node; something else where there is none, which `from_networkx` reports."""
-    # Computations leave arrays in a graph, which are not equal to a string, but equal in each element or not.
+    """The data of the model's node; something else if there is none, which `from_networkx` reports."""
+    # Computations may leave arrays in a graph; comparing one with a string gives an array, not True or False.
     kinds = ((data, data.get("kind")) for data in graph.nodes.values())
     return next((data for data, kind in kinds if isinstance(kind, str) and kind == "model"), {})
 
@@ -36,8 +36,8 @@ class GraphReader(Generic[Node]):
     def __init__(self, graph: nx.DiGraph[Node]) -> None:
         self._graph = graph
         self.model: Mapping[str, object] = model_of(graph)
-        """The data of the model's node; empty where there is none."""
-        # networkx gives nothing but strings when it reads a GraphML file: then none of them is a Python value.
+        """The data of the model's node; empty if there is none."""
+        # networkx gives only strings when it reads a GraphML file: then none of them is a Python value.
         self._as_text = all(
             isinstance(value, str) for key, value in self.model.items() if key in TRUTH_KEYS and not is_absent(value)
         )
@@ -68,7 +68,7 @@ class GraphReader(Generic[Node]):
         Args:
             data: its values.
             keys: which of them.
-            line: how `records` counts it.
+            line: its number in `records`.
 
         Raises:
             GraphMLError: a value does not fit its key.
@@ -85,7 +85,7 @@ class GraphReader(Generic[Node]):
         return texts
 
     def place(self, line: int) -> str:
-        """The node or edge that `records` counts as ``line``, for messages."""
+        """The node or edge with the number ``line`` in `records`, for messages."""
         nodes = list(self._graph)
         if line <= len(nodes):
             return f"node {nodes[line - 1]!r}"
@@ -94,7 +94,7 @@ class GraphReader(Generic[Node]):
 
 
 def as_text(graph: nx.MultiDiGraph[Node]) -> nx.MultiDiGraph[Node]:
-    """A copy of a graph in which every value of this format is a string or an integer, as GraphML has it.
+    """A copy of a graph in which every value of this format is a string or an integer, as in GraphML.
 
     ``networkx.write_graphml`` writes neither lists nor dicts; it does write such a copy, and the file decodes.
 

@@ -1,4 +1,4 @@
-"""Fills a networkx graph with what the encoder emits, or with what a GraphML file holds."""
+"""Fills a networkx graph with the output of the encoder, or with the content of a GraphML file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRAME = "frame"
 
 
 class NetworkxSink:
-    """A `GraphSink` that fills a graph; compounds are nodes, and ``parent`` says what they hold.
+    """A `GraphSink` that fills a graph; compounds are nodes, and their members name them as ``parent``.
 
     Args:
         graph: an empty graph.
@@ -45,7 +45,7 @@ class NetworkxSink:
         self.node(node_id, data, appearance)
 
     def close_group(self) -> None:
-        """Ends a compound node, which leaves nothing to do."""
+        """Ends a compound node; does nothing."""
 
     def edge(self, source: str, target: str, data: Data) -> None:
         """An edge between two nodes."""
@@ -70,7 +70,7 @@ def fill(graph: nx.MultiDiGraph[str], records: Iterable[Record], path: Path) -> 
     """
     ids: dict[str, str] = {}  # node_id by XML id
     edges = []
-    for record in sorted(records, key=lambda record: record.line):  # a compound starts before what it holds
+    for record in sorted(records, key=lambda record: record.line):  # a compound starts before its members
         if isinstance(record, NodeRecord):
             node_id = _node_id(record, path)
             if record.data.get("kind") == FRAME:

@@ -35,20 +35,19 @@ def from_networkx(
 ) -> onnx.ModelProto:
     """Makes a model of a graph that `to_networkx` made, or that networkx read from a GraphML file of this format.
 
-    Every value may be a Python value, as `to_networkx` gives it, or text, as in GraphML: a string where an
-    integer or JSON belongs is text, and where the model's node has nothing but strings, as
-    ``networkx.read_graphml`` gives it, all strings are text. Attributes that the format does not have are passed over,
-    and ``None`` is no value, nor is the NaN that tables have for missing values. A node without ``node_id`` has
-    its key as such.
+    Every value may be a Python value, as from `to_networkx`, or text, as in GraphML. A string for an integer or JSON is
+    text. If the model's node has only strings, as from ``networkx.read_graphml``, all strings are text. Attributes that
+    the format does not have are ignored. ``None`` means no value, and so does the NaN of tables. The key of a node
+    without ``node_id`` is its ``node_id``.
 
     External data of the model stay where they are: load them with ``onnx.load_external_data_for_model``.
 
     Args:
         graph: a ``MultiDiGraph``, or a ``DiGraph``, in which one edge represents all tensors that flow from one node to
             another; not changed.
-        trust: which side to believe where edges and the operators' ``inputs`` disagree: ``nodes`` or ``edges``.
-            Without it, a graph in which they disagree is refused.
-        parameter_folder: where the file of large weights lies; by default where it was when the graph was made.
+        trust: which side to believe if edges and the operators' ``inputs`` disagree: ``nodes`` or ``edges``. Without
+            it, such a graph is refused.
+        parameter_folder: where the file of large weights is; by default where it was when the graph was made.
 
     Raises:
         GraphMLError: the graph is incomplete, contradicts itself, or is not of this format.
@@ -60,7 +59,7 @@ def from_networkx(
         raise UsageError("the graph is undirected", remedy="read it as a DiGraph or MultiDiGraph")
     reader = GraphReader(graph)
     if not reader.model and any("kind" in data for data in graph.nodes.values()):
-        remedy = "keep that node when you take a part of a graph: it says what holds for the whole model"
+        remedy = "keep that node when you take a part of a graph: it has the data of the whole model"
         raise GraphMLError("no node has the kind 'model'", remedy=remedy)
     with ExitStack() as stack:
         origin = GraphLocation(None, reader.place, is_simple=not graph.is_multigraph())
@@ -70,7 +69,7 @@ def from_networkx(
 
 
 def _embedded(model: Mapping[str, object]) -> Source | None:
-    """The store that the model's node holds, as bytes or in base64."""
+    """The store in the model's node, as bytes or in base64."""
     data = model.get(EMBEDDED_KEY)
     if isinstance(data, str):
         data = values_of({EMBEDDED_KEY: data})[EMBEDDED_KEY]

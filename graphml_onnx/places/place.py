@@ -1,4 +1,4 @@
-"""A folder to read from or write to, wherever it is; each file that is written appears whole, or not at all."""
+"""A folder on this machine or in a file system of fsspec; each written file appears complete, or not at all."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _TOGETHER = 256
-"""Files that are read or removed in one go over a network."""
+"""Number of files that are read or removed at once over a network."""
 
 _WAITS = (0.2, 1.0, 3.0)
 """Seconds before each new attempt at an operation over a network."""
 
 _WHOLE_OBJECTS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "memory", "oss", "oci", "r2"})
-"""Protocols whose files appear when they are complete; for others a file is written under another name first."""
+"""Protocols whose files only appear when complete; for others, a file is first written under another name."""
 
 
 def is_url(text: str) -> bool:
@@ -44,11 +44,11 @@ class Place:
         url: a path, or a URL such as ``s3://bucket/folder``.
 
     Attributes:
-        url: the folder, as others may name it; without what a URL says of a user.
+        url: the folder, for display; without credentials.
         local: its path, if it is on this machine; else None.
 
     Raises:
-        UsageError: the file system is not known, or what it needs is not installed.
+        UsageError: the file system is unknown, or its package is not installed.
     """
 
     def __init__(self, url: str | os.PathLike[str]) -> None:
@@ -82,17 +82,17 @@ class Place:
         return place
 
     def has(self, relative: str) -> bool:
-        """Whether a file is there.
+        """Whether a file exists.
 
         Raises:
-            GraphmlOnnxError: nobody knows.
+            GraphmlOnnxError: that cannot be found out.
         """
         if self.local is not None:
             return (self.local / relative).is_file()
         return self._patiently(lambda: bool(self._fs.isfile(self._path(relative))), relative)
 
     def files(self, folder: str = "") -> list[str]:
-        """The names of the files directly in one of its folders, in order; none where there is no such folder.
+        """The names of the files directly in one of its folders, in order; none if there is no such folder.
 
         Raises:
             GraphmlOnnxError: it cannot be read.
@@ -118,7 +118,7 @@ class Place:
         return self._patiently(listed, folder)
 
     def all_files(self, folder: str = "") -> set[str]:
-        """The files in one of its folders and below, relative to this place; none where there is no such folder.
+        """The files in one of its folders and below, relative to this place; none if there is no such folder.
 
         Raises:
             GraphmlOnnxError: it cannot be read.
@@ -142,7 +142,7 @@ class Place:
         return self._patiently(found, folder)
 
     def read(self, relative: str) -> bytes | None:
-        """The content of a file; None where it does not exist.
+        """The content of a file; None if it does not exist.
 
         Raises:
             GraphmlOnnxError: it cannot be read.
@@ -165,7 +165,7 @@ class Place:
         return self._patiently(content, relative)
 
     def read_all(self, relatives: Sequence[str]) -> list[bytes | None]:
-        """The content of several files, over a network many at a time; see `read`.
+        """The content of several files, many at a time over a network; see `read`.
 
         Raises:
             GraphmlOnnxError: one cannot be read.
@@ -201,7 +201,7 @@ class Place:
         self._write_remote(relative, lambda path: self._fs.pipe_file(path, data))
 
     def write_all(self, files: Mapping[str, bytes]) -> None:
-        """Writes several files, over a network at the same time; see `write`.
+        """Writes several files, at the same time over a network; see `write`.
 
         Raises:
             GraphmlOnnxError: one cannot be written.
@@ -235,7 +235,7 @@ class Place:
         self._write_remote(relative, put)
 
     def remove(self, relatives: Iterable[str]) -> None:
-        """Removes files; those that are gone already are passed over.
+        """Removes files; missing ones are ignored.
 
         Raises:
             GraphmlOnnxError: one cannot be removed.
@@ -285,7 +285,7 @@ class Place:
         self._patiently(put, relative)
 
     def _patiently(self, do: Callable[[], _T], relative: str) -> _T:
-        """Does something over a network, which may fail for a moment."""
+        """Retries operations over a network, which may fail for a moment."""
         return patiently(do, self.name(relative))
 
 
@@ -308,17 +308,17 @@ def _write_local(path: Path, write: Callable[[Path], object]) -> None:
 
 
 RESUME: Final = "check the connection; with `resume` only what is missing is done"
-"""What helps a batch whose network failed."""
+"""The remedy for a batch whose network failed."""
 
 CONNECTION: Final = "check the connection, and the credentials if there are any"
-"""What helps everything else."""
+"""The remedy in all other cases."""
 
 
 def patiently(do: Callable[[], _T], name: str, remedy: str = RESUME) -> _T:
-    """Does something over a network, again where it fails as networks do.
+    """Does something over a network, and tries again after an error of the network.
 
     Args:
-        do: what to do; it has to bear being done twice.
+        do: the operation; doing it twice must be harmless.
         name: the file that it is about.
         remedy: what the user can do if it fails for good.
 
@@ -341,14 +341,14 @@ def patiently(do: Callable[[], _T], name: str, remedy: str = RESUME) -> _T:
 
 def _network_failed(error: Exception, name: str, remedy: str) -> StorageError:
     told = " ".join(str(error).split()) or type(error).__name__
-    return StorageError(f"the file system failed, again and again: {told}", file=name, remedy=remedy)
+    return StorageError(f"the file system failed several times: {told}", file=name, remedy=remedy)
 
 
 def file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system of a URL, and the path in it.
 
     Raises:
-        UsageError: it is not known, or what it needs is not installed.
+        UsageError: it is unknown, or its package is not installed.
     """
     require("fsspec", "a URL")
     from fsspec.core import url_to_fs
@@ -370,6 +370,6 @@ def _protocols(fs: fsspec.AbstractFileSystem) -> frozenset[str]:
 
 
 def check_is_no_file(place: Place) -> None:
-    """Raises InputError where a file stands at the name of a folder."""
+    """Raises InputError if the name of a folder is that of a file."""
     if place.local is not None and place.local.is_file():
         raise InputError("is a file, not a folder", file=place.local, remedy="name a folder")

@@ -1,4 +1,4 @@
-"""Where two models part: both run on the same inputs, and their tensors are compared, operator by operator."""
+"""Finds where two models diverge: runs both on the same inputs, and compares their tensors operator by operator."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
 
 THRESHOLD = 20.0
-"""Decibels of SQNR below which two tensors part: a tenth of the values, as a whole."""
+"""SQNR in decibels below which two tensors diverge: an error of a tenth of the values, as a whole."""
 
 _SHARE = 0.8
-"""An operator that loses this share of the largest loss loses as much as any."""
+"""An operator with this share of the largest loss counts as losing as much as any."""
 
 _BEST = 40.0
-"""Decibels above which more are no better: an error that small is no error of anybody who looks for one."""
+"""SQNR in decibels from which on more makes no difference: such an error is negligible."""
 _REPAIRED = 20.0
-"""Decibels that no operator wins: an error so much smaller is hidden by great numbers, as those of masks are."""
+"""Gain in decibels that no operator really has: so much smaller an error is hidden by large numbers, as in masks."""
 _BATCH = 1 << 27
-"""Bytes of tensors of one model that are held at once, as far as their shapes are known before they are made."""
-_UNKNOWN = 1 << 22  # bytes of a tensor whose shape is not known
+"""Bytes of tensors of one model in memory at once, as far as their shapes are known in advance."""
+_UNKNOWN = 1 << 22  # bytes of a tensor of unknown shape
 
 _DTYPES = {
     "FLOAT": np.float32, "DOUBLE": np.float64, "FLOAT16": np.float16, "BOOL": np.bool_, "STRING": np.object_,
@@ -55,16 +55,16 @@ Reason: TypeAlias = Literal["no partner", "another shape", "another kind", "no n
 
 @dataclass(frozen=True, slots=True)
 class TensorNumbers:
-    """How far a tensor is from that of the other model.
+    """The distance between a tensor and that of the other model.
 
     Attributes:
-        operator: label of the operator that makes it, in the old model.
+        operator: label of its operator in the old model.
         op_type: type of the operator.
         module: path of the operator's module.
         tensor: its name in the old model.
         other: its name in the new one.
-        figures: how far they are apart.
-        loss: decibels by which it is worse than the worst input of the operator, of 40 at most.
+        figures: the distance.
+        loss: decibels by which it is worse than the worst input of the operator, counted from at most 40.
     """
 
     operator: str
@@ -85,7 +85,7 @@ class TensorNumbers:
 
 @dataclass(slots=True)
 class ModuleNumbers:
-    """How far the tensors of a module, and of the modules in it, are from those of the other model.
+    """The distance between the tensors of a module, including inner modules, and those of the other model.
 
     Attributes:
         path: of the module.
@@ -111,7 +111,7 @@ class ModuleNumbers:
 
     @property
     def sqnr(self) -> float:
-        """SQNR of the mean of all tensors, each of which counts the same whatever its size and scale."""
+        """SQNR of the mean of all tensors. Each counts the same, independent of its size and scale."""
         return -10 * math.log10(self.noise / self.tensors) if self.noise else math.inf
 
     def add(self, figures: Figures) -> None:
@@ -133,7 +133,7 @@ class ModuleNumbers:
         self.largest_relative = max(self.largest_relative, relative)
 
     def to_dict(self) -> dict[str, Json]:
-        """The numbers as JSON values; None where one is infinite."""
+        """The numbers as JSON values; None if one is infinite."""
         return {
             "path": self.path,
             "class_name": self.class_name,
@@ -149,13 +149,13 @@ class ModuleNumbers:
 
 @dataclass(frozen=True, slots=True)
 class NumericDiff:
-    """Where the numbers of two models part.
+    """Where the numbers of two models diverge.
 
     Attributes:
-        threshold: decibels of SQNR below which tensors part.
-        tensors: all that were compared, in the order in which the old model makes them.
+        threshold: SQNR in decibels below which tensors diverge.
+        tensors: the compared tensors, in the order of the old model.
         modules: the modules of the old model, each before those in it.
-        outputs: of `tensors`, those that are outputs of the model.
+        outputs: those of `tensors` that are outputs of the model.
         left_out: tensors of operators of the old model that were not compared, with the reason.
         inputs: shapes of the inputs.
     """
@@ -169,11 +169,11 @@ class NumericDiff:
 
     @property
     def first(self) -> TensorNumbers | None:
-        """Where the models part; None where no SQNR is below the threshold.
+        """The tensor where the models diverge; None if no SQNR is below the threshold.
 
-        Of the tensors below the threshold it is the first one, in the order of the old model, whose operator itself
-        loses about as much as any: at least 80 % of the largest loss. What was lost before, by an operator or by many
-        little errors, is not held against the operators that take it.
+        It is the first tensor below the threshold, in the order of the old model, whose operator itself loses about as
+        much as any: at least 80 % of the largest loss. Earlier losses, by one operator or by many small errors, do not
+        count against later operators.
         """
         below = [tensor for tensor in self.tensors if tensor.figures.sqnr < self.threshold]
         enough = _SHARE * max((tensor.loss for tensor in below), default=0)
@@ -206,18 +206,18 @@ def numeric_diff(
 ) -> NumericDiff:
     """Runs two models on the same inputs with onnxruntime, and compares the tensors of their main graphs.
 
-    Tensors are the outputs, those that `diff` takes for the same, and of the others those that have one name. Both
-    models are run operator by operator, without onnxruntime's fusions; tensors of 128 MiB are held at once, and the
-    models run again for the next ones.
+    It compares the outputs, the tensors that `diff` matches, and other tensors of the same name. Both models are run
+    operator by operator, without onnxruntime's fusions. At most 128 MiB of tensors are in memory at once; the models
+    run again for the next ones.
 
     Args:
-        old: the one, in ONNX or GraphML: the values that the others are measured by.
-        new: the other. Inputs are cast to the types that it declares.
-        input_data: arrays by name of the input in the old model, or an ``.npz`` file of them.
-        input_specs: descriptions of inputs that are made, by name, as for `export`.
+        old: the reference model, in ONNX or GraphML.
+        new: the other model. Inputs are cast to the types that it declares.
+        input_data: arrays by input name in the old model, or an ``.npz`` file of them.
+        input_specs: descriptions of inputs to make, by name, as for `export`.
         sizes: sizes of dynamic dimensions by their names, for inputs that are made without a description.
-        seed: of the inputs that are made.
-        threshold: decibels of SQNR below which two tensors part.
+        seed: for random inputs.
+        threshold: SQNR in decibels below which two tensors diverge.
         progress: called as the work goes on.
 
     Raises:
@@ -239,7 +239,7 @@ def numeric_diff(
                 stage.advance(1)
         found = comparison.result(threshold, feed)
     if not found.tensors:
-        raise UsageError("no tensor of the one is one of the other", remedy="g2o diff without --numeric compares them")
+        raise UsageError("the models have no tensor in common", remedy="g2o diff without --numeric compares them")
     return found
 
 
@@ -247,7 +247,7 @@ _Batch: TypeAlias = "list[tuple[Tensor, Tensor]]"
 
 
 class _Comparison:
-    """Two models, which of their tensors correspond, and what was found about them."""
+    """Two models, their corresponding tensors, and the results."""
 
     def __init__(self, old: Path, new: Path, stack: ExitStack) -> None:
         self._old = old
@@ -258,7 +258,7 @@ class _Comparison:
         self._found: dict[Tensor, tuple[Tensor, Figures]] = {}
 
     def begin(self, feed: dict[str, Array]) -> tuple[list[_Batch], Mapping[str, object]]:
-        """The tensors batch by batch, and those of the old model in the first batch."""
+        """The tensors in batches, and those of the old model in the first batch."""
         batches = self._batches(feed)
         return batches, self._models[0].outputs([old.name for old, _ in batches[0]], feed) if batches else {}
 
@@ -302,7 +302,7 @@ class _Comparison:
                     yield old, new
 
     def compare(self, batch: _Batch, feed: Mapping[str, Array], first: Mapping[str, object] | None) -> None:
-        """Compares the tensors of a batch; ``first`` are those of the old model, if they are there already."""
+        """Compares the tensors of a batch; ``first`` are those of the old model, if already known."""
         try:
             before = first or self._models[0].outputs([old.name for old, _ in batch], feed)
         except CannotRunError as error:
@@ -325,7 +325,7 @@ class _Comparison:
                 self._found[old] = new, Figures.of(one, other)
 
     def _fed(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """The inputs of the new model: by what they were matched with, by name, or else by place."""
+        """The inputs of the new model: by their match, by name, or else by position."""
         found = {}
         for place, tensor in enumerate(self._right.inputs):
             twin = self._matching.old_tensor.get(tensor)

@@ -1,4 +1,4 @@
-"""The inputs that a model is run with: given, described, or made for what it declares."""
+"""The inputs for running a model: given, described, or made from what it declares."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _NAMES = {"FLOAT": "float", "DOUBLE": "double"}  # as onnxruntime calls them
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What is known of the inputs of a model.
+    """The user's inputs for a model.
 
     Attributes:
         data: arrays by name, or None.
-        specs: descriptions of inputs that are made.
+        specs: descriptions of inputs to make.
         sizes: sizes of dynamic dimensions by their names, for those without a description.
-        seed: of the random numbers.
+        seed: for random numbers.
     """
 
     data: Mapping[str, Array] | None = None
@@ -71,14 +71,14 @@ class Inputs:
         return cls(None if data is None else _read(data), described, sizes or {}, seed)
 
     def run(self, graph: ModelGraph, run: Callable[[dict[str, Array]], _Ran]) -> tuple[dict[str, Array], _Ran]:
-        """Runs a model with the first inputs that it takes.
+        """Runs a model with the first inputs that it accepts.
 
         Args:
             graph: the model.
             run: runs it.
 
         Returns:
-            The inputs, and what came of the run.
+            The inputs, and the result of the run.
 
         Raises:
             UsageError: the model has no input or dimension of a name that is given.
@@ -100,7 +100,7 @@ class Inputs:
 
 def failed(graph: ModelGraph, error: CannotRunError) -> ModelError:
     """The error for a model that onnxruntime cannot run."""
-    remedy = "give inputs that it takes: `input_data`, or `input_specs`"
+    remedy = "give inputs that it accepts: `input_data`, or `input_specs`"
     return ModelError(f"onnxruntime cannot run it: {error}", file=graph.path, remedy=remedy)
 
 

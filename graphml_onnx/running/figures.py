@@ -1,4 +1,4 @@
-"""How far two arrays are apart: sums that can be added up, and the figures that follow from them."""
+"""The distance between two arrays: sums that can be added up, and the figures computed from them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from graphml_onnx.inputs.made import Array
     from graphml_onnx.support.strictjson import Json
 
-_PIECE = 1 << 18  # elements that are compared at once, in double precision
+_PIECE = 1 << 18  # elements compared at once, in double precision
 
 
 @dataclass(slots=True)
 class Figures:
-    """How far values are from other values.
+    """The distance between two sets of values.
 
     Attributes:
         size: number of elements.
@@ -25,7 +25,7 @@ class Figures:
         noise: sum of the squares of the differences.
         product: sum of the products.
         other: sum of the squares of the other values.
-        largest_absolute: the largest difference; infinite where only one of the two is a finite number.
+        largest_absolute: the largest difference; infinite if only one of the two is a finite number.
         largest_relative: the largest difference to a value, divided by the value; values of 0 are left out.
     """
 
@@ -41,8 +41,8 @@ class Figures:
     def of(cls, values: Array, others: Array) -> Figures:
         """Compares two arrays of one shape, piece by piece.
 
-        Infinities and NaN are equal to themselves, and infinitely far from everything else. What half precision
-        cannot hold counts as the largest number that it can, where the others are in half precision.
+        Infinities and NaN are equal to themselves, and infinitely far from everything else. If the other values are in
+        half precision, numbers too large for it count as its largest number.
         """
         found = cls()
         left, right = values.reshape(-1), others.reshape(-1)
@@ -67,12 +67,12 @@ class Figures:
 
     @property
     def is_equal(self) -> bool:
-        """Whether nothing differs."""
+        """Whether there is no difference."""
         return self.largest_absolute == 0
 
     @property
     def sqnr(self) -> float:
-        """Signal to noise in decibels: infinite where nothing differs, less than 0 where the noise is greater."""
+        """Signal to noise in decibels: infinite without a difference, negative if the noise is greater."""
         if self.noise == 0:
             return math.inf
         if self.signal == 0 or self.noise == math.inf:
@@ -81,13 +81,13 @@ class Figures:
 
     @property
     def cosine(self) -> float:
-        """Cosine of the angle between the two as vectors; 1 where both are 0, and 0 where one is."""
+        """Cosine of the angle between the two as vectors; 1 if both are 0, and 0 if one is."""
         if self.signal == 0 or self.other == 0:
             return float(self.signal == self.other)
         return self.product / math.sqrt(self.signal) / math.sqrt(self.other)
 
     def to_dict(self) -> dict[str, Json]:
-        """The figures as JSON values; None where one is infinite."""
+        """The figures as JSON values; None if one is infinite."""
         numbers = {
             "sqnr_db": self.sqnr,
             "cosine": self.cosine,

@@ -29,13 +29,13 @@ class _Metadata(Protocol):
 
 
 class Session(Protocol):
-    """What is used of onnxruntime's session."""
+    """The used part of onnxruntime's session."""
 
     def get_modelmeta(self) -> _Metadata:
-        """What the model says of itself."""
+        """The metadata of the model."""
 
     def get_inputs(self) -> Sequence[Value]:
-        """The inputs that have to be fed."""
+        """The required inputs."""
 
     def run(self, names: Sequence[str] | None, feed: Mapping[str, Array], /) -> Sequence[object]:
         """The outputs of these names, or all."""
@@ -45,7 +45,7 @@ class Session(Protocol):
 
 
 class Options(Protocol):
-    """What is used of onnxruntime's options."""
+    """The used part of onnxruntime's options."""
 
     log_severity_level: int
     graph_optimization_level: object
@@ -58,7 +58,7 @@ class Options(Protocol):
 
 
 def session_options() -> Options:
-    """The options that onnxruntime has by default; it logs nothing.
+    """The default options of onnxruntime, without logging.
 
     Raises:
         UsageError: onnxruntime is not installed.
@@ -77,7 +77,7 @@ def open_session(
     """Opens a model.
 
     Raises:
-        CannotRunError: onnxruntime does not take it.
+        CannotRunError: onnxruntime refuses it.
         UsageError: onnxruntime is not installed.
     """
     options = options or session_options()
@@ -103,15 +103,15 @@ def run(session: Session, feed: Mapping[str, Array], names: Sequence[str] | None
 
 
 class Runnable:
-    """A model that is run operator by operator, as it is written: nothing is fused, and any tensor can be an output.
+    """A model that runs operator by operator as written: nothing is fused, and any tensor can be an output.
 
-    More outputs are a few bytes at the end of the file, since protobuf merges what comes later: weights are not
-    parsed in Python, and never held there.
+    Additional outputs are a few bytes at the end of the file, since protobuf merges later fields into the model. So
+    weights are never parsed or held in Python.
 
     Args:
         path: the model, in ONNX or GraphML.
         graph: the same as a graph.
-        stack: removes the temporary copy in the end.
+        stack: removes the temporary copy at the end.
     """
 
     def __init__(self, path: Path, graph: ModelGraph, stack: ExitStack) -> None:
@@ -133,7 +133,7 @@ class Runnable:
             The tensors by name.
 
         Raises:
-            CannotRunError: onnxruntime does not take the model, or the inputs.
+            CannotRunError: onnxruntime refuses the model or the inputs.
             StorageError: there is no room for a temporary copy.
         """
         session = self._session([name for name in names if name not in self._outputs])
@@ -160,5 +160,5 @@ class Runnable:
 
 
 def onnx_file(path: Path, folder: Path) -> Path:
-    """The ONNX file of a model: its own, or the one that its GraphML decodes to, in a folder."""
+    """The ONNX file of a model: the file itself, or for GraphML the decoded model in a folder."""
     return decode(path, folder / "decoded.onnx").onnx if is_xml(path) else path

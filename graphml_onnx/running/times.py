@@ -1,4 +1,4 @@
-"""Where the time goes: onnxruntime's profile of a model, summed by module, through its fusions."""
+"""Measures where the time goes: onnxruntime's profile of a model, traced back through its fusions, summed by module."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
 
 RUNS = 5
-"""Runs that are measured, after one that is not."""
+"""Number of measured runs, after one for warm-up."""
 
 _KERNEL = "_kernel_time"
 _PROVIDER = "ExecutionProvider"
 _ENDS = re.compile(r"[/_][^/_]*$")
-_IN_FRONT = "InsertedPrecisionFreeCast_"  # of names of what runs in another precision
+_IN_FRONT = "InsertedPrecisionFreeCast_"  # suffixes of names of operators that run in another precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,13 @@ class Times:
     """Where the time of a model goes, on average of some runs.
 
     Attributes:
-        modules: the modules, each with those in it, each before those in it.
+        modules: the modules with their inner modules, each before those in it.
         types: the types of operators as they ran, the most expensive first.
         unassigned: operators that belong to no operator of the model, as a whole: copies and conversions.
         seconds: of all operators in one run.
-        run_seconds: of one run from beginning to end; the rest is onnxruntime's own.
+        run_seconds: of one run from beginning to end, including onnxruntime's own work.
         runs: how many runs were measured.
-        providers: the execution providers that were asked for.
+        providers: the requested execution providers.
         inputs: shapes of the inputs.
     """
 
@@ -117,18 +117,18 @@ def times(
     metadata: str | PathLike[str] | Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> Times:
-    """Runs a model with onnxruntime's profiler, as its user would, and sums the time of its operators by module.
+    """Runs a model with onnxruntime's profiler and all its optimisations, and sums the operators' time by module.
 
-    An operator that onnxruntime made of several counts for the innermost module around those of them that multiply
-    matrices, or around all where none does.
+    A fused operator counts for the innermost module around those of its original operators that multiply matrices, or
+    around all of them if none does.
 
     Args:
         model: an ONNX or GraphML file.
-        providers: execution providers, ``cuda`` for ``CUDAExecutionProvider``; the first that can runs an operator.
-        input_data: arrays by name of the input, or an ``.npz`` file of them.
-        input_specs: descriptions of inputs that are made, by name, as for `export`.
+        providers: execution providers, ``cuda`` for ``CUDAExecutionProvider``; the first capable one runs an operator.
+        input_data: arrays by input name, or an ``.npz`` file of them.
+        input_specs: descriptions of inputs to make, by name, as for `export`.
         sizes: sizes of dynamic dimensions by their names, for inputs that are made without a description.
-        runs: how many runs are measured; one before them is not.
+        runs: how many runs are measured, after one for warm-up.
         metadata: HTP metadata, which say what the modules are.
         progress: called as the work goes on.
 
@@ -170,7 +170,7 @@ def _providers(wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def _profiled(path: Path, folder: Path, providers: Sequence[str]) -> tuple[Session, Sequence[onnx.NodeProto]]:
-    """A session that writes a profile, and the nodes that it runs, where it can tell them."""
+    """A session that writes a profile, and the nodes that it runs, if it can list them."""
     optimised = folder / "optimised.onnx"
 
     def opened(saved: Path | None) -> Session:
@@ -184,7 +184,7 @@ def _profiled(path: Path, folder: Path, providers: Sequence[str]) -> tuple[Sessi
 
     try:
         session = opened(optimised)
-    except CannotRunError:  # a provider that compiles its part cannot save it
+    except CannotRunError:  # a provider that compiles its part cannot save the model
         try:
             return opened(None), []
         except CannotRunError as error:
@@ -201,7 +201,7 @@ class _Event(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """What the profile tells of an operator, or of a run, in microseconds."""
+    """An entry of the profile for an operator or a run, in microseconds."""
 
     begin: int
     end: int
@@ -224,14 +224,14 @@ def _spans(events: Iterable[Mapping[str, object]], end: str) -> list[_Span]:
 
 
 class _Profile(NamedTuple):
-    """What ran, in its order, and the seconds of a whole run, both on average."""
+    """The operators that ran, in order, and the seconds of a whole run, both on average."""
 
     events: Sequence[_Event]
     run_seconds: float
 
     @classmethod
     def of(cls, events: Sequence[Mapping[str, object]], runs: int) -> _Profile:
-        """Reads what onnxruntime wrote; ``runs`` at its end are meant."""
+        """Reads onnxruntime's profile; the last ``runs`` runs count."""
         whole = _spans(events, "model_run")[-runs:]
         kernels = _spans(events, _KERNEL)
         sums: list[_Event] = []
@@ -246,7 +246,7 @@ class _Profile(NamedTuple):
 
 
 def _outermost(kernels: Iterable[_Span], around: _Span) -> Iterator[_Span]:
-    """The operators of one run; those of bodies lie within that of their operator."""
+    """The operators of one run; those of bodies are within the time of their operator."""
     end = around.begin
     for span in kernels:
         if around.begin <= span.begin and span.end <= around.end and span.end > end:
@@ -257,9 +257,9 @@ def _outermost(kernels: Iterable[_Span], around: _Span) -> Iterator[_Span]:
 class _Places:
     """The modules of the operators that ran.
 
-    An operator that onnxruntime made replaces what lies between its inputs and outputs in the model. Tensors that it
-    made stand for one of the model: what makes them is called after an operator or a tensor of the model, or converts
-    what it takes into another type or layout.
+    A fused operator replaces all operators between its inputs and outputs in the model. A tensor of onnxruntime's own
+    corresponds to one of the model: its operator is named after an operator or a tensor of the model, or converts its
+    input to another type or layout.
     """
 
     def __init__(self, graph: ModelGraph, nodes: Sequence[onnx.NodeProto]) -> None:
@@ -289,7 +289,7 @@ class _Places:
     def _replaced(self, node: onnx.NodeProto) -> Module | None:
         """The innermost module around the operators between the node's inputs and outputs.
 
-        Those that multiply matrices count, where there are any: what is fused to them takes hardly any time.
+        If some multiply matrices, only these count: operators fused to them take hardly any time.
         """
         ends = {self._tensors[name] for name in node.input if name in self._tensors}
         made = [self._tensors[name] for name in node.output if name in self._tensors] or self._stands_for(node)
@@ -306,7 +306,7 @@ class _Places:
         return _around(operator.module for operator in heavy or working or covered)
 
     def _stands_for(self, node: onnx.NodeProto) -> Sequence[Tensor]:
-        """The tensors of the model that those of a node stand for, whose names are new."""
+        """The tensors of the model for a node's tensors with new names."""
         taken = next((self._tensors[name] for name in node.input if name in self._tensors), None)
         found = self._called(node.name)
         if found is None and taken is not None:
@@ -319,7 +319,7 @@ class _Places:
         return made
 
     def named(self, name: str) -> Module | None:
-        """The module of the operator or tensor with whose name this one begins."""
+        """The module of the operator or tensor whose name is a prefix of this name."""
         found = self._called(name)
         operator = found if isinstance(found, Operator) or found is None else found.producer
         return None if operator is None else operator.module
@@ -340,7 +340,7 @@ def _first(modules: Mapping[str, Module], names: Iterable[str]) -> Module | None
 
 
 def _around(modules: Iterable[Module]) -> Module | None:
-    """The innermost module around all of some; None where there is none."""
+    """The innermost module around all of some modules; None if there is none."""
     found: Module | None = None
     for module in modules:
         if found is None:
@@ -360,7 +360,7 @@ def _summed(
 ) -> Times:
     places = _Places(graph, nodes)
     events = profile.events
-    in_order = [node.op_type for node in nodes] == [event.op_type for event in events]  # whatever their names
+    in_order = [node.op_type for node in nodes] == [event.op_type for event in events]  # independent of their names
     by_name = {node.name: number for number, node in enumerate(nodes)}
     own: dict[Module | None, list[_Event]] = {}
     by_type: dict[str, list[_Event]] = {}

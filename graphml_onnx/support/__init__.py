@@ -1,1 +1,1 @@
-"""What every package may use and none owns: strict JSON, the look of a file, progress."""
+"""Helpers for every package: strict JSON, recognising files, progress."""

@@ -1,4 +1,4 @@
-"""Packages that only some commands need: the error that says what to install."""
+"""The error for a missing optional package, with the command to install it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from graphml_onnx.errors import UsageError
 
 
 def require(package: str, purpose: str = "export") -> None:
-    """Makes sure that an optional package is installed, without importing it.
+    """Checks that an optional package is installed, without importing it.
 
     Args:
         package: name of the package, as it is imported.
-        purpose: what needs it.
+        purpose: the feature that needs it.
 
     Raises:
         UsageError: it is not installed.

@@ -1,4 +1,4 @@
-"""How much is read or written at a time: sizes that change speed and memory, and never a result."""
+"""Sizes of reads and writes, which affect speed and memory, but never a result."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ class Limits(NamedTuple):
     """Sizes in bytes, each at least 1.
 
     Attributes:
-        chunk: of payloads, read, hashed, compared and written at a time. Smaller ones are handed to threads more often,
-            which costs a tenth of the processor time at a quarter of this size; larger ones only take more memory.
-        window: of a model in which fields are looked for at a time.
-        threads: the size of a file from which on threads pay.
+        chunk: of payloads that are read, hashed, compared and written at a time. Smaller chunks are handed to threads
+            more often: a quarter of this size costs a tenth of the processor time. Larger ones only need more memory.
+        window: of a model that is searched for fields at a time.
+        threads: the size of a file from which on threads are faster.
     """
 
     chunk: int = 1 << 20
@@ -21,4 +21,4 @@ class Limits(NamedTuple):
 
 
 LIMITS = Limits()
-"""Those in use. Nothing sets them but tests, which try what happens at each border (``pytest --chunk 7``)."""
+"""The sizes in use. Only tests change them, to try each border (``pytest --chunk 7``)."""

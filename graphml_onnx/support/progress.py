@@ -15,9 +15,9 @@ class Stage:
 
     Args:
         progress: the callback, or None.
-        name: what is being done.
+        name: the name of the stage.
         total: how many units there are.
-        unit: what is counted.
+        unit: the unit of progress.
     """
 
     def __init__(self, progress: Progress | None, name: str, total: int, unit: Unit) -> None:

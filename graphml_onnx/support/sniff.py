@@ -1,4 +1,4 @@
-"""Says what a file that is not what it should be looks like, from its first bytes."""
+"""Recognises files of other kinds by their first bytes, for error messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 HEAD = 512
-"""How many bytes are enough for all that is found here."""
+"""Number of bytes that are enough to recognise every kind."""
 
 UTF_16 = "text in UTF-16"
 HTML = "an HTML page, such as a server's error or login page"
@@ -93,11 +93,11 @@ def looks_like_onnx(head: bytes) -> bool:
 
 
 def unlike_graphml(head: bytes) -> tuple[str, str] | None:
-    """Why a file is no GraphML, by its first bytes, and what to do about it; None where it may be."""
+    """Why a file is not GraphML, by its first bytes, and what to do about it; None if it may be GraphML."""
     if not head:
         return "the file is empty", "encode the model again"
     if looks_like_onnx(head):
-        return "is an ONNX model, not GraphML", "encode it first, and give what g2o encode makes of it"
+        return "is an ONNX model, not GraphML", "encode it first, and give the result of g2o encode"
     look = looks_like(head)
     if look == UTF_16:
         return f"is not GraphML in UTF-8; it looks like {look}", "save it as UTF-8"

@@ -1,4 +1,4 @@
-"""JSON without surprises: what Python's reader lets through in silence is an error here.
+"""Strict JSON: reports as errors what Python's reader silently accepts.
 
 The standard reader keeps the last of duplicate keys, accepts NaN, and ends deep nesting with a
 ``RecursionError``; RFC 8259 leaves the first undefined, forbids the second, and allows a limit for the third.
@@ -16,15 +16,15 @@ import orjson
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
-_LONG = 1 << 16  # characters from which on the faster reader is worth it
+_LONG = 1 << 16  # characters from which on the faster reader pays off
 
 
 class JsonError(ValueError):
-    """The text is not strict JSON, or not what it should be; the message says what.
+    """The text is not strict JSON, or not what it should be; the message gives the reason.
 
     Args:
         message: what is wrong.
-        line: of the text, where the reader knows.
+        line: of the text, if known.
         column: of the line.
     """
 
@@ -45,7 +45,7 @@ def parse(text: str) -> Json:
     try:
         value: Json
         value, end = (None, -1) if text[:1].isspace() else _DECODER.raw_decode(text)
-        if end != len(text):  # white space around it, which is slower to read, or something wrong
+        if end != len(text):  # white space around it, which is slower to read, or an error
             value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise JsonError(f"not valid JSON: {error.msg}", error.lineno, error.colno) from None
@@ -62,11 +62,10 @@ def parse(text: str) -> Json:
 
 
 def _parse_long(text: str) -> tuple[Json] | None:
-    """The value of a long text, several times as fast; None where the standard reader has to look.
+    """The value of a long text, several times as fast; None if the standard reader must read it.
 
-    This reader keeps the last of duplicate keys, too. But where no string has a colon, and no key stands twice, there
-    are as many colons as keys. Integers of more than 64 bits, which no field of ONNX holds, become floating-point
-    numbers.
+    This reader keeps the last of duplicate keys, too. But if no string has a colon and no key is repeated, there are as
+    many colons as keys. Integers of more than 64 bits, which no field of ONNX holds, become floating-point numbers.
     """
     try:
         value: Json = orjson.loads(text)
@@ -115,7 +114,7 @@ def _constant(name: str) -> Json:
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
-# A string that is not closed goes on to the end, so that nothing is looked at twice, whatever the text is.
+# An unclosed string goes on to the end, so that nothing is scanned twice for any text.
 _TOKEN: Final = re.compile(
     r"""(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+"?)|(?P<opens>[\[{])|(?P<closes>[\]}])"""
     r"""|(?P<constant>-?Infinity|NaN)|-?(?P<number>\d++)(?P<rest>(?:\.\d*+)?+(?:[eE][+-]?\d++)?+)""",
@@ -131,9 +130,9 @@ def _located(message: str, text: str, kind: str, key: str = "") -> JsonError:
 
 
 def _offset(text: str, kind: str, key: str) -> int:
-    """Where the first of a ``kind`` stands: the second ``key`` of an object, a constant, a long integer.
+    """The position of the first of a ``kind``: the second ``key`` of an object, a constant, a long integer.
 
-    Of brackets (``opens``) it is the deepest.
+    For brackets (``opens``) it is the deepest.
     """
     limit = sys.get_int_max_str_digits()
     found = depth = 0

@@ -1,4 +1,4 @@
-"""Models as tables: Parquet that DuckDB, Polars, pandas and Spark read, and a property graph made of it."""
+"""Writes models as tables: Parquet for DuckDB, Polars, pandas and Spark, and a property graph for Cypher."""
 
 from graphml_onnx.tabular.api import TablesResult, tables
 from graphml_onnx.tabular.cypher import property_graph

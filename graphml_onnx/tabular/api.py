@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from graphml_onnx.results import Progress
 
 METADATA_ENDING = "_htp_metadata.json"
-"""What follows the name of a model, without its suffix, in the name of the HTP metadata beside it."""
+"""Suffix of the HTP metadata beside a model, after the model's name without ending."""
 
 _ENDING = ".onnx"
 
 _MANY = 256
-"""Files of single models in a folder from which on they are joined."""
+"""Number of files of single models in a folder from which on they are joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class TablesResult:
     Attributes:
         folder: the folder of the tables.
         models: keys of the models by the name of their file, in the order in which they were given.
-        rows: rows that were written, by table.
-        errors: why a model is not among them, by the name of its file; or why a folder could not be searched.
+        rows: number of written rows, by table.
+        errors: why a model could not be read, by the name of its file; or why a folder could not be searched.
     """
 
     folder: str
@@ -60,16 +60,16 @@ def tables(
 ) -> TablesResult:
     """Adds models to a folder of Parquet files, which DuckDB, Polars, pandas and Spark read as one database.
 
-    A model that stands there already, by the digest of its content, is replaced. docs/tables.md describes the columns.
-    Models that cannot be read are among the ``errors`` of the result, if there are several; the others are written.
+    A model that is already there, by the digest of its content, is replaced. docs/tables.md describes the columns. Of
+    several models, those that cannot be read are in the ``errors`` of the result, and the others are written.
 
     Args:
         models: ONNX or GraphML files, or folders, in which models are ``*.onnx``, as for `batch`.
-        output: the folder, which is made where it does not exist; a path, or a URL of a file system of fsspec.
-        metadata: HTP metadata of the model, if there is one. Without it, ``NAME_htp_metadata.json`` beside
-            ``NAME.onnx`` is taken, where it exists.
-        infer_shapes: whether to infer the types and shapes that a model does not say.
-        digests: whether to hash the parameters, for which all weights are read.
+        output: the folder, a path or a URL of a file system of fsspec; it is created if it does not exist.
+        metadata: HTP metadata, for one model. Without it, ``NAME_htp_metadata.json`` beside ``NAME.onnx`` is used, if
+            it exists.
+        infer_shapes: whether to infer the types and shapes that a model leaves out.
+        digests: whether to hash the parameters, which reads all weights.
         progress: called as the work goes on.
 
     Raises:
@@ -147,8 +147,8 @@ def rows_of(
     Args:
         path: the file.
         metadata: as for `tables`.
-        source: where it came from, if that is not ``path``.
-        identity: its identity, where it is known.
+        source: its origin, if that is not ``path``.
+        identity: its identity, if known.
         infer_shapes: as for `tables`.
         digests: as for `tables`.
 
@@ -164,6 +164,6 @@ def rows_of(
 
 
 def metadata_beside(path: Path) -> Path | None:
-    """The HTP metadata of a model by their name, as `export` writes it; None where there are none."""
+    """The HTP metadata beside a model, by the name that `export` gives them; None if there are none."""
     beside = path.with_name(f"{path.stem}{METADATA_ENDING}") if path.suffix.lower() == _ENDING else None
     return beside if beside is not None and beside.is_file() else None

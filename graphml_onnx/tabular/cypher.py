@@ -42,11 +42,11 @@ _EDGES: Mapping[str, tuple[str, str, str | None, str, str | None, Sequence[str]]
 def property_graph(tables: str | os.PathLike[str], database: str | os.PathLike[str]) -> Mapping[str, int]:
     """Puts the models of a folder of tables into an embedded graph database (Ladybug, the successor of Kùzu).
 
-    Models that are in the database already are replaced. docs/tables.md describes nodes and relationships.
+    Models that are already in the database are replaced. docs/tables.md describes nodes and relationships.
 
     Args:
         tables: the folder that `tables` wrote, on this machine.
-        database: the file of the database, which is made where it does not exist.
+        database: the file of the database; it is created if it does not exist.
 
     Returns:
         How many nodes and relationships were added, by their label.
@@ -150,7 +150,7 @@ def _edges(rows: pa.Table, edge: tuple[str, str, str | None, str, str | None, Se
 
 
 def _ids(rows: pa.Table, number: str | None, label: str) -> pa.ChunkedArray:
-    """The ids of nodes: the key of the model, and for its parts a letter and a number after it: ``KEY/o17``."""
+    """The ids of nodes: the key of the model; for its parts followed by a letter and a number: ``KEY/o17``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,7 +1,7 @@
-"""The folder of tables: one file for each model and table, or for many models; a model stands in it once.
+"""The folder of tables: one file per table for one model or for many; each model is in it once.
 
-A file ``KEY.parquet`` has the rows of one model, ``part-DIGEST.parquet`` those of several, in every table alike. The
-file in ``models`` comes last and goes first, so that a model that stands there is complete.
+In every table, a file ``KEY.parquet`` has the rows of one model, and ``part-DIGEST.parquet`` those of several. The file
+in ``models`` is written last and removed first, so a model that is listed there is complete.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 _ENDING = ".parquet"
 _PART = "part-"
 _BUFFERED = 250_000
-"""Operators from which on rows in memory are written to a file."""
+"""Number of operators from which on rows in memory are written to a file."""
 _BUFFERED_MODELS = 2_000
 _PENDING = 20_000
-"""Operators from which on rows in lists, which take more memory, become arrays."""
+"""Number of operators from which on rows in lists, which need more memory, become arrays."""
 _ROWS = 1 << 20
-"""Rows of a group in a file: what a reader takes at a time."""
+"""Rows per group in a file: a reader reads one group at a time."""
 
 
 class TablesWriter:
-    """Adds models to a folder of tables; a context manager that writes what is left at its end.
+    """Adds models to a folder of tables; a context manager that writes the remaining rows at its end.
 
     Args:
         place: the folder.
@@ -50,7 +50,7 @@ class TablesWriter:
         self._parts: dict[str, frozenset[str]] | None = None
 
     def add(self, rows: ModelRows) -> None:
-        """Takes the rows of a model; earlier rows of the same model go.
+        """Adds the rows of a model, and drops earlier rows of the same model.
 
         Raises:
             GraphmlOnnxError: the folder cannot be written.
@@ -73,7 +73,7 @@ class TablesWriter:
             self._pending, self._pending_operators = {}, 0
 
     def flush(self) -> None:
-        """Writes what was taken.
+        """Writes the added rows.
 
         Raises:
             GraphmlOnnxError: the folder cannot be written.
@@ -90,7 +90,7 @@ class TablesWriter:
             self._parts[name] = keys
 
     def _forget(self, keys: Iterable[str]) -> None:
-        """Takes the rows of models out of the files that have them."""
+        """Removes the rows of models from all files."""
         if self._parts is None:
             names = self._place.files("models")
             self._parts = {name: frozenset({name[: -len(_ENDING)]}) for name in names if _is_single(name)}
@@ -111,7 +111,7 @@ class TablesWriter:
 
 
 def write_model(place: Place, rows: ModelRows) -> None:
-    """Writes the rows of one model to files of their own, whatever else stands in the folder.
+    """Writes the rows of one model to separate files, without reading the rest of the folder.
 
     Raises:
         GraphmlOnnxError: the folder cannot be written.
@@ -123,11 +123,11 @@ def write_model(place: Place, rows: ModelRows) -> None:
 def compact(place: Place, *, at_least: int = 1) -> None:
     """Joins the files of single models into a few large ones, which readers open faster.
 
-    A model that stands in a file of its own as well as in a joined one was written later there, and stays so.
+    If a model is in a separate file and in a joined one, the separate file is newer and wins.
 
     Args:
         place: the folder.
-        at_least: how many files of single models there have to be.
+        at_least: the number of files of single models from which on they are joined.
 
     Raises:
         GraphmlOnnxError: the folder cannot be read or written.
@@ -136,7 +136,7 @@ def compact(place: Place, *, at_least: int = 1) -> None:
     singles = [name for name in names if _is_single(name)]
     if len(singles) < at_least:
         return
-    for table in TABLES:  # what a process that was killed has joined in some of the tables only
+    for table in TABLES:  # left by a process that was killed before it had joined all tables
         place.remove(f"{table}/{name}" for name in place.files(table) if name.startswith(_PART) and name not in names)
     newer = {name[: -len(_ENDING)] for name in singles}
     for name in names:
@@ -176,7 +176,7 @@ def _drop(place: Place, name: str, held: frozenset[str], gone: set[str]) -> None
             rows = _read(place, table, name)
             kept[table] = [rows.filter(pc.invert(pc.is_in(rows["model"], value_set=gone_here)))]
         _write(place, _file_name(left), kept)
-    # From here to the end the models that stay stand twice: rather that than not at all, if the process is killed.
+    # From here on the remaining models are in two files: if the process is killed, none is lost.
     place.remove(f"{table}/{name}" for table in TABLES)
 
 
@@ -185,7 +185,7 @@ def _keys(place: Place, name: str) -> frozenset[str]:
 
 
 def _read(place: Place, table: str, name: str) -> pa.Table:
-    """The rows of a file; none where it is missing."""
+    """The rows of a file; none if it is missing."""
     return _read_all(place, table, [name])[0]
 
 
@@ -212,7 +212,7 @@ def _parsed(data: bytes | None, table: str, name: str) -> pa.Table:
     except (pa.ArrowException, KeyError) as error:
         told = " ".join(str(error).split())
         raise InputError(
-            f"is no table that g2o wrote: {told}", file=name, remedy="remove it, and write its models again"
+            f"is not a table of g2o: {told}", file=name, remedy="remove it, and write its models again"
         ) from error
     return pa.Table.from_arrays(columns, schema=schema)
 

@@ -16,15 +16,15 @@ from graphml_onnx.parameters.store import sha256_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MARK = b"location"  # the key that external data have in every model
+_MARK = b"location"  # the key of external data in every model
 
 
 class Identity(NamedTuple):
-    """What tells a model from others.
+    """Identifies a model.
 
     Attributes:
-        key: SHA-256 of the file; of a model with external data, that of the lines ``SHA-256  location`` of the file
-            (with an empty location) and of its data files, in the order of their locations.
+        key: SHA-256 of the file; for a model with external data, that of the lines ``SHA-256  location`` of the file
+            (with an empty location) and its data files, sorted by location.
         sha256: SHA-256 of the file.
         size: bytes of the file and of its data files.
         locations: its data files, relative to its folder, in the order of their names.
@@ -37,7 +37,7 @@ class Identity(NamedTuple):
 
 
 def identity_of(path: Path) -> Identity:
-    """Reads a model, and the data files beside it, for their digest.
+    """Reads a model and its data files to compute their digest.
 
     Raises:
         ExternalDataError, InputError: a data file is missing, or may not be read.
@@ -74,14 +74,14 @@ def external_locations(path: Path) -> tuple[str, ...]:
     """The data files that a model names, relative to its folder; none for a file that is no ONNX model.
 
     Raises:
-        ExternalDataError: a location leads out of the folder, or is none.
+        ExternalDataError: a location leads out of the folder, or is invalid.
         GraphmlOnnxError: the file cannot be read, or may name some and is damaged.
     """
     return _locations(path) if names_data(path) else ()
 
 
 def names_data(path: Path) -> bool:
-    """Whether a file may be a model with external data: it has the word that each of them has.
+    """Whether a file may be a model with external data: whether it contains the word of the format.
 
     Raises:
         GraphmlOnnxError: it cannot be read.

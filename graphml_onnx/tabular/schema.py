@@ -1,4 +1,4 @@
-"""The tables and their columns, each with what it means; docs/tables.md shows the same."""
+"""The tables and their columns with their meaning; docs/tables.md shows the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VERSION = 1
-"""Raised when a column changes its meaning or goes; a new column raises nothing."""
+"""Raised when a column changes its meaning or is removed, but not for a new column."""
 
 TABLES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "models": {
@@ -20,7 +20,7 @@ TABLES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "source": ("string", "where it was read from"),
         "bytes": ("int64", "size of the file and of its external data"),
         "name": ("string", "name of the main graph"),
-        "producer": ("string", "what made it, with its version"),
+        "producer": ("string", "the program that made it, with its version"),
         "ir_version": ("int64", "version of ONNX's IR"),
         "opset": ("int64", "version of ONNX's own operator set; null where the model names none"),
         "opsets": ("opsets", "all operator sets: domain and version"),
@@ -40,7 +40,7 @@ TABLES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "depth": ("int32", "how many modules are around it"),
         "path": ("string", "dotted path of attribute names; empty for the model"),
         "name": ("string", "last part of the path"),
-        "class_name": ("string", "name of its class; empty where nothing tells it"),
+        "class_name": ("string", "name of its class; empty if unknown"),
         "tag": ("string", "path of classes, as traced"),
         "module_type": ("string", "its type, where the metadata give it"),
         "operators": ("int64", "operators of the main graph that are directly in it"),
@@ -54,7 +54,7 @@ TABLES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "op_type": ("string", "its type: Conv"),
         "domain": ("string", "domain of its type; empty for ONNX's own"),
         "overload": ("string", "which function of several with one name"),
-        "opset": ("int64", "version of that domain's operator set where the operator stands"),
+        "opset": ("int64", "version of that domain's operator set in the operator's body"),
         "module": ("int32", "the module that it is in"),
     },
     "attributes": {

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphml_onnx.results import Progress
     from graphml_onnx.support.strictjson import Json
 
-_MOST_IN_FRAME = 20_000  # operators; a notebook keeps every frame that it has shown
+_MOST_IN_FRAME = 20_000  # operators; a notebook keeps all frames that it has shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class ViewResult:
         size: its size in bytes.
         operators: operators of all bodies.
         modules: modules of the hierarchy.
-        differences: how many there are to the older model; None where none was given.
-        findings: what a reader should know about the modules, and which weights cannot be read, one line each.
+        differences: how many differences there are to the older model; None without one.
+        findings: findings about the modules, and weights that cannot be read, one line each.
     """
 
     page: Path
@@ -69,23 +69,23 @@ def view(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> ViewResult:
-    """Writes one HTML file that shows a model as its modules, closed at first, and needs no network and no server.
+    """Writes one HTML file that shows a model as nested modules. It needs no network and no server.
 
     Args:
         model: an ONNX file, a GraphML file, or an open graph, which stays open.
-        output: the HTML file; by default MODEL.html beside the model. With the ending ``.svg`` or ``.png``, a picture
-            of the model, or of the module, which the system's Chromium or Chrome draws.
+        output: the HTML file; by default MODEL.html beside the model. With the ending ``.svg`` or ``.png``, the
+            system's Chromium or Chrome draws a picture of the model, or of the module.
         metadata: HTP metadata, as for `open`.
         module: path of the module that is open at first.
         depth: how many levels of modules are open at first.
-        diff: an older model, ONNX or GraphML; what differs is shown in colours and in a list.
+        diff: an older model, ONNX or GraphML; differences are shown in colours and in a list.
         stats: whether to read the weights, and to show statistics and a histogram of each.
-        unfold: whether neighbours that look the same are shown each, and not as one box with their number.
+        unfold: whether to show neighbours that look the same one by one, not as one box with a count.
         times: whether to run the model, and to colour its modules by their share of the time; see `times`.
-        numeric: whether to run both models, and to colour operators and modules by how far their tensors are from
+        numeric: whether to run both models, and to colour operators and modules by the distance of their tensors from
             those of the older one; see `numeric_diff`.
-        input_data: for these runs, arrays by name of the input, or an ``.npz`` file of them.
-        input_specs: for these runs, descriptions of inputs that are made, by name, as for `export`.
+        input_data: for these runs, arrays by input name, or an ``.npz`` file of them.
+        input_specs: for these runs, descriptions of inputs to make, by name, as for `export`.
         sizes: sizes of dynamic dimensions by their names.
         overwrite: whether to replace the output if it exists.
         progress: called as the weights are read, and as models run.
@@ -100,7 +100,7 @@ def view(
     with ExitStack() as stack:
         if isinstance(model, ModelGraph):
             if metadata is not None or sizes:
-                raise UsageError("an open graph has its modules and sizes already", remedy="give them to open")
+                raise UsageError("an open graph already has its modules and sizes", remedy="give them to open")
             graph = model
         else:
             graph = stack.enter_context(open_graph(model, metadata=metadata, infer_shapes=True, sizes=sizes))
@@ -131,7 +131,7 @@ def view(
 
 
 def frame_of(graph: ModelGraph) -> str | None:
-    """The page as a frame of a notebook, which it cannot leave; None where it is too large to be kept in one."""
+    """The page as a sandboxed frame for a notebook; None if it is too large for one."""
     if sum(len(body.operators) for body in graph.bodies) > _MOST_IN_FRAME:
         return None
     content = escape(page_of(graph, document_of(graph)).decode())
@@ -157,7 +157,7 @@ def document_of(
     measured: Measured | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Json]:
-    """What the page is told of a model.
+    """The data of the page.
 
     Args:
         graph: the model.
@@ -165,11 +165,11 @@ def document_of(
         diff: an older model.
         stats: see `view`.
         unfold: see `view`.
-        measured: what is to be found by running the model.
+        measured: what to measure by running the model.
         progress: see `view`.
 
     Raises:
-        UsageError: there is no such module, or a model that is to be run has no file.
+        UsageError: there is no such module, or a model to run has no file.
         GraphmlOnnxError: the weights cannot be read, or a model cannot be run.
     """
     start = None if module is None else graph.module(module)
@@ -186,6 +186,6 @@ def document_of(
 
 
 def page_of(graph: ModelGraph, document: Mapping[str, Json]) -> bytes:
-    """The page as `view` writes it, from what `document_of` says."""
+    """The page that `view` writes, from the result of `document_of`."""
     name = graph.path.name if graph.path is not None else graph.name
     return page(document, f"{name} - graphml-onnx")

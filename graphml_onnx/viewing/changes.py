@@ -1,4 +1,4 @@
-"""Where in the picture of a model each difference to an older one is."""
+"""Assigns each difference to an older model to a node of the picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def changes_of(old: ModelGraph, tables: Tables) -> list[Json]:
-    """The differences of the model of the tables to an older one, each with its node.
+    """The differences between an older model and the model of the tables, each with its node.
 
     What was removed has the node of the module that it was in.
     """

@@ -1,4 +1,4 @@
-"""Times and differences of numbers as the page shows them: a colour and a text for each node that has one."""
+"""Measured times and numeric differences for the page: a colour and a text for each node that has one."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from graphml_onnx.viewing.tables import Tables
 
 _NO_ERROR: Final = 60.0
-"""Decibels of SQNR from which on a difference has no colour: a thousandth of the values."""
+"""SQNR in decibels from which on a difference has no colour: a thousandth of the values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What is to be found by running the model; see `graphml_onnx.viewing.api.view`."""
+    """What to measure by running the model; see `graphml_onnx.viewing.api.view`."""
 
     times: bool = False
     numeric: bool = False
@@ -47,12 +47,12 @@ class Measured:
         """
         found: list[Json] = []
         if (self.input_data is not None or self.input_specs is not None) and not (self.times or self.numeric):
-            raise UsageError("inputs are for runs of the model", remedy="ask for times or numeric, too")
+            raise UsageError("inputs are for runs of the model", remedy="add times or numeric")
         if self.numeric:
             from graphml_onnx.running.comparison import numeric_diff
 
             if older is None:
-                raise UsageError("numeric compares with an older model", remedy="give diff, too")
+                raise UsageError("numeric compares with an older model", remedy="add diff")
             numbers = numeric_diff(
                 _file(older),
                 _file(tables.graph),
@@ -97,7 +97,7 @@ def time_measure(found: Times, tables: Tables) -> dict[str, Json]:
 
 
 def error_measure(found: NumericDiff, tables: Tables) -> dict[str, Json]:
-    """How far the tensors of each operator are from those of the older model; of a module, the farthest in it."""
+    """The distance of each operator's tensors from those of the older model; for a module, the largest in it."""
     colours: dict[int, tuple[float, str]] = {}
     lowest: dict[Module, tuple[float, int]] = {}
     for row in found.tensors:
@@ -122,7 +122,7 @@ def error_measure(found: NumericDiff, tables: Tables) -> dict[str, Json]:
 
 
 def _measure(name: str, legend: str, colours: dict[int, tuple[float, str]]) -> dict[str, Json]:
-    """As the page reads it; colours as thousandths."""
+    """The JSON for the page; colours as thousandths."""
     return {
         "name": name,
         "legend": legend,

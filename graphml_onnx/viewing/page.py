@@ -1,4 +1,4 @@
-"""The page: the built viewer and the data of a model in one HTML file that asks no network for anything."""
+"""The page: the built viewer and the data of a model in one HTML file that never uses the network."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _PAGE = """<!DOCTYPE html>
 
 
 def page(document: Mapping[str, Json], title: str) -> bytes:
-    """One HTML file that shows the data; whatever names they have, they stay data.
+    """One HTML file that shows the data. Names in the data are never read as HTML or code.
 
     Args:
-        document: what the viewer reads, see `tables` in this package.
+        document: the data for the viewer, see `tables` in this package.
         title: of the page.
     """
     script, style = (_asset(name) for name in ("viewer.js", "viewer.css"))
@@ -68,7 +68,7 @@ def _digest(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """As text of an element: what HTML gives a meaning, control characters and lone surrogates as numbers."""
+    """Escapes text for an element: HTML's special characters, control characters and lone surrogates as numbers."""
     return "".join(c if c.isalnum() or c in " ._-:/" else f"&#{_known(c)};" for c in text)
 
 

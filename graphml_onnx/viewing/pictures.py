@@ -1,4 +1,4 @@
-"""Pictures without a reader: the system's Chromium opens the page, draws, and hands the picture back."""
+"""Pictures without a visible browser: the system's Chromium opens the page, draws, and returns the picture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PICTURE: Final = re.compile(r'<pre id="picture">(.*?)</pre>', re.DOTALL)
 
 
 def format_of(path: Path) -> PictureFormat | None:
-    """The format that the ending of a file asks for; None for a page."""
+    """The format for the ending of a file; None for a page."""
     match path.suffix.lower():
         case ".svg":
             return "svg"
@@ -35,7 +35,7 @@ def format_of(path: Path) -> PictureFormat | None:
 
 
 def picture(page: bytes, kind: PictureFormat) -> bytes:
-    """The picture that a page draws of its model, where its data ask for one.
+    """The picture that a page draws of its model, if its data request one.
 
     Args:
         page: the HTML file.
@@ -48,7 +48,7 @@ def picture(page: bytes, kind: PictureFormat) -> bytes:
     program = next(filter(None, map(shutil.which, (*_PROGRAMS, _MAC))), None)
     if program is None:
         raise UsageError(
-            f"to draw {kind.upper()} without a reader takes Chromium or Chrome, which is not on the path",
+            f"drawing {kind.upper()} needs Chromium or Chrome, which is not on the path",
             remedy="install it, or open the page and save the picture there",
         )
     with tempfile.TemporaryDirectory(prefix="g2o-view-") as folder:
@@ -60,7 +60,7 @@ def picture(page: bytes, kind: PictureFormat) -> bytes:
             switches.append("no-sandbox")  # with it, Chromium does not start as root
         command = [program, *(f"--{switch}" for switch in switches), file.as_uri()]
         try:
-            # No shell, and a page that can ask for nothing.
+            # No shell, and a page without network access.
             done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)  # noqa: S603
         except (OSError, subprocess.TimeoutExpired) as error:
             raise OutputError(f"{program} did not draw the model: {error}") from error

@@ -1,6 +1,6 @@
-"""A model's graph as columns of numbers and one table of strings, which is what the page reads.
+"""A model's graph as columns of numbers and one table of strings: the data of the page.
 
-`viewer/src/model.ts` is the other side: it reads what stands here, column by column.
+`viewer/src/model.ts` is the other side: it reads these columns.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json
 
 VERSION: Final = 1
-"""Of the columns; the page refuses others."""
+"""Version of the columns; the page refuses others."""
 
 MODULE, OPERATOR, BODY, FUNCTION, INPUT, OUTPUT, FUNCTIONS, REPEAT = range(8)
 """Kinds of nodes."""
 
 _NONE = -1
-_REPEATED = 4  # neighbours that look the same are shown as one from here on; fewer are as easily read
+_REPEATED = 4  # neighbours that look the same are shown as one from this number on; fewer are easy to read
 _SHOWN = 300  # characters of a value
 _FEW = 8  # elements of a parameter that are shown as numbers
-_READ = 20_000  # parameters of few elements that are read for that
+_READ = 20_000  # small parameters that are read for that
 _BINS = 32
 
 
 class Strings:
-    """A table of strings, each once, in the order in which they are first used."""
+    """A table of unique strings, in order of first use."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -61,8 +61,8 @@ class Tables:
     Args:
         graph: the model.
         stats: whether to read the weights.
-        unfold: whether neighbours that look the same stand side by side, and not in a box of their own.
-        progress: is told how many parameters have been read.
+        unfold: whether neighbours that look the same are shown side by side, not in one box.
+        progress: called with the number of parameters that have been read.
 
     Attributes:
         graph: the model.
@@ -210,7 +210,7 @@ class Tables:
     # The document
 
     def document(self) -> dict[str, Json]:
-        """All of it as JSON values."""
+        """The document as JSON values."""
         number = self._strings.number
         owners = [self._owner(p) for p in self._parameters]
         inputs = [self._references(tensors) for tensors in self._inputs]
@@ -281,7 +281,7 @@ class Tables:
         return pairs
 
     def _formal_inputs(self) -> dict[str, Json]:
-        """What ONNX calls the inputs of each type of operator, by the type's number."""
+        """ONNX's names of the inputs of each type of operator, by the type's number."""
         found: dict[str, Json] = {}
         operators = {(o.op_type, o.domain): o for body in self.graph.bodies for o in body.operators}
         for (op_type, domain), operator in operators.items():
@@ -296,7 +296,7 @@ class Tables:
         return found
 
     def _rules(self) -> list[Json]:
-        """By what rule each operator of the main graph was placed, where that is known."""
+        """The rule that placed each operator of the main graph, if known."""
         rules = self.graph._loaded.hierarchy.main.rules
         if len(rules) != len(self.graph.operators):
             return []
@@ -307,7 +307,7 @@ class Tables:
         return [_NONE if tensor is None else ids.setdefault(tensor, len(ids)) for tensor in tensors]
 
     def _relative(self, rows: Sequence[Sequence[int]]) -> list[Json]:
-        """Inputs as how far back from the last tensor made before they were: mostly small numbers; 0 is none."""
+        """Inputs as distances back from the last tensor made before, which are mostly small; 0 is none."""
         made = 0
         flat: list[Json] = []
         for outputs, row in zip(self._outputs, rows, strict=True):
@@ -340,17 +340,17 @@ def _json(numbers: Iterable[int]) -> list[Json]:
 
 
 def _deltas(numbers: Sequence[int]) -> list[Json]:
-    """Each number as the difference to the one before it, which mostly is 1 and takes almost no space compressed."""
+    """Each number as the difference to the one before it, which is mostly 1 and compresses well."""
     return [number - before for before, number in zip((0, *numbers), numbers, strict=False)]
 
 
 def shortened(text: str) -> str:
-    """The text, cut where it is too long to be shown."""
+    """The text, cut if it is too long to show."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def attribute_text(value: AttributeValue) -> str:
-    """The value of an attribute as a line of text; of tensors, type and shape."""
+    """The value of an attribute as a line of text; tensors as type and shape."""
     match value:
         case None:
             return ""
@@ -389,5 +389,5 @@ def _value_text(parameter: Parameter) -> str:
         values = parameter.numpy()
     except (GraphmlOnnxError, ValueError, IndexError):  # missing data, or indices of a sparse one that are beyond it
         return ""
-    text = ", ".join(str(value) for value in values.reshape(-1))  # as short as tells the number from others of its type
+    text = ", ".join(str(value) for value in values.reshape(-1))  # the shortest text that is unique for its type
     return shortened(f"[{text}]" if values.ndim else text)

@@ -37,7 +37,7 @@ class OnRow(Protocol):
     """Called with the row of each model, as soon as it is known."""
 
     def __call__(self, row: BatchRow) -> None:
-        """Takes a row."""
+        """Receives a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ class BatchReport:
     Attributes:
         target: where outputs are.
         manifest: the manifest, with a row for each model.
-        done: models that were done.
-        skipped: models that an earlier run had done.
+        done: number of models that were processed.
+        skipped: number of models that an earlier run had processed.
         failures: rows of models that failed.
-        operators: operators of the models that were done.
+        operators: operators of the processed models.
         seconds: how long it took.
     """
 
@@ -82,32 +82,32 @@ def batch(
     on_row: OnRow | None = None,
     progress: Progress | None = None,
 ) -> BatchReport:
-    """Does the same with many models: one that fails is a row in the manifest, and never the end of the run.
+    """Processes many models. A model that fails is a row in the manifest and does not end the run.
 
     Outputs are ``graphs/…`` for the GraphML and its weights, ``tables/…``, and ``manifest.parquet``, which has a row
-    for each model (`BatchRow`). HTP metadata are taken from ``NAME_htp_metadata.json`` beside ``NAME.onnx``.
-    docs/batch.md describes all of it. A script that calls this needs ``if __name__ == "__main__":`` around the call, as
-    every script that starts processes.
+    for each model (`BatchRow`). HTP metadata are read from ``NAME_htp_metadata.json`` beside ``NAME.onnx``.
+    docs/batch.md describes the details. A script that calls this needs ``if __name__ == "__main__":`` around the call,
+    like every script that starts processes.
 
     Args:
         sources: files, folders, patterns, or URLs of file systems of fsspec; in folders, models are ``*.onnx``.
-        target: a folder, or the URL of one, which is made where it does not exist.
+        target: a folder, or the URL of one; it is created if it does not exist.
         do: what to do with each model: ``encode``, ``verify``, ``tables``.
-        executor: runs the work; any of `concurrent.futures`, or one of ``distributed.Client.get_executor``. By default
-            processes on this machine.
-        workers: how many processes, by default one for each processor; with 1, all is done in this process.
-        resume: whether models that an earlier run has done are passed over, by their content.
-        overwrite: whether the outputs of an earlier run may be replaced. Without this and ``resume``, a target that has
-            some is refused.
+        executor: runs the work: any executor of `concurrent.futures`, or ``distributed.Client.get_executor``. By
+            default, processes on this machine.
+        workers: how many processes, by default one for each processor; with 1, everything runs in this process.
+        resume: whether to skip models that an earlier run has processed, by their content.
+        overwrite: whether the outputs of an earlier run may be replaced. Without this and ``resume``, a target with
+            such outputs is refused.
         parameters: where weights go, as for `encode`; ``reference`` is not possible.
         layout: of the GraphML, as for `encode`.
         on_row: called with the row of each model.
         progress: called as the work goes on.
 
     Raises:
-        UsageError: options that do not go together; a package is not installed; another batch writes to the target.
+        UsageError: the options contradict each other; a package is not installed; another batch writes to the target.
         InputError: a source does not exist or holds no model; the manifest of an earlier run is damaged.
-        OutputError: the target has outputs of an earlier run, or cannot be made.
+        OutputError: the target has outputs of an earlier run, or cannot be created.
         StorageError: the target cannot be written, or a file system does not answer.
     """
     start = time.time()
@@ -180,7 +180,7 @@ def _settings(
 
 @contextlib.contextmanager
 def _locked(place: Place) -> Iterator[None]:
-    """Keeps other batches of this machine from the same target; makes the target."""
+    """Keeps other batches of this machine away from the target; creates the target."""
     if place.local is None:
         yield
         return
@@ -214,13 +214,13 @@ def _earlier(place: Place, settings: Settings, *, overwrite: bool) -> pa.Table |
         raise OutputError(
             "holds the outputs of an earlier run",
             file=place.url,
-            remedy="go on with them: `resume=True`; do all again: `overwrite=True`; or name another target",
+            remedy="to continue, `resume=True`; to start again, `overwrite=True`; or name another target",
         )
     return None
 
 
 def _readable(place: Place) -> pa.Table | None:
-    """The manifest, of which rows of other sources stay; None where it is damaged."""
+    """The manifest; rows of other sources are kept. None if it is damaged."""
     from graphml_onnx.errors import InputError
 
     try:
@@ -241,7 +241,7 @@ def _rows(
     claimed = {job.graph for job in jobs.values()}
 
     def is_claimed(row: BatchRow) -> bool:
-        """Whether outputs of an earlier run are at the place of another model's: these two are not to share them."""
+        """Whether outputs of an earlier run have the path of another model's outputs, which must not be shared."""
         own = jobs[row.source].graph
         return any(output != own and output in claimed for output in row.outputs)
 
@@ -268,7 +268,7 @@ def _run(jobs: Sequence[Job], executor: Executor | None, workers: int | None) ->
 
 
 def _marked(earlier: pa.Table | None, settings: Settings) -> Mapping[tuple[str, str], BatchRow]:
-    """Rows of earlier runs whose file systems tell that the content is the same, so that nothing need be read."""
+    """Rows of earlier runs whose file systems report unchanged content, so that nothing must be read."""
     if earlier is None or not settings.resume:
         return {}
     place = Place(settings.target)

@@ -1,4 +1,4 @@
-"""The executor of a Dask scheduler that runs already."""
+"""The executor of a running Dask scheduler."""
 
 from __future__ import annotations
 

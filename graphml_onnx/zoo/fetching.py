@@ -1,4 +1,4 @@
-"""Brings models from file systems of fsspec to this machine, with the files that they need beside them."""
+"""Downloads models from file systems of fsspec, with the files that they need beside them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 _CREDENTIALS = re.compile(r"[\w+.:-]+://[^/@]*:[^/@]*@")
 _SIDECAR = ".onnxdata"
-_GONE = (404, 410)  # what a web server answers for a file that is not there
+_GONE = (404, 410)  # a web server's answers for a missing file
 
 
 def check_no_credentials(url: str) -> None:
-    """Raises UsageError where a URL has a password in it."""
+    """Raises UsageError if a URL contains a password."""
     if _CREDENTIALS.match(url):
         raise UsageError(
             "a URL with credentials would end up in logs and manifests",
@@ -32,7 +32,7 @@ def check_no_credentials(url: str) -> None:
 
 
 def fetch_model(url: str, folder: Path) -> Path:
-    """Downloads a model to a folder: ONNX with its data files, GraphML with the sidecar of its name.
+    """Downloads a model to a folder: ONNX with its data files, GraphML with its sidecar.
 
     Args:
         url: of the file: ``s3://bucket/model.onnx``, ``hf://owner/repository/model.onnx``.
@@ -42,10 +42,10 @@ def fetch_model(url: str, folder: Path) -> Path:
         The file here.
 
     Raises:
-        UsageError: the file system is not known, or what it needs is not installed; the URL has credentials.
+        UsageError: the file system is unknown, or its package is not installed; the URL has credentials.
         InputError: there is no such file.
         StorageError: the file system does not answer, or there is no space here.
-        ExternalDataError: a data file of the model lies outside its folder.
+        ExternalDataError: a data file of the model is outside its folder.
     """
     check_no_credentials(url)
     model = folder / posixpath.basename(url.rstrip("/"))
@@ -65,7 +65,7 @@ def fetch_model(url: str, folder: Path) -> Path:
 
 
 def _is_file(fs: fsspec.AbstractFileSystem, remote: str) -> bool:
-    """Whether there is such a file; `isfile` of fsspec takes any failure for a file that is not there."""
+    """Whether there is such a file; `isfile` of fsspec treats any failure as a missing file."""
     try:
         return bool(fs.info(remote)["type"] == "file")
     except FileNotFoundError as error:
@@ -77,7 +77,7 @@ def _is_file(fs: fsspec.AbstractFileSystem, remote: str) -> bool:
 
 
 def download(url: str, path: Path, remedy: str = RESUME) -> None:
-    """Brings a file here.
+    """Downloads a file.
 
     Args:
         url: of the file.

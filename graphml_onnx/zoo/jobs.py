@@ -1,4 +1,4 @@
-"""The work on one model, in whatever process: bring it here, do what is asked, publish, and write its row."""
+"""The work on one model, in any process: download it, process it, publish the outputs, and write its row."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ if TYPE_CHECKING:
 
 TEMPORARY = "g2o-batch-"
 _IN_USE = ".in-use"
-_YOUNG = 60  # seconds in which a folder that was made gets its lock
-"""How the names of temporary folders begin; the run follows."""
+_YOUNG = 60  # seconds until a new folder has its lock
+"""Prefix of temporary folders; the name of the run follows."""
 
 
 class Settings(NamedTuple):
-    """What is asked for of every model of a batch.
+    """The settings of a batch.
 
     Attributes:
         target: where outputs go.
         do: what to do.
         parameters: where weights go, as for `encode`.
         layout: of the GraphML, as for `encode`.
-        resume: whether what an earlier run has done is passed over.
-        run: the batch; temporary folders bear its name.
+        resume: whether to skip what an earlier run has done.
+        run: the name of the batch, which temporary folders contain.
         version: of this package.
     """
 
@@ -79,8 +79,8 @@ class Job(NamedTuple):
 
     Attributes:
         source: the model.
-        settings: what is asked for.
-        anew: whether it is done even if an earlier run has done it.
+        settings: the settings of the batch.
+        anew: whether to process it even if an earlier run has.
     """
 
     source: Source
@@ -97,11 +97,10 @@ def run_job(job: Job) -> BatchRow:
     """Does the work on one model, and writes its row to the target.
 
     Returns:
-        The row. Where this run has written one for the model already, nothing is done but to read it: its result was
-        lost on the way.
+        The row. If this run has already written one for the model, it is only read: its result was lost in transit.
 
     Raises:
-        GraphmlOnnxError: the row cannot be written, or not be read.
+        GraphmlOnnxError: the row cannot be written or read.
     """
     target = _place(job.settings.target)
     row = manifest.read_row(target, shown(job.source.name), job.settings.run)
@@ -112,7 +111,7 @@ def run_job(job: Job) -> BatchRow:
 
 
 def blank_row(job: Job) -> BatchRow:
-    """The row of a model of which nothing is known yet."""
+    """The row of a model before anything is known."""
     source, settings, _ = job
     return BatchRow(
         shown(source.name),
@@ -164,7 +163,7 @@ def _is_copy(file: str, source: Source) -> bool:
 
 
 def shown(name: str) -> str:
-    """A name as the manifest has it: bytes that are no UTF-8 are escaped, as Parquet's text has no place for them."""
+    """A name for the manifest: bytes that are not UTF-8 are escaped, since Parquet's text cannot hold them."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -186,7 +185,7 @@ class _Work:
         try:
             with _scratch():
                 self._do()
-        except Exception as error:  # noqa: BLE001 - whatever one model does, the others go on
+        except Exception as error:  # noqa: BLE001 - a failure of one model must not stop the others
             self._row = failed_row(self._row, error, self._source)
         return dataclasses.replace(
             self._row,
@@ -253,7 +252,7 @@ class _Work:
         self._know(model=identity.key, sha256=identity.sha256, size=identity.size)
 
     def _earlier(self, identity: Identity) -> BatchRow | None:
-        """The row of an earlier run that did all of this with the same content, and whose outputs are there."""
+        """The row of an earlier run that did all of this with the same content, if its outputs still exist."""
         settings = self._settings
         rows = _earlier_rows(settings.target, settings.run).find(identity.key)
         for row in sorted(rows, key=lambda row: row.source != self._row.source):  # its own first
@@ -262,7 +261,7 @@ class _Work:
         return None
 
     def _here(self) -> tuple[Path, Path | None]:
-        """The model and its metadata as files of this machine, data files of the model beside it."""
+        """The model and its metadata as local files, with the data files beside the model."""
         source = self._source
         if not is_url(source.name):
             return Path(source.name), None if source.metadata is None else Path(source.metadata)
@@ -342,7 +341,7 @@ class _Work:
 
 
 def does_the_same(row: BatchRow, settings: Settings, metadata_sha256: str | None) -> bool:
-    """Whether an earlier row is of the same work, or of more, with the same metadata."""
+    """Whether an earlier row covers the same work or more, with the same metadata."""
     return (
         set(settings.do) <= set(row.do)
         and row.metadata_sha256 == metadata_sha256
@@ -363,7 +362,7 @@ class _Earlier:
         self._keys = found[self._order]
 
     def find(self, key: str) -> Iterator[BatchRow]:
-        """The rows of a model, whatever its sources were called."""
+        """The rows of a model, for any source name."""
         import numpy as np
 
         if self._table is not None:
@@ -375,15 +374,15 @@ class _Earlier:
 
 @lru_cache(maxsize=2)
 def _earlier_rows(target: str, run: str) -> _Earlier:
-    """What was done before this run; read once by each process."""
+    """The work before this run; each process reads it once."""
     return _Earlier(manifest.read_joined(_place(target)))
 
 
 class _Scratch(threading.local):
     """A temporary folder for the jobs of one thread, one after the other.
 
-    To make one for each job, and to remove it, takes as long as to encode a small model. A lock says that the folder
-    is in use, and ends with the process: so a later run knows what a killed one has left.
+    Creating and removing one for each job would take as long as encoding a small model. A lock marks the folder as in
+    use and ends with the process, so a later run recognises what a killed one has left.
     """
 
     def __init__(self) -> None:
@@ -392,7 +391,7 @@ class _Scratch(threading.local):
         self.folder: Path | None = None
 
     def part(self, run: str, name: str) -> Path:
-        """A folder in it, which is empty, and gets empty again by `clear`."""
+        """An empty folder in it; `clear` empties it again."""
         try:
             folder = self.folder
             if folder is None or self._run != run or not folder.is_dir():
@@ -415,7 +414,7 @@ class _Scratch(threading.local):
         return self.folder
 
     def clear(self) -> None:
-        """Removes what a job has left."""
+        """Removes the files of the last job."""
         with contextlib.suppress(FileNotFoundError):
             for part in () if self.folder is None else self.folder.iterdir():
                 if part.name == _IN_USE:
@@ -442,7 +441,7 @@ atexit.register(_SCRATCH.remove)
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[None]:
-    """Clears the temporary folder afterwards; what cannot be written there has a remedy of its own."""
+    """Clears the temporary folder afterwards; errors of writing there have a remedy of their own."""
     try:
         yield
     except GraphmlOnnxError as error:
@@ -455,7 +454,7 @@ def _scratch() -> Iterator[None]:
 
 
 def remove_leftovers(run: str = "") -> None:
-    """Removes what killed workers have left on this machine: those of this run, which is over, and of runs before."""
+    """Removes what killed workers have left on this machine, in this run (which has ended) and in earlier ones."""
     with contextlib.suppress(OSError):
         for path in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*"):
             if (run and path.name.startswith(f"{TEMPORARY}{run}-")) or _is_abandoned(path):
@@ -463,7 +462,7 @@ def remove_leftovers(run: str = "") -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Whether the process that made a temporary folder has ended; without a lock file, it may just have begun."""
+    """Whether the process that created a temporary folder has ended; without a lock file, it may just have begun."""
     try:
         descriptor = os.open(folder / _IN_USE, os.O_RDWR)
     except OSError:

@@ -1,7 +1,8 @@
 """The manifest of a target: a file for each row as soon as its model is done, joined into one Parquet file at the end.
 
-A row file is written after the outputs of its model, so that a row tells of outputs that are there. Joining writes the
-Parquet file first and removes the row files then; a process that is killed in between leaves both, with one content.
+A row file is written after the outputs of its model, so that the outputs of a row always exist. Joining writes the
+Parquet file first and then removes the row files; a process that is killed in between leaves both, with the same
+content.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def write_row(target: Place, row: BatchRow) -> None:
 
 
 def read_row(target: Place, source: str, run: str) -> BatchRow | None:
-    """The row of a source that this run has written already; None where there is none.
+    """The row of a source that this run has already written; None if there is none.
 
     Raises:
         GraphmlOnnxError: it cannot be read.
@@ -51,10 +52,10 @@ def read_row(target: Place, source: str, run: str) -> BatchRow | None:
 
 
 def read(target: Place) -> pa.Table | None:
-    """The manifest, with the rows that a killed run has left beside it; None where there is neither.
+    """The manifest, with the rows that a killed run has left beside it; None if there is neither.
 
     Raises:
-        InputError: it is no manifest.
+        InputError: it is not a manifest.
         GraphmlOnnxError: it cannot be read.
     """
     left = _left_rows(target, _row_files(target))
@@ -63,15 +64,15 @@ def read(target: Place) -> pa.Table | None:
 
 
 def _left_rows(target: Place, files: list[str]) -> list[BatchRow]:
-    """The rows in files of theirs; what is none is passed over, and its model counts as not done."""
+    """The rows in separate files; an unreadable file is ignored, and its model counts as not done."""
     return [row for data in target.read_all(files) if data and (row := BatchRow.from_json(data)) is not None]
 
 
 def read_joined(target: Place) -> pa.Table | None:
-    """The manifest without the rows beside it; None where there is none.
+    """The manifest without the rows beside it; None if there is none.
 
     Raises:
-        InputError: it is no manifest.
+        InputError: it is not a manifest.
         GraphmlOnnxError: it cannot be read.
     """
     data = target.read(FILE)
@@ -88,12 +89,12 @@ def exists(target: Place) -> bool:
 
 
 def join(target: Place, old: pa.Table | None, rows: list[BatchRow]) -> None:
-    """Writes the manifest: old rows, new ones, and those in files of theirs, which are removed.
+    """Writes the manifest: old rows, new ones, and those in separate files, which are removed.
 
     Args:
         target: where it is.
         old: the manifest of earlier runs.
-        rows: the rows that are known of this run.
+        rows: the known rows of this run.
 
     Raises:
         GraphmlOnnxError: it cannot be written.
@@ -102,7 +103,9 @@ def join(target: Place, old: pa.Table | None, rows: list[BatchRow]) -> None:
 
     files = _row_files(target)
     known = {row_file(row.source) for row in rows}
-    others = _left_rows(target, [file for file in files if file not in known])  # of models that a stopped run was at
+    others = _left_rows(
+        target, [file for file in files if file not in known]
+    )  # of models that a stopped run was working on
     sink = io.BytesIO()
     pq.write_table(_merged(old, [*others, *rows]), sink, compression="zstd")
     target.write(FILE, sink.getvalue())
@@ -136,17 +139,17 @@ def _parsed(data: bytes, target: Place) -> pa.Table:
         ]
     except pa.ArrowException as error:
         raise InputError(
-            f"is no manifest that g2o wrote: {' '.join(str(error).split())}",
+            f"is not a manifest of g2o: {' '.join(str(error).split())}",
             file=target.name(FILE),
-            remedy="name another target; or start anew with `overwrite=True`, which replaces it",
+            remedy="name another target, or start again with `overwrite=True`, which replaces it",
         ) from error
     return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _merged(old: pa.Table | None, rows: Iterable[BatchRow]) -> pa.Table:
-    """Old and new rows, one for each source, in the order of the sources.
+    """Old and new rows, one for each source, sorted by source.
 
-    An old row whose outputs were replaced by those of another model goes: it would lead to the wrong ones.
+    An old row whose outputs were replaced by those of another model is dropped.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -172,7 +175,7 @@ def first_row(table: pa.Table, index: int) -> BatchRow:
 
 
 def rows_with_mark(table: pa.Table) -> list[BatchRow]:
-    """The rows of models that were done, of which a file system told a mark."""
+    """The rows of processed models with a mark from their file system."""
     import pyarrow.compute as pc
 
     done = done_rows(table)

@@ -1,4 +1,4 @@
-"""A row of the manifest: what became of a model."""
+"""A row of the manifest: the result for a model."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ Outcome: TypeAlias = Literal["done", "skipped", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """What became of a model.
+    """The result for a model.
 
     Attributes:
-        source: where it lies: absolute path, or URL.
+        source: its absolute path, or URL.
         result: done, skipped (an earlier run had done it), or failed.
-        model: its key, the digest of its content with that of its external data; None where it was not read so far.
+        model: its key, the digest of its content with that of its external data; None if it was not read.
         sha256: SHA-256 of its file.
         size: bytes of its file and of its external data.
-        mark: what its file system says of its content; empty where it says nothing.
-        metadata: the HTP metadata that were taken.
+        mark: its file system's mark of the content (an ETag); empty if there is none.
+        metadata: the HTP metadata that were used.
         metadata_sha256: their SHA-256.
-        category: of a failure, its category, as ``--json`` shows it.
-        error: of a failure, what is wrong.
-        file: of a failure, the file that it is about, where that is not the source.
-        place: of a failure, where in the file.
-        remedy: of a failure, what to do about it.
+        category: for a failure, its category, as in ``--json``.
+        error: for a failure, what is wrong.
+        file: for a failure, the file that it is about, if that is not the source.
+        place: for a failure, where in the file.
+        remedy: for a failure, what to do about it.
         operators: operators in all bodies.
         modules: modules below the model.
-        coverage: percentage of the operators that stand in a module below the model.
+        coverage: percentage of the operators that are in a module below the model.
         hierarchy_source: where the modules come from: metadata, tags, exporter, names, …, none.
-        exact: whether it was verified that it comes back byte for byte.
+        exact: whether verify has confirmed that it comes back byte for byte.
         do: what was done with it.
         parameters: where its weights went.
         layout: of its GraphML.
         outputs: its GraphML and sidecar, relative to the target.
         started: when work on it began, in seconds since 1970.
         seconds: how long that took.
-        transfer_seconds: of which it was brought here, and its outputs away.
-        encode_seconds: of which it was encoded.
-        verify_seconds: of which it was verified.
-        tables_seconds: of which its tables were made.
+        transfer_seconds: time of these for downloading it and uploading its outputs.
+        encode_seconds: time of these for encoding it.
+        verify_seconds: time of these for verifying it.
+        tables_seconds: time of these for writing its tables.
         run: the batch.
         version: of this package.
     """
@@ -93,7 +93,7 @@ class BatchRow:
 
     @classmethod
     def from_json(cls, data: bytes) -> BatchRow | None:
-        """The row that JSON says; None where it says none."""
+        """The row from JSON; None if it is not a row."""
         try:
             row = _row(orjson.loads(data))
         except (ValueError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""Runs jobs on an executor: a bounded number at a time, and again where a worker process died under them."""
+"""Runs jobs on an executor: a bounded number at a time, and again if a worker process died."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from graphml_onnx.zoo.rows import BatchRow
 
 _WINDOW = 256
-"""Jobs that an executor of others has at a time: enough for a cluster, and few to begin with of a million."""
+"""Number of jobs that a foreign executor has at a time: enough for a cluster, and few compared with a million."""
 
 
 def on_executor(jobs: Iterable[Job], executor: Executor) -> Iterator[BatchRow]:
-    """Runs jobs on somebody's executor; each gives a row, in the order in which they end."""
+    """Runs jobs on a given executor; each gives a row, in the order in which they end."""
     broken = yield from _on(iter(jobs), executor, _WINDOW)
     for job in broken:
         yield failed_row(blank_row(job), _lost(), job.source)
@@ -35,16 +35,16 @@ def in_this_process(jobs: Iterable[Job]) -> Iterator[BatchRow]:
     for job in jobs:
         try:
             row = run_job(job)
-        except Exception as error:  # noqa: BLE001 - whatever one model does, the others go on
+        except Exception as error:  # noqa: BLE001 - a failure of one model must not stop the others
             row = failed_row(blank_row(job), error, job.source)
         yield row
 
 
 def in_processes(jobs: Iterable[Job], workers: int) -> Iterator[BatchRow]:
-    """Runs jobs in processes of their own.
+    """Runs jobs in separate processes.
 
-    Where one of them dies, all jobs that were under way are tried again one by one; the job under which a process dies
-    once more is the one that failed.
+    If one of them dies, all running jobs are tried again one by one; the job during which a process dies again is the
+    one that failed.
     """
     left = iter(jobs)
     while True:
@@ -60,7 +60,7 @@ def in_processes(jobs: Iterable[Job], workers: int) -> Iterator[BatchRow]:
 
 
 def _on(jobs: Iterator[Job], executor: Executor, window: int) -> Generator[BatchRow, None, list[Job]]:
-    """Runs jobs until they or the executor end; returns those that were under way when it broke."""
+    """Runs jobs until they or the executor end; returns those that were running when it broke."""
     ended: SimpleQueue[Future[BatchRow]] = SimpleQueue()
     running: dict[Future[BatchRow], Job] = {}
     broken: list[Job] = []
@@ -82,7 +82,7 @@ def _on(jobs: Iterator[Job], executor: Executor, window: int) -> Generator[Batch
                 row = future.result()
             except BrokenExecutor:
                 broken.append(job)
-            except Exception as error:  # noqa: BLE001 - whatever one model does, the others go on
+            except Exception as error:  # noqa: BLE001 - a failure of one model must not stop the others
                 yield failed_row(blank_row(job), error, job.source)
             else:
                 yield row
@@ -92,7 +92,7 @@ def _on(jobs: Iterator[Job], executor: Executor, window: int) -> Generator[Batch
 
 
 def _check_that_processes_start() -> None:
-    """Raises where the processes do not die under a model, but never come to one."""
+    """Raises if the processes die before they get to a model."""
     with _Pool(1) as pool:
         try:
             pool.executor.submit(os.getpid).result()
@@ -126,7 +126,7 @@ class _Pool:
 
 
 def _start() -> None:
-    """Sets up a worker: Ctrl-C is for the process that started it, and it ends where that one is killed."""
+    """Sets up a worker: only its parent handles Ctrl-C, and it ends when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Finds the models that a batch is about: in folders, by patterns, here and in file systems of fsspec."""
+"""Finds the models of a batch: in folders and by patterns, on this machine and in file systems of fsspec."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 _ENDING = ".onnx"
 _NOT_PORTABLE = re.compile(r"[:\\\ud800-\udfff]")
 _OWN = ("graphs", "tables", "manifest.rows")
-"""Folders of a target in which no models are looked for."""
+"""Folders of a target that are not searched for models."""
 
 
 class Source(NamedTuple):
     """A model that was found.
 
     Attributes:
-        name: its absolute path, or its URL without what a URL says of a user.
-        relative: its place below what was named, with ``/`` and without its suffix: where its outputs go. What not
+        name: its absolute path, or its URL without credentials.
+        relative: its path below the named source, with ``/`` and without its suffix: the place of its outputs. What not
             every system has in names is escaped as in URLs.
         size: bytes of the file.
-        mark: what the file system says of its content (an ETag); empty where it says nothing.
-        metadata: name of the HTP metadata beside it; None where there are none.
+        mark: the file system's mark of its content (an ETag); empty if there is none.
+        metadata: name of the HTP metadata beside it; None if there are none.
         problem: why a folder could not be searched; its models are not known, so it stands in their place.
     """
 
@@ -51,12 +51,12 @@ class Source(NamedTuple):
 def find_models(sources: Iterable[str | os.PathLike[str]], target: Place) -> list[Source]:
     """The models that the sources name, each once, in order.
 
-    A folder is searched for ``*.onnx``; what the target has of its own is left out. A pattern names files or folders.
+    A folder is searched for ``*.onnx``, except for the target's own files. A pattern names files or folders.
     Folders further down that may not be read are among the results, each with its problem.
 
     Raises:
         InputError: a source does not exist, or holds no model.
-        UsageError: a file system is not known.
+        UsageError: a file system is unknown.
         StorageError: a file system does not answer.
     """
     found: dict[str, Source] = {}
@@ -138,7 +138,7 @@ def _size(path: Path) -> int:
 
 
 def _plain_part(path: Path) -> Path:
-    """The folders of a pattern before the first sign that stands for others."""
+    """The folders of a pattern before its first wildcard."""
     parts = path.parts
     plain = next((count for count, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
     return Path(*parts[:plain])
@@ -199,7 +199,7 @@ def _mark(info: Mapping[str, object]) -> str:
 
 
 def _apart(models: list[Source]) -> list[Source]:
-    """Gives models whose outputs would have one name a digest of where they are, whatever else is in the batch."""
+    """Adds a digest of the location to models whose outputs would have the same name, independent of the batch."""
     counts: dict[str, int] = {}
     for model in models:
         key = model.relative.casefold()

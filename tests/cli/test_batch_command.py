@@ -56,7 +56,7 @@ def test_quiet_says_nothing(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["--do", "encode,fly"], "do is fly (give some of encode, verify, tables)"),
-        (["--dask", "tcp://127.0.0.1:1", "--workers", "2"], "--workers are those of the scheduler"),
+        (["--dask", "tcp://127.0.0.1:1", "--workers", "2"], "--dask has its own workers"),
         (["--resume", "--overwrite"], "resume keeps what overwrite replaces"),
     ],
 )

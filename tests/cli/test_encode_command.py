@@ -89,9 +89,7 @@ def test_summary_names_files_graph_and_digest(g2o: Command, model: Path) -> None
     assert re.fullmatch(r"model_hierarchical_graph\.onnxdata \([\d.]+ kB\)", facts["sidecar"])
     assert int(facts["operators"]) > 0
     assert int(facts["modules"]) > 0
-    assert re.fullmatch(
-        r"from metadata; \d+\.\d % of the operators stand in a module below the root", facts["hierarchy"]
-    )
+    assert re.fullmatch(r"from metadata; \d+\.\d % of the operators are in a module below the root", facts["hierarchy"])
     assert facts["sha256"].startswith(hashlib.sha256(model.read_bytes()).hexdigest())
     assert "residue" not in facts
 

@@ -58,7 +58,7 @@ def test_a_file_that_is_not_there_and_a_server_that_is_not(base: str, tmp_path: 
     url = f"http://127.0.0.1:{free_port()}/model.onnx"
     ran = in_process(tmp_path, "inspect", url)
     assert ran.code == 74
-    assert ran.err.startswith(f"g2o: {url}: the file system failed, again and again: Cannot connect")
+    assert ran.err.startswith(f"g2o: {url}: the file system failed several times: Cannot connect")
     assert ran.err.endswith("(check the connection, and the credentials if there are any)\n")
 
 

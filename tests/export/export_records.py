@@ -27,7 +27,7 @@ NAMES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
 STARTED = datetime(2026, 11, 23, 1, 13, 19, 888_000, tzinfo=UTC)
 
 DIRECT = PlacementRule("scope", "the exporter tells the scope", "direct")
-ROOT = PlacementRule("root", "nothing tells; the root module", "root")
+ROOT = PlacementRule("root", "no other rule applies; the root module", "root")
 STEPS = (
     StepRecord("model_preparation", 0.5),
     StepRecord("input_generation", 0.25),

@@ -226,7 +226,7 @@ def test_wrong_inputs(tmp_path: Path) -> None:
     del empty.graph.node[:]
     empty.graph.output[0].name = "x"
     onnx.save(empty, tmp_path / "empty.onnx")
-    with pytest.raises(UsageError, match="no tensor of the one"):
+    with pytest.raises(UsageError, match="no tensor in common"):
         numeric_diff(tmp_path / "empty.onnx", path, input_data={"x": np.ones((1, 8), np.float32)})
     with pytest.raises(ModelError, match="winml-resnet-mini"):
         numeric_diff(path, FIXTURES / "htp" / "winml-resnet-mini-torchscript" / "model.onnx")
@@ -240,9 +240,9 @@ def test_the_command(tmp_path: Path) -> None:
     assert ran.code == 1
     assert lines[0] == f"{3 * LAYERS + 1} tensors compared, with x[3, 8]"
     assert "equal" in next(line for line in lines if line.strip().startswith("layer.2"))
-    assert lines[-1].startswith("they part in encoder.layer.3: MatMul '/encoder/layer.3/MatMul', SQNR ")
+    assert lines[-1].startswith("the models diverge in encoder.layer.3: MatMul '/encoder/layer.3/MatMul', SQNR ")
     same = in_process(tmp_path, "diff", "model.onnx", "model.onnx", "--numeric", "--depth", "0")
-    assert (same.code, same.out.splitlines()[-1]) == (0, "they do not part: no SQNR is below 20 dB")
+    assert (same.code, same.out.splitlines()[-1]) == (0, "the models do not diverge: no SQNR is below 20 dB")
     told = json.loads(in_process(tmp_path, "diff", "model.onnx", "new.onnx", "--numeric", "--json").out)
     assert told["first"]["module"] == "encoder.layer.3"
     assert told["first"]["operator"] == "/encoder/layer.3/MatMul"

@@ -180,7 +180,7 @@ def test_open_graph_can_be_shown(tmp_path: Path) -> None:
 
 def test_pictures_need_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match="to draw SVG without a reader takes Chromium or Chrome"):
+    with pytest.raises(UsageError, match="drawing SVG needs Chromium or Chrome"):
         graphml_onnx.view(models.layers(tmp_path / "m.onnx"), tmp_path / "m.svg")
     assert not (tmp_path / "m.svg").exists()
 

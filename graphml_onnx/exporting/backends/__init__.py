@@ -1,18 +1,18 @@
-"""PyTorch's two exporters, and all of its ground that is not public.
+"""PyTorch's two exporters, and everything that is used of PyTorch without being public.
 
-What is used of PyTorch without a promise that it stays; `tests/export/test_edges.py` tries each:
+These parts of PyTorch may change without notice; `tests/export/test_edges.py` tries each:
 
 - ``pkg.torch.onnx.name_scopes`` and ``class_hierarchy`` in the metadata of operators, and the placeholder for operators
   without a module (`graphml_onnx.hierarchy.exporter` reads them);
 - ``ONNXProgram.model`` (onnx_ir), ``ONNXProgram.exported_program``, and that opsets below 18 are converted from 18;
 - ``node.meta["nn_module_stack"]`` in the graphs of programs (`dynamo`);
 - that TorchScript names operators after the calls of modules (`graphml_onnx.exporting.placement` reads the names);
-- `torch._jit_internal.get_torchscript_modifier`, by which tracing compiles a module instead of running it (`calls`);
+- `torch._jit_internal.get_torchscript_modifier`, which makes tracing compile a module instead of running it (`calls`);
 - ``Tensor._version``, which counts changes in place (`module_state`);
-- `torch.utils._pytree`, by which PyTorch flattens what modules take and return (`module_state`, `inputs`);
+- `torch.utils._pytree`, with which PyTorch flattens the inputs and outputs of modules (`module_state`, `inputs`);
 - `torch.backends.mha`, the switch of the fused attention (`module_state`).
 
-Each exporter writes an ONNX file, and tells which modules ran and what it knows of the place of each operator.
+Each exporter writes an ONNX file, and returns the modules that ran and what it knows about the place of each operator.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An export, with what was heard meanwhile.
+    """An export, with output and warnings.
 
     Attributes:
-        exported: what the exporter tells.
+        exported: the result of the exporter.
         printed: what the model and the exporter printed.
-        findings: warnings of PyTorch, and what of the module could not be restored.
+        findings: warnings of PyTorch, and parts of the module that could not be restored.
     """
 
     exported: Exported
@@ -57,15 +57,15 @@ class Outcome:
 def export_onnx(
     model: Exportable, name: str, inputs: ExampleInputs, settings: ExporterSettings, path: Path, output: Path
 ) -> Outcome:
-    """Writes a model as an ONNX file. A module is in the same state afterwards, and so are the inputs.
+    """Writes a model as an ONNX file. The module and the inputs are not changed.
 
     Args:
         model: the model.
-        name: what the user calls it, for messages.
-        inputs: what a module is called with.
-        settings: which exporter, and how to call it.
-        path: the ONNX file; data that do not fit into it go beside it, in the same folder.
-        output: where the user wants it, for messages.
+        name: the user's name for it, for messages.
+        inputs: the inputs of a module.
+        settings: the exporter, and how to call it.
+        path: the ONNX file; data that do not fit into it go into the same folder.
+        output: the user's path for it, for messages.
 
     Raises:
         UsageError: the settings do not fit the model.
@@ -92,7 +92,9 @@ def export_onnx(
             raise problem from error
     findings = [f"PyTorch warns: {text}" for text in heard.warned]
     if changed:
-        findings.append(f"parameters that the model changes as it runs, and that stay changed: {', '.join(changed)}")
+        findings.append(
+            f"parameters that the model changes as it runs, and that were not restored: {', '.join(changed)}"
+        )
     return Outcome(exported, heard.printed, findings)
 
 
@@ -120,10 +122,10 @@ def _exported(
 
 
 def run_once(model: Exportable, name: str, inputs: ExampleInputs) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
-    """Runs a module once, without exporting it; a program only tells its modules.
+    """Runs a module once, without exporting it; for a program, only reads its modules.
 
     Returns:
-        The modules that ran, in the order in which they first did, and all modules.
+        The modules that ran, in the order of their first run, and all modules.
 
     Raises:
         ModelError: the module fails.

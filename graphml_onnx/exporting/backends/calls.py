@@ -1,7 +1,7 @@
-"""Records which modules run, in which order and within each other, by forward hooks.
+"""Records with forward hooks which modules run, in which order, and inside which other modules.
 
 Hooks run while PyTorch's exporters trace a model: `torch.export` calls each module with fake tensors, and the
-TorchScript exporter with the example inputs. The same calls are seen either way, at no cost of an extra run.
+TorchScript exporter with the example inputs. Both show the same calls, without an extra run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 OUTSIDE: Final = -1
-"""Stands for the call around the outermost one."""
+"""The index of the call around the outermost one, which does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Call:
     """One call of a module.
 
     Attributes:
-        scope: dotted path of the module from the root; the first one, where it has several.
+        scope: dotted path of the module from the root; the first one, if it has several.
         class_path: its class with the package.
-        around: index of the call in which it happened, or -1.
+        around: index of the call around it, or -1.
     """
 
     scope: str
@@ -52,14 +52,14 @@ class Trace:
     _open: list[int] = field(default_factory=list)
 
     def begin(self, scope: str, class_path: str) -> None:
-        """Takes down that a module is called."""
+        """Records that a module is called."""
         if not self._open and not scope:
-            self.calls.clear()  # an exporter that failed on its first way runs the model again on another
+            self.calls.clear()  # an exporter whose first attempt failed runs the model again
         self.calls.append(Call(scope, class_path, self._open[-1] if self._open else OUTSIDE))
         self._open.append(len(self.calls) - 1)
 
     def end(self, scope: str, output: object) -> None:
-        """Takes down that the innermost call is over, if it is one of this module."""
+        """Records that the innermost call has ended, if it is a call of this module."""
         if self._open and self.calls[self._open[-1]].scope == scope:
             self._open.pop()
             if not self._open and not scope:
@@ -68,13 +68,13 @@ class Trace:
 
 @contextmanager
 def recording(module: torch.nn.Module) -> Iterator[Trace]:
-    """Records the calls within a module while the context is open; afterwards the module has no hook of it left.
+    """Records the calls within a module while the context is open; afterwards it removes its hooks.
 
-    A call begins after the other hooks before ``forward``, and ends before those after it: what these hooks call is
-    outside, as it is in the names of the TorchScript exporter.
+    A call begins after all other hooks before ``forward``, and ends before those after it. Calls by these hooks are
+    outside, as in the names of the TorchScript exporter.
 
-    Modules with methods that are exported to TorchScript (those of torch.ao) get none: tracing compiles them, hooks
-    included. Hooks of all modules of the process see their calls.
+    Modules with methods that are exported to TorchScript (those of torch.ao) get no hooks: tracing compiles them, hooks
+    included. Global hooks see their calls.
     """
     trace = Trace(first_paths(module))
     compiled: dict[torch.nn.Module, str] = {}
@@ -101,12 +101,12 @@ def recording(module: torch.nn.Module) -> Iterator[Trace]:
 def _is_compiled_in_traces(module: torch.nn.Module, with_exports: dict[type, bool]) -> bool:
     """Whether tracing compiles a module instead of running it: it has a method under ``torch.jit.export``.
 
-    What PyTorch asks of each module (`torch._jit_internal.module_has_exports`) is asked of each class once: of the
-    282 modules of a ResNet-50 that took a tenth of the whole export.
+    PyTorch checks each module (`torch._jit_internal.module_has_exports`), this function each class once: for the 282
+    modules of a ResNet-50, the check of each module took a tenth of the whole export.
 
     Args:
         module: the module.
-        with_exports: the answers for classes so far; takes those that follow.
+        with_exports: the answers for classes so far; new answers are added.
     """
     kind = type(module)
     if kind not in with_exports:
@@ -119,9 +119,9 @@ def _is_export(member: object) -> bool:
     return callable(member) and modifier is torch._jit_internal.FunctionModifiers.EXPORT
 
 
-# What a hook holds is what the byte code of a module refers to: no modules, which would get their names from there.
+# A hook must not hold modules: byte code refers to what it holds, and modules would get their names from there.
 def _begin(trace: Trace, scope: str, module: torch.nn.Module, _inputs: object) -> None:
-    if not torch.compiler.is_dynamo_compiling():  # it traces the branches of control flow, and allows no side effects
+    if not torch.compiler.is_dynamo_compiling():  # it traces the branches of control flow, without side effects
         trace.begin(scope, class_path_of(type(module)))
 
 

@@ -1,4 +1,4 @@
-"""PyTorch's exporter that goes by `torch.export`."""
+"""PyTorch's exporter that uses `torch.export`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graphml_onnx.exporting.sources import Exportable
 
 _NO_MODULE: Final = "_empty_nn_module_stack"
-"""How the placeholder begins that stands where no module ran."""
+"""Prefix of the placeholder for operators outside all modules."""
 
 _LOWEST_OPSET: Final = 18
 """The exporter writes operators of this opset and later ones, and converts to earlier ones."""
@@ -34,9 +34,9 @@ _LOWEST_OPSET: Final = 18
 def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path) -> Exported:
     """Writes a model as an ONNX file; see `graphml_onnx.exporting.backends.exported.Exporter`.
 
-    The modules of a module are those that hooks see while `torch.export` runs it, and what its operators tell of
-    besides: hooks see no modules that are compiled, and no run in which `torch.export` goes by the byte code. Those of
-    a program are what its operators tell of.
+    The modules of a module are those that hooks see while `torch.export` runs it, and those in the metadata of its
+    operators: hooks see no compiled modules, and no run in which `torch.export` reads the byte code. The modules of a
+    program are those in the metadata of its operators.
     """
     module = model if isinstance(model, torch.nn.Module) else None
     names = [*settings.input_names]
@@ -126,16 +126,16 @@ def _known_types(value: object) -> object:
 
 
 class _Evidence(NamedTuple):
-    """What an operator tells of where it comes from."""
+    """The origin of an operator, from its metadata."""
 
     name: str | None
     metadata: dict[str, str]
 
 
 def _convert(program: torch.onnx.ONNXProgram, opset: int) -> None:
-    """Converts to an opset below the exporter's own, and keeps what operators tell.
+    """Converts to an opset below the exporter's own, and keeps the metadata of operators.
 
-    The converter drops the metadata of all operators; each gets them back by the names of the tensors that it makes.
+    The converter drops the metadata of all operators; each gets them back by the names of its outputs.
     """
     from onnxscript import version_converter
 
@@ -156,7 +156,7 @@ def _convert(program: torch.onnx.ONNXProgram, opset: int) -> None:
 def _dynamic_shapes(
     module: torch.nn.Module | None, inputs: ExampleInputs, settings: ExporterSettings
 ) -> dict[str, object] | None:
-    """The dynamic dimensions as `torch.export` wants them: nested as the inputs are, by parameter."""
+    """The dynamic dimensions in the form of `torch.export`: nested like the inputs, by parameter."""
     if not settings.dynamic_shapes:
         return None
     if module is None:
@@ -176,7 +176,7 @@ def _mapped(value: object, function: Callable[[object], object]) -> object:
 
 
 def _output_names(program: torch.export.ExportedProgram, output: object) -> tuple[str | None, ...]:
-    """What the outputs are called: by what the module returned, or by the structure that a program returns."""
+    """The names of the outputs: from the module's result, or from the structure that a program returns."""
     kinds = torch.export.graph_signature
     if output is None:
         spec = program.call_spec.out_spec
@@ -194,7 +194,7 @@ def _output_names(program: torch.export.ExportedProgram, output: object) -> tupl
 
 
 def _levels_of(program: torch.export.ExportedProgram) -> Iterator[Level]:
-    """The modules that the operators of a program tell of, in its order."""
+    """The modules in the metadata of a program's operators, in its order."""
     for node in program.graph.nodes:
         stack = cast("dict[str, tuple[str, type | str]]", node.meta.get("nn_module_stack") or {})
         for scope, kind in stack.values():
@@ -203,18 +203,18 @@ def _levels_of(program: torch.export.ExportedProgram) -> Iterator[Level]:
 
 
 def levels_of_program(program: torch.export.ExportedProgram) -> tuple[Level, ...]:
-    """The modules of a program, each once, in the order in which its operators tell of them."""
+    """The modules of a program, each once, in the order in which its operators name them."""
     levels = list(_levels_of(program))
     aliases = _facts_of(program, levels).aliases
     return tuple(dict.fromkeys(Level(alias_of(scope, aliases), kind) for scope, kind in levels))
 
 
 class _Facts(NamedTuple):
-    """What a program tells of its modules.
+    """The facts about its modules in a program.
 
     Attributes:
         aliases: for each further path of a module its first one.
-        weights: which modules own the weights.
+        weights: the modules that own the weights.
     """
 
     aliases: dict[str, str]
@@ -222,10 +222,10 @@ class _Facts(NamedTuple):
 
 
 def _facts_of(program: torch.export.ExportedProgram, levels: Sequence[Level]) -> _Facts:
-    """Finds modules that are registered twice, which a program has under both paths.
+    """Finds modules that are registered twice; a program has them under both paths.
 
-    They have the same class, and the same tensors under the same names; of those without tensors, the module around
-    them tells.
+    They have the same class, and the same tensors under the same names. For modules without tensors, the module around
+    them decides.
     """
     tensors = {**program.state_dict, **{n: t for n, t in program.constants.items() if isinstance(t, torch.Tensor)}}
     identity = {name: _identity(tensor) for name, tensor in tensors.items()}

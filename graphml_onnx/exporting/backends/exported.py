@@ -1,4 +1,4 @@
-"""What either exporter hands over beside the ONNX file."""
+"""The results of an exporter besides the ONNX file."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The outcome of an exporter, beside the file.
+    """The results of an exporter besides the file.
 
     Attributes:
-        levels: the modules that ran, in the order in which they first did.
-        registered: all modules, also those that never ran; none for a program of `torch.export`.
-        execution_steps: how often a hook was called; 0 where no module ran, as for a program of `torch.export`.
-        weights: which modules own the weights.
-        output_names: what the outputs are called, by what the model returned; None where nothing tells.
-        finder: makes the finder of modules for the operators of the file, given the module tree.
+        levels: the modules that ran, in the order of their first run.
+        registered: all modules, including those that never ran; none for a program of `torch.export`.
+        execution_steps: how often a hook was called; 0 if no module ran, as for a program of `torch.export`.
+        weights: the modules that own the weights.
+        output_names: names of the outputs, from what the model returned; None if unknown.
+        finder: creates the finder of modules for the operators of the file, given the module tree.
     """
 
     levels: tuple[Level, ...]
@@ -44,15 +44,15 @@ class Exporter(Protocol):
     """One of PyTorch's exporters."""
 
     def __call__(self, model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path) -> Exported:
-        """Writes a model as an ONNX file; data that do not fit into it go beside it, in the same folder.
+        """Writes a model as an ONNX file; data that do not fit into it go into the same folder.
 
         Args:
             model: a module in evaluation mode, or a program.
-            inputs: what the module is called with; a program has its own.
+            inputs: the inputs of the module; a program has its own.
             settings: how to call the exporter.
             path: the ONNX file.
 
         Raises:
             UsageError: the settings do not fit the model.
-            Exception: whatever PyTorch raises.
+            Exception: any exception of PyTorch.
         """

@@ -1,4 +1,4 @@
-"""Puts a module into the state in which it is exported, and back into the one in which its owner left it."""
+"""Puts a module into the state for export, and back into its former state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXPORTABLE_EXPERTS: Final = "batched_mm"
 
 
 def prepared(module: torch.nn.Module) -> torch.nn.Module:
-    """The module itself; of one with lazy parameters, which the first run would make, a copy that shares all others."""
+    """The module itself; if it has lazy parameters, which the first run creates, a copy that shares all others."""
     tensors = [*module.parameters(), *module.buffers()]
     if not any(is_lazy(tensor) for tensor in tensors):
         return module
@@ -32,7 +32,7 @@ def prepared(module: torch.nn.Module) -> torch.nn.Module:
 
 @contextmanager
 def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Switches what cannot be exported off while the context is open.
+    """Switches off what cannot be exported while the context is open.
 
     - Training: modules are in evaluation mode; one that refuses the mode stays in its own.
     - Caches of keys and values (``use_cache`` in the configs of transformers): objects that no ONNX graph has.
@@ -52,8 +52,8 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
 def keeping_state(module: torch.nn.Module) -> Iterator[list[str]]:
     """Restores what a run of ``forward`` may change: attributes of the modules, and the values of their buffers.
 
-    Attributes that are lists, dictionaries or sets get their members back, not what is within those. Parameters are
-    not copied, since that would take as much memory as they do.
+    Attributes that are lists, dictionaries or sets get their members back, but the members themselves are not restored.
+    Parameters are not copied, since that would double the memory.
 
     Yields:
         A list that names the parameters that were changed in place, once the context is closed.
@@ -77,7 +77,7 @@ def keeping_state(module: torch.nn.Module) -> Iterator[list[str]]:
 
 
 def copied(inputs: object) -> object:
-    """The inputs with each tensor copied, so that a module that writes into its inputs changes nobody's."""
+    """The inputs with each tensor copied, so that a module that writes into its inputs does not change the caller's."""
     return _pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.detach().clone(), inputs)
 
 
@@ -98,7 +98,7 @@ def _attributes_of(module: torch.nn.Module) -> Callable[[], None]:
 
 
 def _members_of(container: object) -> dict[object, object] | list[object] | set[object] | None:
-    """What a container holds, whatever its class makes of copying it; None for what is no container."""
+    """The content of a container, independent of how its class is copied; None for anything else."""
     match container:
         case dict():
             return dict.copy(container)

@@ -1,4 +1,4 @@
-"""State of the whole process that an export changes while code of others runs, and restores: the only place that does.
+"""Changes state of the whole process while foreign code runs, and restores it; no other module does.
 
 The current folder, standard output and error (of Python, and the descriptor that PyTorch's C++ code writes to), the
 filters of warnings, an environment variable of `torch.load`, random numbers, and how deep Python may call.
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 _STDOUT: Final = 1
 _WEIGHTS_ONLY: Final = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 _ABOUT_CODE: Final = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
-"""Warnings for those who write PyTorch or the model; they say nothing of the exported model."""
+"""Warnings for the authors of PyTorch or the model; they do not concern the exported model."""
 
 _ABOUT_NAMES: Final = "# The axis name:"
-"""How a warning begins that an axis got the name of another, also where both are the same; the result is compared."""
+"""Prefix of a warning that an axis got the name of another, even if both are equal; the result is compared instead."""
 
 
 FROM_OUTSIDE: Final = (KeyboardInterrupt, Stopped)
-"""What no code of others raises by itself. All else that it raises is its failure, `SystemExit` too."""
+"""Exceptions that foreign code does not raise itself. Any other exception, even `SystemExit`, is its failure."""
 
 
 @contextmanager
 def code_of_users() -> Iterator[None]:
-    """While it is open, what is printed goes to standard error; afterwards the current folder is the one of before."""
+    """While it is open, printed text goes to standard error; afterwards it restores the current folder."""
     with redirect_stdout(sys.stderr), _same_folder():
         yield
 
@@ -60,11 +60,11 @@ def _same_folder() -> Iterator[None]:
 
 @dataclass(slots=True)
 class Heard:
-    """What was said while an exporter ran.
+    """Output and warnings while an exporter ran.
 
     Attributes:
-        output: takes what goes to standard output and error.
-        warned: warnings, each once, on one line, once nobody listens any more.
+        output: collects standard output and error.
+        warned: warnings, each once, on one line; complete after the context.
     """
 
     output: StringIO = field(default_factory=StringIO)
@@ -72,13 +72,13 @@ class Heard:
 
     @property
     def printed(self) -> str:
-        """What went to standard output and error so far."""
+        """The standard output and error so far."""
         return self.output.getvalue()
 
 
 @contextmanager
 def listening() -> Iterator[Heard]:
-    """Collects output and warnings while the context is open, also if it fails; nothing reaches the terminal."""
+    """Collects output and warnings while the context is open, even if it fails; nothing reaches the terminal."""
     heard = Heard()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -96,7 +96,7 @@ def _is_about_model(category: type[Warning]) -> bool:
 
 @contextmanager
 def _silent_descriptor() -> Iterator[None]:
-    """Keeps the C++ code of the TorchScript exporter from writing the graph to standard output where it fails."""
+    """Keeps the C++ code of the TorchScript exporter from writing the graph to standard output when it fails."""
     try:
         kept = os.dup(_STDOUT)
     except OSError:  # there is no standard output
@@ -114,7 +114,7 @@ def _silent_descriptor() -> Iterator[None]:
 
 @contextmanager
 def without_unpickling() -> Iterator[None]:
-    """Keeps `torch.load` from unpickling anything but tensors, which a program can ask `torch.export.load` for."""
+    """Keeps `torch.load` from unpickling anything but tensors, which `torch.export.load` may otherwise do."""
     earlier = os.environ.get(_WEIGHTS_ONLY)
     os.environ[_WEIGHTS_ONLY] = "1"
     try:
@@ -128,9 +128,10 @@ def without_unpickling() -> Iterator[None]:
 
 @contextmanager
 def deep_enough(module: torch.nn.Module) -> Iterator[None]:
-    """Lets Python call as deep as a module is nested, with the exporter's own calls at each level.
+    """Raises Python's recursion limit for a deeply nested module, with the exporter's own calls at each level.
 
-    `torch.export` takes about a dozen calls for a level, and PyTorch's hooks two more: 100 levels pass the usual limit.
+    `torch.export` needs about a dozen calls for a level, and PyTorch's hooks two more: 100 levels exceed the usual
+    limit.
     """
     levels = max(name.count(".") for name, _ in module.named_modules())
     earlier = sys.getrecursionlimit()
@@ -144,7 +145,7 @@ def deep_enough(module: torch.nn.Module) -> Iterator[None]:
 _CALLS: Final = 1000
 _CALLS_OF_LEVEL: Final = 40
 _DEEPEST: Final = 10_000
-"""Calls; a stack of the usual 8 MiB holds them."""
+"""Number of calls; they fit into a stack of the usual 8 MiB."""
 
 
 def _devices() -> list[int]:
@@ -155,7 +156,7 @@ def _devices() -> list[int]:
 
 @contextmanager
 def same_random_numbers() -> Iterator[None]:
-    """Gives the generators of PyTorch, numpy and Python the state back that they had when the context opened."""
+    """Restores the random generators of PyTorch, numpy and Python when the context closes."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=_devices()):
         try:

@@ -1,4 +1,4 @@
-"""PyTorch's exporter that goes by TorchScript traces."""
+"""PyTorch's exporter that uses TorchScript traces."""
 
 from __future__ import annotations
 
@@ -78,16 +78,16 @@ def _finder(trace: Trace, modules: Sequence[Module], operators: Sequence[onnx.No
 def _taking_tensors(
     model: torch.nn.Module, inputs: ExampleInputs, outputs: list[object]
 ) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Lets ``forward`` take and return nothing but tensors, in a row, while the context is open.
+    """Makes ``forward`` take and return only tensors, as a flat list, while the context is open.
 
-    Left to itself, the exporter hands over every default of the signature too: by position, where a decorator may
-    set the same argument by name, and with the numbers among them as inputs of the graph. It names nested inputs in
-    the wrong order, and sorts the outputs of a mapping.
+    Otherwise, the exporter also passes every default of the signature, by position, although a decorator may set the
+    same argument by name; and numbers become inputs of the graph. It names nested inputs in the wrong order, and sorts
+    the outputs of a mapping.
 
     Args:
         model: the module.
-        inputs: what it is called with.
-        outputs: takes what ``forward`` returned, as it was.
+        inputs: its inputs.
+        outputs: gets the unchanged result of ``forward``.
 
     Yields:
         The tensors among the inputs.
