@@ -38,7 +38,7 @@ def test_a_folder_with_a_bad_model(tmp_path: Path) -> None:
 
     again = run(tmp_path, "batch", "models", "--output", "zoo")
     assert again.code == 73
-    assert "go on with them: --resume; do all again: --overwrite" in again.err
+    assert "to continue, --resume; to start again, --overwrite" in again.err
 
     resumed = run(tmp_path, "batch", "models", "-o", "zoo", "--resume", "--json", "--workers", "1")
     told = json.loads(resumed.out)

@@ -54,7 +54,7 @@ def test_metadata_goes_with_one_model_only(g2o: Command, model: Path) -> None:
     ("line", "complaint"),
     [
         ("encode a.onnx b.onnx --metadata m.json", "--metadata belongs to one model"),
-        ("encode a.onnx b.onnx -o missing", "a folder that exists"),
+        ("encode a.onnx b.onnx -o missing", "must be an existing folder"),
         ("encode a/m.onnx b/m.onnx -o .", "two models"),
     ],
 )

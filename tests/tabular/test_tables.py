@@ -222,7 +222,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "zoo/models").mkdir(parents=True)
     (tmp_path / "zoo/models/part-0.parquet").write_text("no table")
     (path,) = _write(tmp_path / "models", 1)
-    with pytest.raises(InputError, match="no table that g2o wrote"):
+    with pytest.raises(InputError, match="is not a table of g2o"):
         graphml_onnx.tables(path, tmp_path / "zoo")
 
 

@@ -225,7 +225,7 @@ def test_a_damaged_manifest_is_told_and_can_be_replaced(tmp_path: Path, content:
         pq.write_table(pa.table({"source": [1, 2]}), zoo / "manifest.parquet")
     else:
         (zoo / "manifest.parquet").write_text("text" if content == "text" else "")
-    with pytest.raises(InputError, match="no manifest that g2o wrote"):
+    with pytest.raises(InputError, match="is not a manifest of g2o"):
         graphml_onnx.batch(source, zoo, workers=1, resume=True)
     assert graphml_onnx.batch(source, zoo, workers=1, overwrite=True).done == 2
     assert len(zoos.manifest(zoo)) == 2
