@@ -266,7 +266,7 @@ def _rows(result: "ExportResult") -> list[tuple[str, str]]:
     return [
         *((name, f"{file} ({show.size(file.stat().st_size)})") for name, file in files),
         (
-            "nodes",
+            "operators",
             f"{result.nodes:,}, all in a module, {result.exact:.1f} % in exactly the one that ran them ({rules})",
         ),
         ("modules", f"{result.modules:,}"),

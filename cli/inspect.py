@@ -243,7 +243,7 @@ def _tensors(module: "Module", graph: "ModelGraph") -> "list[Tensor]":
 def _head(graph: "ModelGraph") -> str:
     from graphml_onnx.graph.inspection import external_files
 
-    modules = f"{show.counted(len(graph.modules), 'module')} from {graph.hierarchy_source}" if graph.modules else ""
+    modules = f"{len(graph.modules):,}, from {graph.hierarchy_source}" if graph.modules else ""
     rows = [
         ("model", f"{graph.path} ({graph.name})"),
         ("producer", graph.producer),

@@ -88,7 +88,7 @@ def tables(
             }
         )
     elif not quiet:
-        rows = [("folder", result.folder), *((name, f"{count:,} rows") for name, count in result.rows.items())]
+        rows = [("folder", result.folder), *((name, show.counted(count, "row")) for name, count in result.rows.items())]
         show.out(show.table(rows))
         if nodes:
             show.out(show.table([("graph", str(graph_database)), *((k, f"{n:,}") for k, n in nodes.items())]))

@@ -96,8 +96,8 @@ _TABLE = (
     _derived("traced_tag", Form.TEXT, "tag of the module, as traced"),
     _derived("execution_order", Form.INTEGER, "when the module runs"),
     _derived("tensor_name", Form.TEXT, "tensor that flows along the edge", "edge"),
-    _derived("tensor_type", Form.TEXT, "its type, where the model says it", "edge"),
-    _derived("tensor_shape", Form.JSON, "its shape, where the model says it", "edge"),
+    _derived("tensor_type", Form.TEXT, "its type, if the model has it", "edge"),
+    _derived("tensor_shape", Form.JSON, "its shape, if the model has it", "edge"),
     _derived("input_index", Form.INTEGER, "place among the inputs of the target", "edge"),
 )
 

@@ -123,7 +123,7 @@ def diff(
     Operators are matched by name and module, by the names of their outputs, then by their neighbours and their look. An
     operator that was inserted between others, or removed from between them, is one change; the changed inputs of its
     neighbours are not reported. The order of operators has no meaning where the flow is the same. Where modules of
-    the two were told by other sources (tags and names, say), their paths differ although nobody moved an operator.
+    the two come from different sources (for example tags and names), their paths differ although no operator moved.
 
     Args:
         old: the one.

@@ -5,7 +5,7 @@ Not every scope in a name is a module. These steps remove what is not:
 1. of the names of fused TensorFlow Lite operators (``a/Add;b/Mul``), only the first counts;
 2. what inlining made: ``If_0_then_branch__Inline_0__``, ``F0::``, ``StatefulPartitionedCall/``, and the functions of
    TensorFlow's loops (``model_lstm_while_cond_frozen_600_model/lstm/while/Less``);
-3. suffixes that an optimisation made: ``query/MatMul/MatMulAddFusion`` tells what ``query/MatMul`` told;
+3. suffixes that an optimisation made: ``query/MatMul/MatMulAddFusion`` means ``query/MatMul``;
 4. the operator's own segments: ``node_MatMul_66`` in ``node_MatMul_66/MatMulAddFusion``, the ``ReadVariableOp`` of
    TensorFlow;
 5. if names do not start with a slash (PyTorch's do): a scope of one operator without a parameter

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 Scopes: TypeAlias = tuple[str, ...]
 TagKey: TypeAlias = tuple[str, Scopes]
-"""A tag, and the scopes of its outermost modules as far as they are known."""
+"""A tag, and the scopes of its outermost modules, as far as known."""
 
 
 class Hint(NamedTuple):
-    """What an operator tells of the modules around it, besides its tag.
+    """Other evidence for the modules around an operator, besides its tag.
 
     Attributes:
-        name: the modules that its name tells; None if it tells none.
-        owner: the module that owns what it takes, if that is known.
+        name: the modules in its name; None if there are none.
+        owner: the module that owns its parameters, if known.
     """
 
     name: Sequence[NameStep] | None = None
@@ -33,7 +33,7 @@ class Hint(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """One module on a path that an operator tells; its class where the path tells classes."""
+    """One module on an operator's path, with its class if the path has classes."""
 
     scope: str
     name: str
@@ -44,18 +44,18 @@ class _Level(NamedTuple):
 class TagSource(Source[TagKey, tuple[str, str | None]]):
     """Reads tags: in ``/BertModel/BertEncoder.encoder/BertLayer.0`` the last module is of class BertLayer, named 0.
 
-    A tag tells only some of the names, and not all of the modules. So the scopes of its modules are taken from what
-    else the operators tell: PyTorch's exporter, names of operators, names of parameters. Such a path is followed from
-    the outside inwards, and for each segment of the tag the next module on it is looked for that has its name, or its
-    class where the path tells classes. A segment without a name is the very next module of an operator's name. Where
-    operators of one tag tell of different modules, these are as many modules.
+    A tag has only some of the names, and not all of the modules. So the scopes of its modules come from other evidence:
+    PyTorch's exporter, names of operators, names of parameters. Such a path is followed from the outside inwards. Each
+    segment of the tag matches the next module on the path with its name, or with its class if the path has classes. A
+    segment without a name matches only the next module of an operator's name. If the paths of operators with one tag
+    lead to different modules, each is a module.
 
-    Where nothing tells, the scope has the name, or the class where that is missing. Scopes are unique: where one is
-    taken, the whole segment stands in it, and if need be with a number.
+    Without such evidence, the scope has the name, or the class if the name is missing. Scopes are unique: if one is
+    already used, the whole segment is in the scope, with a number if necessary.
 
     Args:
-        operators: all that will be placed.
-        hints: what each of them tells; of those beyond its end nothing is known.
+        operators: all operators that will be placed.
+        hints: the evidence for each of them; it may be shorter than the operators.
     """
 
     name = "tags"
@@ -77,7 +77,7 @@ class TagSource(Source[TagKey, tuple[str, str | None]]):
         self._taken: dict[str, int] = {}
 
     def keys_of(self, operators: Iterable[Operator]) -> Iterable[TagKey | None]:
-        """Their tags, with the scopes that are known of these."""
+        """Their tags, with the known scopes."""
         return self._keys
 
     def steps_of(self, key: TagKey) -> list[tuple[str, str | None]] | None:
@@ -112,7 +112,7 @@ class TagSource(Source[TagKey, tuple[str, str | None]]):
 
 
 class _Known:
-    """The scopes of the modules of tags, as operators tell them."""
+    """The scopes of the modules of tags, from the operators' evidence."""
 
     def __init__(self, *, is_one_root: bool) -> None:
         self._first = int(is_one_root)
@@ -121,7 +121,7 @@ class _Known:
         self._answers: dict[tuple[str, object, object, object], Scopes] = {}
 
     def scopes_told(self, operator: Operator, hint: Hint) -> Scopes:
-        """The scopes that an operator tells of the modules of its own tag; the first that tells of a module counts."""
+        """The scopes for the modules of an operator's own tag; the first evidence for a module counts."""
         if not operator.tag:
             return ()
         asked = (operator.tag, operator.texts, id(hint.name), None if hint.owner is None else tuple(hint.owner))
@@ -132,7 +132,7 @@ class _Known:
         return self._answers[asked]
 
     def completed(self, tag: str, own: Scopes) -> Scopes:
-        """The scopes of a tag of which an operator tells some; the rest as the one before it with this tag tells it."""
+        """The scopes of a tag that an operator knows partly; the rest comes from the last operator with this tag."""
         nodes = list(self._walk(tag, None))
         for node, length in reversed(nodes):
             if length <= len(own):
@@ -163,7 +163,7 @@ class _Known:
 
 
 def _paths(operator: Operator, hint: Hint) -> Iterator[list[_Level]]:
-    """The paths that an operator tells, the most reliable first."""
+    """The paths of an operator, the most reliable first."""
     if operator.texts and (steps := scope_steps(operator.texts)):
         yield [_Level(step.scope, last_part(step.scope), last_part(step.path)) for step in steps if step.scope]
     if hint.name:
@@ -182,7 +182,7 @@ def _levels(steps: Iterable[tuple[str, ...]]) -> list[_Level]:
 
 
 def _aligned(segments: Sequence[tuple[str, str]], levels: Sequence[_Level]) -> Iterator[str]:
-    """The scopes of the segments of a tag, as far as a path tells them one after the other."""
+    """The scopes of the segments of a tag, as far as a path contains them in order."""
     start = 0
     for class_name, name in segments:
         for position in range(start, len(levels)):

@@ -1,4 +1,4 @@
-"""What the names of a graph's operators and of their parameters tell; each is read once, when it is asked for."""
+"""Modules from the names of a graph's operators and parameters; each name is read once, on demand."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ class ToldByNames:
 
     @cached_property
     def owners(self) -> list[Path | None]:
-        """For each operator the module that owns what it takes."""
+        """For each operator the module that owns its parameters."""
         return owners_of(self._graph, self._wiring)
 
     @property
     def hints(self) -> list[Hint]:
-        """For each operator what its name and its parameters tell."""
+        """For each operator the modules in its name, and the owner of its parameters."""
         pairs = zip(self._scopes, self.owners, strict=True)
         return [Hint(self._calls.of(steps)[0] if steps else None, owner) for steps, owner in pairs]
 
     def refine(self, draft: Draft) -> bool:
-        """Places operators where their names tell, unless they are in another module already.
+        """Places operators by their names, unless they are already in another module.
 
         Returns:
-            Whether names tell of modules: in a body, they may all tell of the one that the body is in.
+            Whether names contain modules (in a body, perhaps only the module of the body).
         """
-        modules: dict[int, int] = {}  # where the paths lead, of which many operators have the same
+        modules: dict[int, int] = {}  # end of each path, since many operators share one
         for position, steps in enumerate(self._scopes):
             if steps is None:
                 continue
@@ -80,14 +80,14 @@ class ToldByNames:
         return Calls(self._paths_used(), self._scopes)
 
     def _paths_used(self) -> Iterator[Path]:
-        """The modules that own what the operators take."""
+        """The modules that own the parameters of operators."""
         for names in self._wiring.weights:
             for name in names:
                 if path := owner_path(name):
                     yield path
 
     def _takes_weight(self) -> Sequence[bool]:
-        """For each operator whether it takes what a layer learns: a matrix, or something that has an owner."""
+        """For each operator whether it uses a learned weight: a matrix, or a weight that has an owner."""
         own, outer = self._graph.weights, self._outer
         return [
             bool(owner) or any(len(own[name] if name in own else outer[name]) > 1 for name in names)
@@ -96,6 +96,6 @@ class ToldByNames:
 
 
 def _goes_on(path: Sequence[NameStep], scope: Sequence[str]) -> bool:
-    """Whether a path leads further down from a scope."""
+    """Whether a path goes deeper than a scope."""
     parts = [part for step in path for part in step.parts]
     return len(parts) > len(scope) and parts[: len(scope)] == scope
