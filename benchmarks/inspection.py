@@ -8,20 +8,34 @@ threads, and peak memory, each the median of the turns.
 from __future__ import annotations
 
 import argparse
-import os
+import json
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks import graphs, models
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+_PATIENCE = 120  # seconds
+# A process begins with the memory of the one that starts it: this one is small.
+_LAUNCHER = """
+import json, os, signal, sys, time
+null = os.open(os.devnull, os.O_RDWR)
+start = time.perf_counter()
+silent = [(os.POSIX_SPAWN_DUP2, null, number) for number in (1, 2)]
+child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, file_actions=silent)
+signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+signal.alarm(int(sys.argv[1]))
+_, status, used = os.wait4(child, 0)
+took = time.perf_counter() - start
+print(json.dumps([took, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000, os.waitstatus_to_exitcode(status)]))
+"""
 _ONNX_TOOL = "import sys, numpy, onnx_tool; onnx_tool.model_profile(sys.argv[1], {inputs})"
 _INPUTS = {  # onnx-tool runs shapes through a model, and has to be told those of its inputs
     "bert": "{'input_ids': numpy.zeros((1, 128), 'int64')}",
@@ -38,17 +52,16 @@ class Run(NamedTuple):
     code: int
 
 
-def measured(command: Sequence[str]) -> Run:
-    """Runs a command to its end, and drops what it prints."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000, process.returncode)
+def measured(command: Sequence[str]) -> Run | None:
+    """Runs a command, and drops what it prints; None where it takes longer than anybody would wait."""
+    launched = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(_PATIENCE), *command], capture_output=True, check=True
+    )
+    run = Run(*json.loads(launched.stdout))
+    return None if run.code == -signal.SIGKILL else run
 
 
-def commands(model: Path, peers: str | None) -> Mapping[str, Sequence[str]]:
+def commands(model: Path, peers: str | None) -> dict[str, Sequence[str]]:
     """What is run with a model, by the name of the case."""
     g2o = [sys.executable, "-m", "graphml_onnx.cli"]
     found: dict[str, Sequence[str]] = {
@@ -80,11 +93,17 @@ def main() -> None:
             cases = commands(model, given.peers)
             runs: dict[str, list[Run]] = {name: [] for name in cases}
             for _ in range(given.turns):
-                for name, command in cases.items():
-                    runs[name].append(measured(command))
+                for name in [*cases]:
+                    if (run := measured(cases[name])) is not None:
+                        runs[name].append(run)
+                    else:
+                        del cases[name]
             print(f"\n{model.name}, {model.stat().st_size / 1e6:,.0f} MB; {given.turns} turns, medians\n")
             print("| case | s | processor, s | peak, MB | |\n| --- | ---: | ---: | ---: | --- |")
             for name, found in runs.items():
+                if name not in cases:
+                    print(f"| {name} | > {_PATIENCE} | | | stopped |", flush=True)
+                    continue
                 cells = [f"{statistics.median(run[place] for run in found):,.2f}" for place in range(2)]
                 memory = statistics.median(run.memory for run in found)
                 said = "" if all(run.code == 0 for run in found) else f"ends with {found[-1].code}"

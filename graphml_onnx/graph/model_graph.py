@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    import networkx as nx
+
     from graphml_onnx.graph.elements import Body, Module, Operator, Parameter, Tensor
     from graphml_onnx.graph.loading import LoadedGraph
     from graphml_onnx.graph.weights import Storage
@@ -188,6 +190,23 @@ class ModelGraph:
         return [operator for operator in self.all_operators() if operator.op_type == op_type]
 
     # What becomes of it
+
+    def to_networkx(self, *, parameters: bool = True) -> nx.MultiDiGraph[str]:
+        """The dataflow as a networkx graph to analyse; `graphml_onnx.to_networkx` gives one that can be written back.
+
+        Nodes are operators, those of bodies and functions too, inputs, outputs and parameters, called by their labels.
+        All have a ``kind`` (op, input, output, parameter) and a ``body``. Operators have ``name``, ``op_type``,
+        ``domain``, ``index``, ``module``, ``module_class`` and ``attributes``, a dict of Python values; the others have
+        ``dtype`` and ``shape``, parameters ``module``, ``size`` and ``nbytes`` too. An edge is what an operator takes:
+        ``tensor``, ``dtype``, ``shape``, ``input_index`` (None for what a body gives its operator, and for outputs
+        of the model). No key is left out. The graph has the facts of the model by the names of this class.
+
+        Args:
+            parameters: whether initializers are nodes; Constants are operators.
+        """
+        from graphml_onnx.graph.networks import network_of
+
+        return network_of(self, parameters=parameters)
 
     def to_dict(self) -> dict[str, Json]:
         """The model as JSON values."""
