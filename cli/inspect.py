@@ -205,7 +205,7 @@ def _document(graph: "ModelGraph", module: "Module", depth: int, by: By, unread:
         "inputs": [tensor.to_dict() for tensor in graph.inputs],
         "outputs": [tensor.to_dict() for tensor in graph.outputs],
         "external_files": list(inspection.external_files(graph)),
-        "findings": list(graph.findings),
+        "findings": [show.notice(finding) for finding in graph.findings],
         "error": None,
     }
     match by:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from graphml_onnx.errors import StorageError, printable
+from graphml_onnx.support.notices import Notice
 
 from .remote import as_given
 from .wording import as_options
@@ -66,10 +67,16 @@ def traceback(error: BaseException) -> None:
     note("".join(format_exception(error)).rstrip())
 
 
-def warn(file: Path, findings: tuple[str, ...]) -> None:
-    """Writes each finding about ``file`` as a warning to standard error."""
+def warn(file: Path, findings: Sequence[str]) -> None:
+    """Writes each finding about ``file`` as a warning to standard error, with its code if it has one."""
     for finding in findings:
-        err(f"warning: {file}: {as_options(finding)}")
+        code = f" [{finding.code}]" if isinstance(finding, Notice) else ""
+        err(f"warning: {file}: {as_options(finding)}{code}")
+
+
+def notice(finding: Notice) -> dict[str, Json]:
+    """A finding as a JSON value."""
+    return {"code": finding.code, "message": as_options(finding)}
 
 
 def document(value: Json) -> None:
@@ -197,6 +204,8 @@ def plain(result: DataclassInstance) -> dict[str, Json]:
 
 def _plain(value: object) -> Json:
     match value:
+        case Notice():
+            return notice(value)
         case None | bool() | int() | float() | str():
             return value
         case Path():

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from graphml_onnx.running.comparison import ModuleNumbers, NumericDiff, TensorNumbers, numeric_diff
     from graphml_onnx.running.figures import Figures
     from graphml_onnx.running.times import Time, Times, times
+    from graphml_onnx.support.notices import Notice
     from graphml_onnx.tabular import TablesResult, property_graph, tables
     from graphml_onnx.validation.run import validate
     from graphml_onnx.verification.api import verify
@@ -79,6 +80,7 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("encode", "preview"), "encoding.api"),
     "decode": "decoding.api",
+    "Notice": "support.notices",
     "validate": "validation.run",
     **dict.fromkeys(("ModuleNumbers", "NumericDiff", "TensorNumbers", "numeric_diff"), "running.comparison"),
     "Figures": "running.figures",
@@ -188,6 +190,7 @@ __all__ = [
     "Module",
     "ModuleNumbers",
     "NotExactError",
+    "Notice",
     "NumericDiff",
     "Operator",
     "OutputError",

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from graphml_onnx.support.notices import Notice
+
 ParameterStrategy: TypeAlias = Literal["sidecar", "embedded", "reference"]
 Layout: TypeAlias = Literal["nested", "flat", "plain"]
 LAYOUTS: Final[tuple[Layout, ...]] = get_args(Layout)
@@ -71,7 +73,7 @@ class EncodeResult:
     coverages: Mapping[str, float]
     hierarchy_source: str
     placements: Mapping[str, int]
-    findings: tuple[str, ...]
+    findings: tuple[Notice, ...]
     weights: tuple[WeightsFound, ...] = ()
 
 
@@ -103,7 +105,7 @@ class EncodePreview:
     coverages: Mapping[str, float]
     hierarchy_source: str
     placements: Mapping[str, int]
-    findings: tuple[str, ...]
+    findings: tuple[Notice, ...]
     payloads: int
     payload_bytes: int
     graphml: Path
@@ -135,7 +137,7 @@ class DecodeResult:
     exact: bool
     metadata: Path | None
     external: tuple[Path, ...]
-    findings: tuple[str, ...]
+    findings: tuple[Notice, ...]
     older: str | None = None
     changed: tuple[str, ...] = ()
     refers_to: tuple[Path, ...] = ()
@@ -197,7 +199,7 @@ class VerifyReport:
     operators: int
     modules: int
     coverage: float
-    findings: tuple[str, ...]
+    findings: tuple[Notice, ...]
 
     @property
     def passed(self) -> bool:

@@ -8,6 +8,7 @@ from graphml_onnx.codec.model_check import check_model
 from graphml_onnx.codec.node_names import named_by_texts
 from graphml_onnx.decoding.records import read_records
 from graphml_onnx.graphml.elements import Wanted
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Set
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _KEYS = frozenset({"kind", "op_type", "name"})
 
 
-def findings_of_edited(model: Path, graphml: Source, path: Path, *, infer_shapes: bool) -> tuple[str, ...]:
+def findings_of_edited(model: Path, graphml: Source, path: Path, *, infer_shapes: bool) -> tuple[Notice, ...]:
     """Checks a decoded model; each finding is one line.
 
     Args:
@@ -32,7 +33,9 @@ def findings_of_edited(model: Path, graphml: Source, path: Path, *, infer_shapes
     wanted = {(complaint.op_type, complaint.name) for complaint in complaints if complaint.op_type is not None}
     lines = read_records(graphml, path, Wanted(_KEYS), lambda records: _lines(records, wanted)) if wanted else {}
     found = [(complaint, complaint.line(lines)) for complaint in complaints]
-    return tuple(complaint.text(None if line is None else f"line {line}") for complaint, line in found)
+    return tuple(
+        Notice("onnx-checker", complaint.text(None if line is None else f"line {line}")) for complaint, line in found
+    )
 
 
 def _lines(records: Iterable[Record], wanted: Set[tuple[str | None, str]]) -> dict[tuple[str | None, str], list[int]]:

@@ -16,6 +16,7 @@ from graphml_onnx.parameters.chunks import Output
 from graphml_onnx.parameters.store import sha256_of
 from graphml_onnx.parameters.transfer import assemble, check_digest
 from graphml_onnx.support import limits
+from graphml_onnx.support.notices import Notice
 from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class DataFiles:
         self._model, self._folder, self._folders, self._target = model, folder, folders, target
         self._replaced: set[tuple[int, int]] | None = None
         self.written: tuple[Path, ...] = ()
-        self.findings: tuple[str, ...] = ()
+        self.findings: tuple[Notice, ...] = ()
 
     def stage(self, publication: Publication, store: Store, progress: Progress | None) -> None:
         """Stages them, or checks them in place."""
@@ -165,7 +166,8 @@ class DataFiles:
                 stage.advance(source.size)
         if self._model.externals and not _same_folder(self._folder, self._folders.root):
             names = ", ".join(file.location for file in self._model.externals)
-            self.findings = (f"the model needs its data files, which stay in {self._folder}: {names}",)
+            text = f"the model needs its data files, which stay in {self._folder}: {names}"
+            self.findings = (Notice("data-files-elsewhere", text),)
 
     def _stage(self, file: ExternalFile, publication: Publication, store: Store, stage: Stage) -> None:
         path = self._folders.root / file.location

@@ -24,6 +24,7 @@ from graphml_onnx.onnxfile.skeleton import FilePiece, LongList, join, renumbered
 from graphml_onnx.onnxfile.source import FileSource, Source
 from graphml_onnx.parameters.embedded import Base64Decoder
 from graphml_onnx.parameters.store import PayloadReference, StoreInfo, form_problems, range_problems
+from graphml_onnx.support.notices import Notice
 from graphml_onnx.support.sniff import HEAD, unlike_graphml
 from graphml_onnx.support.strictjson import JsonError
 
@@ -72,7 +73,7 @@ class LoadedModel(NamedTuple):
     externals: tuple[ExternalFile, ...]
     metadata: bytes | None
     sha256: str | None
-    findings: tuple[str, ...]
+    findings: tuple[Notice, ...]
     older: str | None = None
     lists: Mapping[int, LongList] = _NO_LISTS
     parents: Sequence[str] = ()
@@ -223,11 +224,12 @@ def _load(
     with _within("external_files"):
         externals = read_externals(texts["external_files"]) if "external_files" in texts else ()
     skeleton, nonce, references = graph.skeleton, graph.nonce, dict(graph.references)
-    findings: list[str] = []
+    findings: list[Notice] = []
     if graph.passed_over:
         count, first = len(graph.passed_over), origin.place(graph.passed_over[0])
         nodes = "a node that holds" if count == 1 else f"{count:,} nodes that hold"
-        findings.append(f"{first}: passed over {nodes} no data of the format, and the edges that end there")
+        text = f"{first}: passed over {nodes} no data of the format, and the edges that end there"
+        findings.append(Notice("passed-over", text))
     if "residue" in texts:
         with _within("residue"):
             residue = Residue.from_text(texts["residue"])
@@ -243,9 +245,8 @@ def _load(
             skeleton, nonce = original, residue.nonce
             references = {numbers[number]: reference for number, reference in (references | more).items()}
         else:
-            findings.append(
-                "the graph was edited: the model is written in protobuf's own order of fields and width of numbers"
-            )
+            text = "the graph was edited: the model is written in protobuf's own order of fields and width of numbers"
+            findings.append(Notice("edited", text))
     model = LoadedModel(
         skeleton,
         nonce,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ _TYPE = b"EPContext"
 _SHOWN = 8  # files
 
 
-def companions_of(model: onnx.ModelProto, skeleton: bytes) -> tuple[str, ...]:
+def companions_of(model: onnx.ModelProto, skeleton: bytes) -> tuple[Notice, ...]:
     """One finding that names the companion files of a model, or none.
 
     Args:
@@ -34,7 +35,8 @@ def companions_of(model: onnx.ModelProto, skeleton: bytes) -> tuple[str, ...]:
         return ()
     more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
     names = ", ".join(map(quoted, [*files][:_SHOWN]))
-    return (f"the model needs files beside it that are not external data, and that are not copied: {names}{more}",)
+    text = f"the model needs files beside it that are not external data, and that are not copied: {names}{more}"
+    return (Notice("companion-files", text),)
 
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.parameters.weight_files import WeightFile
     from graphml_onnx.results import Layout, ParameterStrategy
+    from graphml_onnx.support.notices import Notice
 
 DEFAULT_INLINE_LIMIT = 1024
 """Tensors of up to this many bytes are written into the GraphML as numbers."""
@@ -111,7 +112,7 @@ class PreparedModel(NamedTuple):
     weights: tuple[WeightFile, ...] = ()
 
     @property
-    def findings(self) -> tuple[str, ...]:
+    def findings(self) -> tuple[Notice, ...]:
         """Findings, one line each."""
         return (*self.hierarchy.findings, *companions_of(self.model, self.skeleton.data))
 

@@ -12,6 +12,7 @@ from graphml_onnx.files import Publication
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.writing import stage_model
 from graphml_onnx.onnxfile import schema
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     import os
@@ -49,7 +50,7 @@ class ExtractResult:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     functions: tuple[str, ...]
-    findings: tuple[str, ...]
+    findings: tuple[Notice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,7 @@ def _called(graph: ModelGraph, operators: Iterable[Operator]) -> set[tuple[str, 
 
 def _message(
     graph: ModelGraph, part: Part, functions: set[tuple[str, str, str]]
-) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+) -> tuple[onnx.ModelProto, tuple[Notice, ...]]:
     """The part as an exact message, with the markers of the whole model."""
     whole = graph._model
     message = cast("onnx.ModelProto", schema.message_class("ModelProto")())
@@ -253,7 +254,7 @@ def _message(
     new.node.extend(operator._node for operator in part.operators)
     new.initializer.extend(t for t in old.initializer if string_of(t.name) in part.weights)
     new.sparse_initializer.extend(s for s in old.sparse_initializer if string_of(s.values.name) in part.weights)
-    findings: list[str] = []
+    findings: list[Notice] = []
     for tensor in part.inputs:
         kind = tensor.type_message
         if kind is None:
@@ -262,7 +263,8 @@ def _message(
                 remedy="cut at another tensor, or add the type to the model's value_info",
             )
         if kind.HasField("tensor_type") and not kind.tensor_type.HasField("shape"):
-            findings.append(f"the shape of input {tensor.name!r} is not known, and ONNX's checker asks for one")
+            text = f"the shape of input {tensor.name!r} is not known, and ONNX's checker asks for one"
+            findings.append(Notice("input-without-shape", text))
         _add_value(new.input, tensor.name, kind)
     declared = {string_of(value.name): value for value in old.input}
     # Before IR version 4, an initializer is an input too.
@@ -270,7 +272,8 @@ def _message(
     for tensor in part.outputs:
         kind = tensor.type_message
         if kind is None:
-            findings.append(f"the type of output {tensor.name!r} is not known, and left out")
+            text = f"the type of output {tensor.name!r} is not known, and left out"
+            findings.append(Notice("output-without-type", text))
         _add_value(new.output, tensor.name, kind)
     names = {t.name for o in part.operators for t in (*o.inputs, *o.outputs) if t is not None}
     names -= {string_of(value.name) for values in (new.input, new.output) for value in values}

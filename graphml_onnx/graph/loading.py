@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from graphml_onnx.decoding.records import LoadedModel
     from graphml_onnx.hierarchy import Hierarchy
     from graphml_onnx.results import Trust
+    from graphml_onnx.support.notices import Notice
 
 _HEAD = 64  # bytes
 
@@ -51,7 +52,7 @@ class LoadedGraph(NamedTuple):
     skeleton: bytes
     storage: Storage
     hierarchy: Hierarchy
-    findings: tuple[str, ...]
+    findings: tuple[Notice, ...]
     infers_shapes: bool = False
 
 

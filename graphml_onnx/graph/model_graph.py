@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphml_onnx.graph.elements import Body, Module, Operator, Parameter, Tensor
     from graphml_onnx.graph.loading import LoadedGraph
     from graphml_onnx.graph.weights import Storage
+    from graphml_onnx.support.notices import Notice
     from graphml_onnx.support.strictjson import Json
 
 _Named = TypeVar("_Named")
@@ -58,7 +59,7 @@ class ModelGraph:
         self._owners: Mapping[Module, Sequence[Parameter]] | None = None
         self.path = path
         self.hierarchy_source = loaded.hierarchy.source
-        self.findings: tuple[str, ...] = (*loaded.findings, *loaded.hierarchy.findings)
+        self.findings: tuple[Notice, ...] = (*loaded.findings, *loaded.hierarchy.findings)
         self.functions: dict[tuple[str, str, str], Body] = {}
         self.main: Body
         self.root: Module

@@ -12,6 +12,7 @@ from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.graph.types import lacks_shape
 from graphml_onnx.onnxfile import schema
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
 
-def inferred_model(model: onnx.ModelProto, storage: Storage) -> tuple[onnx.ModelProto | None, tuple[str, ...]]:
+def inferred_model(model: onnx.ModelProto, storage: Storage) -> tuple[onnx.ModelProto | None, tuple[Notice, ...]]:
     """The model with what shape inference finds in ``value_info``, without its weights.
 
     Args:
@@ -40,7 +41,8 @@ def inferred_model(model: onnx.ModelProto, storage: Storage) -> tuple[onnx.Model
     try:
         inferred = onnx.shape_inference.infer_shapes(copy.SerializeToString(), data_prop=True)
     except (onnx.shape_inference.InferenceError, DecodeError, RuntimeError, ValueError, TypeError) as error:
-        return None, (f"shapes could not be inferred: {' '.join(str(error).split())}",)
+        text = f"shapes could not be inferred: {' '.join(str(error).split())}"
+        return None, (Notice("shapes-not-inferred", text),)
     return schema.parse_model(inferred.SerializeToString()), ()
 
 

@@ -28,6 +28,7 @@ from graphml_onnx.hierarchy.tags import TagSource
 from graphml_onnx.hierarchy.told import ToldByNames
 from graphml_onnx.hierarchy.tree import NOWHERE, Graph, Hierarchy
 from graphml_onnx.hierarchy.wiring import wire
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +75,7 @@ class _Builder:
         self._metadata = metadata
         self._refine = refine
         self.source: SourceName = "none"
-        self.findings: list[str] = []
+        self.findings: list[Notice] = []
 
     def place(
         self, graph: Graph, within: Sequence[str] | None, outer: Mapping[str, tuple[int, ...]], *, is_main: bool
@@ -104,10 +105,11 @@ class _Builder:
             is_told = names.refine(draft)
             told, contrary = place_by_parameters(draft, aligned(names.owners, draft), wiring)
             if source in ("metadata", "exporter") and told >= _WORTH_TELLING and 2 * contrary > told:
-                self.findings.append(
+                text = (
                     f"{contrary} of {told} operators that take parameters are not in the module that the parameters' "
                     f"names give: the source of the modules ({source}) may belong to another model, or be misread"
                 )
+                self.findings.append(Notice("parameters-contrary", text))
         place_by_neighbours(draft, wiring)
         if not draft.modules and not is_told:
             draft.rules = [None] * len(operators)  # names such as ``/Conv_1`` contain no module
@@ -141,7 +143,8 @@ class _Builder:
         tagged = [operator._replace(tag=metadata.nodes.get(operator.name) or operator.tag) for operator in operators]
         source = self._by_tags(draft, tagged, "metadata", names)
         if source == "none":
-            self.findings.append("the metadata describe no modules, so the modules come from the model itself")
+            text = "the metadata describe no modules, so the modules come from the model itself"
+            self.findings.append(Notice("metadata-empty", text))
         return source
 
     def _by_tags(
@@ -173,7 +176,7 @@ class _Builder:
                 text = "left in the root"
             else:
                 text = {"neighbours": "placed by their neighbours"}.get(rule, f"placed by their {rule}")
-            tally = went.setdefault(text, Tally(f"operators that the source does not place, {text}"))
+            tally = went.setdefault(text, Tally("nothing-tells", f"operators that the source does not place, {text}"))
             tally.add(operators[position].name or operators[position].op_type)
         for tally in went.values():
             self.findings += tally.lines

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.hierarchy.paths import NameStep
     from graphml_onnx.hierarchy.tree import Rule, SourceName
+    from graphml_onnx.support.notices import Notice
 
 
 def root_of(modules: Sequence[Module]) -> int:
@@ -44,7 +45,7 @@ class Draft:
         self._levels: list[int] = []
         self._scopes = PrefixIndex()
         self._has_children: list[bool] = []
-        self._deep = Tally(f"paths of more than {MAX_LEVELS} modules, cut off at that level")
+        self._deep = Tally("too-deep", f"paths of more than {MAX_LEVELS} modules, cut off at that level")
 
     def take_tree(self, modules: Iterable[Module], *, has_root: bool) -> None:
         """Starts with modules that a source knows as a tree; parents before their children."""
@@ -118,7 +119,7 @@ class Draft:
         return module == around
 
     @property
-    def findings(self) -> tuple[str, ...]:
+    def findings(self) -> tuple[Notice, ...]:
         """The paths that were too deep, if any."""
         return self._deep.lines
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from graphml_onnx.support.notices import Notice
+
 _EXAMPLES: Final = 3
 _SHOWN: Final = 80
 
@@ -19,9 +21,10 @@ def quoted(text: str) -> str:
 class Tally:
     """Counts cases of one kind and keeps the first few different ones as examples."""
 
-    __slots__ = ("_examples", "_subject", "count")
+    __slots__ = ("_code", "_examples", "_subject", "count")
 
-    def __init__(self, subject: str) -> None:
+    def __init__(self, code: str, subject: str) -> None:
+        self._code = code
         self._subject = subject
         self.count = 0
         self._examples: list[str] = []
@@ -33,8 +36,9 @@ class Tally:
             self._examples.append(example)
 
     @property
-    def lines(self) -> tuple[str, ...]:
+    def lines(self) -> tuple[Notice, ...]:
         """The finding, if there is a case at all."""
         if not self.count:
             return ()
-        return (f"{self._subject}: {self.count}, for example {', '.join(map(quoted, self._examples))}",)
+        examples = ", ".join(map(quoted, self._examples))
+        return (Notice(self._code, f"{self._subject}: {self.count}, for example {examples}"),)

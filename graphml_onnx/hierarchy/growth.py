@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from graphml_onnx.hierarchy.draft import Draft
     from graphml_onnx.hierarchy.tree import Operator
+    from graphml_onnx.support.notices import Notice
 
 
-def grow_from(draft: Draft, operators: Sequence[Operator], source: Source[Key, Step]) -> tuple[str, ...] | None:
+def grow_from(draft: Draft, operators: Sequence[Operator], source: Source[Key, Step]) -> tuple[Notice, ...] | None:
     """Fills an empty draft from one source.
 
     Returns:
@@ -53,7 +54,7 @@ class _GrowingTree(Generic[Key, Step]):
         self._source = source
         self._modules: list[Module] = []
         self._children: dict[tuple[int, Step], int] = {}
-        self._deep = Tally(f"paths of more than {MAX_LEVELS} modules, cut off at that level")
+        self._deep = Tally("too-deep", f"paths of more than {MAX_LEVELS} modules, cut off at that level")
 
     def follow(self, steps: Sequence[Step]) -> int:
         """Follows the steps from the model, and adds modules that are missing.
@@ -76,7 +77,7 @@ class _GrowingTree(Generic[Key, Step]):
         return tuple(self._modules)
 
     @property
-    def findings(self) -> tuple[str, ...]:
+    def findings(self) -> tuple[Notice, ...]:
         """The paths that were too deep, if any."""
         return self._deep.lines
 

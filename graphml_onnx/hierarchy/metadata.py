@@ -9,6 +9,7 @@ from graphml_onnx.errors import MetadataError
 from graphml_onnx.hierarchy.keys import object_at, text_at
 from graphml_onnx.hierarchy.modules import module_tree
 from graphml_onnx.hierarchy.schema import check
+from graphml_onnx.support.notices import Notice
 from graphml_onnx.support.strictjson import Json, JsonError, parse
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class HtpMetadata(NamedTuple):
     modules: tuple[Module, ...]
     folded: tuple[Module, ...]
     nodes: Mapping[str, str]
-    findings: tuple[str, ...]
+    findings: tuple[Notice, ...]
 
 
 def read_metadata(data: bytes, file: str | os.PathLike[str] | None) -> HtpMetadata:
@@ -111,9 +112,9 @@ def _metadata(text: str, document: dict[str, Json], file: str | None) -> HtpMeta
     )
 
 
-def _deviations(document: dict[str, Json]) -> tuple[str, ...]:
+def _deviations(document: dict[str, Json]) -> tuple[Notice, ...]:
     try:
         check(document, "sections")
     except MetadataError as error:
-        return (f"the metadata deviates from its schema: {error}",)
+        return (Notice("metadata-schema", f"the metadata deviates from its schema: {error}"),)
     return ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from graphml_onnx.hierarchy.findings import Tally, quoted
 from graphml_onnx.hierarchy.place import Placer
 from graphml_onnx.hierarchy.tree import MAX_LEVELS
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from graphml_onnx.hierarchy.tree import Operator, Rule
 
 
-def place_by_metadata(draft: Draft, operators: Sequence[Operator], metadata: HtpMetadata) -> tuple[str, ...]:
+def place_by_metadata(draft: Draft, operators: Sequence[Operator], metadata: HtpMetadata) -> tuple[Notice, ...]:
     """Fills an empty draft. An operator that the metadata does not name is placed by its own tag, scope or name.
 
     Returns:
@@ -25,7 +26,7 @@ def place_by_metadata(draft: Draft, operators: Sequence[Operator], metadata: Htp
     """
     draft.take_tree(metadata.modules, has_root=True)
     placer = Placer(metadata.modules, metadata.folded, root=draft.root)
-    contrary = Tally("operators whose tag in the model differs from the metadata; the metadata count")
+    contrary = Tally("tag-contrary", "operators whose tag in the model differs from the metadata; the metadata count")
     tags = _TagTallies()
     for position, operator in enumerate(operators):
         given = metadata.nodes.get(operator.name) if operator.name else None
@@ -56,8 +57,8 @@ class _TagTallies:
     """Counts the tags that lead to no module, or to more than one."""
 
     def __init__(self) -> None:
-        self._unknown = Tally("operators whose tag no module has, placed in the nearest module above")
-        self._shared = Tally("operators whose tag several modules have, placed in the first of these")
+        self._unknown = Tally("tag-unknown", "operators whose tag no module has, placed in the nearest module above")
+        self._shared = Tally("tag-shared", "operators whose tag several modules have, placed in the first of these")
 
     def add(self, rule: Rule, tag: str, *, is_given: bool) -> None:
         """Counts the tag of one operator, given the rule that placed it."""
@@ -67,23 +68,23 @@ class _TagTallies:
             self._shared.add(tag)
 
     @property
-    def lines(self) -> tuple[str, ...]:
+    def lines(self) -> tuple[Notice, ...]:
         """The findings."""
         return (*self._unknown.lines, *self._shared.lines)
 
 
-def _about_the_file(metadata: HtpMetadata) -> tuple[str, ...]:
-    deep = Tally(f"modules deeper than {MAX_LEVELS} levels, folded into their ancestor at that level")
+def _about_the_file(metadata: HtpMetadata) -> tuple[Notice, ...]:
+    deep = Tally("too-deep", f"modules deeper than {MAX_LEVELS} levels, folded into their ancestor at that level")
     for module in metadata.folded:
         deep.add(module.tag)
     return (*metadata.findings, *deep.lines)
 
 
-def about_the_model(operators: Sequence[Operator], metadata: HtpMetadata) -> tuple[str, ...]:
+def about_the_model(operators: Sequence[Operator], metadata: HtpMetadata) -> tuple[Notice, ...]:
     """Whether the metadata belong to this model. Operators that they do not name are usual after a tool changed it."""
     named = sum(operator.name in metadata.nodes for operator in operators)
     if not metadata.nodes or 2 * named >= len(operators):
         return ()
     of = f" ({quoted(metadata.model)})" if metadata.model else ""
     shares = f"they name {named} of the {len(operators)} operators of the main graph"
-    return (f"the metadata seem to belong to another model{of}: {shares}",)
+    return (Notice("metadata-of-another", f"the metadata seem to belong to another model{of}: {shares}"),)

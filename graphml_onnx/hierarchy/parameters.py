@@ -123,6 +123,7 @@ def place_by_parameters(draft: Draft, owners: Sequence[Path | None], wiring: Wir
             contrary += _is_contrary(path, scope)
         if _is_fused(draft, wiring, position, path, of_layers):
             draft.put(position, draft.reach(steps_of(path), "parameters"), "parameter")
+            draft.tags[position] = None  # it is the normalization's
         elif not has_place or (len(path) > len(scope) and list(path[: len(scope)]) == scope):
             if path not in modules:
                 modules[path] = draft.reach(steps_of(path), "parameters")

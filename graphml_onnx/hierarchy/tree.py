@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphml_onnx.hierarchy.exporter import Texts
+    from graphml_onnx.support.notices import Notice
 
 MAX_LEVELS: Final = 100
 """Levels of modules that a tree may have; deeper modules are folded into their ancestor at this level."""
@@ -152,7 +153,7 @@ class Hierarchy:
     source: SourceName
     main: Placed
     functions: tuple[Placed, ...]
-    findings: tuple[str, ...]
+    findings: tuple[Notice, ...]
     coverage: float
     coverages: Mapping[str, float]
     _scopes: PrefixIndex = field(init=False, repr=False, compare=False)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.results import Severity
 
-Layer: TypeAlias = Literal["document", "keys", "nodes", "graph", "hierarchy", "store", "outcome"]
+Layer: TypeAlias = Literal["document", "keys", "nodes", "graph", "hierarchy", "store", "outcome", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Code:
 
     Attributes:
         name: the code itself; it never changes.
-        layer: the part of the validation that reports it.
+        layer: the part of the validation that reports it; ``run`` if other commands warn of it.
         severity: ``error`` if the document is not valid, or does not decode to a valid model; ``warning`` if it
             decodes, but probably not to what you intended; ``info`` for information.
         meaning: when it is reported.
@@ -349,6 +349,69 @@ _TABLE = (
          "correct the listed ones, and validate again",
          "a file full of faults should fit on a screen",
          "5 more findings of passed-over"),
+    ),
+    *_layer(
+        "run",
+        ("metadata-schema", "warning", "a section of the HTP metadata that places nothing is not as its schema says",
+         "correct the metadata, or export the model again",
+         "tools that read this section may fail",
+         "a report whose numbers are texts"),
+        ("metadata-empty", "warning", "the HTP metadata name no modules, and give every operator the same tag",
+         "nothing, if names and parameters say enough; else export the model again",
+         "the modules come from the names of operators and parameters, which may say less",
+         "what winml writes for a model that it exported by dynamo"),
+        ("metadata-of-another", "warning", "the HTP metadata name less than half of the model's operators",
+         "give the metadata of this very file",
+         "operators stand in modules that are not theirs, or in none",
+         "metadata of the model before an optimiser renamed its operators"),
+        ("parameters-contrary", "warning", "most operators with parameters are not in the module that owns these",
+         "give the metadata of this very file, or encode without them",
+         "the modules in the graph are not those of the model",
+         "metadata of another layer count"),
+        ("tag-contrary", "warning", "the HTP metadata give operators other tags than the model itself does",
+         "give the metadata of this very file",
+         "the metadata count, and the model may know better",
+         "a model that was exported again, and metadata that were not"),
+        ("tag-unknown", "warning", "operators have a tag that belongs to no module",
+         "correct the metadata, or the tag",
+         "they are placed in the nearest module above",
+         "a module that was renamed in the metadata only"),
+        ("tag-shared", "warning", "operators have a tag that several modules have",
+         "give each module a tag of its own",
+         "they are placed in the first of these modules",
+         "two modules `/Net/Linear` without numbers"),
+        ("too-deep", "warning", "paths of modules are longer than the format allows",
+         "nothing: what is deeper is in its ancestor at the last level",
+         "the tree of modules is not complete",
+         "names that a generator nested without an end"),
+        ("nothing-tells", "warning", "the metadata, tags or exporter say nothing of some operators",
+         "nothing, if the place by neighbours or names is right",
+         "these places are inferred",
+         "operators that a quantiser added"),
+        ("companion-files", "warning", "the model needs files beside it that are no external data",
+         "move them together with the model",
+         "the decoded model does not run without them",
+         "the compiled contexts of EPContext operators"),
+        ("data-files-elsewhere", "warning", "the decoded model needs data files that lie beside the graph",
+         "decode into the folder of the graph, or move the data files",
+         "the decoded model does not load without them",
+         "`g2o decode refs/graph.graphml -o out/model.onnx` of a graph that refers to data files"),
+        ("shapes-not-inferred", "warning", "ONNX's shape inference fails for the model",
+         "correct the model as the message says, or read it without shapes",
+         "shapes and MACs that the model does not say are not known",
+         "a Reshape to a shape of another size"),
+        ("input-without-shape", "warning", "an input of an extracted part has no known shape",
+         "put the shape in by hand",
+         "ONNX's checker asks for a shape, and refuses the part",
+         "a tensor behind an operator that shape inference does not know"),
+        ("output-without-type", "warning", "an output of an extracted part has no known type",
+         "put the type in by hand, if a tool asks for it",
+         "some runtimes refuse outputs without types",
+         "an output of an operator of another domain"),
+        ("unreadable-weights", "warning", "weights are missing or damaged, and have no statistics",
+         "put the data file or the sidecar back",
+         "the picture of the model is not complete",
+         "a model without the data file that it names"),
     ),
 )  # fmt: skip
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from graphml_onnx.inputs.forms import JsonSource
     from graphml_onnx.inputs.made import Array
     from graphml_onnx.results import Progress
+    from graphml_onnx.support.notices import Notice
     from graphml_onnx.support.strictjson import Json
 
 _MOST_IN_FRAME = 20_000  # operators; a notebook keeps all frames that it has shown
@@ -48,7 +49,7 @@ class ViewResult:
     operators: int
     modules: int
     differences: int | None
-    findings: tuple[str, ...]
+    findings: tuple[Notice, ...]
 
 
 def view(
@@ -126,7 +127,7 @@ def view(
             sum(len(body.operators) for body in graph.bodies),
             len(graph.modules),
             len(changes) if isinstance(changes, list) else None,
-            tuple(cast("dict[str, list[str]]", document["model"])["findings"]),
+            tuple(cast("dict[str, list[Notice]]", document["model"])["findings"]),
         )
 
 

@@ -16,6 +16,7 @@ from graphml_onnx.graph.inspection import alike, sums_of
 from graphml_onnx.graph.macs import macs_of
 from graphml_onnx.graph.statistics import Statistics, histogram_of, statistics_of
 from graphml_onnx.graph.weights import TensorData
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -81,7 +82,7 @@ class Tables:
         self.graph = graph
         self.node_of: dict[Module | Operator | Body, int] = {}
         self.repeats: dict[int, Sequence[Module]] = {}
-        self._unread: list[str] = []
+        self._unread: list[Notice] = []
         self._strings = Strings()
         self._kinds: list[int] = []
         self._parents: list[int] = []
@@ -201,7 +202,8 @@ class Tables:
                 if statistics.min is not None and statistics.max is not None:
                     bins += histogram_of(parameter.data, statistics.min, statistics.max, _BINS)
             except GraphmlOnnxError:
-                self._unread.append(f"the parameter {parameter.name!r} cannot be read, and has no statistics")
+                text = f"the parameter {parameter.name!r} cannot be read, and has no statistics"
+                self._unread.append(Notice("unreadable-weights", text))
             found.append({**statistics.to_dict(), "histogram": bins})
         if progress is not None:
             progress(len(self._parameters), len(self._parameters))

@@ -138,7 +138,7 @@ def test_the_line_of_the_operator_is_told_and_the_model_is_written(text: Text, t
     assert ran.code == 0
     assert ran.err == (
         f"g2o: warning: graph.graphml: onnx.checker: line {line}: Hardsoft '/second/softmax': "
-        "No Op registered for Hardsoft with domain_version of 21\n"
+        "No Op registered for Hardsoft with domain_version of 21 [onnx-checker]\n"
     )
     assert onnx.load(tmp_path / "graph.onnx").graph.node[3].op_type == "Hardsoft"
 

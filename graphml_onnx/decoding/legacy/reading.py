@@ -16,6 +16,7 @@ from graphml_onnx.documents.document import check_document
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import Wanted
 from graphml_onnx.onnxfile.source import BytesSource
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,7 @@ def load_older(source: Source, path: Path, folder: Path | None = None) -> Loaded
             file=path,
             remedy="encode the model again, or correct the text there",
         )
-    lacks = (f"{older.title} does not say {lack}" for lack in translation.lacks)
+    lacks = (Notice("older-lacks", f"{older.title} does not say {lack}") for lack in translation.lacks)
     return model._replace(findings=(*model.findings, *lacks), older=older.title)
 
 
