@@ -20,12 +20,12 @@ from graphml_onnx.hierarchy.draft import Draft
 from graphml_onnx.hierarchy.exporter import ExporterSource
 from graphml_onnx.hierarchy.findings import Tally
 from graphml_onnx.hierarchy.growth import grow_from
+from graphml_onnx.hierarchy.name_evidence import NameEvidence
 from graphml_onnx.hierarchy.neighbours import place_by_neighbours
 from graphml_onnx.hierarchy.nodes import about_the_model, place_by_metadata
 from graphml_onnx.hierarchy.parameters import aligned, place_by_parameters
 from graphml_onnx.hierarchy.repetition import place_by_repetition
 from graphml_onnx.hierarchy.tags import TagSource
-from graphml_onnx.hierarchy.told import ToldByNames
 from graphml_onnx.hierarchy.tree import NOWHERE, Graph, Hierarchy
 from graphml_onnx.hierarchy.wiring import wire
 from graphml_onnx.support.notices import Notice
@@ -91,7 +91,7 @@ class _Builder:
         operators = graph.operators
         draft = Draft(len(operators), within or ())
         wiring = wire(graph, outer)
-        names = ToldByNames(graph, wiring, outer)
+        names = NameEvidence(graph, wiring, outer)
         source: SourceName = "none"
         if is_main and self._metadata is not None:
             source = self._by_metadata(draft, operators, self._metadata, names)
@@ -134,7 +134,7 @@ class _Builder:
         return self.place(body, scope, outer, is_main=False)
 
     def _by_metadata(
-        self, draft: Draft, operators: Sequence[Operator], metadata: HtpMetadata, names: ToldByNames
+        self, draft: Draft, operators: Sequence[Operator], metadata: HtpMetadata, names: NameEvidence
     ) -> SourceName:
         if metadata.modules:
             self.findings += place_by_metadata(draft, operators, metadata)
@@ -148,7 +148,7 @@ class _Builder:
         return source
 
     def _by_tags(
-        self, draft: Draft, operators: Sequence[Operator], source: SourceName, names: ToldByNames
+        self, draft: Draft, operators: Sequence[Operator], source: SourceName, names: NameEvidence
     ) -> SourceName:
         if not _has_tags(operators):
             return "none"

@@ -1,14 +1,14 @@
-"""Notices: what a reader of a result should know, one line each, with the code of its kind."""
+"""Notices: findings for the reader of a result, one line each, with a code."""
 
 from __future__ import annotations
 
 
 class Notice(str):
-    """One line of text that knows its code.
+    """A finding in one line of text, with its code.
 
     Args:
-        code: which kind of notice it is, for programs; ``g2o explain`` and docs/validation.md list all codes.
-        text: what a person reads.
+        code: the kind of finding, for programs; ``g2o explain`` and docs/validation.md list all codes.
+        text: the finding, for people.
     """
 
     __slots__ = ("code",)

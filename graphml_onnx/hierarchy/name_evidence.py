@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphml_onnx.hierarchy.wiring import Wiring
 
 
-class ToldByNames:
+class NameEvidence:
     """Reads the names of a graph.
 
     Args:
