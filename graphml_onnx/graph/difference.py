@@ -176,7 +176,7 @@ class _Comparison:
     def changes(self) -> Iterator[Change]:
         yield from self._model()
         yield from self._body(self.old.main, self.new.main)
-        for key in self.old.functions.keys() | self.new.functions.keys():
+        for key in sorted(self.old.functions.keys() | self.new.functions.keys()):
             ours, theirs = self.old.functions.get(key), self.new.functions.get(key)
             if ours is None or theirs is None:
                 kind: ChangeKind = "added" if ours is None else "removed"

@@ -10,6 +10,7 @@ from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
 from graphml_onnx.graph.loading import open as open_graph
+from graphml_onnx.graph.types import lacks_shape
 from graphml_onnx.graph.writing import stage_model
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.support.notices import Notice
@@ -262,7 +263,7 @@ def _message(
                 f"the type of tensor {tensor.name!r}, an input of the part, is not known",
                 remedy="cut at another tensor, or add the type to the model's value_info",
             )
-        if kind.HasField("tensor_type") and not kind.tensor_type.HasField("shape"):
+        if lacks_shape(kind):
             text = f"the shape of input {tensor.name!r} is not known, and ONNX's checker asks for one"
             findings.append(Notice("input-without-shape", text))
         _add_value(new.input, tensor.name, kind)
@@ -274,6 +275,9 @@ def _message(
         if kind is None:
             text = f"the type of output {tensor.name!r} is not known, and left out"
             findings.append(Notice("output-without-type", text))
+        elif lacks_shape(kind):
+            text = f"the shape of output {tensor.name!r} is not known, and ONNX's checker asks for one"
+            findings.append(Notice("output-without-shape", text))
         _add_value(new.output, tensor.name, kind)
     names = {t.name for o in part.operators for t in (*o.inputs, *o.outputs) if t is not None}
     names -= {string_of(value.name) for values in (new.input, new.output) for value in values}

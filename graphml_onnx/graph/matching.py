@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from difflib import SequenceMatcher
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from graphml_onnx.graph.attributes import SparseTensor
 from graphml_onnx.graph.elements import Body, Operator, Tensor
@@ -14,9 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from graphml_onnx.graph.attributes import AttributeValue
+    from graphml_onnx.graph.elements import Parameter
 
 Look: TypeAlias = "Callable[[Operator], Hashable]"
 """What two operators must have in common."""
+
+
+_Item = TypeVar("_Item")
+
+_MOST_IN_ORDER = 2_000
+"""Operators that are aligned as two sequences; the time grows with the product of both."""
 
 
 class Matching:
@@ -43,10 +51,11 @@ class Matching:
                 self._pair_tensors(ours, theirs)
         for key in (_name_and_module, _name, _outputs):
             self._match_unique(old.operators, new.operators, key)
+        self._match_weights(old, new)
         for ours, theirs in zip(old.outputs, new.outputs, strict=False):
             self._match_producers(ours, theirs, _signature)
         self._spread(_signature)
-        for relative in (_signature_with_outputs, _signature_with_inputs, _place):
+        for relative in (_signature_with_outputs, _signature_with_inputs, _place, _look_without_name):
             self._match_unique(old.operators, new.operators, partial(relative, self))
             self._spread(_signature)
         self._todo.extend(self.new_of.items())
@@ -79,6 +88,19 @@ class Matching:
             other = theirs.get(value, ())
             if len(group) == len(other) == 1:
                 self._match(group[0], other[0])
+
+    def _match_weights(self, old: Body, new: Body) -> None:
+        """Match weights that one body has under another name by their content, and the operators that take them."""
+        ours = [p for p in old.parameters if p.operator is None and p.tensor not in self.new_tensor]
+        theirs = [p for p in new.parameters if p.operator is None and p.tensor not in self.old_tensor]
+        if not ours or not theirs:
+            return
+        by_content = _by_key(theirs, _content)
+        for content, group in _by_key(ours, _content).items():
+            other = by_content.get(content, ())
+            if len(group) == len(other) == 1:
+                self._pair_tensors(group[0].tensor, other[0].tensor)
+                self._match_consumers(group[0].tensor, other[0].tensor, _signature)
 
     def _match_producers(self, old: Tensor, new: Tensor, look: Look) -> None:
         ours, theirs = old.producer, new.producer
@@ -117,24 +139,28 @@ class Matching:
                 self._match(group[0], other[0])
 
     def _match_in_order(self, old: Iterable[Operator], new: Iterable[Operator]) -> None:
-        """Matches the remaining operators by their look, in order."""
-        theirs = _by_key((n for n in new if n not in self.old_of), _signature_in_module)
-        waiting = {value: deque(group) for value, group in theirs.items()}
-        for operator in old:
-            if operator in self.new_of or operator.name:
-                continue
-            queue = waiting.get(_signature_in_module(operator))
-            if queue and not queue[0].name:
-                self._match(operator, queue.popleft())
+        """Match the remaining operators without a name by the longest runs that look the same, in their order."""
+        ours = [operator for operator in old if operator not in self.new_of and not operator.name]
+        theirs = [operator for operator in new if operator not in self.old_of and not operator.name]
+        if not ours or not theirs or max(len(ours), len(theirs)) > _MOST_IN_ORDER:
+            return
+        before, after = ([_signature(operator) for operator in side] for side in (ours, theirs))
+        for block in SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks():
+            for place in range(block.size):
+                self._match(ours[block.a + place], theirs[block.b + place])
 
 
-def _by_key(operators: Iterable[Operator], key: Callable[[Operator], Hashable]) -> dict[Hashable, list[Operator]]:
-    found: dict[Hashable, list[Operator]] = {}
-    for operator in operators:
-        value = key(operator)
+def _by_key(items: Iterable[_Item], key: Callable[[_Item], Hashable]) -> dict[Hashable, list[_Item]]:
+    found: dict[Hashable, list[_Item]] = {}
+    for item in items:
+        value = key(item)
         if value is not None:
-            found.setdefault(value, []).append(operator)
+            found.setdefault(value, []).append(item)
     return found
+
+
+def _content(parameter: Parameter) -> Hashable:
+    return str(parameter.type), parameter.digest
 
 
 def _kind(operator: Operator) -> tuple[str, str, str]:
@@ -187,9 +213,9 @@ def _signature_with_outputs(matching: Matching, operator: Operator) -> Hashable:
     return (_signature(operator), taken) if taken else None
 
 
-def _signature_in_module(operator: Operator) -> Hashable:
+def _place(_: Matching, operator: Operator) -> Hashable:
     return operator.module.path, _signature(operator)
 
 
-def _place(_: Matching, operator: Operator) -> Hashable:
-    return _signature_in_module(operator)
+def _look_without_name(_: Matching, operator: Operator) -> Hashable:
+    return None if operator.name else _signature(operator)  # where modules are told by repetition, an edit moves them

@@ -99,6 +99,40 @@ def test_a_diff_names_each_edit_and_nothing_else(seed: int, count: int) -> None:
     assert len(found(new, old)) == len(edits)
 
 
+def anonymous(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
+    """Without names of operators, with others for all tensors but the ends."""
+    source = random.Random(seed)
+    names = {value.name: value.name for value in (*model.graph.input, *model.graph.output)} | {"": ""}
+    for node in model.graph.node:
+        node.name = ""
+        for side in (node.input, node.output):
+            side[:] = [names.setdefault(name, f"t{source.randrange(10**9)}") for name in side]
+    for tensor in model.graph.initializer:
+        tensor.name = names[tensor.name]
+    return model
+
+
+@given(seed=st.integers(0, 10**6), count=st.integers(0, 4), alike=st.booleans())
+def test_edits_are_found_where_nothing_has_the_same_name(seed: int, count: int, alike: bool) -> None:
+    """By the content of weights, the look of operators and their neighbours, also where all layers look the same."""
+    source = random.Random(seed)
+    old, new = layers(6), layers(6)
+    for model in (old, new):
+        model.graph.node[-1].output[0] = model.graph.output[0].name = "y"
+        for node in model.graph.node:
+            for found_in in node.attribute:
+                found_in.f = 0.5 if alike else found_in.f
+    chosen = source.sample([(edit, layer) for edit in (insert, remove, attribute, weight) for layer in range(6)], count)
+    chosen.sort(key=lambda pair: EDITS.index(pair[0]), reverse=True)
+    kinds = sorted(edit(new, layer)[0] for edit, layer in chosen)
+    sides = [graphml_onnx.open(anonymous(model, number)) for number, model in enumerate((old, new))]
+
+    there, back = (graphml_onnx.diff(*pair, ignore=["names"]).changes for pair in (sides, sides[::-1]))
+
+    assert sorted(change.kind for change in there) == kinds
+    assert sorted(change.kind for change in back) == sorted(OPPOSITE.get(kind, kind) for kind in kinds)
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_model_is_the_same_as_itself_in_any_order_and_form(named: bool, tmp_path: Path) -> None:
     model = layers(4, named=named)

@@ -172,7 +172,7 @@ def test_the_command_says_what_the_part_is_and_replaces_nothing(tmp_path: Path) 
     assert run(tmp_path, "extract", "m.onnx", "--module", "enc", "-o", "m.onnx", "--force").code == 2
 
 
-def test_an_input_of_unknown_shape_is_told(tmp_path: Path) -> None:
+def test_an_input_or_output_of_unknown_shape_is_told(tmp_path: Path) -> None:
     values = [
         helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3]),
         helper.make_tensor_value_info("n", TensorProto.INT64, ["k"]),
@@ -184,4 +184,7 @@ def test_an_input_of_unknown_shape_is_told(tmp_path: Path) -> None:
     ]
     onnx.save(helper.make_model(helper.make_graph(nodes, "g", values[:2], values[2:])), tmp_path / "whole.onnx")
     result = graphml_onnx.extract(tmp_path / "whole.onnx", tmp_path / "part.onnx", operators=["relu"])
-    assert result.findings == ("the shape of input 'r' is not known, and ONNX's checker asks for one",)
+    assert result.findings == (
+        "the shape of input 'r' is not known, and ONNX's checker asks for one",
+        "the shape of output 'y' is not known, and ONNX's checker asks for one",
+    )

@@ -172,6 +172,7 @@ CASES: dict[str, _Case] = {
     "data-files-elsewhere": _Case(_decoded("elsewhere"), _decoded("given")),
     "shapes-not-inferred": _Case(_shapes(448), _shapes(14)),
     "input-without-shape": _Case(_reshaped("k"), _reshaped(3)),
+    "output-without-shape": _Case(_reshaped("k"), _reshaped(3)),
     "output-without-type": _Case(_part("of.another", "first"), _part("", "first")),
     "unreadable-weights": _Case(_viewed(missing=True), _viewed(missing=False)),
 }  # fmt: skip
