@@ -30,7 +30,7 @@ from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.store import STRATEGIES, StoreInfo
 from graphml_onnx.results import LAYOUTS
-from graphml_onnx.support.sniff import looks_like
+from graphml_onnx.support.sniff import looks_like, named_like
 
 if TYPE_CHECKING:
     import os
@@ -257,7 +257,7 @@ def _not_onnx(inputs: Inputs, reason: str, place: str | None) -> ModelError:
     head = inputs.source.read(0, min(_HEAD, inputs.source.size))
     if not head:
         return ModelError("the file is empty, not an ONNX model", file=inputs.path, remedy="export it again")
-    look = looks_like(head)
+    look = looks_like(head) or (named_like(inputs.path.name) if inputs.path is not None else None)
     if look is not None:
         is_named_onnx = inputs.path is not None and inputs.path.suffix == ".onnx"
         remedy = "download or export it again" if is_named_onnx else "give a file that ends in .onnx"

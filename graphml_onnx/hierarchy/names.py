@@ -7,7 +7,7 @@ Not every scope in a name is a module. These steps remove what is not:
    TensorFlow's loops (``model_lstm_while_cond_frozen_600_model/lstm/while/Less``);
 3. suffixes that an optimisation made: ``query/MatMul/MatMulAddFusion`` means ``query/MatMul``;
 4. the operator's own segments: ``node_MatMul_66`` in ``node_MatMul_66/MatMulAddFusion``, the ``ReadVariableOp`` of
-   TensorFlow;
+   TensorFlow, and its functions that are several operators (``dense/Tensordot/MatMul``);
 5. if names do not start with a slash (PyTorch's do): a scope of one operator without a parameter
    (``flatten_1/Reshape``). If scopes are left for more than half of the operators, scopes are operators, not modules.
 """
@@ -34,6 +34,7 @@ _GENERATED: Final = re.compile(
 _LONGEST: Final = 4_096  # characters of a name or segment that may be generated
 _OPERATOR: Final = re.compile(r"(?:node_)?([A-Z][A-Za-z0-9]*?)(?:_\d+)*")
 _NODE: Final = re.compile(r"node_\w+")
+_FUNCTION: Final = re.compile(rf"{_NODE.pattern}|(?:Tensordot|moments|batchnorm)(?:_\d+)?")
 _LAST_DOT: Final = re.compile(r"^([A-Za-z_][\w.\-]*)\.([A-Z][A-Za-z0-9]*)(?:_\d+)?$")
 _FURTHER_CALL: Final = re.compile(r"(.*[^_])_([1-9]\d*)")
 _MOST_SCOPES: Final = 2  # operators for each scope, at least
@@ -58,7 +59,7 @@ def scopes_of(operators: Sequence[Operator], takes_parameter: Sequence[bool]) ->
     for name in names:
         modules = around(name)
         if modules not in known:
-            known[modules] = _without_own(name_steps(modules or ""))
+            known[modules] = _without_own(name_steps(modules or ""), _NODE if of_torch else _FUNCTION)
         steps = known[modules]
         found.append(None if steps is not None and not steps and not of_torch else steps)
     return found if of_torch else _judged(operators, found, takes_parameter)
@@ -100,10 +101,10 @@ def _without_generated(name: str) -> str:
     return "/".join(segments[:end])
 
 
-def _without_own(steps: list[NameStep]) -> list[NameStep]:
-    """Drops segments at the end that an exporter gives to operators: ``node_linear_1``."""
+def _without_own(steps: list[NameStep], own: re.Pattern[str]) -> list[NameStep]:
+    """Drops segments at the end that an exporter gives to operators: ``node_linear_1``, ``Tensordot``."""
     end = len(steps)
-    while end and _NODE.fullmatch(steps[end - 1].segment):
+    while end and own.fullmatch(steps[end - 1].segment):
         end -= 1
     return steps[:end]
 

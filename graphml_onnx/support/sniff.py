@@ -19,7 +19,12 @@ _MAGIC = (
     (b"\x93NUMPY", "a NumPy array"),
     (b"ptrt", "a TensorRT engine: give the .onnx file that it was built from"),
     (b"ftrt", "a TensorRT engine: give the .onnx file that it was built from"),
-    (b"7767517\n", "an ncnn or pnnx model (.param)"),
+    (b"7767517\n", "an ncnn or pnnx model (.param): pnnx writes .pnnx.onnx beside it"),
+    (b"Gk0\x01", "weights of an ncnn model (.bin), without a graph"),
+    (b"GIF8", "a GIF image"),
+    (b"BZh", "bzip2 data: unpack it first"),
+    (b"\xfd7zXZ\x00", "xz data: unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it first"),
     (b"node {", "a TensorFlow graph in a text form: tf2onnx converts it"),
     (b"\x1f\x8b", "gzip data: unpack it first"),
     (b"\x28\xb5\x2f\xfd", "Zstandard data: unpack it first"),
@@ -39,6 +44,7 @@ _HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body)\b", 
 _ONNX_TEXT = re.compile(rb"""(?:<\s*|\{\s*")?ir_?[vV]ersion"?\s*:""")
 
 
+_CHECKPOINT: Final = "a TensorFlow checkpoint: tf2onnx converts it, with the .meta beside it"
 _VARINT: Final = rb"[\x80-\xff]{0,4}[\x00-\x7f]"
 _PATTERNS: Final = (
     (re.compile(rb".{7}\x00\{\s*\"", re.DOTALL), "a safetensors file: weights without a graph"),
@@ -52,11 +58,29 @@ _PATTERNS: Final = (
         "a TensorFlow SavedModel: tf2onnx converts its folder",
     ),
     (re.compile(rb"\x08.\x12" + _VARINT + rb"\n" + _VARINT + rb"\n", re.DOTALL), "a Core ML model"),
+    (re.compile(rb"\x00\x00.\x08.\x1a\x02\x08\x01", re.DOTALL), f"the index of {_CHECKPOINT}"),
+    (re.compile(rb".{257}ustar", re.DOTALL), "a tar archive: unpack it first"),
+    (
+        re.compile(rb"(?:\x08[\x80-\xff]{0,9}[\x00-\x7f]){0,8}\x10[\x01-\x1f][\x22\x2a\x32\x3a\x42\x4a\x52\x5a]"),
+        "one tensor of ONNX (TensorProto), as tests have them for inputs",
+    ),
     (
         re.compile(rb"\n" + _VARINT + rb"\n" + _VARINT + rb"[\w./\-]+\x12" + _VARINT + rb"[A-Z]\w+"),
         "a frozen TensorFlow graph (.pb): tf2onnx converts it",
     ),
 )
+
+
+_NAMES: Final = (
+    (re.compile(r".*\.data-\d{5}-of-\d{5}"), f"the weights of {_CHECKPOINT}"),
+    (re.compile(r".*[._]onnx[._]data(?:_\d+)?"), "the weights of an ONNX model: give the .onnx file beside it"),
+    (re.compile(r".*\.ncnn\.bin"), "weights of an ncnn model (.bin), without a graph"),
+)
+
+
+def named_like(name: str) -> str | None:
+    """The kind of file that its name tells, of kinds that have no mark in their first bytes; or None."""
+    return next((kind for pattern, kind in _NAMES if pattern.fullmatch(name)), None)
 
 
 def looks_like(head: bytes) -> str | None:

@@ -327,6 +327,11 @@ class TestNames:
         names = [f"{given}model/lstm/while/{name}" for given in ("", prefix) for name in ("Less", "Add", "And")]
         assert [module.scope for module in named(*names).modules] == ["model", "model.lstm", "model.lstm.while"]
 
+    def test_functions_of_several_operators_are_no_modules(self) -> None:
+        names = [f"m/dense/{name}" for name in ("Tensordot/MatMul", "Tensordot/Reshape", "BiasAdd", "Tensordot_1/Add")]
+        assert scopes(named(*names)) == ["m.dense"] * 4
+        assert scopes(named("/m/batchnorm/Mul", "/m/batchnorm/Add")) == ["m.batchnorm"] * 2
+
     def test_a_name_may_go_deeper_than_the_tree(self) -> None:
         hierarchy = named("/m" * 150 + "/Add")
         assert len(hierarchy.modules) == 100

@@ -252,6 +252,24 @@ class TestNeighbours:
         )
         assert scopes(hierarchy) == ["a.conv1", "a", "a.conv2", "a", "b.conv1"]
 
+    def test_the_next_one_behind_counts_and_not_all_that_are(self) -> None:
+        """What a block makes for itself stays in it, though the end of the model takes it as well."""
+        operators = [
+            node("Conv", "x a.conv1.weight", "h"),
+            node("Split", "h", "i"),
+            node("Conv", "i a.conv2.weight", "j"),
+            node("Conv", "j b.conv1.weight", "k"),
+            node("Concat", "k i", "y"),
+        ]
+        assert scopes(placed(operators, *self.LAYERS))[1] == "a"
+        behind = [
+            operators[0],
+            operators[1],
+            node("Conv", "i b.conv1.weight", "j"),
+            node("Conv", "i a.conv2.weight", "k"),
+        ]
+        assert scopes(placed(behind, *self.LAYERS))[1] is None
+
     def test_a_residual_addition_belongs_to_its_block(self) -> None:
         hierarchy = placed(
             [

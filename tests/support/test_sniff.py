@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphml_onnx.support.sniff import looks_like, unlike_graphml
+from graphml_onnx.support.sniff import looks_like, named_like, unlike_graphml
 
 HEADS = {
     "GGUF": b"GGUF\x03\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00",
@@ -21,6 +21,18 @@ HEADS = {
     "HDF5": b"\x89HDF\r\n\x1a\n\x00\x00\x00\x00\x00\x08\x08\x00",
     "TensorRT": b"ptrt\x00\x00\x00\x00\x01\x00\x00\x00",
     "ExecuTorch": b"\x30\x00\x00\x00ET12\x00\x00\x00\x00",
+    "TensorFlow checkpoint": b"\x00\x00\x06\x08\x01\x1a\x02\x08\x01\x00\x1c\x0e_CHECKPOINTABLE_OBJECT_GRAPH",
+    "weights of an ncnn": b"Gk0\x01\xc06\xab2\xb2\xb2K/\xeb\xb5p4",
+    "TensorProto": b'\x08\x02\x10\x01"\x08\x00\x00\x80?\x00\x00\x00@B\x01t',
+    "PNG": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
+    "JPEG": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01",
+    "GIF": b"GIF89a\x01\x00\x01\x00",
+    "PDF": b"%PDF-1.5\n%\xbf\xf7\xa2\xfe\n",
+    "gzip": b"\x1f\x8b\x08\x08\x9a\x1c)i\x00\x03keras_add.onnx\x00",
+    "bzip2": b"BZh91AY&SY'\x0e\xcd\x9b\x00\x00",
+    "xz": b"\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4F",
+    "tar": b"keras_add.onnx" + bytes(243) + b"ustar  \x00root",
+    "LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n",
     "ZIP": b"PK\x03\x04\x00\x00\x08\x08\x00\x00",
     "pickle": b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",
 }
@@ -32,6 +44,23 @@ def test_a_file_of_another_program_is_named(kind: str) -> None:
     assert look is not None
     assert kind in look
     assert unlike_graphml(HEADS[kind]) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("variables.data-00000-of-00001", "TensorFlow checkpoint"),
+        ("model.onnx.data", "give the .onnx file"),
+        ("model.onnx_data_1", "give the .onnx file"),
+        ("yolo.ncnn.bin", "ncnn"),
+        ("model.onnx", None),
+        ("data.onnx", None),
+    ],
+)
+def test_files_without_a_mark_are_known_by_their_names(name: str, kind: str | None) -> None:
+    found = named_like(name)
+    assert (found is None) == (kind is None)
+    assert kind is None or kind in (found or "")
 
 
 @pytest.mark.parametrize(
