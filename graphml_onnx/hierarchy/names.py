@@ -9,7 +9,8 @@ Not every scope in a name is a module. These steps remove what is not:
 4. the operator's own segments: ``node_MatMul_66`` in ``node_MatMul_66/MatMulAddFusion``, the ``ReadVariableOp`` of
    TensorFlow, and its functions that are several operators (``dense/Tensordot/MatMul``);
 5. if names do not start with a slash (PyTorch's do): a scope of one operator without a parameter
-   (``flatten_1/Reshape``). If scopes are left for more than half of the operators, scopes are operators, not modules.
+   (``flatten_1/Reshape``). If scopes are left for more than half of the operators, scopes are operators, not modules;
+   layers with a parameter, in a scope around them, do not count (``model/dense_1/MatMul``).
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def _judged(
             known[path] = end
     scopes = {path[:length] for path, end in known.items() for length in range(1, end + 1)}
     placed = sum(bool(path and known[path]) for path in paths)
-    if _MOST_SCOPES * len(scopes) > placed:
+    layers = {path for path in with_parameter if len(path) > 1}  # in a model that the names tell of as well
+    if _MOST_SCOPES * len(scopes - layers) > placed:
         return [None] * len(found)
     return [steps[: known[path]] if path and steps else steps for path, steps in zip(paths, found, strict=True)]
 

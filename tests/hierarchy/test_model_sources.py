@@ -327,6 +327,16 @@ class TestNames:
         names = [f"{given}model/lstm/while/{name}" for given in ("", prefix) for name in ("Less", "Add", "And")]
         assert [module.scope for module in named(*names).modules] == ["model", "model.lstm", "model.lstm.while"]
 
+    def test_layers_of_one_operator_in_a_model_are_modules(self) -> None:
+        """Of a converted TensorFlow Lite model: each layer is one operator with a weight, and what tf2onnx adds."""
+        names = [f"model/dense_{number}/MatMul" for number in range(6)]
+        weights = {f"weight_{number}": (4, 4) for number in range(6)}
+        operators = [Operator(name, inputs=("x", weight)) for name, weight in zip(names, weights, strict=True)]
+        hierarchy = package.build_hierarchy(Graph(operators, weights), None)
+        assert scopes(hierarchy) == [f"model.dense_{number}" for number in range(6)]
+        alone = [operator._replace(name=operator.name.removeprefix("model/")) for operator in operators]
+        assert package.build_hierarchy(Graph(alone, weights), None).source == "none"
+
     def test_functions_of_several_operators_are_no_modules(self) -> None:
         names = [f"m/dense/{name}" for name in ("Tensordot/MatMul", "Tensordot/Reshape", "BiasAdd", "Tensordot_1/Add")]
         assert scopes(named(*names)) == ["m.dense"] * 4
