@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import onnx
 
+from graphml_onnx.codec.calls import problem_of_calls
 from graphml_onnx.codec.node_names import called
 from graphml_onnx.onnxfile import schema
 
@@ -138,6 +139,10 @@ def _empty(tensor: onnx.TensorProto) -> None:
 
 
 def _infer(model: onnx.ModelProto | str) -> None:
+    read = model if isinstance(model, onnx.ModelProto) else onnx.load(model, load_external_data=False)
+    if (problem := problem_of_calls(read)) is not None:
+        raise ValueError(problem)
+    del read  # with the weights in it
     if isinstance(model, onnx.ModelProto):
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
         return

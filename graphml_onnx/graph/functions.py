@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 import onnx
 from google.protobuf.message import DecodeError
 
+from graphml_onnx.codec.calls import problem_of_calls
 from graphml_onnx.codec.model_check import check_skeleton
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scalars import string_of
@@ -125,6 +126,8 @@ def inline(
     """
     path, target = Path(model), Path(output)
     with open_graph(path) as graph:
+        if (problem := problem_of_calls(graph._model)) is not None:
+            raise ModelError(f"its functions cannot be put in: {problem}", file=path)
         message = _Unfolding(graph._model).model
         if len(message.functions):
             message = _with_onnx(message, path)
@@ -143,10 +146,10 @@ class _Unfolding:
         cast("Message", self.model).CopyFrom(cast("Message", model))
         graph, functions = self.model.graph, self.model.functions
         self._functions = {string_of(f.name): f for f in functions if string_of(f.domain) == DOMAIN}
-        self._tensors = {string_of(name) for name in _defined(graph)}
-        for function in self._functions.values():  # a body must not hide a new name
-            self._tensors.update(string_of(name) for node in function.node for name in _in_bodies(node))
-        self._operators = {string_of(node.name) for node in graph.node}
+        nodes = chain.from_iterable(function.node for function in self._functions.values())
+        in_bodies = chain.from_iterable(map(_in_bodies, nodes))  # a body must not hide a new name
+        self._tensors = _Names(map(string_of, chain(_defined(graph), in_bodies)))
+        self._operators = _Names(string_of(node.name) for node in graph.node)
         # Names without a path belong to the module that the definition is from.
         self._kept = {string_of(name) for f in self._functions.values() for n in f.node for name in (n.name, *n.output)}
         _replace(graph.node, list(self._put_in(graph.node)))
@@ -156,12 +159,17 @@ class _Unfolding:
             _replace(self.model.opset_import, kept)
 
     def _put_in(self, nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-        for node in nodes:
+        under_way = [iter(nodes)]  # the operators of calls within calls, which may be many
+        while under_way:
+            node = next(under_way[-1], None)
+            if node is None:
+                under_way.pop()
+                continue
             function = self._functions.get(string_of(node.op_type)) if string_of(node.domain) == DOMAIN else None
             if function is None:
                 yield node
             else:
-                yield from self._put_in(self._own(function, node))
+                under_way.append(self._own(function, node))
 
     def _own(self, function: onnx.FunctionProto, call: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
         """The operators of a function, connected to the tensors of a call."""
@@ -173,9 +181,9 @@ class _Unfolding:
                 return "".join(part + end for part, end in zip(new, (*found.groups(), ""), strict=True))
             return new[0] + "".join(f".{part}" if part.isdigit() else f"/{part}" for part in new[1:])
 
-        def named(name: str | bytes, taken: set[str]) -> bytes:
+        def named(name: str | bytes, taken: _Names) -> bytes:
             text = own_path.sub(moved, string_of(name)) if old and new else string_of(name)
-            return _bytes(_free(text, taken, () if new == old else self._kept)) if text else b""
+            return _bytes(taken.free(text, () if new == old else self._kept)) if text else b""
 
         names = dict(zip(_all(function.input), _all(call.input), strict=False))
         names |= dict(zip(_all(function.output), _all(call.output), strict=False))
@@ -230,37 +238,12 @@ def _with_onnx(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """Inlines functions of other tools with onnx's own inliner."""
     from onnx import inliner
 
-    if (name := _calls_itself(model)) is not None:  # older inliners would end the process
-        raise ModelError(f"its functions cannot be put in: the function {name!r} calls itself", file=path)
     try:
         whole = onnx.ModelProto.FromString(serialise(cast("Message", model)))
         return parse_model(inliner.inline_local_functions(whole).SerializeToString())
     except (DecodeError, onnx.checker.ValidationError, RuntimeError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"its functions cannot be put in: {reason}", file=path) from error
-
-
-def _calls_itself(model: onnx.ModelProto) -> str | None:
-    """A function that calls itself, directly or through others, if there is one."""
-    calls = {
-        (function.domain, function.name, function.overload): {
-            (node.domain, node.op_type, node.overload) for node in _with_bodies(function.node)
-        }
-        for function in model.functions
-    }
-    try:
-        tuple(TopologicalSorter({key: found & calls.keys() for key, found in calls.items()}).static_order())
-    except CycleError as error:
-        return string_of(error.args[1][0][1])
-    return None
-
-
-def _with_bodies(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    todo = [*nodes]
-    while todo:
-        node = todo.pop()
-        yield node
-        todo += [inner for graph in graphs_of(node) for inner in graph.node]
 
 
 def _publish(
@@ -306,8 +289,8 @@ class _Folding:
         self._uses = Counter(name for item in self._items for name in set(item.taken))
         self._uses.update(_bytes(tensor.name) for tensor in graph.outputs)
         self._by_look: dict[Hashable, onnx.FunctionProto] = {}
-        self._names: set[str] = {name for domain, name, _ in graph.functions if domain == DOMAIN}
-        self._calls = {operator.name for operator in graph.operators}
+        self._names = _Names(name for domain, name, _ in graph.functions if domain == DOMAIN)
+        self._calls = _Names(operator.name for operator in graph.operators)
         self._paths: dict[bytes, list[str]] = {}
         for module in reversed(graph.modules):
             if depth is None or module.depth <= depth:
@@ -382,7 +365,7 @@ class _Folding:
         node = cast("onnx.NodeProto", schema.message_class("NodeProto")())
         node.op_type, node.domain = cast("str", name), cast("str", _bytes(DOMAIN))
         call = f"/{module.path.replace('.', '/')}/{string_of(name)}"
-        node.name = cast("str", _bytes(_free(call, self._calls)))
+        node.name = cast("str", _bytes(self._calls.free(call)))
         node.input.extend(cast("Sequence[str]", given))
         node.output.extend(cast("Sequence[str]", wanted))
         if self._graph.ir_version >= _METADATA_IR:
@@ -407,17 +390,29 @@ class _Folding:
         """A name for the function of a module: its class, or else the last part of its path that is not a number."""
         parts = [part for part in module.path.split(".") if not part.isdigit()]
         base = re.sub(r"\W", "_", module.class_name or (parts[-1] if parts else "module"))
-        return _free(base, self._names)
+        return self._names.free(base)
 
 
-def _free(name: str, taken: set[str], kept: Container[str] = ()) -> str:
-    """The name, with a number if another has it or may get it later; reserves it."""
-    found, number = name, 1
-    while found in taken or found in kept:
-        number += 1
-        found = f"{name}_{number}"
-    taken.add(found)
-    return found
+class _Names:
+    """Names that are taken.
+
+    Args:
+        taken: those from the beginning.
+    """
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+        self._last: dict[str, int] = {}  # number that a name got, so that nobody counts from the beginning again
+
+    def free(self, name: str, kept: Container[str] = ()) -> str:
+        """The name, with a number if another has it or may get it later; reserves it."""
+        found, number = name, self._last.get(name, 1)
+        while found in self._taken or found in kept:
+            number += 1
+            found = f"{name}_{number}"
+        self._taken.add(found)
+        self._last[name] = number
+        return found
 
 
 def _flow(operator: Operator) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:

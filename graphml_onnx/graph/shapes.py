@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import onnx
 from google.protobuf.message import DecodeError
 
+from graphml_onnx.codec.calls import problem_of_calls
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.graph.types import lacks_shape
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from graphml_onnx.graph.elements import Body
     from graphml_onnx.graph.weights import Storage
 
+_FAILURES = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError)
 _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
 
@@ -35,15 +37,20 @@ def inferred_model(model: onnx.ModelProto, storage: Storage) -> tuple[onnx.Model
     Returns:
         The model, or None if inference fails; and findings, one line each.
     """
+    if (problem := problem_of_calls(model)) is not None:
+        return None, (_not_inferred(problem),)
     copy = cast("onnx.ModelProto", schema.message_class("ModelProto")())
     cast("Message", copy).CopyFrom(cast("Message", model))
     _empty_payloads(copy, storage)
     try:
         inferred = onnx.shape_inference.infer_shapes(copy.SerializeToString(), data_prop=True)
-    except (onnx.shape_inference.InferenceError, DecodeError, RuntimeError, ValueError, TypeError) as error:
-        text = f"shapes could not be inferred: {' '.join(str(error).split())}"
-        return None, (Notice("shapes-not-inferred", text),)
+    except (*_FAILURES, DecodeError, RuntimeError, ValueError, TypeError) as error:
+        return None, (_not_inferred(" ".join(str(error).split())),)
     return schema.parse_model(inferred.SerializeToString()), ()
+
+
+def _not_inferred(reason: str) -> Notice:
+    return Notice("shapes-not-inferred", f"shapes could not be inferred: {reason}")
 
 
 def set_sizes(model: onnx.ModelProto, sizes: Mapping[str, int]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import onnx
 
+from graphml_onnx.codec.calls import problem_of_calls
 from graphml_onnx.decoding.api import decode
 from graphml_onnx.graph.loading import is_xml
 from graphml_onnx.inputs.made import CannotRunError, first_line
@@ -120,6 +121,7 @@ class Runnable:
         self._outputs = {tensor.name for tensor in graph.outputs}
         self._has_data_files = any(parameter.data.is_external for parameter in graph.parameters)
         self._copy = folder / "with_outputs.onnx"
+        self._problem = problem_of_calls(graph._model)
         self._size = self._path.stat().st_size
 
     def outputs(self, names: Sequence[str], feed: Mapping[str, Array]) -> Mapping[str, object]:
@@ -140,6 +142,8 @@ class Runnable:
         return dict(zip(names, run(session, feed, names), strict=True))
 
     def _session(self, more: Sequence[str]) -> Session:
+        if self._problem is not None:
+            raise CannotRunError(self._problem)
         import onnxruntime
 
         outputs = [onnx.ValueInfoProto(name=name) for name in more]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphml_onnx.codec.calls import problem_of_calls
 from graphml_onnx.codec.lists import ListsOfDocument
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scopes import has_weight_inputs
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from graphml_onnx.graphml.elements import Record
     from graphml_onnx.hierarchy import HtpMetadata
     from graphml_onnx.inputs.forms import JsonSource
+    from graphml_onnx.inputs.specs import InputSpec
     from graphml_onnx.onnxfile.source import Source
     from graphml_onnx.results import EncodeResult, Layout, ParameterStrategy, Progress
 
@@ -114,10 +116,7 @@ def verify(
         if encoded.hierarchy_source != "none":
             checks.append(_check_hierarchy(inputs.metadata, content, encoded))
         if numeric:
-            from graphml_onnx.verification.numeric import compare_outputs
-
-            copy = back if not prepared.externals else _beside_data(back, path, prepared)
-            checks.append(compare_outputs(path, copy, specs, sizes))
+            checks.append(_check_numbers(path, back, prepared, specs, sizes))
     return VerifyReport(
         model=path,
         parameters=parameters,
@@ -130,6 +129,21 @@ def verify(
         coverage=encoded.coverage,
         findings=encoded.findings,
     )
+
+
+def _check_numbers(
+    path: Path,
+    back: Path,
+    prepared: PreparedModel,
+    specs: Mapping[str, InputSpec] | None,
+    sizes: Mapping[str, int] | None,
+) -> Check:
+    from graphml_onnx.verification.numeric import cannot_run, compare_outputs
+
+    if (problem := problem_of_calls(prepared.model)) is not None:
+        return cannot_run(problem)
+    copy = back if not prepared.externals else _beside_data(back, path, prepared)
+    return compare_outputs(path, copy, specs, sizes)
 
 
 def _refused(path: Path, prepared: PreparedModel, error: RoundTripError) -> VerifyReport:
