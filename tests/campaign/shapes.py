@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from graphml_onnx import GraphmlOnnxError, decode, encode, validate
 from graphml_onnx.hierarchy import Graph, Operator, build_hierarchy, read_metadata
 from tests.campaign import scratch
+from tests.campaign.command_shapes import COMMAND_SHAPES
 from tests.campaign.hierarchies import operator_of
 from tests.common.external_models import external, model_with
 from tests.faults import graph_text
@@ -48,7 +49,7 @@ class Shape(NamedTuple):
     @property
     def memory(self) -> int:
         """Bytes of memory for each byte of input, at most."""
-        return MODEL_MEMORY if self.run in (_round_trip, _encode, _hierarchy) else TEXT_MEMORY
+        return TEXT_MEMORY if self.run in (_decode, _by_edges, _validate, _metadata) else MODEL_MEMORY
 
 
 # --- what is done with an input ---------------------------------------------------------------------------------------
@@ -360,5 +361,7 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "validated: lists that do not end": Shape(5000, _spoiled('["a",'), _validate),
     "validated: edges to nowhere": Shape(500, _edges_to_nowhere, _validate),
+    # what other commands make of a model
+    **{name: Shape(*parts) for name, parts in COMMAND_SHAPES.items()},
 }
 """By name; the operators of a model, the texts of a graph and the names of a hierarchy are the sizes that grow."""
