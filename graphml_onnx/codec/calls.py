@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scalars import string_of
@@ -73,4 +73,4 @@ def _with_bodies(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 
 def _bytes(text: str | bytes) -> bytes:
     """A name of an exact message, whose texts are bytes, or of ONNX's own."""
-    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else cast("bytes", text)
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
