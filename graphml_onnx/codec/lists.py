@@ -125,9 +125,13 @@ class ListsOfDocument:
         return None
 
     def items(self, number: int) -> Json:
-        """The items of a list one by one; raises JsonError."""
-        start, end = self._spans[number]
-        return parse(_text(self._source.read(start, end - start)).decode())
+        """The items of a list one by one.
+
+        Raises:
+            JsonError, UnicodeDecodeError: they are no list.
+            NotAsWrittenError: what they are depends on XML.
+        """
+        return parse(self._whole(number))
 
     def restored(self, text: str) -> str:
         """A text with the lists instead of the tokens."""
@@ -138,10 +142,16 @@ class ListsOfDocument:
     def _original(self, match: re.Match[str]) -> str:
         number = int(match[1])
         self._used.add(number)
+        try:
+            return self._whole(number)
+        except UnicodeDecodeError:
+            raise NotAsWrittenError from None
+
+    def _whole(self, number: int) -> str:
         start, end = self._spans[number]
         try:
             return _text(self._source.read(start, end - start)).decode()
-        except (JsonError, UnicodeDecodeError):
+        except JsonError:
             raise NotAsWrittenError from None
 
     def address(self, number: int, codec: ListCodec, shape: ListShape) -> int | None:

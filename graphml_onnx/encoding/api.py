@@ -179,7 +179,9 @@ def _prepare(
 def _output_path(model: Path | None, output: str | os.PathLike[str] | None) -> Path:
     if output is not None:
         path = Path(output)
-        return path if path.suffix or path.is_dir() or not path.name else path.with_name(f"{path.name}.graphml")
+        # A folder or a device is refused as what it is. (pathlib raises for a name that is too long.)
+        is_something_else = os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113
+        return path if path.suffix or is_something_else or not path.name else path.with_name(f"{path.name}.graphml")
     if model is None:
         raise UsageError("a model in memory has no folder", remedy="say where the GraphML goes: `output=...`")
     return model.with_name(f"{model.stem}_hierarchical_graph.graphml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -187,3 +188,14 @@ def test_quiet_hides_warnings(model: Path) -> None:
     ran = run(model.parent, "encode", "model.onnx", "--quiet", command=changed(FINDINGS))
 
     assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a FIFO")
+def test_an_output_that_is_no_file_is_refused_as_what_it_is(folder: Path) -> None:
+    """Without its ending, ``pipe.graphml`` was written beside it."""
+    os.mkfifo(folder / "pipe")
+    before = set(folder.iterdir())
+    ran = run(folder, "encode", "model.onnx", "-o", "pipe")
+    assert ran.code == 73
+    assert "not a regular file" in ran.err
+    assert set(folder.iterdir()) == before

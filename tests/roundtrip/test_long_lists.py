@@ -154,6 +154,31 @@ def test_a_wrong_number_is_named(tmp_path: Path, old: bytes, new: bytes, told: s
     assert any(told in finding.message for finding in findings)
 
 
+@pytest.mark.parametrize(
+    ("new", "item"),
+    [
+        (b'"&#65;&lt;"', b"A<"),
+        (b'<![CDATA["A<"]]>', b"A<"),
+        (b'"A"<!-- "," -->', b"A"),
+        (b'\n "A"\t', b"A"),
+        (b'"\\udcff"', b"\xff"),
+        (b'"\\ud83d\\ude00"', "\U0001f600".encode()),
+        (b'{"$base64":"/w=="}', b"\xff"),
+    ],
+)
+def test_an_edit_in_a_form_of_its_own_is_read_and_valid(tmp_path: Path, new: bytes, item: bytes) -> None:
+    names = [b"name %d" % number for number in range(2000)]
+    tensor = helper.make_tensor("t", TensorProto.STRING, [2000], names)
+    onnx.save(model_of(t=tensor), tmp_path / "m.onnx")
+    encode(tmp_path / "m.onnx", tmp_path / "g.graphml")
+    edited = (tmp_path / "g.graphml").read_bytes().replace(b'"name 1000"', new)
+    (tmp_path / "g.graphml").write_bytes(edited)
+    assert not [finding for finding in validate(tmp_path / "g.graphml") if finding.code == "bad-value"]
+    decode(tmp_path / "g.graphml", tmp_path / "b.onnx")
+    back = onnx.load(tmp_path / "b.onnx").graph.node[0].attribute[0].t
+    assert list(back.string_data) == [*names[:1000], item, *names[1001:]]
+
+
 def test_text_that_looks_like_a_list_stays_text(tmp_path: Path) -> None:
     model = model_of()
     model.doc_string = '{"list":[' + ",".join(map(str, range(5000))) + "]}"
