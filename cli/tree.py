@@ -14,7 +14,7 @@ def module_names(modules: Iterable[tuple[str, str, int]], repeats: Iterable[Sequ
 
     Args:
         modules: path, class and depth of each, in the order of the tree; depths count from the outermost, 0.
-        repeats: of each, the paths of the modules that the line stands for; none for one.
+        repeats: for each line, the paths of its modules; none for a single one.
     """
     names = []
     around: list[str] = []

@@ -121,7 +121,7 @@ class Floats:
         return "".join([first, *(part for pair in zip(specials, rest, strict=True) for part in pair)])
 
     def _bits(self, numbers: Sequence[float | None], specials: Sequence[bytes] = ()) -> Bits | None:
-        """The bits; each None stands for the next of ``specials``, which is the text of a string."""
+        """The bits; each None means the next of ``specials``, the text of a string."""
         try:
             exact = np.array(numbers, np.float64)
         except OverflowError:
@@ -313,7 +313,7 @@ def _joined(fields: bytes, starts: Positions, ends: Positions, marks: bytes) -> 
 
 
 def _escaped(joined: bytes, count: int) -> str | None:
-    """JSON text of strings, given as `_NO_TEXT` joins them; None where one is not UTF-8.
+    """JSON text of strings, given as `_NO_TEXT` joins them; None if one is not UTF-8.
 
     Args:
         joined: the strings.
@@ -331,9 +331,9 @@ def _escaped(joined: bytes, count: int) -> str | None:
 
 
 def _unescaped(text: bytes) -> bytes | None:
-    """JSON text without its escapes; `_NO_TEXT` stands for those of backslashes and of quotation marks.
+    """JSON text without its escapes; `_NO_TEXT` replaces those of backslashes and quotation marks.
 
-    None where something is wrong, or stands for a surrogate.
+    None if something is wrong, or is a surrogate.
     """
 
     def character(match: re.Match[bytes]) -> bytes:
@@ -351,7 +351,7 @@ def _unescaped(text: bytes) -> bytes | None:
 
 
 def _short_strings(text: bytes, tag: bytes) -> bytes | None:
-    """The fields of strings of less than 128 bytes; None where there is anything else."""
+    """The fields of strings of less than 128 bytes; None for anything else."""
     if not (is_plain := _is_plain(text)):
         unescaped = _unescaped(text)
         if unescaped is None:

@@ -207,7 +207,7 @@ def _last_comma(text: bytes, *, after_quote: bool) -> int:
 
 
 def _text(content: bytes) -> bytes:
-    """Text as it stands in XML; raises JsonError where XML reads it in another way, or not at all."""
+    """Checks text from XML: raises JsonError if XML reads it in another way, or not at all."""
     if not content.isascii() and any(character in content for character in _NOT_IN_XML):
         raise JsonError("holds what XML cannot")
     if b"&" in content or b">" in content:

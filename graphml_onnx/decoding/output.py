@@ -206,7 +206,7 @@ class DataFiles:
 
 
 def _data_files(model: Path) -> Iterable[Path]:
-    """The data files that a model names; none where there is no model."""
+    """The data files that a model names; none if there is no model."""
     try:
         with FileSource.open(model) as source:
             skeleton = split(source, 0).data

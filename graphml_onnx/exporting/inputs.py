@@ -323,7 +323,7 @@ def inputs_from_config(
     """
     config = getattr(module, "config", None)
     if config is None:
-        raise UsageError("nothing tells the inputs of this model", remedy=_REMEDY)
+        raise UsageError("the inputs of this model are unknown: it has no config", remedy=_REMEDY)
     parameters = parameters_of(module)
     facts = Facts(config, parameters)
     main = getattr(module, "main_input_name", None)

@@ -49,7 +49,7 @@ class OpenPart:
         model: its root module.
         inputs: what its ``forward`` takes meanwhile.
         input_names: names of the tensors in that.
-        output_names: names of the tensors that it returns; none where the model tells them itself.
+        output_names: names of the tensors that it returns; none if the model names them itself.
         dynamic_shapes: the dynamic dimensions of inputs and outputs.
     """
 

@@ -381,8 +381,8 @@ class _Placing:
     def _beside_leaf(self, found: Found, outer: Found) -> Found:
         """The module around a layer of ``torch.nn``, for what only follows it or comes before it in a body.
 
-        Nothing tells of operators in bodies but the weights that they use. What follows a ``Linear`` is no part of it,
-        but of the module that calls it.
+        The only evidence for operators in bodies is the weights that they use. What follows a ``Linear`` is no part of
+        it, but of the module that calls it.
         """
         module = self._modules[found.module]
         is_layer = self._weights.classes.get(module.scope, "").startswith(TORCH_CLASSES)

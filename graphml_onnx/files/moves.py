@@ -124,7 +124,7 @@ class Moves:
         self._inverses.clear()
 
     def _backed_up(self, path: Path) -> Path | None:
-        """A second name for the file that is about to be replaced; None where there are no hard links."""
+        """A second name for the file that is about to be replaced; None if there are no hard links."""
         backup = self._backup_name(path)
         try:
             backup.hardlink_to(path)

@@ -156,7 +156,7 @@ class Tensor:
 
     @property
     def type_message(self) -> onnx.TypeProto | None:
-        """The type as an exact message; None where it is unknown."""
+        """The type as an exact message; None if it is unknown."""
         if self._type is None and lacks_shape(self._message):
             self.body.graph._infer_shapes()
         return self._message

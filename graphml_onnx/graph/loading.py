@@ -44,7 +44,7 @@ class LoadedGraph(NamedTuple):
         skeleton: the bytes that it was parsed from.
         storage: where its weights are.
         hierarchy: its modules, and the place of each operator.
-        findings: what a reader should know, one line each.
+        findings: findings, one line each.
         infers_shapes: whether types that the model does not say are to be inferred.
     """
 

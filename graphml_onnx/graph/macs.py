@@ -36,7 +36,7 @@ def macs_of(operator: Operator) -> int | None:
     onnxruntime has 0.
 
     Returns:
-        The number; None where it depends on a shape that is not known, for an operator that is not known, and for the
+        The number; None if it depends on an unknown shape, for an unknown operator, and for the
         call of a function that multiplies: it does so in the shapes of each call, which nobody infers.
     """
     key = _key(operator)

@@ -187,7 +187,7 @@ class ModelGraph:
         return self._found("parameter", name, {p.name: p for p in reversed(self.parameters)})
 
     def operators_of_type(self, op_type: str) -> Sequence[Operator]:
-        """The operators of a type, in all bodies; none where no operator is."""
+        """The operators of a type, in all bodies; none if there is none."""
         return [operator for operator in self.all_operators() if operator.op_type == op_type]
 
     # What becomes of it

@@ -18,7 +18,7 @@ _Value = TypeVar("_Value", bound="Hashable")
 Part: TypeAlias = "tuple[Hashable, Sequence[_Value], Sequence[_Value], Iterable[onnx.AttributeProto]]"
 """An operator: domain, type and overload; what it takes; what it makes; its attributes, as exact messages.
 
-Names or other objects stand for tensors; where one is left out, the object is false.
+Names or other objects represent tensors; for an input that is left out, the object is false.
 """
 
 _PLAIN = frozenset(map(int, (_Type.FLOAT, _Type.INT, _Type.STRING, _Type.FLOATS, _Type.INTS, _Type.STRINGS)))
@@ -31,7 +31,7 @@ def look_of(
 
     Args:
         parts: the operators, in the order of the flow.
-        inputs: what they take from elsewhere; their numbers stand for them.
+        inputs: the tensors that they take from elsewhere; their numbers replace them.
         outputs: what others take from them.
         about: what has to be the same of two inputs in the same place, as their types.
     """

@@ -54,8 +54,8 @@ class Location(NamedTuple):
 
     Attributes:
         file: the file.
-        offset: where they start in it, in bytes; None where they are part of its structure, as small tensors are.
-        length: how many there are; None where the file does not say it.
+        offset: where they start in it, in bytes; None if they are part of its structure, like small tensors.
+        length: how many there are; None if the file does not say it.
     """
 
     file: Path | None
@@ -115,7 +115,7 @@ class Storage:
         return len(self._references)
 
     def payload(self, tensor: onnx.TensorProto) -> tuple[str, PayloadReference] | None:
-        """The field of a tensor that is a payload; None where the tensor holds its own content."""
+        """The field of a tensor that is a payload; None if the tensor holds its own content."""
         found = next(marked_fields(tensor, self.nonce), None)
         return None if found is None else (found[0], self._references[found[1]])
 

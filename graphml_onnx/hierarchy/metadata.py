@@ -28,7 +28,7 @@ class HtpMetadata(NamedTuple):
         text: the exact text of the file, a byte order mark included; encoded as UTF-8 it is the file.
         file: the file, if the caller named it.
         model: name or class of the model that it describes, if given.
-        modules: its modules; parents before their children; none where the file has no such section.
+        modules: its modules; parents before their children; none if the file has no such section.
         folded: modules below the deepest level that a tree may have; ``parent`` of each is its ancestor there.
         nodes: names of operators with their tags.
         findings: where the other sections deviate from the schema, one line.

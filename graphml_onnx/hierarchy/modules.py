@@ -110,7 +110,7 @@ def _flat_entries(modules: dict[str, Json], root_path: KeyPath) -> list[_Entry]:
 def _tree(entries: list[_Entry], root_class: str | None) -> ModuleTree:
     modules: list[Module] = []
     folded: list[Module] = []
-    read: list[tuple[Module, int, int]] = []  # a module, the index that stands for it, its level
+    read: list[tuple[Module, int, int]] = []  # a module, the index that replaces it, its level
     characters = 0
     for entry in entries:
         outer, parent, level = read[entry.around] if entry.around != NOWHERE else (None, None, 0)

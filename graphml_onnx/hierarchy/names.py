@@ -50,7 +50,7 @@ def scopes_of(operators: Sequence[Operator], takes_parameter: Sequence[bool]) ->
 
     Returns:
         For each operator the path, from the outermost module inwards; empty where the name says that no module is
-        around it (``/Relu``); None where it says nothing.
+        around it (``/Relu``); None if it has no modules.
     """
     names = [plain_name(operator) for operator in operators]
     slashed = [name for name in names if "/" in name]

@@ -143,7 +143,7 @@ class Hierarchy:
             functions; ``none`` if there are no modules.
         main: the main graph.
         functions: the functions, in their order.
-        findings: what a reader should know, one line each.
+        findings: findings, one line each.
         coverage: percentage (0 to 100) of all operators, bodies and functions included, that are in a module below
             the root, either themselves or because the operator of their body is.
         coverages: the same for the operators of the ``main`` graph, of ``bodies`` and of ``functions``, where there

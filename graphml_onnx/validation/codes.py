@@ -362,7 +362,7 @@ _TABLE = (
          "winml writes such metadata for a model that it exported with dynamo"),
         ("metadata-of-another", "warning", "the HTP metadata name less than half of the model's operators",
          "give the metadata of exactly this file",
-         "operators stand in modules that are not theirs, or in none",
+         "operators are in the wrong modules, or in none",
          "metadata of the model before an optimiser renamed its operators"),
         ("parameters-contrary", "warning", "most operators with parameters are not in the module that owns these",
          "give the metadata of exactly this file, or encode without them",

@@ -217,7 +217,7 @@ def _remove(folder: str) -> OSError | None:
 def _compare_bytes(
     prepared: PreparedModel, back: Path, progress: Progress | None
 ) -> tuple[list[Check], Difference | None]:
-    """Raises StorageError where the model is not what was encoded any more: then a difference tells nothing."""
+    """Raises StorageError if the model has changed since it was encoded: then a difference means nothing."""
     inputs = prepared.inputs
     files = prepared.externals if prepared.options.parameters != "reference" else ()
     checks = []
@@ -316,7 +316,7 @@ def _check_hierarchy(metadata: HtpMetadata | None, content: _Content, encoded: E
 def _misplaced(metadata: HtpMetadata, content: _Content) -> Iterator[str]:
     """Operators that are neither in the module that the metadata names, nor below it, where there is such a module.
 
-    A convolution that took in the normalization beside it may stand in the module of its own weight.
+    A convolution that was fused with the normalization beside it may be in the module of its own weight.
     """
     known = set(content.tags.values())
     for name, op_type, parent in content.operators:

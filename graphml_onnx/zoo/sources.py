@@ -37,7 +37,7 @@ class Source(NamedTuple):
         size: bytes of the file.
         mark: the file system's mark of its content (an ETag); empty if there is none.
         metadata: name of the HTP metadata beside it; None if there are none.
-        problem: why a folder could not be searched; its models are not known, so it stands in their place.
+        problem: why a folder could not be searched; the folder then replaces its unknown models.
     """
 
     name: str
@@ -133,7 +133,7 @@ def _portable(relative: str) -> str:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # whoever reads it says what is wrong
+    except OSError:  # reading it reports what is wrong
         return 0
 
 

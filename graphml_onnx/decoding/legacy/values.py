@@ -48,7 +48,7 @@ def least_inputs(data: Mapping[str, str], opsets: Mapping[str, int]) -> int:
 
 
 def type_of(data: Mapping[str, str]) -> str | None:
-    """The JSON of a tensor's type from what an edge says of it; None where it cannot be read."""
+    """The JSON of a tensor's type from an edge; None if it cannot be read."""
     try:
         type_ = tensor_type(data.get("tensor_type"), parse(data.get("tensor_shape", "null")))
     except JsonError:
@@ -57,7 +57,7 @@ def type_of(data: Mapping[str, str]) -> str | None:
 
 
 def tensor_type(element: Json, shape: Json) -> dict[str, Json] | None:
-    """A tensor's type; None where ONNX has no such elements.
+    """A tensor's type; None if ONNX has no such elements.
 
     Args:
         element: what the elements are called, in ONNX or in numpy.
