@@ -256,6 +256,33 @@ def test_streams_of_elements_go_in_step(one: list[int], other: list[int]) -> Non
         assert np.concatenate(side).tolist() == [*range(least)]
 
 
+def test_bytes_that_two_models_share_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = layers(2), layers(2)
+    new.graph.node[0].doc_string = "d"
+    for name, model in (("old", old), ("new", new)):
+        onnx.save(
+            model, tmp_path / f"{name}.onnx", save_as_external_data=True, location=f"{name}.bin", size_threshold=0
+        )
+    content = (tmp_path / "new.onnx").read_bytes().replace(b"new.bin", b"old.bin")
+    (tmp_path / "shared.onnx").write_bytes(content)
+    expected = [("changed", "/enc/layer.0/MatMul")]
+
+    assert [
+        (c.kind, c.name) for c in graphml_onnx.diff(tmp_path / "old.onnx", tmp_path / "new.onnx").changes
+    ] == expected
+    with (tmp_path / "new.bin").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\1")
+    found = graphml_onnx.diff(tmp_path / "old.onnx", tmp_path / "new.onnx").changes
+    assert [(c.kind, c.subject) for c in found] == [("changed", "parameter"), ("changed", "operator")]
+    monkeypatch.setattr("graphml_onnx.graph.weights.TensorData.chunks", None)
+    with graphml_onnx.open(tmp_path / "old.onnx") as left, graphml_onnx.open(tmp_path / "shared.onnx") as right:
+        assert [(c.kind, c.name) for c in graphml_onnx.diff(left, right).changes] == expected
+    (tmp_path / "old.bin").unlink()
+    with pytest.raises(graphml_onnx.InputError, match=r"external data of tensor .* no such file"):
+        graphml_onnx.diff(tmp_path / "old.onnx", tmp_path / "shared.onnx")
+
+
 def pieces(sizes: list[int]) -> list[np.ndarray]:
     """The numbers from 0 on, in arrays of these sizes."""
     numbers = np.arange(sum(sizes))
