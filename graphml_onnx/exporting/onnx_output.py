@@ -101,7 +101,7 @@ class ModelFile:
             raise ModelError(
                 "the model returns no tensor, so that no file can compute anything",
                 file=path,
-                remedy="let `forward` return what it computes",
+                remedy="let forward return what it computes",
             )
         bare = onnx.ModelProto()
         bare.CopyFrom(self.model)
@@ -223,6 +223,24 @@ def name_operators(operators: Iterable[onnx.NodeProto]) -> int:
             renamed += 1
         seen.add(operator.name)
     return renamed
+
+
+def separate_outputs(graph: onnx.GraphProto) -> None:
+    """Gives each output a tensor of its own: a model may return one twice, and outputs are asked for by name.
+
+    Args:
+        graph: the main graph, which is changed.
+    """
+    made = {name for operator in graph.node for name in operator.output}
+    taken = made | {value.name for value in graph.input} | {weight.name for weight in graph.initializer}
+    seen: set[str] = set()
+    for value in graph.output:
+        if value.name in seen:
+            copy = _free(f"{value.name}_1", taken)
+            graph.node.append(helper.make_node("Identity", [value.name], [copy], name=f"Identity_of_{copy}"))
+            value.name = copy
+            taken.add(copy)
+        seen.add(value.name)
 
 
 def name_outputs(graph: onnx.GraphProto, names: Sequence[str | None], weights: Collection[str]) -> None:

@@ -26,7 +26,7 @@ Part: TypeAlias = Literal["encoder", "decoder", "decoder-with-past"]
 WITH_PAST: Final = "decoder-with-past"
 PARTS: Final[tuple[Part, ...]] = ("encoder", "decoder", WITH_PAST)
 
-_CACHES: Final = ("past_key_values", "cache")
+_CACHES: Final = ("cache", "past_key_values")
 """What releases of transformers call keys and values among the arguments of ``forward`` and in what it returns."""
 
 _NEW: Final = 3
@@ -76,7 +76,7 @@ def opened(model: object, name: str, part: str, seed: int, batch: int | None) ->
         ModelError: the model fails.
     """
     if not isinstance(model, torch.nn.Module) or _cache_argument(model) is None:
-        raise UsageError("has no parts: its `forward` takes no keys and values", file=name, remedy=_REMEDY)
+        raise UsageError("has no parts: its forward takes no keys and values", file=name, remedy=_REMEDY)
     if part == "encoder":
         yield _encoder(model, name, seed, batch)
         return

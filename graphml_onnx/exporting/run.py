@@ -34,6 +34,7 @@ from graphml_onnx.exporting.onnx_output import (
     name_outputs,
     opset_version,
     record_inputs,
+    separate_outputs,
     tag_operators,
     tensor_records,
 )
@@ -300,6 +301,7 @@ def _convert(
             exported = outcome.exported
             file = ModelFile.read(raw, stack)
             graph = file.model.graph
+            separate_outputs(graph)
             broken = _broken_promises(settings, file)
             file.check(outputs.onnx)
             gather_data(file.model, raw.parent, outputs.data.name)

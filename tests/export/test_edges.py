@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 import graphml_onnx
@@ -376,6 +378,61 @@ def test_a_dataclass_need_not_be_registered(tmp_path: Path, exporter: Any) -> No
     assert names(model.graph.output) == ["told_logits", "told_states_0", "told_states_1"]
     assert result.exact == 100
     assert isinstance(module(X)["told"], Unknown)
+
+
+class ReturnsAll(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        return {
+            "y": self.layer(x),
+            "same": x,
+            "again": [x, None],
+            "weight": self.layer.weight,
+            "number": 3,
+            "word": "a",
+        }
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_an_input_a_weight_and_plain_values_may_be_returned(tmp_path: Path, exporter: Any) -> None:
+    result, model = exported(ReturnsAll(), tmp_path, exporter=exporter, with_graphml=True)
+    session = onnxruntime.InferenceSession(str(result.onnx), providers=["CPUExecutionProvider"])
+
+    assert names(model.graph.input) == ["x"]
+    assert [name for name in names(model.graph.output) if "weight" not in name] == ["y", "same", "again_0"]
+    _, same, again, _ = session.run(None, {"x": X.numpy()})
+    assert (same == X.numpy()).all()
+    assert (again == X.numpy()).all()
+
+
+class ReturnsTwice(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        y = x.sin()
+        return y, y, {"more": y}
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+@pytest.mark.parametrize("config", [None, {"output_names": ["one", "two", "three"]}])
+def test_a_tensor_may_be_returned_twice(tmp_path: Path, exporter: Any, config: Any) -> None:
+    result, model = exported(ReturnsTwice(), tmp_path, exporter=exporter, export_config=config, with_graphml=True)
+    session = onnxruntime.InferenceSession(str(result.onnx), providers=["CPUExecutionProvider"])
+
+    told = names(model.graph.output)
+    assert len(set(told)) == 3
+    assert told[2] == "2_more" if config is None else told == config["output_names"] or result.findings
+    for value in session.run(None, {"x": X.numpy()}):
+        np.testing.assert_allclose(value, X.sin().numpy(), rtol=1e-5)
+
+
+def test_of_a_part_that_is_compiled_the_remedy_tells(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), torch.jit.script(nn.Linear(4, 4)))
+    for exporter in EXPORTERS:
+        with pytest.raises(graphml_onnx.ModelError) as caught:
+            exported(model, tmp_path, exporter=exporter)
+        assert "give the module that 1 was compiled from" in str(caught.value.remedy)
 
 
 class ReturnsNothing(nn.Module):

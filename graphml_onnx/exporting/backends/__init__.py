@@ -87,7 +87,7 @@ def export_onnx(
             problem = ModelError(
                 f"the {settings.exporter} exporter failed: {type(cause).__name__}: {one_line(cause)}",
                 file=name,
-                remedy="see --debug, try the other `exporter`, or give other inputs with `input_specs`",
+                remedy=_remedy(model),
             )
             raise problem from error
     findings = [f"PyTorch warns: {text}" for text in heard.warned]
@@ -96,6 +96,15 @@ def export_onnx(
             f"parameters that the model changes as it runs, and that were not restored: {', '.join(changed)}"
         )
     return Outcome(exported, heard.printed, findings)
+
+
+def _remedy(model: Exportable) -> str:
+    """What may help where an exporter fails."""
+    parts = model.named_modules() if isinstance(model, torch.nn.Module) else ()
+    compiled = [name for name, part in parts if isinstance(part, torch.jit.ScriptModule)]
+    if compiled:
+        return f"give the module that {compiled[0]} was compiled from: PyTorch's exporters hardly take compiled ones"
+    return "see --debug, try the other `exporter`, or give other inputs with `input_specs`"
 
 
 def _exported(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import contextmanager, nullcontext
+from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import torch
@@ -65,6 +66,7 @@ def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: Expor
         )
     if program is None or program.exported_program is None:
         raise RuntimeError("the exporter returned nothing")
+    _tell_apart(program)
     if is_converted and settings.opset is not None:
         _convert(program, settings.opset)
         if optimizes:
@@ -95,9 +97,27 @@ def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: Expor
     )
 
 
+def _tell_apart(program: torch.onnx.ONNXProgram) -> None:
+    """Renames tensors that have the name of an input.
+
+    Of a model that returns an input, PyTorch calls the copy by the name of the input, and so do we the input.
+    """
+    graph = program.model.graph
+    inputs = {value.name for value in graph.inputs}
+    made = [value for node in graph.all_nodes() for value in node.outputs]
+    taken = inputs | {value.name for value in made}
+    for value in made:
+        if value.name in inputs:
+            value.name = next(name for number in count(1) if (name := f"{value.name}_{number}") not in taken)
+            taken.add(value.name)
+
+
 @contextmanager
 def _returning_known_types(module: torch.nn.Module) -> Iterator[None]:
-    """Lets a module return mappings instead of dataclasses that PyTorch has not been told of, and refuses."""
+    """Lets a module return mappings instead of dataclasses that PyTorch has not been told of, and no plain numbers.
+
+    The exporter refuses both.
+    """
 
     def flattened(_module: torch.nn.Module, _inputs: object, output: object) -> object:
         known = _known_types(output)
@@ -111,10 +131,12 @@ def _returning_known_types(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _known_types(value: object) -> object:
-    """A value with each dataclass in it as a mapping; the value itself if it has none."""
+    """A value with each dataclass in it as a mapping, and None for numbers and text; itself if it has none of these."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type) and type(value) not in _pytree.SUPPORTED_NODES:
         return {entry.name: _known_types(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
     match value:
+        case int() | float() | complex() | str():
+            return None
         case dict() if type(value) is dict:
             named = {key: _known_types(member) for key, member in value.items()}
             return named if any(named[key] is not member for key, member in value.items()) else value
