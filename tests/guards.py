@@ -43,8 +43,8 @@ RESIDUE = "tests/codec/test_residue.py::test"
 REPLACED = "tests/faults/test_replaced_pairs.py::test"
 
 GUARDS = (
-    Guard(1, "graphml_onnx/errors.py", "if isinstance(error, FileNotFoundError):\n        return InputError",
-          "if False:\n        return InputError", f"{FAULT}[1: no model]"),
+    Guard(1, "graphml_onnx/errors.py", "if isinstance(error, FileNotFoundError):\n        if os.path.islink",
+          "if False:\n        if os.path.islink", f"{FAULT}[1: no model]"),
     Guard(1, "graphml_onnx/onnxfile/source.py", "if stat.S_ISDIR(status.st_mode):", "if False:",
           f"{FAULT}[1: a folder as a model]"),
     Guard(1, "cli/encode.py", 'readable=False, metavar="MODEL..."', 'metavar="MODEL"',
