@@ -176,7 +176,9 @@ class _Builder:
                 text = "left in the root"
             else:
                 text = {"neighbours": "placed by their neighbours"}.get(rule, f"placed by their {rule}")
-            tally = went.setdefault(text, Tally("nothing-tells", f"operators that the source does not place, {text}"))
+            tally = went.setdefault(
+                text, Tally("unplaced-operators", f"operators that the source does not place, {text}")
+            )
             tally.add(operators[position].name or operators[position].op_type)
         for tally in went.values():
             self.findings += tally.lines

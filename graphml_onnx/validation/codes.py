@@ -384,7 +384,7 @@ _TABLE = (
          "nothing: deeper modules are folded into their ancestor at the last level",
          "the tree of modules is not complete",
          "names that a generator nested without an end"),
-        ("nothing-tells", "warning", "the metadata, tags or exporter give no module for some operators",
+        ("unplaced-operators", "warning", "the metadata, tags or exporter give no module for some operators",
          "nothing, if the place by neighbours or names is right",
          "these places are inferred",
          "operators that a quantiser added"),

@@ -164,7 +164,7 @@ CASES: dict[str, _Case] = {
         _named("/Net/B"), _told(Operator("/c/Add"), given=metadata(NET, {"/c/Add": "/Net/B"})),
     ),
     "too-deep": _Case(_deep(101), _deep(100)),
-    "nothing-tells": _Case(
+    "unplaced-operators": _Case(
         _told(Operator("a", tag="/Net/A"), Operator("Constant_1"), given=None),
         _told(Operator("a", tag="/Net/A"), Operator("b", tag="/Net"), given=None),
     ),
