@@ -1,15 +1,17 @@
 """``g2o textconv``: prints a model as stable text, for git."""
 
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from graphml_onnx.errors import Category, GraphmlOnnxError, printable
+from graphml_onnx.results import Trust
+
 from . import options, remote, show
 from .wording import as_options
-
-if TYPE_CHECKING:
-    from graphml_onnx.errors import GraphmlOnnxError
 
 EXAMPLES = """\b
 Examples:
@@ -41,21 +43,40 @@ def textconv(
     The text has the modules, the operators with their inputs and attributes, and the
     type, shape and SHA-256 of each weight. It has no ids and no positions, so a change of
     the model changes only the lines that it concerns. A weight that cannot be read is shown
-    as such, with a warning, so that git shows the rest. See docs/git.md.
+    as such, with a warning, so that git shows the rest; so is a file that is no model.
+    See docs/git.md.
     """
-    import graphml_onnx
-    from graphml_onnx.graph.textual import text_lines
-
     unread: list[GraphmlOnnxError] = []
-    with graphml_onnx.open(model, trust=trust) as graph:
-        block: list[str] = []
-        for line in text_lines(graph, data_files=not no_data_files, failed=unread.append):
+    block: list[str] = []
+    try:
+        for line in _lines(model, trust, not no_data_files, unread):
             block.append(line)
             if len(block) == 1000:
                 show.out("\n".join(block))
                 block = []
-        if block:
-            show.out("\n".join(block))
+    except GraphmlOnnxError as error:
+        if error.category is not Category.BAD_DATA or debug:
+            raise
+        block += _unreadable(model, error)
+        unread.insert(0, error)
+    if block:
+        show.out("\n".join(block))
     if unread:
         more = f"; nor can {len(unread) - 1:,} more be read" if len(unread) > 1 else ""
         show.err(as_options(f"warning: {unread[0]}{more}"))
+
+
+def _lines(model: Path, trust: Trust | None, data_files: bool, unread: list[GraphmlOnnxError]) -> Iterator[str]:
+    import graphml_onnx
+    from graphml_onnx.graph.textual import text_lines
+
+    with graphml_onnx.open(model, trust=trust) as graph:
+        yield from text_lines(graph, data_files=data_files, failed=unread.append)
+
+
+def _unreadable(model: Path, error: GraphmlOnnxError) -> Iterator[str]:
+    """What a file is that is no model: git ends `git log -p` of all files if the text of one fails."""
+    place = f"{error.place}: " if error.place else ""
+    yield printable(f"cannot be read: {place}{error.message}")
+    with model.open("rb") as file:
+        yield f"  {model.stat().st_size:,} bytes sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

@@ -112,8 +112,16 @@ def test_the_text_does_not_depend_on_the_name_of_the_file(tmp_path: Path) -> Non
     assert lines_of(tmp_path / "model.onnx") == lines_of(tmp_path / "git-blob-1x.onnx")
 
 
-def test_what_is_no_model_is_told(tmp_path: Path) -> None:
-    (tmp_path / "m.onnx").write_text("no model")
+def test_what_is_no_model_does_not_hide_the_rest(tmp_path: Path) -> None:
+    """Git ends with an error if the text of one file fails, and shows no other: a pointer of LFS, a broken download."""
+    (tmp_path / "a.onnx").write_text("no model")
+    (tmp_path / "b.onnx").write_text("no model")
+    (tmp_path / "c.onnx").write_text("no model, another")
 
-    assert run(tmp_path, "textconv", "m.onnx").code == 65
+    texts = [run(tmp_path, "textconv", name) for name in ("a.onnx", "b.onnx", "c.onnx")]
+
+    assert [ran.code for ran in texts] == [0, 0, 0]
+    assert texts[0].out.startswith("cannot be read: is not an ONNX model")
+    assert texts[0].err.startswith("g2o: warning: a.onnx: is not an ONNX model")
+    assert texts[0].out == texts[1].out != texts[2].out
     assert run(tmp_path, "textconv", "none.onnx").code == 66
