@@ -58,6 +58,7 @@ class Matching:
         for relative in (_signature_with_outputs, _signature_with_inputs, _place, _look_without_name):
             self._match_unique(old.operators, new.operators, partial(relative, self))
             self._spread(_signature)
+        self._pair_other_inputs(old, new)
         self._todo.extend(self.new_of.items())
         self._spread(_kind)  # with other attributes, but in the same place
         self._match_in_order(old.operators, new.operators)
@@ -67,6 +68,15 @@ class Matching:
         if old not in self.new_tensor and new not in self.old_tensor:
             self.new_tensor[old] = new
             self.old_tensor[new] = old
+
+    def _pair_other_inputs(self, old: Body, new: Body) -> None:
+        """Pairs inputs that have other names and no matched operator takes: in order, if their types are the same."""
+        ours = [tensor for tensor in old.inputs if tensor not in self.new_tensor]
+        theirs = [tensor for tensor in new.inputs if tensor not in self.old_tensor]
+        if [tensor.type for tensor in ours] == [tensor.type for tensor in theirs]:
+            for tensor, twin in zip(ours, theirs, strict=True):
+                self._pair_tensors(tensor, twin)
+                self._match_consumers(tensor, twin, _signature)
 
     def _match(self, old: Operator, new: Operator) -> None:
         if old in self.new_of or new in self.old_of or _kind(old) != _kind(new):
@@ -119,7 +129,7 @@ class Matching:
                 if ours is None or theirs is None:
                     continue
                 self._match_producers(ours, theirs, look)
-                if ours.parameter is not None and theirs.parameter is not None and ours.producer is theirs.producer:
+                if _is_given_alike(ours, theirs):
                     self._pair_tensors(ours, theirs)
             for made, also in zip(old.outputs, new.outputs, strict=False):
                 if made is not None and also is not None:
@@ -148,6 +158,13 @@ class Matching:
         for block in SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks():
             for place in range(block.size):
                 self._match(ours[block.a + place], theirs[block.b + place])
+
+
+def _is_given_alike(old: Tensor, new: Tensor) -> bool:
+    """Whether both are weights of their graphs, or both are inputs of the same type of elements."""
+    if old.producer is not None or new.producer is not None or (old.parameter is None) != (new.parameter is None):
+        return False
+    return old.parameter is not None or (old.is_input and new.is_input and old.dtype == new.dtype)
 
 
 def _by_key(items: Iterable[_Item], key: Callable[[_Item], Hashable]) -> dict[Hashable, list[_Item]]:

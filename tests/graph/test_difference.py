@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -17,6 +18,9 @@ import graphml_onnx
 from graphml_onnx.graph.statistics import _in_step
 from tests.cli.g2o_process import run
 from tests.graph.models import with_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "htp"
 
@@ -158,6 +162,55 @@ def test_a_layer_whose_names_all_changed_is_renamed(tmp_path: Path) -> None:
     assert {change.kind for change in changes} == {"renamed", "moved"}
     assert {change.module for change in changes} == {"enc.middle"}
     assert len(changes) == 6
+
+
+def renamed(graph: onnx.GraphProto) -> None:
+    """Gives all that has a name another one, in bodies too, and takes the names of operators away."""
+    for node in graph.node:
+        node.name = ""
+        for field in (node.input, node.output):
+            field[:] = [f"new {name}" if name else "" for name in field]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                renamed(attribute.g)
+    for values in (graph.input, graph.output, graph.initializer):
+        for value in values:
+            value.name = f"new {value.name}"
+    for sparse in graph.sparse_initializer:
+        sparse.values.name = f"new {sparse.values.name}"
+
+
+@pytest.mark.parametrize("make", [lambda: layers(5), with_body])
+def test_a_model_whose_names_all_changed_is_renamed(make: Callable[[], onnx.ModelProto]) -> None:
+    """Its inputs too: those of operators, and those that only a body takes."""
+    old, new = make(), make()
+    renamed(new.graph)
+
+    for one, other in ((old, new), (new, old)):
+        changes = graphml_onnx.diff(graphml_onnx.open(one), graphml_onnx.open(other)).changes
+        assert {change.kind for change in changes} <= {"renamed", "moved"}
+        assert {change.name for change in changes if change.subject == "input"} == {v.name for v in other.graph.input}
+
+
+def test_functions_are_in_the_order_of_the_models() -> None:
+    """Not in that of a set, which is another in each run."""
+    old, new = with_body(), with_body()
+    for model, letter in ((old, "f"), (new, "g")):
+        for i in range(8):
+            model.functions.add().CopyFrom(model.functions[0])
+            model.functions[-1].name = f"{letter}{i}"
+
+    changes = graphml_onnx.diff(graphml_onnx.open(old), graphml_onnx.open(new)).changes
+
+    assert [change.name for change in changes] == [f"own::{letter}{i}" for letter in "fg" for i in range(8)]
+
+
+def test_an_input_of_another_type_is_another_input() -> None:
+    old, new = layers(2), layers(2)
+    new.graph.input[0].name = new.graph.node[0].input[0] = new.graph.node[1].input[1] = "other"
+    new.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+
+    assert {("removed", "x"), ("added", "other")} <= found(old, new)
 
 
 def test_a_layer_that_was_added_is_added() -> None:
