@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import onnx
     from google.protobuf.message import Message
 
+    from graphml_onnx.graph.elements import Tensor
     from graphml_onnx.graph.extraction import Part
     from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.onnxfile.source import Source
@@ -92,9 +94,11 @@ def replace(
             _check_interface(whole, inner, chosen)
             joined = _join_stores(whole, inner)
             message = _message(whole, inner, joined.part, {operator.index for operator in operators})
+            is_same = message == whole._model
+            if not is_same:
+                _check_complete(message, whole, chosen)
         except ModelError as error:
             raise error.at(file=part_path, remedy="edit the part, or extract it again") from None
-        is_same = message == whole._model
         skeleton = whole._loaded.skeleton if is_same else serialise(cast("Message", message))
         with Publication(overwrite=overwrite, inputs=[path, part_path]) as publication:
             for graph in (whole, inner):
@@ -130,6 +134,8 @@ def _check_interface(whole: ModelGraph, inner: ModelGraph, chosen: Part) -> None
     for ours, theirs in sides:
         if ours.dtype is not None and theirs.dtype is not None and ours.dtype != theirs.dtype:
             raise ModelError(f"{ours.name!r} is {theirs.dtype} in the part, and {ours.dtype} in the model")
+        if _contradict(ours.shape, theirs.shape):
+            raise ModelError(f"{ours.name!r} is {theirs.type} in the part, and {ours.type} in the model")
     for domain, version in inner.opsets.items():
         if whole.opsets.get(domain, version) != version:
             name = domain or "ai.onnx"
@@ -141,6 +147,36 @@ def _check_interface(whole: ModelGraph, inner: ModelGraph, chosen: Part) -> None
             raise ModelError(
                 f"the function {name} differs: {change.kind} {change.op_type or change.subject} {change.name!r}"
             )
+
+
+def _contradict(ours: tuple[int | str | None, ...] | None, theirs: tuple[int | str | None, ...] | None) -> bool:
+    if ours is None or theirs is None:
+        return False
+    sizes = zip(ours, theirs, strict=False)
+    return len(ours) != len(theirs) or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in sizes)
+
+
+def _check_complete(message: onnx.ModelProto, whole: ModelGraph, replaced: Part) -> None:
+    """Checks that each tensor of the new model that something takes is made once."""
+    graph = message.graph
+    made = Counter(name for node in graph.node for name in cast("list[bytes]", node.output) if name)
+    twice = next((name for name, count in made.items() if count > 1), None)
+    if twice is not None:
+        raise ModelError(f"with the part, two operators make {string_of(twice)!r}")
+    known = {*made, *(cast("bytes", value.name) for value in (*graph.input, *graph.initializer))}
+    known |= {cast("bytes", sparse.values.name) for sparse in graph.sparse_initializer}
+    # What nothing made before is not the part's fault.
+    known |= {name.encode("utf-8", "surrogateescape") for name, t in whole.main.tensors.items() if _is_unmade(t)}
+    for name in (name for node in graph.node for name in _taken(node)):
+        if name and name not in known:
+            raise ModelError(f"with the part, nothing makes {string_of(name)!r}")
+    for tensor in replaced.outputs:
+        if tensor.name.encode("utf-8", "surrogateescape") not in known:
+            raise ModelError(f"with the part, nothing makes {tensor.name!r}")
+
+
+def _is_unmade(tensor: Tensor) -> bool:
+    return tensor.producer is None and tensor.parameter is None
 
 
 class _Joined(NamedTuple):
@@ -214,7 +250,6 @@ def _replace_weights(
     """Takes the part's weights where they differ; drops those that only the old module took."""
     old = {parameter.name: parameter for parameter in whole.main.parameters if parameter.operator is None}
     new = {parameter.name: parameter for parameter in inner.main.parameters if parameter.operator is None}
-    tensors = {string_of(tensor.name): tensor for tensor in part.graph.initializer}
     changed = {name for name, p in new.items() if name not in old or not old[name].has_same_content(p)}
     for name in changed & old.keys():
         if any(consumer.outermost.index not in taken for consumer in old[name].consumers):
@@ -227,13 +262,25 @@ def _replace_weights(
         and not parameter.tensor.is_output
         and all(consumer.outermost.index in taken for consumer in parameter.consumers)
     }
-    kept = [
-        tensors.get(string_of(t.name), t) if string_of(t.name) in changed else t for t in whole._model.graph.initializer
-    ]
-    kept = [tensor for tensor in kept if string_of(tensor.name) not in gone]
-    kept += [tensors[name] for name in tensors if name in changed and name not in old]
-    del message.graph.initializer[:]
-    message.graph.initializer.extend(kept)
+    fresh = changed - old.keys()
+    clash = next((name for name in sorted(fresh) if _is_of_rest(whole.main.tensors.get(name), taken)), None)
+    if clash is not None:
+        raise ModelError(f"the part has a weight {clash!r}, and the rest of the model another tensor of that name")
+    for field in ("initializer", "sparse_initializer"):
+        ours = {_name(weight): weight for weight in getattr(whole._model.graph, field)}
+        theirs = {_name(weight): weight for weight in getattr(part.graph, field)}
+        kept = [theirs.get(name) if name in changed else w for name, w in ours.items() if name not in gone]
+        kept += [weight for name, weight in theirs.items() if name in changed and name not in ours]
+        cast("Message", message.graph).ClearField(field)
+        getattr(message.graph, field).extend(weight for weight in kept if weight is not None)
+
+
+def _name(weight: onnx.TensorProto | onnx.SparseTensorProto) -> str:
+    return string_of(weight.values.name if hasattr(weight, "values") else weight.name)
+
+
+def _is_of_rest(tensor: Tensor | None, taken: set[int]) -> bool:
+    return tensor is not None and (tensor.producer is None or tensor.producer.index not in taken)
 
 
 def _add_functions(message: onnx.ModelProto, part: onnx.ModelProto, whole: ModelGraph) -> None:
@@ -275,6 +322,7 @@ def _taken(node: onnx.NodeProto) -> Iterator[bytes]:
     for _, body in bodies_of(node):
         own = {cast("bytes", value.name) for value in body.input}
         own |= {cast("bytes", tensor.name) for tensor in body.initializer}
+        own |= {cast("bytes", sparse.values.name) for sparse in body.sparse_initializer}
         own |= {name for inner in body.node for name in cast("list[bytes]", inner.output)}
         for inner in body.node:
             yield from (name for name in _taken(inner) if name not in own)

@@ -81,9 +81,37 @@ def other_input(part: onnx.ModelProto) -> None:
     part.graph.input.add().CopyFrom(helper.make_tensor_value_info("other", TensorProto.FLOAT, [1]))
 
 
+def other_shape(part: onnx.ModelProto) -> None:
+    part.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 7
+
+
+def nothing_left(part: onnx.ModelProto) -> None:
+    del part.graph.node[:]
+
+
+def unmade(part: onnx.ModelProto) -> None:
+    part.graph.node[2].input[0] = "nowhere"
+
+
+def made_twice(part: onnx.ModelProto) -> None:
+    part.graph.node[1].output[0] = "/enc/layer.2/mm"
+
+
+def weight_of_the_rest(part: onnx.ModelProto) -> None:
+    """Named as a tensor that an operator of the rest makes."""
+    value = numpy_helper.from_array(np.ones((4, 4), np.float32), "/enc/layer.0/mm")
+    part.graph.initializer.append(value)
+    part.graph.node[0].input[1] = value.name
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
+        (other_shape, "'/enc/layer.2/out' is FLOAT[1, 7] in the part, and FLOAT[1, 4] in the model"),
+        (nothing_left, "nothing makes '/enc/layer.2/out'"),
+        (unmade, "nothing makes 'nowhere'"),
+        (made_twice, "two operators make '/enc/layer.2/mm'"),
+        (weight_of_the_rest, "has a weight '/enc/layer.0/mm', and the rest of the model another tensor of that name"),
         (other_output, "does not make '/enc/layer.2/out'"),
         (other_type, "'/enc/layer.2/out' is INT8 in the part, and FLOAT in the model"),
         (other_opset, "operator set ai.onnx 9"),
@@ -124,3 +152,51 @@ def test_a_function_under_another_name_is_added(tmp_path: Path) -> None:
     onnx.save(part, tmp_path / "p.onnx")
     graphml_onnx.replace(tmp_path / "m.onnx", tmp_path / "p.onnx", tmp_path / "n.onnx", module="head")
     assert [function.name for function in onnx.load(tmp_path / "n.onnx").functions] == ["Twice", "Thrice"]
+
+
+def with_sparse(tmp_path: Path) -> onnx.ModelProto:
+    """The part of a model of one layer, whose Add takes a sparse weight."""
+    model = layers(1)
+    model.graph.node[1].input[1] = "enc.layer.0.bias"
+    model.graph.sparse_initializer.append(sparse("enc.layer.0.bias", [1.0, 2.0]))
+    onnx.save(model, tmp_path / "m.onnx")
+    graphml_onnx.extract(tmp_path / "m.onnx", tmp_path / "p.onnx", module="enc.layer.0")
+    return onnx.load(tmp_path / "p.onnx")
+
+
+def sparse(name: str, values: list[float]) -> onnx.SparseTensorProto:
+    indices = helper.make_tensor("i", TensorProto.INT64, [len(values)], list(range(len(values))))
+    return helper.make_sparse_tensor(helper.make_tensor(name, TensorProto.FLOAT, [len(values)], values), indices, [4])
+
+
+def put_back(part: onnx.ModelProto, tmp_path: Path) -> onnx.GraphProto:
+    onnx.save(part, tmp_path / "p.onnx")
+    graphml_onnx.replace(tmp_path / "m.onnx", tmp_path / "p.onnx", tmp_path / "n.onnx", module="enc.layer.0")
+    return onnx.load(tmp_path / "n.onnx").graph
+
+
+def test_an_edited_sparse_weight_goes_back(tmp_path: Path) -> None:
+    part = with_sparse(tmp_path)
+    del part.graph.sparse_initializer[:]
+    part.graph.sparse_initializer.append(sparse("enc.layer.0.bias", [3.0]))
+
+    assert [list(w.values.float_data) for w in put_back(part, tmp_path).sparse_initializer] == [[3.0]]
+
+
+def test_a_sparse_weight_may_become_dense(tmp_path: Path) -> None:
+    part = with_sparse(tmp_path)
+    del part.graph.sparse_initializer[:]
+    part.graph.initializer.append(numpy_helper.from_array(np.ones(4, np.float32), "enc.layer.0.bias"))
+
+    graph = put_back(part, tmp_path)
+
+    assert not graph.sparse_initializer
+    assert [tensor.name for tensor in graph.initializer] == ["enc.layer.0.weight", "enc.layer.0.bias"]
+
+
+def test_a_new_sparse_weight_is_added(tmp_path: Path) -> None:
+    part = with_sparse(tmp_path)
+    part.graph.node[1].input[1] = "enc.layer.0.other"
+    part.graph.sparse_initializer[0].values.name = "enc.layer.0.other"
+
+    assert [w.values.name for w in put_back(part, tmp_path).sparse_initializer] == ["enc.layer.0.other"]
