@@ -152,6 +152,8 @@ def choose(
             )
         return part_of(graph, chosen)
     if operators is not None:
+        if not operators:
+            raise UsageError("no operators are chosen")
         found = [graph.operator(name) for name in operators]
         inner = next((operator for operator in found if operator.body is not graph.main), None)
         if inner is not None:
@@ -161,8 +163,8 @@ def choose(
 
 
 def _between(graph: ModelGraph, inputs: Sequence[str], outputs: Sequence[str] | None) -> Part:
-    stops = [_main_tensor(graph, name) for name in inputs]
-    wanted = list(graph.outputs) if outputs is None else [_main_tensor(graph, name) for name in outputs]
+    stops = [_main_tensor(graph, name) for name in dict.fromkeys(inputs)]
+    wanted = list(graph.outputs) if outputs is None else [_main_tensor(graph, name) for name in dict.fromkeys(outputs)]
     seen = set(stops)
     chosen: set[Operator] = set()
     todo = [tensor for tensor in wanted if tensor not in seen]
@@ -180,9 +182,18 @@ def _between(graph: ModelGraph, inputs: Sequence[str], outputs: Sequence[str] | 
         )
     part = part_of(graph, chosen)
     used = set(part.inputs)
+    unused = next((tensor for tensor in stops if tensor not in used and tensor not in set(wanted)), None)
+    if unused is not None:
+        raise UsageError(
+            f"the part would not take {unused.name!r}: it is not on the way to these outputs, or it is a weight",
+            remedy="choose other inputs; g2o inspect --by tensor shows the tensors",
+        )
     ordered = [tensor for tensor in stops if tensor in used]
     rest = [tensor for tensor in part.inputs if tensor not in set(stops)]
-    return Part(part.operators, [*ordered, *rest], wanted, part.weights)
+    unmade = [tensor for tensor in wanted if tensor.producer is None]  # outputs that are weights, or inputs
+    rest += [tensor for tensor in unmade if tensor.parameter is None and tensor not in used]
+    weights = part.weights | {tensor.name for tensor in unmade if tensor.parameter is not None}
+    return Part(part.operators, [*ordered, *rest], wanted, weights)
 
 
 def _main_tensor(graph: ModelGraph, name: str) -> Tensor:
@@ -219,7 +230,6 @@ def part_of(graph: ModelGraph, operators: Iterable[Operator]) -> Part:
     taken = [t for t in taken if t.is_output or t.parameter is None]
     if not taken:
         taken = [t for t in made if not t.consumers] or made[-1:]
-    weights |= {t.name for t in graph.outputs if t in set(taken) and t.parameter is not None and t.producer is None}
     ordered = sorted(inside, key=lambda operator: operator.index)
     return Part(ordered, [t for t in given if t.producer not in inside], list(dict.fromkeys(taken)), frozenset(weights))
 
@@ -271,7 +281,7 @@ def _message(
     # Before IR version 4, an initializer is an input too.
     new.input.extend(declared[name] for name in sorted(part.weights & declared.keys()))
     for tensor in part.outputs:
-        kind = tensor.type_message
+        kind = tensor.type_message or _type_of_weight(tensor)
         if kind is None:
             text = f"the type of output {tensor.name!r} is not known, and left out"
             findings.append(Notice("output-without-type", text))
@@ -285,6 +295,17 @@ def _message(
     _keep(new.quantization_annotation, lambda entry: string_of(entry.tensor_name) in names | set(part.weights))
     _keep(message.functions, lambda f: (string_of(f.domain), string_of(f.name), string_of(f.overload)) in functions)
     return message, tuple(findings)
+
+
+def _type_of_weight(tensor: Tensor) -> onnx.TypeProto | None:
+    if tensor.parameter is None or tensor.parameter.indices is not None:
+        return None
+    kind = cast("onnx.TypeProto", schema.message_class("TypeProto")())
+    kind.tensor_type.elem_type = tensor.parameter.data._tensor.data_type
+    kind.tensor_type.shape.SetInParent()
+    for size in tensor.parameter.shape:
+        kind.tensor_type.shape.dim.add().dim_value = size
+    return kind
 
 
 def _keep(messages, is_wanted) -> None:  # type: ignore[no-untyped-def]

@@ -163,7 +163,8 @@ def _check_complete(message: onnx.ModelProto, whole: ModelGraph, replaced: Part)
     twice = next((name for name, count in made.items() if count > 1), None)
     if twice is not None:
         raise ModelError(f"with the part, two operators make {string_of(twice)!r}")
-    known = {*made, *(cast("bytes", value.name) for value in (*graph.input, *graph.initializer))}
+    known = {*made, *(cast("bytes", value.name) for value in graph.input)}
+    known |= {cast("bytes", tensor.name) for tensor in graph.initializer}
     known |= {cast("bytes", sparse.values.name) for sparse in graph.sparse_initializer}
     # What nothing made before is not the part's fault.
     known |= {name.encode("utf-8", "surrogateescape") for name, t in whole.main.tensors.items() if _is_unmade(t)}

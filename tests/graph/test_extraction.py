@@ -149,6 +149,8 @@ def test_a_model_of_more_than_two_gigabytes_stays_on_disk(tmp_path: Path) -> Non
         ((), 2, "choose either a module"),
         (("--module", "enc", "--ops", "x"), 2, "choose either a module"),
         (("--ops", "/enc/0/Relu/act"), 2, "is in a body"),
+        (("--inputs", "z", "--outputs", "y"), 2, "the part would not take 'z'"),
+        (("--inputs", "enc.0.weight", "--outputs", "y"), 2, "or it is a weight"),
     ],
 )
 def test_what_cannot_be_cut_is_told(tmp_path: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
@@ -170,6 +172,28 @@ def test_the_command_says_what_the_part_is_and_replaces_nothing(tmp_path: Path) 
     assert (first.code, second.code) == (0, 73)
     assert "inputs      x, flag\noutputs     y\n" in first.out
     assert run(tmp_path, "extract", "m.onnx", "--module", "enc", "-o", "m.onnx", "--force").code == 2
+
+
+def test_tensors_that_are_named_twice_are_one(tmp_path: Path) -> None:
+    result = graphml_onnx.extract(saved(tmp_path), tmp_path / "p.onnx", inputs=["y", "y"], outputs=["t", "t"])
+
+    assert (result.inputs, result.outputs) == (("y",), ("t",))
+
+
+def test_a_part_gives_inputs_and_weights_out_if_asked(tmp_path: Path) -> None:
+    wanted = ["h", "flag", "typed"]
+    graphml_onnx.extract(saved(tmp_path), tmp_path / "p.onnx", outputs=wanted)
+    part = onnx.load(tmp_path / "p.onnx")
+
+    onnx.checker.check_model(part, full_check=True)
+    assert [value.name for value in part.graph.input] == ["x", "flag"]
+    assert [value.name for value in part.graph.output] == wanted
+    assert [tensor.name for tensor in part.graph.initializer] == ["typed"]
+
+
+def test_no_operators_are_no_part(tmp_path: Path) -> None:
+    with pytest.raises(graphml_onnx.UsageError, match="no operators are chosen"):
+        graphml_onnx.extract(saved(tmp_path), tmp_path / "p.onnx", operators=[])
 
 
 def test_an_input_or_output_of_unknown_shape_is_told(tmp_path: Path) -> None:
