@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from graphml_onnx.hierarchy.exporter import scope_steps
@@ -83,8 +84,7 @@ class TagSource(Source[TagKey, tuple[str, str | None]]):
     def steps_of(self, key: TagKey) -> list[tuple[str, str | None]] | None:
         """The segments of the tag with their scopes."""
         segments = segments_of(key[0])
-        scopes: list[str | None] = [*key[1], *[None] * (len(segments) - len(key[1]))]
-        return list(zip(segments, scopes, strict=True)) or None
+        return list(zip_longest(segments, key[1][: len(segments)])) or None  # a tag of slashes has a root's scope only
 
     def tag_of(self, operator: Operator) -> str | None:
         """Its tag."""
