@@ -528,5 +528,18 @@ class Body:
             body = body.outer
         return None
 
+    def to_dict(self) -> dict[str, Json]:
+        """The body as JSON values."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "path": self.path,
+            "operator": None if self.operator is None else self.operator.label,
+            "inputs": [tensor.to_dict() for tensor in self.inputs],
+            "outputs": [tensor.to_dict() for tensor in self.outputs],
+            "operators": [operator.label for operator in self.operators],
+            "parameters": [parameter.name for parameter in self.parameters],
+        }
+
     def __repr__(self) -> str:
         return f"<Body {self.path or self.name}: {self.kind}, {len(self.operators)} operators>"

@@ -44,6 +44,9 @@ def test_graphml_and_onnx_are_the_same_graph(mixed: Path, layout: str, parameter
     ours, theirs = graphml_onnx.open(graph), graphml_onnx.open(mixed)
 
     assert facts(ours) == facts(theirs)
+    bodies = [body.to_dict() for body in ours.bodies]
+    assert bodies == [body.to_dict() for body in theirs.bodies]
+    assert [body["operators"] for body in bodies] == [[o.label for o in body.operators] for body in ours.bodies]
     assert [parameter.digest for parameter in ours.parameters] == [parameter.digest for parameter in theirs.parameters]
     for left, right in zip(ours.parameters, theirs.parameters, strict=True):
         assert left.has_same_content(right)

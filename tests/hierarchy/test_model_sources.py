@@ -91,6 +91,12 @@ class TestTags:
             'operators that the source does not place, left in the root: 3, for example "Constant_1", ""',
         )
 
+    def test_a_tag_of_nothing_but_slashes_tells_of_no_module(self) -> None:
+        told = Texts(name_scopes="['', 'encoder', 'op']", class_hierarchy="['m.M', 'm.E', 'op']")
+        operators = [Operator("a", tag="/M/E.encoder", texts=told), Operator("b", tag="//", texts=told)]
+        hierarchy = build_hierarchy(operators, None)
+        assert tags(hierarchy)[0] == "/M/E.encoder"
+
     def test_a_tag_may_go_deeper_than_the_tree(self) -> None:
         hierarchy = tagged("/M" * 150, "/M" * 100)
         assert len(hierarchy.modules) == 100
