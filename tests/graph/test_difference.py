@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from tests.cli.g2o_process import run
 from tests.graph.models import with_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "htp"
 
@@ -351,3 +352,28 @@ def test_a_weight_under_another_name_in_another_place_is_renamed() -> None:
     found = graphml_onnx.diff(graphml_onnx.open(old), graphml_onnx.open(new)).changes
 
     assert [(c.kind, c.name) for c in found if c.subject == "parameter"] == [("renamed", "renamed")]
+
+
+def _nameless(path: Path, types: Sequence[str]) -> Path:
+    """A chain of operators without names and weights; the tensors have names of their own in each file."""
+    tensors = ["x", *(f"{path.stem}{number}" for number in range(1, len(types))), "y"]
+    nodes = [
+        helper.make_node(kind, [taken], [made])
+        for kind, taken, made in zip(types, tensors[:-1], tensors[1:], strict=True)
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in ("x", "y")]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:])), path)
+    return path
+
+
+@pytest.mark.parametrize("places", [[5], [5, 20], [3, 12, 25]])
+def test_insertions_into_a_chain_without_names_or_weights_are_all_that_is_added(
+    tmp_path: Path, places: list[int]
+) -> None:
+    types = ["Relu", "Neg", "Abs"] * 10
+    edited = types.copy()
+    for place in reversed(places):
+        edited.insert(place, "Exp")
+    found = graphml_onnx.diff(_nameless(tmp_path / "old.onnx", types), _nameless(tmp_path / "new.onnx", edited))
+    kinds = Counter(change.kind for change in found.changes if change.subject == "operator")
+    assert (kinds["added"], kinds["removed"]) == (len(places), 0)
