@@ -370,7 +370,7 @@ def _nameless(path: Path, types: Sequence[str]) -> Path:
 def test_insertions_into_a_chain_without_names_or_weights_are_all_that_is_added(
     tmp_path: Path, places: list[int]
 ) -> None:
-    types = ["Relu", "Neg", "Abs"] * 10
+    types = random.Random(1).choices(["Relu", "Neg", "Abs", "Tanh", "Floor", "Ceil"], k=30)
     edited = types.copy()
     for place in reversed(places):
         edited.insert(place, "Exp")
