@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "fixtures" / "fuzz"
-COUNT = int(os.environ.get("G2O_EXECUTIONS", "800"))
+COUNT = int(os.environ.get("G2O_EXECUTIONS", "500"))
 INPUTS = sorted(path.relative_to(CORPUS).as_posix() for path in CORPUS.glob("*/*"))
 
 

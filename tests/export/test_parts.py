@@ -19,7 +19,7 @@ pytest.importorskip("transformers")
 
 from tests.export.architectures import ARCHITECTURES  # noqa: E402
 
-EXPORTERS: tuple[Any, ...] = ("dynamo", "torchscript")
+EXPORTERS: tuple[Any, ...] = (pytest.param("dynamo", marks=pytest.mark.slow), "torchscript")
 DECODERS = [
     "llama",
     *(
