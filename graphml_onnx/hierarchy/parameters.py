@@ -160,14 +160,15 @@ def _merged(graph: Graph, wiring: Wiring) -> frozenset[str]:
     for position, names in enumerate(wiring.weights):
         for name in names:
             takers.setdefault(name, {})[position] = None
-    taken: dict[int, frozenset[str]] = {}
+    numbers: dict[frozenset[str], int] = {frozenset(): 0}  # comparing numbers takes no longer for large sets
+    taken: dict[int, int] = {}
     merged = set()
     for name, positions in takers.items():
         if len(positions) > 1 and name in graph.weights and owner_path(name):
             for position in positions:
                 if position not in taken:
-                    taken[position] = _taken(graph, wiring, position)
-            if len({taken[position] for position in positions} - {frozenset()}) > 1:
+                    taken[position] = numbers.setdefault(_taken(graph, wiring, position), len(numbers))
+            if len({taken[position] for position in positions} - {0}) > 1:
                 merged.add(name)
     return frozenset(merged)
 
