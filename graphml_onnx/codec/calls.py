@@ -9,11 +9,11 @@ from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from graphml_onnx.codec.module_facts import graphs_of
+from graphml_onnx.codec.module_facts import with_bodies
 from graphml_onnx.codec.scalars import string_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     import onnx
 
@@ -60,15 +60,7 @@ def _total(count: Counter[_Function], totals: Mapping[_Function, int]) -> int:
 
 def _count(nodes: Iterable[onnx.NodeProto]) -> Counter[_Function]:
     """How many operators of each type there are, in bodies too."""
-    return Counter((_bytes(node.domain), _bytes(node.op_type), _bytes(node.overload)) for node in _with_bodies(nodes))
-
-
-def _with_bodies(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    todo = [*nodes]
-    while todo:
-        node = todo.pop()
-        yield node
-        todo += [inner for graph in graphs_of(node) for inner in graph.node]
+    return Counter((_bytes(node.domain), _bytes(node.op_type), _bytes(node.overload)) for node in with_bodies(nodes))
 
 
 def _bytes(text: str | bytes) -> bytes:

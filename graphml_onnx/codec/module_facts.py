@@ -8,7 +8,7 @@ from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.hierarchy import Graph, Hierarchy, HtpMetadata, Operator, Texts, build_hierarchy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import onnx
 
@@ -106,3 +106,11 @@ def graphs_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         if attribute.HasField("g"):
             yield attribute.g
         yield from attribute.graphs
+
+
+def with_bodies(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Operators, and after them those of the bodies in them."""
+    todo = [*nodes]
+    for node in todo:  # which grows
+        yield node
+        todo += [inner for graph in graphs_of(node) for inner in graph.node]

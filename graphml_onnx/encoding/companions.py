@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from graphml_onnx.codec.module_facts import graphs_of
+from graphml_onnx.codec.module_facts import with_bodies
 from graphml_onnx.hierarchy.findings import quoted
 from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import onnx
 
 _TYPE = b"EPContext"
@@ -29,7 +27,8 @@ def companions_of(model: onnx.ModelProto, skeleton: bytes) -> tuple[Notice, ...]
     """
     if _TYPE not in skeleton:
         return ()
-    found = (_file_of(node) for node in _nodes(model) if cast("bytes", node.op_type) == _TYPE)
+    nodes = (*model.graph.node, *(node for function in model.functions for node in function.node))
+    found = (_file_of(node) for node in with_bodies(nodes) if cast("bytes", node.op_type) == _TYPE)
     files = dict.fromkeys(file for file in found if file)
     if not files:
         return ()
@@ -37,13 +36,6 @@ def companions_of(model: onnx.ModelProto, skeleton: bytes) -> tuple[Notice, ...]
     names = ", ".join(map(quoted, [*files][:_SHOWN]))
     text = f"the model needs files beside it that are not external data, and that are not copied: {names}{more}"
     return (Notice("companion-files", text),)
-
-
-def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    todo = [*model.graph.node, *(node for function in model.functions for node in function.node)]
-    for node in todo:  # which grows
-        yield node
-        todo += [inner for graph in graphs_of(node) for inner in graph.node]
 
 
 def _file_of(node: onnx.NodeProto) -> str | None:

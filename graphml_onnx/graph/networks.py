@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import count
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import networkx as nx
 
@@ -30,10 +31,13 @@ def network_of(graph: ModelGraph, *, parameters: bool) -> nx.MultiDiGraph[str]:
         hierarchy_source=graph.hierarchy_source,
     )
     nodes: dict[_Element, str] = {}
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))  # for labels that several have
 
     def add(element: _Element, label: str, kind: str, body: Body, data: Mapping[str, object]) -> str:
         label = f"{body.path}/{label}" if body.path else label
-        node = label if label not in network else next(n for i in count(2) if (n := f"{label}#{i}") not in network)
+        node = label
+        while node in network:
+            node = f"{label}#{next(numbers[label])}"
         network.add_node(node, kind=kind, body=body.path, **data)
         nodes.setdefault(element, node)
         return node
