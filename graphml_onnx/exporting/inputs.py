@@ -104,7 +104,7 @@ def leaves(value: object, name: str | None = None) -> Iterator[Leaf]:
         if name is None and isinstance(key, int):
             inner = None if _members(member) is None else part
         else:
-            inner = part if name is None else f"{name}_{part}"
+            inner = part or None if name is None else f"{name}_{part}"
         yield from leaves(member, inner)
 
 

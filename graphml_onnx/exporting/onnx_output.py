@@ -294,16 +294,15 @@ def tag_operators(places: Iterable[Placed], modules: Sequence[Module]) -> None:
         placed.operator.metadata_props.add(key=TAG_KEY, value=modules[placed.found.module].tag)
 
 
-def record_inputs(model: onnx.ModelProto, examples: Sequence[ExampleRecord]) -> None:
-    """Writes the descriptions of the example inputs, under their names in the graph.
+def record_inputs(model: onnx.ModelProto, examples: Mapping[str, ExampleRecord]) -> None:
+    """Writes the descriptions of the example inputs, in the order of the graph.
 
     Args:
         model: the model, which is changed.
-        examples: the inputs in the order of the graph; none for a program, which has its own.
+        examples: the inputs by their names; none for a program, which has its own.
     """
-    names = [value.name for value in model.graph.input][: len(examples)]
-    if len(names) == len(examples) > 0:
-        told = [example.as_json(name) for name, example in zip(names, examples, strict=True)]
+    told = [examples[value.name].as_json(value.name) for value in model.graph.input if value.name in examples]
+    if told:
         helper.set_model_props(model, {**{p.key: p.value for p in model.metadata_props}, INPUTS_KEY: json.dumps(told)})
 
 

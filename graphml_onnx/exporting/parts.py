@@ -15,6 +15,7 @@ import torch
 
 from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.exporting.backends import run_model
+from graphml_onnx.exporting.backends.module_state import calling
 from graphml_onnx.exporting.inputs import ExampleInputs, inputs_from_config, parameters_of
 
 if TYPE_CHECKING:
@@ -81,16 +82,8 @@ def opened(model: object, name: str, part: str, seed: int, batch: int | None) ->
         yield _encoder(model, name, seed, batch)
         return
     decoder = _Decoder(model, name, inputs_from_config(model, seed, batch, {}), with_past=part == WITH_PAST)
-    attributes = vars(model)
-    own = attributes.get("forward")
-    attributes["forward"] = decoder.forward
-    try:
+    with calling(model, decoder.forward):
         yield decoder.part(seed)
-    finally:
-        if own is None:
-            del attributes["forward"]
-        else:
-            attributes["forward"] = own
 
 
 def has_encoder(model: object) -> bool:

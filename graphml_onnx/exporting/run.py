@@ -58,7 +58,7 @@ from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphml_onnx.exporting.options import ExportOptions, TorchModules
     from graphml_onnx.exporting.sources import Exportable
@@ -124,6 +124,7 @@ def run_export(
         with steps.step("input_generation"):
             loaded, examples, plan = _with_inputs(plan, loaded, stack)
         record, printed = _convert(plan, loaded, examples, steps, started)
+    record = replace(record, steps=steps.records)
     graphml, failure = None, None
     if outputs.graphml is not None:
         with steps.step("graphml"):
@@ -172,8 +173,6 @@ def _plan(output: str | os.PathLike[str], options: ExportOptions) -> _Plan:
         specs = read_input_specs(options.input_specs, options.batch_size, options.shapes)
         symbols = {name: spec.symbols for name, spec in specs.items() if spec.symbols}
         settings = replace(settings, dynamic_shapes={**symbols, **settings.dynamic_shapes})
-    elif options.inputs is not None and (options.shapes or options.batch_size is not None):
-        raise UsageError("given inputs have their own shapes", remedy="leave out the shapes and `batch_size`")
     task, part = _task_and_part(options)
     torch_modules = checked_torch_modules(options.torch_modules)
     return _Plan(options, outputs, settings, specs, torch_modules, repeatable(options), task, part)
@@ -230,6 +229,7 @@ def _loaded(model: str | os.PathLike[str] | Exportable, task: str | None) -> Loa
 
 def _examples(loaded: LoadedModel, options: ExportOptions, specs: Mapping[str, InputSpec] | None) -> ExampleInputs:
     module = loaded.model
+    has_shapes = bool(options.shapes) or options.batch_size is not None
     if isinstance(module, torch.jit.ScriptModule):
         raise UsageError(
             "is compiled TorchScript, which does not show the modules that run",
@@ -237,7 +237,7 @@ def _examples(loaded: LoadedModel, options: ExportOptions, specs: Mapping[str, I
             remedy="give the module that it was compiled from; it may call compiled functions",
         )
     if not isinstance(module, torch.nn.Module):
-        if options.inputs is not None or specs is not None:
+        if options.inputs is not None or specs is not None or has_shapes:
             raise UsageError("a torch.export program has its own inputs", file=loaded.name, remedy="give none")
         return ExampleInputs()
     if options.inputs is not None and specs is not None:
@@ -246,6 +246,8 @@ def _examples(loaded: LoadedModel, options: ExportOptions, specs: Mapping[str, I
         return inputs_from_specs(module, specs, options.seed)
     given = loaded.inputs if options.inputs is None else options.inputs
     if given is not None:
+        if has_shapes:
+            raise UsageError("given inputs have their own shapes", remedy="leave out the shapes and `batch_size`")
         return given_inputs(given, module)
     shapes = {name: tuple(shape) for name, shape in options.shapes.items()}
     return inputs_from_config(module, options.seed, options.batch_size, shapes)
@@ -302,7 +304,8 @@ def _convert(
             file = ModelFile.read(raw, stack)
             graph = file.model.graph
             separate_outputs(graph)
-            broken = _broken_promises(settings, file)
+            names = _names_of_inputs(loaded.model, examples, settings)
+            broken = _broken_promises(settings, names, file)
             file.check(outputs.onnx)
             gather_data(file.model, raw.parent, outputs.data.name)
         with steps.step("hierarchy_building"):
@@ -316,7 +319,8 @@ def _convert(
         with steps.step("tag_injection"):
             if not options.clean_onnx:
                 tag_operators(places, modules)
-                record_inputs(file.model, example_records(loaded.model, examples))
+                records = example_records(loaded.model, examples)
+                record_inputs(file.model, dict(zip(names, records, strict=True)))
             size, sha256 = file.write(onnx.file, outputs.onnx)
             data = stage_data(publication, outputs, raw)
         ran = {level.scope for level in levels}
@@ -391,8 +395,21 @@ def _fitted(settings: ExporterSettings, model: Exportable, examples: ExampleInpu
     return replace(settings, dynamic_shapes={name: axes for name, axes in shapes.items() if name in known})
 
 
-def _broken_promises(settings: ExporterSettings, file: ModelFile) -> list[str]:
-    """Findings for names and dynamic dimensions that the exporter did not apply.
+def _names_of_inputs(model: Exportable, examples: ExampleInputs, settings: ExporterSettings) -> list[str]:
+    """The names that the inputs of a module get in the file; none for a program, which has its own."""
+    if not isinstance(model, torch.nn.Module):
+        return []
+    names = input_names(model, examples)
+    return [*settings.input_names[: len(names)], *names[len(settings.input_names) :]]
+
+
+def _broken_promises(settings: ExporterSettings, names: Sequence[str], file: ModelFile) -> list[str]:
+    """Findings for inputs, names and dynamic dimensions that the exporter did not apply.
+
+    Args:
+        settings: what was asked for.
+        names: of the inputs of a module.
+        file: what the exporter wrote.
 
     Raises:
         UsageError: the opset is not the requested one.
@@ -407,6 +424,9 @@ def _broken_promises(settings: ExporterSettings, file: ModelFile) -> list[str]:
         )
     broken = []
     inputs = {value.name: value for value in graph.input}
+    unused = [name for name in names if name not in inputs]
+    if unused and len(graph.input) < len(names):
+        broken.append(f"the model does not use these inputs, and the file does not have them: {', '.join(unused)}")
     for kind, wanted, values in (
         ("inputs", settings.input_names, graph.input),
         ("outputs", settings.output_names, graph.output),

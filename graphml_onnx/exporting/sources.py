@@ -103,7 +103,9 @@ def _called(module_name: str, name: str, source: str) -> LoadedModel:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise _own_failure(error, source) from error  # an import within the module
-        raise InputError(f"no module {error.name!r} to import", file=source, remedy="check the name") from error
+        stem = module_name.removesuffix(".py")
+        remedy = "check the name" if stem == module_name else f"name the module, not its file: {stem}:{name}"
+        raise InputError(f"no module {error.name!r} to import", file=source, remedy=remedy) from error
     except FROM_OUTSIDE:
         raise
     except BaseException as error:

@@ -575,3 +575,45 @@ def test_modules_may_be_nested_deeper_than_python_calls(tmp_path: Path) -> None:
         model = nn.Sequential(model)
     result, _ = exported(model, tmp_path, with_graphml=True)
     assert (result.modules, result.exact, result.graphml_error) == (106, 100.0, None)
+
+
+class Pooled(nn.Module):
+    """The mean and the norm are reductions whose axes a converter has to know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.norm = nn.LayerNorm(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(torch.relu(self.conv(x)).mean((2, 3))).var(1)
+
+
+@pytest.mark.parametrize("form", ["module", "dynamic", "program"])
+def test_an_earlier_opset_is_reached_by_way_of_optimisation(tmp_path: Path, form: str) -> None:
+    """ONNX's converter cannot read axes that are computed, and leaves an attribute of later opsets."""
+    module, x = Pooled().eval(), torch.randn(2, 3, 6, 6)
+    model: Any = torch.export.export(module, (x,)) if form == "program" else module
+    options: dict[str, Any] = {} if form == "program" else {"inputs": x}
+    if form == "dynamic":
+        options["dynamic_shapes"] = {"x": {"0": "batch"}}
+    result = graphml_onnx.export(model, tmp_path / "model.onnx", opset=17, **options)
+
+    assert onnx.load(result.onnx).opset_import[0].version == 17
+    assert result.exact == 100
+    session = onnxruntime.InferenceSession(str(result.onnx), providers=["CPUExecutionProvider"])
+    assert np.allclose(session.run(None, {"x": x.numpy()})[0], module(x).detach().numpy(), atol=1e-5)
+
+
+class KeysWithoutName(nn.Module):
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"": x + 1, "a b": x * 2}
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_a_key_without_a_name_is_no_name(tmp_path: Path, exporter: Any) -> None:
+    _, model = exported(KeysWithoutName(), tmp_path, exporter=exporter)
+
+    assert all(names(model.graph.output))
+    assert names(model.graph.output)[1] == "a_b"
+    assert onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

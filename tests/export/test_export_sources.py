@@ -94,6 +94,7 @@ def test_pickled_models_are_refused_and_not_opened(tmp_path: Path, output: Path,
     ("model", "kind", "complaint"),
     [
         ("no_such_package:build", graphml_onnx.InputError, "no_such_package"),
+        ("net.py:build", graphml_onnx.InputError, "not its file: net:build"),
         ("tests.export.tiny_models:nothing", graphml_onnx.InputError, "nothing"),
         ("tests.export.tiny_models:number", graphml_onnx.UsageError, "int"),
         ("tests.export.tiny_models:EXPECTED", graphml_onnx.InputError, "EXPECTED"),
@@ -157,6 +158,14 @@ def test_options_that_do_not_fit_are_refused(output: Path, options: dict[str, An
     with pytest.raises(graphml_onnx.UsageError):
         graphml_onnx.export(model, output, **given, **options)
     assert contents(output.parent) == {}
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 3}, {"shapes": {"x": (3, 8)}}])
+def test_sizes_are_refused_where_the_inputs_are_given(tmp_path: Path, output: Path, options: dict[str, Any]) -> None:
+    """They would have no effect on the inputs of a function, or of a program."""
+    for model in ("tests.export.tiny_models:mixed", save_program(tmp_path / "program.pt2")):
+        with pytest.raises(graphml_onnx.UsageError, match="own"):
+            graphml_onnx.export(model, output, **options)
 
 
 def test_torchscript_takes_no_program(tmp_path: Path, output: Path) -> None:

@@ -8,8 +8,9 @@ These parts of PyTorch may change without notice; `tests/export/test_edges.py` t
 - ``node.meta["nn_module_stack"]`` in the graphs of programs (`dynamo`);
 - that TorchScript names operators after the calls of modules (`graphml_onnx.exporting.placement` reads the names);
 - `torch._jit_internal.get_torchscript_modifier`, which makes tracing compile a module instead of running it (`calls`);
-- ``Tensor._version``, which counts changes in place (`module_state`);
-- `torch.utils._pytree`, with which PyTorch flattens the inputs and outputs of modules (`module_state`, `inputs`);
+- ``Tensor._version``, which counts changes in place (`module_state`, and here);
+- `torch.utils._pytree`, with which PyTorch flattens the inputs and outputs of modules (`module_state`, `inputs`, and
+  here);
 - `torch.backends.mha`, the switch of the fused attention (`module_state`).
 
 Each exporter writes an ONNX file, and returns the modules that ran and what it knows about the place of each operator.
@@ -22,9 +23,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
+from torch.utils import _pytree
 
 from graphml_onnx.errors import GraphmlOnnxError, ModelError, storage_failure
-from graphml_onnx.exporting.backends.module_state import copied, evaluating, keeping_state, prepared
+from graphml_onnx.exporting.backends.module_state import (
+    copied,
+    evaluating,
+    keeping_state,
+    prepared,
+    running_on_copies,
+)
 from graphml_onnx.exporting.backends.process import FROM_OUTSIDE, deep_enough, listening, same_random_numbers
 from graphml_onnx.exporting.sources import one_line
 
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphml_onnx.exporting.backends.exported import Exported
+    from graphml_onnx.exporting.backends.process import Heard
     from graphml_onnx.exporting.inputs import ExampleInputs
     from graphml_onnx.exporting.module_tree import Level
     from graphml_onnx.exporting.options import ExporterSettings
@@ -74,7 +83,7 @@ def export_onnx(
     """
     with listening() as heard:
         try:
-            exported, changed = _exported(model, inputs, settings, path)
+            exported, changed = _exported(model, inputs, settings, path, heard)
         except (GraphmlOnnxError, MemoryError, *FROM_OUTSIDE):
             raise
         except BaseException as error:
@@ -108,7 +117,7 @@ def _remedy(model: Exportable) -> str:
 
 
 def _exported(
-    model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path
+    model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path, heard: Heard
 ) -> tuple[Exported, list[str]]:
     if settings.exporter == "dynamo":
         from graphml_onnx.exporting.backends.dynamo import export_with_dynamo as exporter
@@ -125,9 +134,23 @@ def _exported(
         if module is not model:
             own = inputs.mapped(copied)
             module(*own.args, **own.kwargs)  # makes the parameters of the copy
-        with keeping_state(module) as changed:
-            exported = exporter(module, inputs.mapped(copied), settings, path)
-    return exported, changed
+        state = stack.enter_context(keeping_state(module))
+        own = inputs.mapped(copied)
+        before = _versions(own)
+        exported = exporter(module, own, settings, path)
+        changed = state.changed_buffers()
+        if changed or _versions(own) != before:  # a trace leaves out how a run changes its inputs and buffers
+            state.restore()
+            heard.forget()
+            with running_on_copies(module, changed):
+                exported = exporter(module, inputs.mapped(copied), settings, path)
+        return exported, state.changed_parameters()
+
+
+def _versions(inputs: ExampleInputs) -> list[int]:
+    """How often each tensor among the inputs was changed in place."""
+    flat = _pytree.tree_leaves((inputs.args, dict(inputs.kwargs)))
+    return [value._version for value in flat if isinstance(value, torch.Tensor)]
 
 
 def run_once(model: Exportable, name: str, inputs: ExampleInputs) -> tuple[tuple[Level, ...], tuple[Level, ...]]:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _NO_MODULE: Final = "_empty_nn_module_stack"
 """Prefix of the placeholder for operators outside all modules."""
 
+_EMPTY_AXES: Final = "noop_with_empty_axes"
+"""An attribute of reductions, since opset 18."""
+
 _LOWEST_OPSET: Final = 18
 """The exporter writes operators of this opset and later ones, and converts to earlier ones."""
 
@@ -59,7 +62,7 @@ def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: Expor
             dynamo=True,
             verbose=False,
             opset_version=_LOWEST_OPSET if is_converted else settings.opset,
-            optimize=optimizes and not is_converted,
+            optimize=optimizes,
             input_names=names,
             output_names=[*settings.output_names],
             dynamic_shapes=_dynamic_shapes(module, inputs, settings),
@@ -69,8 +72,6 @@ def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: Expor
     _tell_apart(program)
     if is_converted and settings.opset is not None:
         _convert(program, settings.opset)
-        if optimizes:
-            program.optimize()
     program.save(
         path,
         external_data=settings.flag("external_data", default=False),
@@ -157,10 +158,16 @@ class _Evidence(NamedTuple):
 def _convert(program: torch.onnx.ONNXProgram, opset: int) -> None:
     """Converts to an opset below the exporter's own, and keeps the metadata of operators.
 
-    The converter drops the metadata of all operators; each gets them back by the names of its outputs.
+    The converter drops the metadata of all operators; each gets them back by the names of its outputs. It leaves
+    attributes that the earlier opset does not have, and cannot convert what takes axes that are computed: optimisation
+    before makes constants of these.
     """
     from onnxscript import version_converter
 
+    for node in program.model.graph.all_nodes():
+        empty = node.attributes.get(_EMPTY_AXES)
+        if empty is not None and not empty.value:
+            del node.attributes[_EMPTY_AXES]  # the default
     before = {
         value.name: _Evidence(node.name, dict(node.metadata_props))
         for node in program.model.graph.all_nodes()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from functools import wraps
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 import torch
 from torch.backends import mha
@@ -12,7 +13,9 @@ from torch.nn.parameter import UninitializedBuffer, is_lazy
 from torch.utils import _pytree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+T = TypeVar("T")
 
 _EXPORTABLE_EXPERTS: Final = "batched_mm"
 
@@ -48,32 +51,108 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def keeping_state(module: torch.nn.Module) -> Iterator[list[str]]:
-    """Restores what a run of ``forward`` may change: attributes of the modules, and the values of their buffers.
+class KeptState:
+    """The state of a module that a run of ``forward`` may change: attributes, and the values of buffers.
 
     Attributes that are lists, dictionaries or sets get their members back, but the members themselves are not restored.
     Parameters are not copied, since that would double the memory.
 
-    Yields:
-        A list that names the parameters that were changed in place, once the context is closed.
+    Args:
+        module: the module, before the run.
     """
-    changed: list[str] = []
-    restores = [_attributes_of(part) for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
-    versions = [(name, weight, weight._version) for name, weight in module.named_parameters()]
-    try:
-        yield changed
-    finally:
-        for restore in restores:
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        parts = [part for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]
+        self._restores = [_attributes_of(part) for part in parts]
+        self._buffers = [(buffer, buffer.detach().clone(), buffer._version) for buffer in module.buffers()]
+        self._parameters = [(name, weight, weight._version) for name, weight in module.named_parameters()]
+
+    def changed_buffers(self) -> list[torch.Tensor]:
+        """The buffers that were changed in place."""
+        return [buffer for buffer, _, version in self._buffers if buffer._version != version]
+
+    def changed_parameters(self) -> list[str]:
+        """The names of the parameters that were changed in place."""
+        return [name for name, weight, version in self._parameters if weight._version != version]
+
+    def restore(self) -> None:
+        """Restores everything but parameters."""
+        for restore in self._restores:
             restore()
         with torch.no_grad():
-            for buffer, value in buffers:
+            for buffer, value, _ in self._buffers:
                 if buffer.shape != value.shape:
                     buffer.data = value
                 else:
                     buffer.copy_(value)
-        changed += [name for name, weight, version in versions if weight._version != version]
+
+
+@contextmanager
+def keeping_state(module: torch.nn.Module) -> Iterator[KeptState]:
+    """Restores what a run of ``forward`` may change, when the context closes."""
+    state = KeptState(module)
+    try:
+        yield state
+    finally:
+        state.restore()
+
+
+@contextmanager
+def running_on_copies(module: torch.nn.Module, buffers: Iterable[torch.Tensor]) -> Iterator[None]:
+    """Lets a module compute with copies of its inputs and of some buffers while the context is open.
+
+    Args:
+        module: the module.
+        buffers: the buffers. Each is copied at the beginning of a run, so that a trace shows the copy.
+    """
+    original: Callable[..., object] = module.forward
+    chosen = {id(buffer) for buffer in buffers}
+    places = [
+        (part, name, buffer)
+        for part in module.modules()
+        for name, buffer in part._buffers.items()
+        if buffer is not None and id(buffer) in chosen
+    ]
+    is_running = False
+
+    @wraps(original)
+    def forward(*args: object, **kwargs: object) -> object:
+        nonlocal is_running
+        if is_running:  # a module that calls itself
+            return original(*args, **kwargs)
+        is_running = True
+        copies = {id(buffer): buffer.clone() for _, _, buffer in places}
+        for part, name, buffer in places:
+            part._buffers[name] = copies[id(buffer)]
+        try:
+            return original(*_cloned(args), **_cloned(kwargs))
+        finally:
+            is_running = False
+            for part, name, buffer in places:
+                part._buffers[name] = buffer
+
+    with calling(module, forward):
+        yield
+
+
+@contextmanager
+def calling(module: torch.nn.Module, forward: Callable[..., object]) -> Iterator[None]:
+    """Gives a module another ``forward`` while the context is open."""
+    attributes = vars(module)
+    own = attributes.get("forward")
+    attributes["forward"] = forward
+    try:
+        yield
+    finally:
+        if own is None:
+            del attributes["forward"]
+        else:
+            attributes["forward"] = own
+
+
+def _cloned(inputs: T) -> T:
+    cloned: T = _pytree.tree_map_only(torch.Tensor, torch.clone, inputs)
+    return cloned
 
 
 def copied(inputs: object) -> object:

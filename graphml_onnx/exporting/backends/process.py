@@ -69,18 +69,23 @@ class Heard:
 
     output: StringIO = field(default_factory=StringIO)
     warned: list[str] = field(default_factory=list)
+    _caught: list[warnings.WarningMessage] = field(default_factory=list)
 
     @property
     def printed(self) -> str:
         """The standard output and error so far."""
         return self.output.getvalue()
 
+    def forget(self) -> None:
+        """Forgets the warnings so far, because what they are about is done again."""
+        self._caught.clear()
+
 
 @contextmanager
 def listening() -> Iterator[Heard]:
     """Collects output and warnings while the context is open, even if it fails; nothing reaches the terminal."""
-    heard = Heard()
     with warnings.catch_warnings(record=True) as caught:
+        heard = Heard(_caught=caught)
         warnings.simplefilter("always")
         try:
             with redirect_stdout(heard.output), redirect_stderr(heard.output), _silent_descriptor(), _same_folder():

@@ -12,6 +12,7 @@ from torch.utils import _pytree
 from graphml_onnx.errors import UsageError
 from graphml_onnx.exporting.backends.calls import recording
 from graphml_onnx.exporting.backends.exported import Exported
+from graphml_onnx.exporting.backends.module_state import calling
 from graphml_onnx.exporting.inputs import input_names, leaves
 from graphml_onnx.exporting.module_tree import Level, registered_levels
 from graphml_onnx.exporting.placement import NameFinder, weights_of_module
@@ -111,12 +112,5 @@ def _taking_tensors(
             is_running = False
         return tuple(leaf.value for leaf in leaves(outputs[-1]) if isinstance(leaf.value, torch.Tensor))
 
-    own = vars(model).get("forward")
-    vars(model)["forward"] = forward
-    try:
+    with calling(model, forward):
         yield tuple(value for value in flat if isinstance(value, torch.Tensor))
-    finally:
-        if own is None:
-            del vars(model)["forward"]
-        else:
-            vars(model)["forward"] = own
