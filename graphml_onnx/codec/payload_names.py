@@ -87,6 +87,8 @@ def find_payloads(model: onnx.ModelProto, nonce: bytes, payloads: Sequence[Paylo
     Returns:
         Each payload by its number; no two have the same name.
     """
+    if not payloads:
+        return {}
     numbers = {payload.offset for payload in payloads}
     found: dict[int, FoundPayload] = {}
     used: set[str] = set()

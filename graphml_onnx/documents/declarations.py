@@ -34,6 +34,7 @@ class Declarations:
         self.last: str | None = None
         self.is_bare = False
         self._scopes: dict[str, dict[str, str | None]] = {}  # key id -> what it is for -> attr.name
+        self._names: dict[tuple[str, str], str] = {}  # key id and element -> attr.name, of the keys of the format
         self._lines: dict[str, int] = {}  # of the keys of the format, by attr.name
         self._renumbered: list[str] = []
         self._foreign: list[str] = []
@@ -50,7 +51,10 @@ class Declarations:
             self.names.setdefault(scope, set()).add(name)
         if name in KEYS:
             self._lines[name] = line
-            self.last = name if KEYS[name].key.scope in (scope, *_ALL.get(scope, ())) else None
+            element = KEYS[name].key.scope
+            self.last = name if scope in (element, "all") else None
+            if self.last is not None:
+                self._names[key, element] = name
             if key != name:
                 self._renumbered.append(name)
         elif name is not None:
@@ -63,9 +67,9 @@ class Declarations:
 
     def name(self, key: str, element: str) -> str | None:
         """The attr.name of a key of the format that is used on an element; None for other keys."""
-        scopes: dict[str, str | None] = {element: key} if self.is_bare else self._scopes.get(key, {})
-        name = scopes.get(element, scopes.get("all"))
-        return name if name in KEYS and KEYS[name].key.scope == element else None
+        if self.is_bare:
+            return key if key in KEYS and KEYS[key].key.scope == element else None
+        return self._names.get((key, element))
 
     def of_graph(self, key: str) -> str | None:
         """The attr.name of a key that is used on the graph."""
@@ -115,9 +119,6 @@ class Declarations:
             self._report("keys-renumbered", None, f"ids of other tools: {_listed(self._renumbered)}")
         if self._foreign:
             self._report("keys-of-other-tools", None, f"not of this format: {_listed(self._foreign)}")
-
-
-_ALL = {"all": ("node", "edge")}
 
 
 def _listed(names: list[str]) -> str:

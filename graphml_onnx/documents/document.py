@@ -110,7 +110,6 @@ class _Checker:
         self._fed = 0
         self._ended: _Element | None = None  # a faulty element whose end tag is being read
         self._parser = parser = expat.ParserCreate("utf-8", " ")
-        parser.ordered_attributes = True
         parser.XmlDeclHandler = self._on_declaration
         parser.StartDoctypeDeclHandler = self._on_doctype
         parser.StartElementHandler = self._on_start
@@ -145,7 +144,7 @@ class _Checker:
 
     # Elements
 
-    def _on_start(self, name: str, attributes: list[str]) -> None:
+    def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         self._close_fault()
         element = _Element(ELEMENTS.get(name), self._parser.CurrentByteIndex)
         self._stack.append(element)
@@ -159,13 +158,12 @@ class _Checker:
         kind = element.kind
         if kind is None:
             return
-        values = dict(zip(attributes[::2], attributes[1::2], strict=True))
-        missing = [wanted for wanted in REQUIRED.get(kind, ()) if wanted not in values]
+        missing = [wanted for wanted in REQUIRED.get(kind, ()) if wanted not in attributes]
         for attribute in missing:
             self._add("missing-attribute", f"a <{kind}> element has no {attribute}")
         if kind == "node" and missing:
             raise _FatalError  # nothing can refer to it, and its children have no owner
-        self._start(element, kind, values, is_complete=not missing)
+        self._start(element, kind, attributes, is_complete=not missing)
         if kind in OPAQUE:
             self._opaque = len(self._stack)
 
@@ -185,7 +183,7 @@ class _Checker:
             self._add("not-supported", f"a <{element.kind}> element")
         return True
 
-    def _start(self, element: _Element, kind: str, values: dict[str, str], *, is_complete: bool) -> None:
+    def _start(self, element: _Element, kind: str, attributes: dict[str, str], *, is_complete: bool) -> None:
         line = self._parser.CurrentLineNumber
         if kind in ("node", "edge"):
             element.is_faulty = kind == "edge" and not is_complete
@@ -194,22 +192,22 @@ class _Checker:
         elif kind == "graph":
             if self._owners and self._owners[-1].kind == "node":
                 self.document.groups.add(self._owners[-1].number)
-            if "edgedefault" not in values and not self._lacks_edgedefault:  # cytoscape.js writes none
+            if "edgedefault" not in attributes and not self._lacks_edgedefault:  # cytoscape.js writes none
                 self._lacks_edgedefault = True
                 self._add("edgedefault-missing", "a <graph> element has no edgedefault")
             if len(self._stack) == 2:
                 self._keys.start_graph()
         elif kind == "key":
-            element.is_faulty = not is_complete or not self._keys.declare(values, line)
+            element.is_faulty = not is_complete or not self._keys.declare(attributes, line)
         elif kind == "default" and (key := self._keys.last) is not None:
             element.value = key
             self._parser.CharacterDataHandler = self._on_default
         elif kind == "data" and self._stack[-2].kind in ("node", "edge"):  # not that of a graph in a node
             owner = self._owners[-1]
-            element.is_faulty = not is_complete or not self._keys.use(values["key"], owner.kind, owner.values, line)
-            element.value = self._keys.name(values["key"], owner.kind) if is_complete else None
+            element.is_faulty = not is_complete or not self._keys.use(attributes["key"], owner.kind, owner.values, line)
+            element.value = self._keys.name(attributes["key"], owner.kind) if is_complete else None
         elif kind == "data" and not self._owners and is_complete:
-            self._start_graph_value(values["key"])
+            self._start_graph_value(attributes["key"])
 
     def _start_graph_value(self, key: str) -> None:
         name = self._keys.of_graph(key)

@@ -89,7 +89,6 @@ class _Parser:
         self._parser = parser = expat.ParserCreate("utf-8", " ")
         parser.buffer_text = True
         parser.buffer_size = 1 << 16
-        parser.ordered_attributes = True
         parser.XmlDeclHandler = self._on_declaration
         parser.StartDoctypeDeclHandler = self._on_doctype
         parser.StartElementHandler = self._on_start
@@ -132,7 +131,7 @@ class _Parser:
     def _on_doctype(self, *_: object) -> None:
         self._fail("has a DOCTYPE, which can define entities", "remove the DOCTYPE: GraphML has no need of one")
 
-    def _on_start(self, name: str, attributes: list[str]) -> None:
+    def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth = depth = self._depth + 1
         if not 1 < depth <= MAX_DEPTH:
             self._check_depth(name)
@@ -168,17 +167,16 @@ class _Parser:
         if name not in _ROOTS:
             self._fail(f"is not GraphML: the root element is <{_local(name)}>")
 
-    def _attribute(self, element: str, attributes: list[str], name: str) -> str:
-        if name not in attributes[::2]:
+    def _attribute(self, element: str, attributes: dict[str, str], name: str) -> str:
+        if name not in attributes:
             self._fail(f"a <{element}> element has no {name}")
-        return attributes[attributes[::2].index(name) * 2 + 1]
+        return attributes[name]
 
     # Keys
 
-    def _start_key(self, attributes: list[str]) -> None:
+    def _start_key(self, attributes: dict[str, str]) -> None:
         key = self._attribute("key", attributes, "id")
-        given = dict(zip(attributes[::2], attributes[1::2], strict=True))
-        name, scope = given.get("attr.name"), given.get("for", "all")
+        name, scope = attributes.get("attr.name"), attributes.get("for", "all")
         # rustworkx numbers the keys of nodes and those of edges each from one.
         scopes = self._declared.setdefault(key, set())
         if scopes and (scope in (*scopes, "all") or "all" in scopes):
@@ -189,7 +187,7 @@ class _Parser:
                 self._names[element][key] = name
                 self._key = name
 
-    def _start_default(self, attributes: list[str]) -> None:
+    def _start_default(self, attributes: dict[str, str]) -> None:
         if self._key is not None:
             self._value = self._key
             self._text.clear()
@@ -199,16 +197,16 @@ class _Parser:
 
     # Nodes and edges
 
-    def _start_graph(self, attributes: list[str]) -> None:
+    def _start_graph(self, attributes: dict[str, str]) -> None:
         if not self._declared and not self._is_bare:
             # cytoscape.js saves no keys: ids of keys are their names, and nesting replaces the parent's name.
             self._is_bare = True
             self._names = {element: {name: name for name in wanted} for element, wanted in self._wanted.items()}
 
-    def _start_node(self, attributes: list[str]) -> None:
+    def _start_node(self, attributes: dict[str, str]) -> None:
         self._open_record(NodeRecord(self._attribute("node", attributes, "id"), {}, self._parser.CurrentLineNumber))
 
-    def _start_edge(self, attributes: list[str]) -> None:
+    def _start_edge(self, attributes: dict[str, str]) -> None:
         source, target = (self._attribute("edge", attributes, name) for name in ("source", "target"))
         self._open_record(EdgeRecord(source, target, {}, self._parser.CurrentLineNumber))
         if not self._wanted["edge"]:
@@ -229,13 +227,13 @@ class _Parser:
 
     # Values
 
-    def _start_data(self, attributes: list[str]) -> None:
+    def _start_data(self, attributes: dict[str, str]) -> None:
         # A value outside nodes and edges belongs to a graph, a port, or the document.
         record, depth = self._open[-1] if self._open else (None, 0)
         if record is None or self._depth != depth:
             self._passing_over = self._depth
             return
-        key = attributes[1] if attributes[:1] == ["key"] else self._attribute("data", attributes, "key")
+        key = self._attribute("data", attributes, "key")
         name = self._names["node" if type(record) is NodeRecord else "edge"].get(key)
         if name is None:
             if key not in self._declared and not self._is_bare:

@@ -27,7 +27,7 @@ from graphml_onnx.hierarchy.parameters import aligned, place_by_parameters
 from graphml_onnx.hierarchy.repetition import place_by_repetition
 from graphml_onnx.hierarchy.tags import TagSource
 from graphml_onnx.hierarchy.tree import NOWHERE, Graph, Hierarchy
-from graphml_onnx.hierarchy.wiring import wire
+from graphml_onnx.hierarchy.wiring import Wiring
 from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class _Builder:
         """
         operators = graph.operators
         draft = Draft(len(operators), within or ())
-        wiring = wire(graph, outer)
+        wiring = Wiring(graph, outer)
         names = NameEvidence(graph, wiring, outer)
         source: SourceName = "none"
         if is_main and self._metadata is not None:
