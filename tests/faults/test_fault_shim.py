@@ -103,3 +103,45 @@ def test_a_call_that_fails(shim: Path, folder: Path, name: str, error: str, step
             assert (code, len(err), set(changed) - left) == (74, 1, set()), (hit, code, err, changed)
             assert err[0].startswith("g2o: "), hit
     assert codes[74], codes
+
+
+BATCH = "batch PLACE/in/models -o PLACE/out/zoo --workers 1 --do encode,verify,tables -q"
+
+
+@pytest.mark.parametrize("step", [5 * STEP, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EMFILE"])
+def test_a_call_that_fails_in_a_batch(shim: Path, folder: Path, error: str, step: int) -> None:
+    """Each model is there as a whole or not at all, a line tells of each failure, and nothing else is left."""
+    pytest.importorskip("pyarrow")
+    given = folder / "start" / "in"
+    (given / "models").mkdir()
+    for name in ("new", "old"):
+        (given / f"{name}.onnx").rename(given / "models" / f"{name}.onnx")
+    number = getattr(errno, error)
+    command = [sys.executable, "-m", "tests.faults.failing_commands", folder, str(number), str(len(error)), str(step)]
+    done = subprocess.run(
+        [*command, *BATCH.split()],
+        cwd=ROOT,
+        env={**os.environ, "LD_PRELOAD": str(shim), "FAULT_FOLDER": f"{folder}/place"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (_, code, _, made), *runs, (_, last, lines, _) = json.loads(done.stdout)
+    assert (code, last, lines) == (0, 0, []), "without a fault"
+    graphs = {file for file in made if "/graphs/" in file}
+    assert len(graphs) == 4
+    codes: Counter[int] = Counter()
+    for hit, code, err, changed in runs:
+        codes[code] += 1
+        there = graphs.intersection(changed)
+        assert all((f"{file[: -len('graphml')]}onnxdata" in there) for file in there if file.endswith("graphml")), hit
+        assert all(line.startswith("g2o: ") for line in err), (hit, err)
+        assert bool(err) == (code != 0), (hit, code, err)
+        assert code in (0, 74), (hit, code, err)
+        if hit not in ("unlink", "rmdir"):
+            assert not [file for file in changed if file.endswith("-tmp") or "temporary/" in file], (hit, changed)
+        if code == 0:
+            assert there == graphs, hit
+    assert codes[74], codes
