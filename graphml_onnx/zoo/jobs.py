@@ -46,10 +46,11 @@ if TYPE_CHECKING:
     from graphml_onnx.results import Layout, ParameterStrategy
     from graphml_onnx.zoo.sources import Source
 
-TEMPORARY = "g2o-batch-"
 _IN_USE = ".in-use"
-_YOUNG = 60  # seconds until a new folder has its lock
+TEMPORARY = "g2o-batch-"
 """Prefix of temporary folders; the name of the run follows."""
+_COPIES = 16  # rows of other copies of a model that --resume looks at
+_YOUNG = 60  # seconds until a new folder has its lock
 
 
 class Settings(NamedTuple):
@@ -254,8 +255,7 @@ class _Work:
     def _earlier(self, identity: Identity) -> BatchRow | None:
         """The row of an earlier run that did all of this with the same content, if its outputs still exist."""
         settings = self._settings
-        rows = _earlier_rows(settings.target, settings.run).find(identity.key)
-        for row in sorted(rows, key=lambda row: row.source != self._row.source):  # its own first
+        for row in _earlier_rows(settings.target, settings.run).find(identity.key, self._row.source):
             if does_the_same(row, settings, self._row.metadata_sha256) and all(map(self._target.has, row.outputs)):
                 return row
         return None
@@ -350,26 +350,35 @@ def does_the_same(row: BatchRow, settings: Settings, metadata_sha256: str | None
 
 
 class _Earlier:
-    """The manifest of an earlier run, found by the keys of its models: a table, and 32 bytes for each row."""
+    """The manifest of an earlier run, to be searched by model and source: a table, and 48 bytes for each row."""
 
     def __init__(self, table: pa.Table | None) -> None:
         import numpy as np
 
         self._table = None if table is None else manifest.done_rows(table)
-        keys = [] if self._table is None else [bytes.fromhex(key or "") for key in self._table["model"].to_pylist()]
-        found: npt.NDArray[np.bytes_] = np.array(keys, "S32")
+        columns = () if self._table is None else (self._table[name].to_pylist() for name in ("model", "source"))
+        keys = [_row_key(key or "", source) for key, source in zip(*columns, strict=True)]
+        found: npt.NDArray[np.bytes_] = np.array(keys, "S40")
         self._order = np.argsort(found, kind="stable")
         self._keys = found[self._order]
 
-    def find(self, key: str) -> Iterator[BatchRow]:
-        """The rows of a model, for any source name."""
+    def find(self, key: str, source: str) -> Iterator[BatchRow]:
+        """Rows of a model: those of the source first, then a few of others, for there may be any number of copies."""
         import numpy as np
 
-        if self._table is not None:
-            wanted = np.array(bytes.fromhex(key), "S32")
-            first, last = (int(np.searchsorted(self._keys, wanted, side)) for side in ("left", "right"))
-            for place in range(first, last):
-                yield manifest.first_row(self._table, int(self._order[place]))
+        if self._table is None:
+            return
+        own, model = _row_key(key, source), bytes.fromhex(key)
+        first, first_own, end = np.searchsorted(self._keys, np.array([model, own, model + b"\xff" * 9], "S41"))
+        end_own = np.searchsorted(self._keys, np.array(own, "S40"), "right")
+        others = [place for place in range(first, min(end, first + _COPIES)) if not first_own <= place < end_own]
+        for place in (*range(first_own, end_own), *others):
+            yield manifest.first_row(self._table, int(self._order[place]))
+
+
+def _row_key(key: str, source: str) -> bytes:
+    """32 bytes of the model, then 8 of the source: sorted, the rows of a model are beside each other."""
+    return bytes.fromhex(key) + hashlib.blake2b(source.encode(), digest_size=8).digest()
 
 
 @lru_cache(maxsize=2)

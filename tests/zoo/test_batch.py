@@ -14,6 +14,7 @@ import pytest
 
 import graphml_onnx
 from graphml_onnx.errors import InputError, OutputError, UsageError
+from graphml_onnx.zoo import manifest
 from tests.common import seeds
 from tests.common.closed import unreadable
 from tests.common.command import PATIENCE
@@ -150,6 +151,26 @@ def test_copies_have_outputs_of_their_own(tmp_path: Path) -> None:
     assert graphml_onnx.batch(source, zoo, workers=2, resume=True).done == 1
     zoos.check_exact(zoo, models, tmp_path)
     assert graphml_onnx.batch(source, zoo, workers=2, resume=True).skipped == 2
+
+
+def test_copies_do_not_look_at_all_of_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, zoo = tmp_path / "models", tmp_path / "zoo"
+    source.mkdir()
+    for number in range(30):
+        (source / f"copy{number}.onnx").write_bytes(zoos.model(1))
+    graphml_onnx.batch(source, zoo, workers=1, do=("verify",))
+    looked_at: list[int] = []
+    first_row = manifest.first_row
+    monkeypatch.setattr(manifest, "first_row", lambda table, row: looked_at.append(row) or first_row(table, row))
+    for path in source.iterdir():
+        os.utime(path, (1, 1))  # so that a model is known by its content, and not by its time
+
+    assert graphml_onnx.batch(source, zoo, executor=ThreadPoolExecutor(1), do=("verify",), resume=True).skipped == 30
+    assert sorted(looked_at) == list(range(30))  # each finds its own row at once
+    for path in source.iterdir():
+        path.rename(path.with_stem(f"of-{path.stem}"))
+    assert graphml_onnx.batch(source, zoo, executor=ThreadPoolExecutor(1), do=("verify",), resume=True).skipped == 30
+    assert len(looked_at) == 60  # any row of another will do
 
 
 def test_a_new_model_under_the_old_name_of_another(tmp_path: Path) -> None:
