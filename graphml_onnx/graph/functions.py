@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -270,12 +271,14 @@ class _Item:
         taken: names of its inputs, including those that its bodies take from around them.
         made: names of its outputs.
         module: the module that it is in.
+        place: its index in `_Folding`'s list.
     """
 
     node: onnx.NodeProto
     taken: tuple[bytes, ...]
     made: tuple[bytes, ...]
     module: Module
+    place: int = -1
 
 
 class _Folding:
@@ -285,8 +288,13 @@ class _Folding:
         self._graph = graph
         self._depth = depth
         self.split: list[str] = []
-        self._items = [_Item(o._node, *_flow(o), self._owner(o.module)) for o in graph.operators]
-        self._uses = Counter(name for item in self._items for name in set(item.taken))
+        items = [_Item(o._node, *_flow(o), self._owner(o.module), n) for n, o in enumerate(graph.operators)]
+        # A call takes the place of many, and leaves the others empty, so that nothing behind it has to move.
+        self._items: list[_Item | None] = list(items)
+        self._by_module: defaultdict[Module, list[_Item]] = defaultdict(list)
+        for item in items:
+            self._by_module[item.module].append(item)
+        self._uses = Counter(name for item in items for name in set(item.taken))
         self._uses.update(_bytes(tensor.name) for tensor in graph.outputs)
         self._by_look: dict[Hashable, onnx.FunctionProto] = {}
         self._names = _Names(name for domain, name, _ in graph.functions if domain == DOMAIN)
@@ -305,8 +313,9 @@ class _Folding:
         """The folded model as an exact message, with the markers of the whole."""
         message = cast("onnx.ModelProto", schema.message_class("ModelProto")())
         cast("Message", message).CopyFrom(cast("Message", self._graph._model))
-        _replace(message.graph.node, [item.node for item in self._items])
-        known = {name for item in self._items for name in (*item.taken, *item.made)}
+        items = [item for item in self._items if item is not None]
+        _replace(message.graph.node, [item.node for item in items])
+        known = {name for item in items for name in (*item.taken, *item.made)}
         _replace(message.graph.value_info, [v for v in message.graph.value_info if cast("bytes", v.name) in known])
         for function in self._by_look.values():
             paths = self._paths[cast("bytes", function.name)]
@@ -320,30 +329,28 @@ class _Folding:
 
     def _fold(self, module: Module) -> None:
         """Replaces the operators of a module by calls."""
-        places = [place for place, item in enumerate(self._items) if item.module is module]
+        places = [item.place for item in self._by_module.pop(module, ())]
         if not places:
             return
-        begin, end = places[0], places[-1] + 1
+        begin, end = min(places), max(places) + 1
+        between = [item for item in self._items[begin:end] if item is not None]
         order: list[tuple[int, _Item]] = []
         levels: dict[bytes, int] = {}  # of tensors: 2n + 1 of the n-th group, 2n of what has to come after n groups
-        for item in self._items[begin:end]:
+        for item in between:
             level = max((levels.get(name, 0) for name in item.taken), default=0)
             level = level | 1 if item.module is module else level + level % 2
             levels.update(dict.fromkeys(item.made, level))
             order.append((level, item))
-        order.sort(key=lambda entry: entry[0])
-        groups: dict[int, list[_Item]] = {}
-        folded: list[_Item] = []
-        for level, item in order:
-            if level % 2 == 0:
-                folded.append(item)
-                continue
-            if level not in groups:
-                folded.append(_Item(item.node, (), (), module))  # its call follows, when all of it is known
-            groups.setdefault(level, []).append(item)
-        calls = iter([self._call(module, group) for group in groups.values()])
-        self._items[begin:end] = [next(calls) if item.module is module else item for item in folded]
-        if len(groups) > 1:
+        order.sort(key=itemgetter(0))
+        by_level = [(level, [item for _, item in entries]) for level, entries in groupby(order, key=itemgetter(0))]
+        calls = {level: self._call(module, items) for level, items in by_level if level % 2}
+        self._by_module[module.parent or self._graph.root] += calls.values()
+        self._items[begin:end] = [None] * (end - begin)
+        folded = chain.from_iterable([calls[level]] if level % 2 else items for level, items in by_level)
+        for place, item in enumerate(folded, begin):
+            item.place = place
+            self._items[place] = item
+        if len(calls) > 1:
             self.split.append(module.path)
 
     def _call(self, module: Module, group: Sequence[_Item]) -> _Item:

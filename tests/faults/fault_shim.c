@@ -44,6 +44,11 @@ static int opened(int fd, int here) {
     return fd;
 }
 
+static int fails_to_open(int folder, const char *path) {
+    struct stat status;
+    return fails(fstatat(folder, path, &status, 0) == 0 && S_ISDIR(status.st_mode) ? "open of a folder" : "open");
+}
+
 #define REAL(type, name, parameters) \
     static type(*real) parameters;   \
     if (!real) real = (type(*) parameters)dlsym(RTLD_NEXT, #name)
@@ -56,7 +61,7 @@ static int opened(int fd, int here) {
         mode_t mode = flags & O_CREAT ? va_arg(list, mode_t) : 0;    \
         va_end(list);                                                \
         int here = is_below(path);                                   \
-        if (here && fails("open")) return -1;                        \
+        if (here && fails_to_open(AT_FDCWD, path)) return -1;        \
         return opened(real(path, flags, mode), here);                \
     }
 OPEN(open)
@@ -70,7 +75,7 @@ OPEN(open64)
         mode_t mode = flags & O_CREAT ? va_arg(list, mode_t) : 0;    \
         va_end(list);                                                \
         int here = is_at(folder, path);                              \
-        if (here && fails("open")) return -1;                        \
+        if (here && fails_to_open(folder, path)) return -1;          \
         return opened(real(folder, path, flags, mode), here);        \
     }
 OPENAT(openat)

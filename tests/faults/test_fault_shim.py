@@ -140,7 +140,7 @@ def test_a_call_that_fails_in_a_batch(shim: Path, folder: Path, error: str, step
         assert all(line.startswith("g2o: ") for line in err), (hit, err)
         assert bool(err) == (code != 0), (hit, code, err)
         assert code in (0, 74), (hit, code, err)
-        if hit not in ("unlink", "rmdir"):
+        if hit not in ("unlink", "rmdir", "open of a folder"):  # what cannot be removed is left
             assert not [file for file in changed if file.endswith("-tmp") or "temporary/" in file], (hit, changed)
         if code == 0:
             assert there == graphs, hit
