@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from graphml_onnx.errors import StorageError, UsageError
 from graphml_onnx.zoo.jobs import blank_row, failed_row, run_job
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from graphml_onnx.zoo.jobs import Job
     from graphml_onnx.zoo.rows import BatchRow
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 _WINDOW = 256
 """Number of jobs that a foreign executor has at a time: enough for a cluster, and few compared with a million."""
@@ -116,13 +121,44 @@ class _Pool:
     def __init__(self, workers: int) -> None:
         # Threads of file systems and of Arrow do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        self.executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+        self.executor = _Processes(workers, mp_context=context, initializer=_start)
 
     def __enter__(self) -> _Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.executor.shutdown(wait=True, cancel_futures=True)
+
+
+class _Processes(ProcessPoolExecutor):
+    """Starts processes that no signal stops half-way."""
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        with _signals_wait():
+            return super().submit(fn, *args, **kwargs)
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Handles signals afterwards. Processes that are started meanwhile inherit that Ctrl-C is blocked."""
+    if sys.platform == "win32":
+        yield
+        return
+    came: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()  # which runs all handlers
+    stops = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+    handlers = {number: handler for number in stops if (handler := signal.getsignal(number)) is not None}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    for number in handlers:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for late in came:
+            signal.raise_signal(late)
 
 
 def _start() -> None:

@@ -44,9 +44,13 @@ static int opened(int fd, int here) {
     return fd;
 }
 
-static int fails_to_open(int folder, const char *path) {
+static int is_folder(int folder, const char *path, int flags) {
     struct stat status;
-    return fails(fstatat(folder, path, &status, 0) == 0 && S_ISDIR(status.st_mode) ? "open of a folder" : "open");
+    return fstatat(folder, path, &status, flags) == 0 && S_ISDIR(status.st_mode);
+}
+
+static int fails_to_open(int folder, const char *path) {
+    return fails(is_folder(folder, path, 0) ? "open of a folder" : "open");
 }
 
 #define REAL(type, name, parameters) \
@@ -84,9 +88,10 @@ OPENAT(openat64)
 int close(int fd) {
     REAL(int, close, (int));
     int here = is_watched(fd);
+    const char *name = is_folder(fd, "", AT_EMPTY_PATH) ? "close of a folder" : "close";
     opened(fd, 0);
     int result = real(fd);
-    return here && fails("close") ? -1 : result;
+    return here && fails(name) ? -1 : result;
 }
 
 int dup(int fd) {

@@ -105,6 +105,7 @@ def test_a_call_that_fails(shim: Path, folder: Path, name: str, error: str, step
     assert codes[74], codes
 
 
+_OF_REMOVAL = ("unlink", "rmdir", "open of a folder", "close of a folder")
 BATCH = "batch PLACE/in/models -o PLACE/out/zoo --workers 1 --do encode,verify,tables -q"
 
 
@@ -140,7 +141,7 @@ def test_a_call_that_fails_in_a_batch(shim: Path, folder: Path, error: str, step
         assert all(line.startswith("g2o: ") for line in err), (hit, err)
         assert bool(err) == (code != 0), (hit, code, err)
         assert code in (0, 74), (hit, code, err)
-        if hit not in ("unlink", "rmdir", "open of a folder"):  # what cannot be removed is left
+        if hit not in _OF_REMOVAL:  # what cannot be removed is left
             assert not [file for file in changed if file.endswith("-tmp") or "temporary/" in file], (hit, changed)
         if code == 0:
             assert there == graphs, hit

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -470,3 +472,19 @@ def test_two_batches_do_not_write_to_one_target(tmp_path: Path) -> None:
             graphml_onnx.batch(tmp_path / "models", tmp_path / "zoo", workers=1, resume=True)
 
     assert graphml_onnx.batch(tmp_path / "models", tmp_path / "zoo", workers=1, on_row=another).done == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
+def test_ctrl_c_while_workers_start_prints_one_line(tmp_path: Path) -> None:
+    """The terminal sends it to the whole group: to processes that have only just begun to start Python, too."""
+    zoos.write(tmp_path / "models", 4)
+    command = [sys.executable, "-m", "graphml_onnx.cli", "batch", "models", "-o", "zoo", "--workers", "2"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        end = time.monotonic() + PATIENCE
+        while len(children.read_text().split()) < 3 and time.monotonic() < end:  # the tracker of resources, and two
+            time.sleep(0.001)
+        os.killpg(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert error == "g2o: interrupted\n", error
