@@ -103,23 +103,53 @@ class ModelFile:
                 file=path,
                 remedy="let forward return what it computes",
             )
-        bare = onnx.ModelProto()
-        bare.CopyFrom(self.model)
-        given = {value.name for value in bare.graph.input}
-        for graph in _graphs_of(bare.graph):
-            for holder, position, name, tensor in self._absent(graph):
-                if name not in given:  # the checker needs no more of a weight
-                    bare.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, tensor.dims))
-                    given.add(name)
-                del holder[position]
         try:
-            onnx.checker.check_model(bare, full_check=True)
+            onnx.checker.check_model(self._bare(), full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
             raise ModelError(
                 f"the exporter wrote an invalid model: {' '.join(str(error).split())}",
                 file=path,
                 remedy="try the other `exporter`, another `opset`, or another version of PyTorch",
             ) from error
+
+    def output_shapes(self, sizes: Mapping[str, int]) -> list[tuple[int | None, ...]]:
+        """The shapes of the outputs as ONNX infers them from sizes of dynamic dimensions.
+
+        Args:
+            sizes: the sizes by the names of the dimensions.
+
+        Returns:
+            For each output its dimensions, None for one that is not known.
+
+        Raises:
+            onnx.shape_inference.InferenceError: operators do not fit these sizes.
+        """
+        bare = self._bare()
+        for value in bare.graph.input:
+            for dimension in value.type.tensor_type.shape.dim:
+                if dimension.dim_param in sizes:
+                    dimension.dim_value = sizes[dimension.dim_param]
+        del bare.graph.value_info[:]
+        for value in bare.graph.output:
+            value.type.tensor_type.ClearField("shape")
+        inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=True)
+        return [
+            tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim)
+            for value in inferred.graph.output
+        ]
+
+    def _bare(self) -> onnx.ModelProto:
+        """A copy of the model in which weights are inputs."""
+        bare = onnx.ModelProto()
+        bare.CopyFrom(self.model)
+        given = {value.name for value in bare.graph.input}
+        for graph in _graphs_of(bare.graph):
+            for holder, position, name, tensor in self._absent(graph):
+                if name not in given:  # types and shapes need no more of a weight
+                    bare.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, tensor.dims))
+                    given.add(name)
+                del holder[position]
+        return bare
 
     def _absent(self, graph: onnx.GraphProto) -> Iterator[_Absent]:
         """The weights and large constants of a graph whose values are not in memory, each list from its end."""

@@ -14,6 +14,7 @@ import torch
 from graphml_onnx.errors import UsageError
 from graphml_onnx.inputs import specs
 from graphml_onnx.inputs.forms import read_form
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     import os
@@ -78,7 +79,7 @@ class ExporterSettings:
     input_names: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
     flags: Mapping[str, bool] = field(default_factory=dict)
-    findings: tuple[str, ...] = ()
+    findings: tuple[Notice, ...] = ()
 
     def flag(self, name: str, *, default: bool) -> bool:
         """A switch, or the exporter's default."""
@@ -175,7 +176,10 @@ def make_settings(
         input_names=tuple(cast("list[str]", values.get("input_names", []))),
         output_names=tuple(cast("list[str]", values.get("output_names", []))),
         flags=flags,
-        findings=tuple(f"{name} in `export_config` has no effect with the exporter {known}" for name in foreign),
+        findings=tuple(
+            Notice("option-without-effect", f"{name} in `export_config` has no effect with the exporter {known}")
+            for name in foreign
+        ),
     )
 
 

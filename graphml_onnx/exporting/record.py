@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from graphml_onnx.errors import GraphmlOnnxError
     from graphml_onnx.hierarchy.tree import Module
     from graphml_onnx.results import EncodeResult
+    from graphml_onnx.support.notices import Notice
     from graphml_onnx.support.strictjson import Json
 
 ExporterName: TypeAlias = Literal["dynamo", "torchscript"]
@@ -164,7 +165,7 @@ class ExportRecord:
         operators: all operators in the order of the graph, those of a body after the one that holds it.
         files: files that were written, the ONNX file first.
         steps: steps in the order in which they ran, one after the other.
-        findings: findings, one line each.
+        findings: findings, one line each, with a code.
         idle: paths and classes of the modules that never ran, and are not in the tree.
         options: the options, as keyword arguments of `graphml_onnx.export`, without defaults.
     """
@@ -178,7 +179,7 @@ class ExportRecord:
     operators: tuple[OperatorRecord, ...]
     files: tuple[FileRecord, ...]
     steps: tuple[StepRecord, ...]
-    findings: tuple[str, ...] = ()
+    findings: tuple[Notice, ...] = ()
     idle: tuple[tuple[str, str], ...] = ()
     options: Mapping[str, Json] = field(default_factory=dict)
 
@@ -207,7 +208,7 @@ class ExportResult:
             chose; 0 for a model without operators.
         placements: operators by the rule that placed them.
         seconds: time of each step.
-        findings: findings, one line each.
+        findings: findings, one line each, with a code.
         printed: what the model and the exporter printed meanwhile.
         record: the whole export, as in the report.
     """
@@ -224,6 +225,6 @@ class ExportResult:
     exact: float
     placements: Mapping[str, int]
     seconds: Mapping[str, float]
-    findings: tuple[str, ...]
+    findings: tuple[Notice, ...]
     printed: str = field(repr=False)
     record: ExportRecord = field(repr=False)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.exporting.record import ExportRecord, OperatorRecord, TensorRecord
     from graphml_onnx.hierarchy.tree import Module
+    from graphml_onnx.support.notices import Notice
     from graphml_onnx.support.strictjson import Json
 
 _MOST_FREQUENT: Final = 20
@@ -242,8 +243,9 @@ def _files(record: ExportRecord) -> str:
     return table(("File", "Path", "Bytes", "SHA-256"), rows, numbers=("Bytes",))
 
 
-def _findings(findings: Sequence[str]) -> tuple[str, ...]:
-    return ("## Findings", "\n".join(f"- {inline(finding)}" for finding in findings)) if findings else ()
+def _findings(findings: Sequence[Notice]) -> tuple[str, ...]:
+    told = "\n".join(f"- {inline(finding)} (`{finding.code}`)" for finding in findings)
+    return ("## Findings", told) if findings else ()
 
 
 def _percent(part: float, whole: float) -> str:

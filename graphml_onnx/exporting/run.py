@@ -16,6 +16,7 @@ import torch
 from graphml_onnx.encoding.api import encode
 from graphml_onnx.errors import GraphmlOnnxError, StorageError, UsageError
 from graphml_onnx.exporting.backends import export_onnx, run_once
+from graphml_onnx.exporting.findings import few_exact, fixed_sizes, unmet_requests
 from graphml_onnx.exporting.huggingface import load_pretrained
 from graphml_onnx.exporting.inputs import (
     ExampleInputs,
@@ -24,6 +25,7 @@ from graphml_onnx.exporting.inputs import (
     input_names,
     inputs_from_config,
     inputs_from_specs,
+    named_inputs,
 )
 from graphml_onnx.exporting.metadata import metadata_json
 from graphml_onnx.exporting.module_tree import class_name_of, module_tree
@@ -54,11 +56,12 @@ from graphml_onnx.exporting.sources import LoadedModel, load_model, model_name, 
 from graphml_onnx.files import Publication
 from graphml_onnx.inputs.specs import read_input_specs
 from graphml_onnx.parameters.store import STRATEGIES
+from graphml_onnx.support.notices import Notice
 from graphml_onnx.support.progress import Stage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from graphml_onnx.exporting.options import ExportOptions, TorchModules
     from graphml_onnx.exporting.sources import Exportable
@@ -70,9 +73,6 @@ if TYPE_CHECKING:
 _PACKAGES: Final = ("graphml-onnx", "onnx", "onnxscript", "torch", "transformers")
 _WITH_PAST: Final = "-with-past"
 """The end of the name of a task, as optimum has it, with keys and values of the tokens before."""
-
-_LOW: Final = 50.0
-"""Percent; with a smaller exact share, a finding says so."""
 
 
 class _Plan(NamedTuple):
@@ -305,8 +305,10 @@ def _convert(
             graph = file.model.graph
             separate_outputs(graph)
             names = _names_of_inputs(loaded.model, examples, settings)
-            broken = _broken_promises(settings, names, file)
+            broken = unmet_requests(settings, names, file)
             file.check(outputs.onnx)
+            if plan.part is None and isinstance(loaded.model, torch.nn.Module):
+                broken += fixed_sizes(loaded.model, loaded.name, examples, settings, file)
             gather_data(file.model, raw.parent, outputs.data.name)
         with steps.step("hierarchy_building"):
             levels = [*exported.levels, *exported.weights.levels_of(graph, exported.levels)]
@@ -350,7 +352,11 @@ def _convert(
                 *settings.findings,
                 *outcome.findings,
                 *broken,
-                *([f"operators without a unique name, renamed: {renamed}"] if renamed else ()),
+                *(
+                    [Notice("operators-renamed", f"operators without a unique name, renamed: {renamed}")]
+                    if renamed
+                    else ()
+                ),
             ),
             idle=tuple(
                 (level.scope, class_name_of(level.class_path))
@@ -359,7 +365,7 @@ def _convert(
             ),
             options=plan.repeatable,
         )
-        record = replace(record, findings=(*record.findings, *_low_share(record)))
+        record = replace(record, findings=(*record.findings, *few_exact(record)))
         write_staged(metadata, metadata_json(record, started))
         if report:
             write_staged(report, report_markdown(record, started).encode())
@@ -368,7 +374,7 @@ def _convert(
     leftovers = outputs.leftovers() + ([] if data or not outputs.data.exists() else [outputs.data.name])
     if leftovers:
         told = f"files of an earlier export are beside the model, and do not belong to it: {', '.join(leftovers)}"
-        record = replace(record, findings=(*record.findings, told))
+        record = _finding(record, Notice("earlier-files", told))
     return record, outcome.printed
 
 
@@ -376,14 +382,15 @@ def _fitted(settings: ExporterSettings, model: Exportable, examples: ExampleInpu
     """The settings with the model's own names of inputs; a caller may give dynamic dimensions by the new names too.
 
     Raises:
-        UsageError: dynamic dimensions are given for a name that is no input.
+        UsageError: dynamic dimensions are given for a name that is no input, or that the input does not have.
     """
     if not isinstance(model, torch.nn.Module) or not settings.dynamic_shapes:
         return settings
-    names = input_names(model, examples)
+    tensors = {name: value for name, value in named_inputs(model, examples) if isinstance(value, torch.Tensor)}
+    names = list(tensors)
     renamed = dict(zip(settings.input_names, names, strict=False))
     shapes = {renamed.get(name, name): axes for name, axes in settings.dynamic_shapes.items()}
-    for name in shapes:
+    for name, axes in shapes.items():
         if name not in names and name not in settings.output_names:
             raise UsageError(
                 "is no input of the model",
@@ -391,6 +398,14 @@ def _fitted(settings: ExporterSettings, model: Exportable, examples: ExampleInpu
                 place=name,
                 remedy=f"its inputs are {', '.join(names)}",
             )
+        for axis in axes if name in tensors else ():
+            if not 0 <= axis < tensors[name].dim():
+                raise UsageError(
+                    f"has no dimension {axis}",
+                    file="dynamic_shapes",
+                    place=name,
+                    remedy=f"its shape is {list(tensors[name].shape)}, and the first dimension is 0",
+                )
     known = {*names, *settings.output_names}
     return replace(settings, dynamic_shapes={name: axes for name, axes in shapes.items() if name in known})
 
@@ -401,56 +416,6 @@ def _names_of_inputs(model: Exportable, examples: ExampleInputs, settings: Expor
         return []
     names = input_names(model, examples)
     return [*settings.input_names[: len(names)], *names[len(settings.input_names) :]]
-
-
-def _broken_promises(settings: ExporterSettings, names: Sequence[str], file: ModelFile) -> list[str]:
-    """Findings for inputs, names and dynamic dimensions that the exporter did not apply.
-
-    Args:
-        settings: what was asked for.
-        names: of the inputs of a module.
-        file: what the exporter wrote.
-
-    Raises:
-        UsageError: the opset is not the requested one.
-    """
-    graph = file.model.graph
-    written = opset_version(file.model)
-    if settings.opset is not None and written != settings.opset:
-        raise UsageError(
-            f"the {settings.exporter} exporter wrote opset {written}, not {settings.opset}",
-            file="opset",
-            remedy=f"ask for {written}, or try the other `exporter`",
-        )
-    broken = []
-    inputs = {value.name: value for value in graph.input}
-    unused = [name for name in names if name not in inputs]
-    if unused and len(graph.input) < len(names):
-        broken.append(f"the model does not use these inputs, and the file does not have them: {', '.join(unused)}")
-    for kind, wanted, values in (
-        ("inputs", settings.input_names, graph.input),
-        ("outputs", settings.output_names, graph.output),
-    ):
-        got = [value.name for value in values]
-        if wanted and got[: len(wanted)] != list(wanted):
-            broken.append(f"the {kind} were to be called {', '.join(wanted)}, and are {', '.join(got)}")
-    for name, axes in settings.dynamic_shapes.items():
-        dimensions = inputs[name].type.tensor_type.shape.dim if name in inputs else ()
-        for number, symbol in axes.items():
-            axis = dimensions[number] if number < len(dimensions) else None
-            if axis is not None and axis.dim_param != symbol:
-                told = axis.dim_param or axis.dim_value
-                broken.append(f"dimension {number} of {name} was to be dynamic as {symbol}, and is {told}")
-    return broken
-
-
-def _low_share(record: ExportRecord) -> list[str]:
-    """Findings for operators that are not in the exporter's module, or for which it gives none."""
-    rules = Counter(operator.rule.name for operator in record.operators if operator.rule.match != "direct")
-    if not record.operators or record.exact >= _LOW:
-        return []
-    told = ", ".join(f"{name} {count:,}" for name, count in rules.most_common())
-    return [f"only {record.exact:.1f} % of the operators are in exactly the module that ran them ({told})"]
 
 
 def _encoded(plan: _Plan) -> tuple[EncodeResult | None, GraphmlOnnxError | None]:
@@ -488,11 +453,13 @@ def _with_report(
     """
     if outputs.report is None:
         return record
-    told = record if failure is None else _finding(record, f"no GraphML was written: {failure}")
+    told = (
+        record if failure is None else _finding(record, Notice("graphml-failed", f"no GraphML was written: {failure}"))
+    )
     try:
         publish_report(told, outputs.report, started)
     except GraphmlOnnxError as error:
-        return _finding(record, f"the report does not mention the GraphML: {error}")
+        return _finding(record, Notice("report-incomplete", f"the report does not mention the GraphML: {error}"))
     return record
 
 
@@ -507,8 +474,12 @@ def publish_report(record: ExportRecord, path: Path, started: datetime) -> None:
         publication.publish()
 
 
-def _finding(record: ExportRecord, text: str) -> ExportRecord:
-    return replace(record, findings=(*record.findings, text))
+def _renamed(number: int) -> list[Notice]:
+    return [Notice("operators-renamed", f"operators without a unique name, renamed: {number}")] if number else []
+
+
+def _finding(record: ExportRecord, notice: Notice) -> ExportRecord:
+    return replace(record, findings=(*record.findings, notice))
 
 
 def _versions_of(packages: Iterable[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from graphml_onnx.results import Severity
 
-Layer: TypeAlias = Literal["document", "keys", "nodes", "graph", "hierarchy", "store", "outcome", "run"]
+Layer: TypeAlias = Literal["document", "keys", "nodes", "graph", "hierarchy", "store", "outcome", "run", "export"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class Code:
 
     Attributes:
         name: the code itself; it never changes.
-        layer: the part of the validation that reports it; ``run`` if other commands warn of it.
+        layer: the part of the validation that reports it; ``run`` if other commands warn of it, ``export`` if
+            only `g2o export` does.
         severity: ``error`` if the document is not valid, or does not decode to a valid model; ``warning`` if it
             decodes, but probably not to what you intended; ``info`` for information.
         meaning: when it is reported.
@@ -416,6 +417,61 @@ _TABLE = (
          "put the data file or the sidecar back",
          "the picture of the model is not complete",
          "a model without the data file that it names"),
+    ),
+    *_layer(
+        "export",
+        ("torch-warning", "warning", "PyTorch warns of the model, for example that a trace depends on data",
+         "read the message; if it concerns the results, change the model or try the other `exporter`",
+         "the exported model may compute something else for other inputs",
+         "`if x.sum() > 0:` with TorchScript"),
+        ("change-left-out", "warning", "TorchScript left out that the model changes a tensor through a view of it",
+         "take the dynamo exporter, or change the tensor itself",
+         "the exported model computes something else",
+         "`x.view(-1).mul_(2)`"),
+        ("sizes-fixed", "warning", "dynamic dimensions were asked for, and the file holds for the sizes of the example",
+         "let the model read sizes from its inputs; make all inputs dynamic that go together",
+         "the exported model fails, or computes something else, for other sizes",
+         "`x.view(2, 8)` where the first dimension is to be dynamic"),
+        ("dimension-not-dynamic", "warning", "a dimension is fixed or has another name than was asked for",
+         "give dimensions that must be equal one name",
+         "the exported model takes no other size, or another one than expected",
+         "`{\"x\": {\"0\": \"a\"}, \"y\": {\"0\": \"b\"}}` for `x + y`"),
+        ("names-not-applied", "warning", "inputs or outputs have other names than was asked for",
+         "read the names in the message",
+         "programs that ask for tensors by name do not find them",
+         "an output that is an input as well"),
+        ("input-left-out", "warning", "the exporter left out inputs that the model does not use",
+         "nothing, if they have no effect; or take the dynamo exporter, which keeps them",
+         "programs that give these inputs are refused by runtimes",
+         "an attention mask that is never read, with TorchScript"),
+        ("option-without-effect", "warning", "a keyword of `export_config` has no effect with this exporter",
+         "leave it out, or take the other `exporter`",
+         "the exported model is not as the configuration says",
+         "do_constant_folding with dynamo"),
+        ("parameters-changed", "warning", "the model changes parameters in place as it runs; they were not restored",
+         "load the model again before you use it",
+         "the module in memory is not as it was before",
+         "a layer that normalises its weight in `forward`"),
+        ("few-exact", "warning", "less than half of the operators are in exactly the module that ran them",
+         "see the rules in the message and the report",
+         "the hierarchy says little of where operators come from",
+         "a model that was compiled by `torch.jit.script`"),
+        ("operators-renamed", "warning", "operators had no name, or that of another, and got one",
+         "nothing",
+         "HTP metadata know operators by name",
+         "two operators of one name"),
+        ("earlier-files", "warning", "files of an earlier export are beside the model, and were not written again",
+         "remove them, or export with the same options",
+         "they describe another model",
+         "a report of yesterday, and an export without `with_report`"),
+        ("graphml-failed", "warning", "the GraphML could not be written; told in the report",
+         "see the message; `g2o encode` writes it from the files that are there",
+         "the model has no graph",
+         "a full disk"),
+        ("report-incomplete", "warning", "the report could not be written again after the GraphML",
+         "free space, and export again",
+         "the report does not name the GraphML",
+         "a full disk"),
     ),
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -617,3 +618,36 @@ def test_a_key_without_a_name_is_no_name(tmp_path: Path, exporter: Any) -> None:
     assert all(names(model.graph.output))
     assert names(model.graph.output)[1] == "a_b"
     assert onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+class Frozen(dict[str, Any]):
+    """A dictionary that refuses to change, as the config of a diffusion model does."""
+
+    def clear(self) -> None:
+        raise TypeError("frozen")
+
+    def update(self, *_: Any, **__: Any) -> None:
+        raise TypeError("frozen")
+
+
+class Configured(nn.Module):
+    def __init__(self, *, changes: bool) -> None:
+        super().__init__()
+        self.config = Frozen(size=4)
+        self.steps: OrderedDict[str, int] = OrderedDict(first=1)
+        self.changes = changes
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.changes:
+            dict.__setitem__(self.config, "seen", True)
+            self.steps["second"] = 2
+        return x * self.config["size"]
+
+
+@pytest.mark.parametrize("changes", [False, True])
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_a_container_that_refuses_to_change_is_no_obstacle(tmp_path: Path, exporter: Any, changes: bool) -> None:
+    model = Configured(changes=changes)
+    exported(model, tmp_path, exporter=exporter)
+
+    assert (dict(model.config), list(model.steps)) == ({"size": 4}, ["first"])

@@ -11,6 +11,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from graphml_onnx import Notice
 from graphml_onnx.exporting.record import ExportRecord, OperatorRecord, PlacementRule, TensorRecord
 from graphml_onnx.exporting.report import report_markdown
 from tests.export.export_records import DIRECT, FILES, STARTED, child, record, root, sample, transformer
@@ -149,7 +150,7 @@ def test_any_name_is_shown_as_it_is(name: str) -> None:
         export,
         inputs=(TensorRecord(name, name, (name,)),),
         files=(replace(FILES[0], path=name),),
-        findings=(name,),
+        findings=(Notice("few-exact", name),),
     )
     shown = name if name.isprintable() else '"two\\nlines"'
     found = tables(export)
@@ -163,9 +164,8 @@ def test_any_name_is_shown_as_it_is(name: str) -> None:
 
 def test_findings_are_told_if_there_are_any() -> None:
     assert "## Findings" not in report_markdown(transformer(1), STARTED)
-    assert "\n- the exporter folded 3 operators\n" in report_markdown(
-        replace(transformer(1), findings=("the exporter folded 3 operators",)), STARTED
-    )
+    told = replace(transformer(1), findings=(Notice("few-exact", "the exporter folded 3 operators"),))
+    assert "\n- the exporter folded 3 operators (`few-exact`)\n" in report_markdown(told, STARTED)
 
 
 def test_a_model_without_operators_has_a_report() -> None:

@@ -11,6 +11,7 @@ These parts of PyTorch may change without notice; `tests/export/test_edges.py` t
 - ``Tensor._version``, which counts changes in place (`module_state`, and here);
 - `torch.utils._pytree`, with which PyTorch flattens the inputs and outputs of modules (`module_state`, `inputs`, and
   here);
+- `torch.overrides.TorchFunctionMode`, and ``Tensor._base`` of views (`views`);
 - `torch.backends.mha`, the switch of the fused attention (`module_state`).
 
 Each exporter writes an ONNX file, and returns the modules that ran and what it knows about the place of each operator.
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.utils import _pytree
@@ -34,7 +35,9 @@ from graphml_onnx.exporting.backends.module_state import (
     running_on_copies,
 )
 from graphml_onnx.exporting.backends.process import FROM_OUTSIDE, deep_enough, listening, same_random_numbers
+from graphml_onnx.exporting.inputs import input_names
 from graphml_onnx.exporting.sources import one_line
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +63,7 @@ class Outcome:
 
     exported: Exported
     printed: str = ""
-    findings: list[str] = field(default_factory=list)
+    findings: list[Notice] = field(default_factory=list)
 
 
 def export_onnx(
@@ -96,24 +99,31 @@ def export_onnx(
             problem = ModelError(
                 f"the {settings.exporter} exporter failed: {type(cause).__name__}: {one_line(cause)}",
                 file=name,
-                remedy=_remedy(model),
+                remedy=_remedy(model, inputs, settings, cause),
             )
             raise problem from error
-    findings = [f"PyTorch warns: {text}" for text in heard.warned]
+    findings = [Notice("torch-warning", f"PyTorch warns: {text}") for text in heard.warned]
     if changed:
-        findings.append(
-            f"parameters that the model changes as it runs, and that were not restored: {', '.join(changed)}"
-        )
-    return Outcome(exported, heard.printed, findings)
+        text = f"parameters that the model changes as it runs, and that were not restored: {', '.join(changed)}"
+        findings.append(Notice("parameters-changed", text))
+    return Outcome(exported, heard.printed, [*findings, *exported.findings])
 
 
-def _remedy(model: Exportable) -> str:
+def _remedy(model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, cause: BaseException) -> str:
     """What may help where an exporter fails."""
     parts = model.named_modules() if isinstance(model, torch.nn.Module) else ()
     compiled = [name for name, part in parts if isinstance(part, torch.jit.ScriptModule)]
     if compiled:
         return f"give the module that {compiled[0]} was compiled from: PyTorch's exporters hardly take compiled ones"
+    if isinstance(model, torch.nn.Module) and settings.dynamic_shapes and _STATIC in str(cause):
+        fixed = [name for name in input_names(model, inputs) if not settings.dynamic_shapes.get(name)]
+        together = f"; these inputs have no dynamic dimension: {', '.join(fixed)}" if fixed else ""
+        return f"the code of the model fixes this dimension, or another input that has the same size{together}"
     return "see --debug, try the other `exporter`, or give other inputs with `input_specs`"
+
+
+_STATIC: Final = "tracing inferred a static shape"
+"""In PyTorch's error for a dynamic dimension that cannot be one."""
 
 
 def _exported(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graphml_onnx.exporting.placement import Finder, Weights
     from graphml_onnx.exporting.sources import Exportable
     from graphml_onnx.hierarchy.tree import Module
+    from graphml_onnx.support.notices import Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Exported:
         weights: the modules that own the weights.
         output_names: names of the outputs, from what the model returned; None if unknown.
         finder: creates the finder of modules for the operators of the file, given the module tree.
+        findings: what the exporter left out.
     """
 
     levels: tuple[Level, ...]
@@ -38,6 +40,7 @@ class Exported:
     weights: Weights
     output_names: tuple[str | None, ...]
     finder: Callable[[Sequence[Module], Sequence[onnx.NodeProto]], Finder]
+    findings: tuple[Notice, ...] = ()
 
 
 class Exporter(Protocol):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from contextlib import ExitStack, contextmanager, suppress
 from functools import wraps
+from operator import is_
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 import torch
@@ -189,15 +191,24 @@ def _members_of(container: object) -> dict[object, object] | list[object] | set[
 
 
 def _refill(container: object, members: object) -> None:
+    """Gives a container its content back, if that has changed, past what its class does on a change or forbids."""
     match container, members:
-        case dict(), dict():
-            container.clear()
-            container.update(members)
-        case list(), list():
-            container[:] = members
-        case set(), set():
-            container.clear()
-            container.update(members)
+        case dict(), dict() if not _is_same(container, members):
+            kind = OrderedDict if isinstance(container, OrderedDict) else dict
+            kind.clear(container)
+            for key, value in members.items():
+                kind.__setitem__(container, key, value)
+        case list(), list() if not (len(container) == len(members) and all(map(is_, container, members))):
+            list.__setitem__(container, slice(None), members)
+        case set(), set() if not (len(container) == len(members) and {*map(id, container)} == {*map(id, members)}):
+            set.clear(container)
+            set.update(container, members)
+
+
+def _is_same(one: dict[object, object], other: dict[object, object]) -> bool:
+    """Whether dictionaries have the same objects in the same order."""
+    same = len(one) == len(other) and all(map(is_, dict.keys(one), dict.keys(other)))
+    return same and all(map(is_, dict.values(one), dict.values(other)))
 
 
 @contextmanager

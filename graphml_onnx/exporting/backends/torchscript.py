@@ -13,9 +13,11 @@ from graphml_onnx.errors import UsageError
 from graphml_onnx.exporting.backends.calls import recording
 from graphml_onnx.exporting.backends.exported import Exported
 from graphml_onnx.exporting.backends.module_state import calling
+from graphml_onnx.exporting.backends.views import ViewChanges
 from graphml_onnx.exporting.inputs import input_names, leaves
 from graphml_onnx.exporting.module_tree import Level, registered_levels
 from graphml_onnx.exporting.placement import NameFinder, weights_of_module
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +49,8 @@ def export_with_torchscript(
         name: dict(settings.dynamic_shapes[name]) for name in settings.output_names if name in settings.dynamic_shapes
     }
     output: list[object] = []
-    with recording(model) as trace, _taking_tensors(model, inputs, output) as tensors:
+    views = ViewChanges()
+    with recording(model) as trace, _taking_tensors(model, inputs, output, views) as tensors:
         torch.onnx.export(
             model,
             tensors,
@@ -68,6 +71,10 @@ def export_with_torchscript(
         weights=weights_of_module(model),
         output_names=tuple(leaf.name for leaf in leaves(output[-1]) if isinstance(leaf.value, torch.Tensor)),
         finder=partial(_finder, trace),
+        findings=tuple(
+            Notice("change-left-out", f"{name} changes a tensor through a view, which the exporter left out")
+            for name in views.left_out
+        ),
     )
 
 
@@ -77,7 +84,7 @@ def _finder(trace: Trace, modules: Sequence[Module], operators: Sequence[onnx.No
 
 @contextmanager
 def _taking_tensors(
-    model: torch.nn.Module, inputs: ExampleInputs, outputs: list[object]
+    model: torch.nn.Module, inputs: ExampleInputs, outputs: list[object], views: ViewChanges
 ) -> Iterator[tuple[torch.Tensor, ...]]:
     """Makes ``forward`` take and return only tensors, as a flat list, while the context is open.
 
@@ -89,6 +96,7 @@ def _taking_tensors(
         model: the module.
         inputs: its inputs.
         outputs: gets the unchanged result of ``forward``.
+        views: watches ``forward``.
 
     Yields:
         The tensors among the inputs.
@@ -107,7 +115,9 @@ def _taking_tensors(
             rest = iter(values)
             filled = [next(rest) if isinstance(value, torch.Tensor) else value for value in flat]
             args, kwargs = _pytree.tree_unflatten(filled, structure)
-            outputs.append(original(*args, **kwargs))
+            with views:
+                outputs.append(original(*args, **kwargs))
+            views.look_for(tuple(leaf.value for leaf in leaves(outputs[-1])))
         finally:
             is_running = False
         return tuple(leaf.value for leaf in leaves(outputs[-1]) if isinstance(leaf.value, torch.Tensor))
