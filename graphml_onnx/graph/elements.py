@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import ModelError
 from graphml_onnx.graph.attributes import AttributeValue, SparseTensor, read_attributes
+from graphml_onnx.graph.of_file import OfFile
 from graphml_onnx.graph.types import TensorType, lacks_shape
 from graphml_onnx.graph.weights import TensorData, same_content
 
@@ -25,7 +26,7 @@ BodyKind: TypeAlias = Literal["graph", "subgraph", "function"]
 ParameterKind: TypeAlias = Literal["initializer", "sparse_initializer", "constant"]
 
 
-class Module:
+class Module(OfFile):
     """A module of the hierarchy; the outermost one is the whole model.
 
     Attributes:
@@ -118,7 +119,7 @@ class Module:
         return f"<Module {self.path or '(model)'}:{class_name} {len(self.operators)} operators{inner}>"
 
 
-class Tensor:
+class Tensor(OfFile):
     """A tensor, or another value, as it flows between operators.
 
     Attributes:
@@ -189,7 +190,7 @@ class Tensor:
         return f"<Tensor {self.name}: {self.type or 'type unknown'}>"
 
 
-class Operator:
+class Operator(OfFile):
     """An operator (a node, in ONNX's words).
 
     Attributes:
@@ -329,7 +330,7 @@ def attribute_json(value: AttributeValue) -> Json:
             return {"attribute": str(getattr(value, "name", value))}
 
 
-class Parameter:
+class Parameter(OfFile):
     """A weight: an initializer, a sparse initializer, or the value of a ``Constant`` operator.
 
     Attributes:
@@ -460,7 +461,7 @@ class Parameter:
         return f"<Parameter {self.name}: {self.type}, {self.nbytes:,} bytes>"
 
 
-class Body:
+class Body(OfFile):
     """A list of operators with its own names: the main graph, a graph in an attribute, or a function.
 
     Attributes:

@@ -9,6 +9,7 @@ from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import UsageError
 from graphml_onnx.graph.building import Words, build, own_parameters
 from graphml_onnx.graph.macs import multiplying
+from graphml_onnx.graph.of_file import OfFile
 from graphml_onnx.graph.shapes import add_types, inferred_model
 from graphml_onnx.graph.types import TypeReader
 
@@ -32,7 +33,7 @@ _NEAREST = 3
 _SEARCHED = 20_000  # names that are compared letter by letter
 
 
-class ModelGraph:
+class ModelGraph(OfFile):
     """A model as a graph, made by `graphml_onnx.open`. Weights are only read on demand.
 
     It keeps its files open. `close` it, use it in a ``with`` statement, or leave that to the garbage collector.

@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from graphml_onnx.codec.payloads import marked_fields
 from graphml_onnx.errors import GraphmlOnnxError, ModelError
+from graphml_onnx.graph.of_file import OfFile
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.external import external_tensors, open_external, real_folder
 from graphml_onnx.onnxfile.source import BytesSource, FileSource, Source, source_at
@@ -151,7 +152,7 @@ class _Span(NamedTuple):
     sha256: str
 
 
-class TensorData:
+class TensorData(OfFile):
     """The content of a tensor; its bytes are only read on demand.
 
     Attributes:

@@ -46,6 +46,8 @@ def to_networkx(
 ) -> nx.MultiDiGraph[str]:
     """Makes a networkx graph of a model; `from_networkx` turns it back into the model.
 
+    For a graph to analyse, with attributes by name, see `ModelGraph.to_networkx`.
+
     A node's key is its ``node_id``. Its data are the keys of docs/format.md as Python values: strings, integers, and
     for JSON lists and dicts (``inputs``, ``attributes``, ``type``, …). ``parent`` names the compound that contains the
     node. Edges have ``tensor_name``, ``input_index`` and, if the model has them, ``tensor_type`` and ``tensor_shape``

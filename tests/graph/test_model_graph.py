@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
+import pickle
 import warnings
 from pathlib import Path
 
@@ -257,3 +259,15 @@ def test_statistics_of_the_largest_numbers_warn_of_nothing() -> None:
         warnings.simplefilter("error")
         found = statistics_of([parameter.data])
     assert (found.min, found.max, found.mean) == (-1.7e308, 1.7e308, math.inf)
+
+
+def test_parts_are_their_own_copies_and_are_not_pickled(mixed: Path) -> None:
+    with graphml_onnx.open(mixed) as graph:
+        parts = [graph, graph.root, graph.main, graph.operators[0], graph.inputs[0], graph.parameters[0]]
+        parts.append(graph.parameters[0].data)
+        assert copy.deepcopy(parts) == parts
+        assert [copy.copy(part) for part in parts] == parts
+        for part in parts:
+            with pytest.raises(TypeError, match=rf"cannot pickle a {type(part).__name__}, .* the path of the model"):
+                pickle.dumps(part)
+        assert copy.deepcopy(graph.to_networkx()).number_of_nodes() == graph.to_networkx().number_of_nodes()
