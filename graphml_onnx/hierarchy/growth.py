@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic
 
 from graphml_onnx.hierarchy.findings import Tally
+from graphml_onnx.hierarchy.lookup import ModuleLookup
 from graphml_onnx.hierarchy.paths import last_part
-from graphml_onnx.hierarchy.place import Placer
 from graphml_onnx.hierarchy.source import Key, Source, Step
 from graphml_onnx.hierarchy.tree import MAX_LEVELS, NOWHERE, Module
 
@@ -36,13 +36,13 @@ def grow_from(draft: Draft, operators: Sequence[Operator], source: Source[Key, S
     if not modules:
         return None
     draft.take_tree(modules, has_root=source.has_root)
-    placer = Placer(modules, root=NOWHERE)
+    lookup = ModuleLookup(modules, root=NOWHERE)
     for position, end in enumerate(found):
         operator = operators[position]
         if end is not None:
             draft.put(position, end, source.rule)
             draft.tags[position] = source.tag_of(operator)
-        elif (place := placer.by_scope(operator))[0] != NOWHERE:
+        elif (place := lookup.by_scope(operator))[0] != NOWHERE:
             draft.put(position, *place)
     return tree.findings
 

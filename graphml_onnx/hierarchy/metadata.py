@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.errors import MetadataError
-from graphml_onnx.hierarchy.keys import object_at, text_at
+from graphml_onnx.hierarchy.members import object_at, text_at
 from graphml_onnx.hierarchy.modules import module_tree
 from graphml_onnx.hierarchy.schema import check
 from graphml_onnx.support.notices import Notice

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphml_onnx.errors import MetadataError
-from graphml_onnx.hierarchy.keys import KeyPath, integer_at, object_at, text_at
+from graphml_onnx.hierarchy.members import KeyPath, integer_at, object_at, text_at
 from graphml_onnx.hierarchy.paths import PrefixIndex, class_and_name, joined, last_part, parts_of, segments_of
 from graphml_onnx.hierarchy.schema import check
 from graphml_onnx.hierarchy.tree import MAX_LEVELS, NOWHERE, Module

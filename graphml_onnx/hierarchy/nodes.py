@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphml_onnx.hierarchy.findings import Tally, quoted
-from graphml_onnx.hierarchy.place import Placer
+from graphml_onnx.hierarchy.lookup import ModuleLookup
 from graphml_onnx.hierarchy.tree import MAX_LEVELS
 from graphml_onnx.support.notices import Notice
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphml_onnx.hierarchy.draft import Draft
+    from graphml_onnx.hierarchy.lookup import Place
     from graphml_onnx.hierarchy.metadata import HtpMetadata
-    from graphml_onnx.hierarchy.place import Place
     from graphml_onnx.hierarchy.tree import Operator, Rule
 
 
@@ -25,12 +25,12 @@ def place_by_metadata(draft: Draft, operators: Sequence[Operator], metadata: Htp
         The findings.
     """
     draft.take_tree(metadata.modules, has_root=True)
-    placer = Placer(metadata.modules, metadata.folded, root=draft.root)
+    lookup = ModuleLookup(metadata.modules, metadata.folded, root=draft.root)
     contrary = Tally("tag-contrary", "operators whose tag in the model differs from the metadata; the metadata count")
     tags = _TagTallies()
     for position, operator in enumerate(operators):
         given = metadata.nodes.get(operator.name) if operator.name else None
-        place = placer.by_tag(given, operator) if given else _by_itself(placer, operator)
+        place = lookup.by_tag(given, operator) if given else _by_itself(lookup, operator)
         index, rule = place
         tag = given or operator.tag or None
         if tag:
@@ -43,14 +43,14 @@ def place_by_metadata(draft: Draft, operators: Sequence[Operator], metadata: Htp
     return (*_about_the_file(metadata), *about_the_model(operators, metadata), *tags.lines, *contrary.lines)
 
 
-def _by_itself(placer: Placer, operator: Operator) -> Place:
+def _by_itself(lookup: ModuleLookup, operator: Operator) -> Place:
     if operator.tag:
-        index, rule = placer.by_tag(operator.tag, operator)
+        index, rule = lookup.by_tag(operator.tag, operator)
         if rule == "nearest tag":
             return index, rule
         if rule != "root":
             return index, "own tag"
-    return placer.by_scope(operator)
+    return lookup.by_scope(operator)
 
 
 class _TagTallies:

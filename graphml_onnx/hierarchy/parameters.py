@@ -43,19 +43,18 @@ def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
     """
     owners: list[Path | None] = []
     of_tensor: dict[str, Path | None] = {}
-    separated: set[Path] = set()
+    slashed: set[Path] = set()
     dotted: set[Path] = set()
     merged = _merged(graph, wiring)
     for position, operator in enumerate(graph.operators):
         own: list[Path | None] = []
         for name in wiring.weights[position]:
-            if name not in merged and not _is_of_quantiser(operator, name):
-                path = owner_path(name)
-                own.append(path)
-                if path and not is_joined(name):
-                    separated.add(path)
-                    if "/" not in name:
-                        dotted.add(path)
+            if name in merged or _is_of_quantiser(operator, name):
+                continue
+            path = owner_path(name)
+            own.append(path)
+            if path and not is_joined(name):
+                (slashed if "/" in name else dotted).add(path)
         if of_tensor:
             own += [of_tensor[name] for name in operator.inputs if name in of_tensor]
         owner = _common([path for path in own if path]) if own else None
@@ -64,6 +63,7 @@ def owners_of(graph: Graph, wiring: Wiring) -> list[Path | None]:
                 of_tensor[name] = owner_path(name) or (None if operator.op_type in _LOOKUPS else owner)
             owner = owner or next((of_tensor[name] for name in operator.outputs if of_tensor[name]), None)
         owners.append(owner)
+    separated = slashed | dotted
     distinct = {path for path in owners if path}
     if 2 * len(dotted) > len(distinct):  # beside names of PyTorch's modules, a joined name is a tool's
         owners = [owner if owner in separated or owner is None or len(owner) > 1 else None for owner in owners]

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphml_onnx.errors import MetadataError
 from graphml_onnx.hierarchy.findings import quoted
-from graphml_onnx.hierarchy.keys import written
+from graphml_onnx.hierarchy.members import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastjsonschema import JsonSchemaValueException
 
-    from graphml_onnx.hierarchy.keys import KeyPath
+    from graphml_onnx.hierarchy.members import KeyPath
     from graphml_onnx.support.strictjson import Json
 
 Part: TypeAlias = Literal["document", "hierarchy", "module_facts", "sections"]

@@ -65,11 +65,6 @@ class Findings:
         """How often a code was added."""
         return self._counts[code]
 
-    @property
-    def has_errors(self) -> bool:
-        """Whether one of them is an error."""
-        return any(finding.severity == "error" for finding in self._listed)
-
     def result(self, wanted: Collection[str] = CODES.keys()) -> list[Finding]:
         """The findings of the wanted codes, by layer, and within each layer by line."""
         rest = CODES["not-listed"]

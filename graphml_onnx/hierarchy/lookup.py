@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Place: TypeAlias = "tuple[int, Rule]"
 
 
-class Placer:
+class ModuleLookup:
     """Finds modules of one tree by tag and by scope.
 
     Args:
