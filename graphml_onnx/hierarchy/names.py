@@ -19,7 +19,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from graphml_onnx.hierarchy.paths import UNKNOWN, NameStep, PrefixIndex, around, name_steps
+from graphml_onnx.hierarchy.paths import UNKNOWN, NameStep, PrefixIndex, around, is_item_called_again, name_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ _GENERATED: Final = re.compile(
 _LONGEST: Final = 4_096  # characters of a name or segment that may be generated
 _OPERATOR: Final = re.compile(r"(?:node_)?([A-Z][A-Za-z0-9]*?)(?:_\d+)*")
 _NODE: Final = re.compile(r"node_\w+")
-_FUNCTION: Final = re.compile(rf"{_NODE.pattern}|(?:Tensordot|moments|batchnorm)(?:_\d+)?")
+_FUNCTION: Final = re.compile(rf"{_NODE.pattern}|(?:Tensordot|moments|batchnorm|(?:ones|zeros)_like)(?:_\d+)?")
 _LAST_DOT: Final = re.compile(r"^([A-Za-z_][\w.\-]*)\.([A-Z][A-Za-z0-9]*)(?:_\d+)?$")
 _FURTHER_CALL: Final = re.compile(r"(.*[^_])_([1-9]\d*)")
 _MOST_SCOPES: Final = 2  # operators for each scope, at least
@@ -147,8 +147,8 @@ class Calls:
     """Recognises repeated calls of one module: ``self_attn_7``, if parameters know only ``self_attn``.
 
     PyTorch's TorchScript exporter numbers the calls of a module in the names of operators, but not in those of
-    parameters. A module without parameters counts as called again if its siblings are, and if its first call is there
-    as well.
+    parameters. A module without parameters counts as called again if its first call is there as well, and if its
+    siblings are called again or it is an item of a list (``actor.1_2`` beside ``actor.1``).
 
     Args:
         paths: the modules that own parameters.
@@ -174,7 +174,9 @@ class Calls:
                 parts = step.parts
                 if first and self._known.step(node, parts) is None:
                     parts = (*parts[:-1], first[1])
-                    if self._known.step(node, parts) is not None:
+                    if self._known.step(node, parts) is not None or (
+                        is_item_called_again(step) and self._scopes.step(place, (first[1],)) is not None
+                    ):
                         self._called_again.add(place)
                 node = self._known.step(node, parts) or UNKNOWN
                 place = self._scopes.step(place, step.parts[-1:]) or UNKNOWN

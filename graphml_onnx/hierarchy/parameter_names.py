@@ -31,8 +31,10 @@ _CALL: Final = re.compile(r"(?:Stateful)?PartitionedCall(?:_\d+)?")
 _INLINED: Final = re.compile(r"^(?:.*__Inline_\d+__|(?:[A-Za-z]\w*::)+)")
 _COPIES: Final = re.compile(
     r"(?:@\w+|_deepcopy_\d+|_(?:quantized|scale|zero_point|quantized_scale|DequantizeLinear\w*|QuantizeLinear\w*|"
-    r"transposed|fp16|Q4|scales?|zero_points?|zp))+$"
+    r"transposed|token_\d+|fp16|Q4|scales?|zero_points?|zp))+$"
 )
+_OF_CONVOLUTION: Final = re.compile(r"^(?:Conv(?:Bn|Mul|Add)Fusion_[WB]_)+")  # onnxruntime folds what follows into it
+_FOLDED: Final = re.compile(r"Conv(?:BnFusion_BN|MulFusion_Mul|AddFusion_Add)_B_")
 _LONGEST: Final = 4_096  # characters
 
 
@@ -42,12 +44,17 @@ def owner_path(name: str) -> tuple[str, ...] | None:
 
     Known are names of PyTorch (``encoder.layers.0.linear1.weight``), of Keras (``conv2d_9/kernel:0``), of Paddle
     (``conv2d_1.w_0``, ``conv10_expand_bn_offset``), and of Caffe2 (``fire2/squeeze1x1_w_0``), also of the copies that
-    quantisation makes of them. Any other name without a dot, such as PyTorch's ``cls_token``, gives none: any tensor
-    may have such a name.
+    quantisation and onnxruntime's optimiser make of them. A weight into which a normalization was folded belongs to
+    the convolution; the bias that results belongs to none. Any other name without a dot, such as PyTorch's
+    ``cls_token``, gives none: any tensor may have such a name.
     """
     if len(name) > _LONGEST or name.startswith("/"):
         return None
     name = _INLINED.sub("", name) if "Inline_" in name or "::" in name else name
+    if "Fusion_" in name:
+        if _FOLDED.match(name):
+            return None
+        name = _OF_CONVOLUTION.sub("", name, count=1)
     if name.startswith("/") or not name:
         return None
     if caffe2 := _OF_CAFFE2.fullmatch(name):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+_CALLED_AGAIN: Final = re.compile(r"\d+_[1-9]\d*")
 
 
 def parts_of(scope: str) -> list[str]:
@@ -83,7 +86,12 @@ def _item_of(container: str, segment: str) -> str:
     if not container or not segment.startswith(f"{container}."):
         return ""
     index = segment[len(container) + 1 :]
-    return index if index.replace(".", "").isdigit() else ""
+    return index if index.replace(".", "").isdigit() or _CALLED_AGAIN.fullmatch(index) else ""
+
+
+def is_item_called_again(step: NameStep) -> bool:
+    """Whether a step has the form that PyTorch gives to a further call of an item: ``actor.1_2`` in ``actor``."""
+    return step.segment != step.parts[-1] and _CALLED_AGAIN.fullmatch(step.parts[-1]) is not None
 
 
 UNKNOWN: Final = -1

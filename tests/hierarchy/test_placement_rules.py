@@ -43,6 +43,11 @@ def placed(operators: Sequence[Operator], *weights: str) -> Hierarchy:
         ("conv1_b_0", "conv1"),
         ("layer.0.dense.weight_quantized", "layer.0.dense"),
         ("If_0_then_branch__Inline_0__layer.0.weight", "layer.0"),
+        ("ConvBnFusion_W_base_net.0.0.weight", "base_net.0.0"),
+        ("ConvMulFusion_W_ConvBnFusion_W_base_net.0.0.weight", "base_net.0.0"),
+        ("ConvAddFusion_B_base_net.0.0.bias_token_3", "base_net.0.0"),
+        ("ConvBnFusion_BN_B_base_net.0.1.bias", None),
+        ("ConvMulFusion_Mul_B_scale.gamma", None),
         ("onnx::Conv_59", None),
         ("val_49_scale", None),
         ("onnx__MatMul_12_scale", None),
@@ -371,6 +376,20 @@ class TestCalls:
         hierarchy = placed(operators, "conv_1.weight", "conv_2.weight")
         assert scopes(hierarchy) == ["conv_1", "conv_2"]
         assert hierarchy.main.calls == {}
+
+    def test_an_activation_of_a_list_that_is_called_again_is_one_module(self) -> None:
+        names = ["actor.0/Gemm", "actor.1/Elu", "actor.2/Gemm", "actor.1_1/Elu", "actor.4/Gemm", "actor.1_2/Elu"]
+        operators = [
+            node(name.partition("/")[2], f"x{number}", f"x{number + 1}", f"/actor/{name}")
+            for number, name in enumerate(names)
+        ]
+        hierarchy = placed(operators)
+        assert scopes(hierarchy) == [f"actor.{index}" for index in (0, 1, 2, 1, 4, 1)]
+        assert hierarchy.main.calls == {3: "1 1", 5: "1 2"}
+
+    def test_a_key_with_a_number_is_no_call_if_there_is_no_first(self) -> None:
+        operators = [node("Relu", f"x{i}", f"x{i + 1}", f"/heads/heads.{i}_1/Relu") for i in (2, 3)]
+        assert placed(operators).main.calls == {}
 
 
 def residual_network() -> list[Operator]:
