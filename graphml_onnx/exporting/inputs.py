@@ -25,7 +25,7 @@ from graphml_onnx.exporting.options import DTYPES
 from graphml_onnx.inputs.specs import InputSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from graphml_onnx.support.strictjson import Json
 
@@ -125,16 +125,24 @@ def _members(value: object) -> list[tuple[object, object]] | None:
     return None if len(flat) == 1 and flat[0] is value else list(enumerate(flat))
 
 
+def free_name(name: str, taken: Container[str | None], numbers: Iterable[int] | None = None) -> str:
+    """A name that is not taken: the name itself, or ``name_1``, ``name_2``, ….
+
+    Args:
+        name: the name.
+        taken: the names that are taken.
+        numbers: the numbers to try, 0 for none; by default 0, 1, 2, ….
+    """
+    tried = itertools.count() if numbers is None else numbers
+    return next(free for number in tried if (free := f"{name}_{number}" if number else name) not in taken)
+
+
 def unique_names(names: list[str | None]) -> list[str | None]:
     """The names, with a number added to each that repeats an earlier one."""
     taken: set[str] = set()
     unique: list[str | None] = []
     for name in names:
-        free = name
-        for number in itertools.count(1):
-            if free is None or free not in taken:
-                break
-            free = f"{name}_{number}"
+        free = None if name is None else free_name(name, taken)
         if free is not None:
             taken.add(free)
         unique.append(free)

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from onnx import helper
 
 from graphml_onnx.errors import ModelError, writing_failed
+from graphml_onnx.exporting.inputs import free_name
 from graphml_onnx.exporting.placement import bodies_of
 from graphml_onnx.exporting.record import TensorRecord
 from graphml_onnx.onnxfile.skeleton import MarkerError, Stored, join, split
@@ -248,7 +249,7 @@ def name_operators(operators: Iterable[onnx.NodeProto]) -> int:
     for operator in operators:
         if not operator.name or operator.name in seen:
             stem = operator.name or operator.op_type
-            operator.name = next(name for number in numbers[stem] if (name := f"{stem}_{number}") not in taken)
+            operator.name = free_name(stem, taken, numbers[stem])
             taken.add(operator.name)
             renamed += 1
         seen.add(operator.name)
@@ -266,7 +267,7 @@ def separate_outputs(graph: onnx.GraphProto) -> None:
     seen: set[str] = set()
     for value in graph.output:
         if value.name in seen:
-            copy = _free(f"{value.name}_1", taken)
+            copy = free_name(f"{value.name}_1", taken)
             graph.node.append(helper.make_node("Identity", [value.name], [copy], name=f"Identity_of_{copy}"))
             value.name = copy
             taken.add(copy)
@@ -292,15 +293,11 @@ def name_outputs(graph: onnx.GraphProto, names: Sequence[str | None], weights: C
     renamed: dict[str, str] = {}
     for value, name in zip(graph.output, names, strict=True):
         if name is not None and value.name not in inputs and value.name not in weights and value.name not in renamed:
-            renamed[value.name] = _free(name, fixed | {*renamed.values()})
+            renamed[value.name] = free_name(name, fixed | {*renamed.values()})
     for name in [*renamed.values()]:
         if name in made and name not in renamed:
-            renamed[name] = _free(f"{name}_1", fixed | made | {*renamed.values()})
+            renamed[name] = free_name(f"{name}_1", fixed | made | {*renamed.values()})
     _rename(graph, renamed)
-
-
-def _free(name: str, taken: Collection[str]) -> str:
-    return next(free for number in count() if (free := f"{name}_{number}" if number else name) not in taken)
 
 
 def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 Names and dynamic dimensions are those of optimum, which runtimes for generation ask for: ``past_key_values.0.key`` in,
 ``present.0.key`` out; where there is an encoder, ``past_key_values.0.decoder.key`` and ``….0.encoder.key``.
-A part is the model itself, whose ``forward`` is another one for a while, so that its modules stay where they are.
+A part is the model itself with another ``forward`` for a while, so that its modules keep their paths.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Part: TypeAlias = Literal["encoder", "decoder", "decoder-with-past"]
-"""The encoder alone; the decoder on its first run, which gives keys and values; and on the others, which takes them."""
+"""The encoder; the decoder for the first run, which returns keys and values; and for later runs, which takes them."""
 
 WITH_PAST: Final = "decoder-with-past"
 PARTS: Final[tuple[Part, ...]] = ("encoder", "decoder", WITH_PAST)
 
 _CACHES: Final = ("cache", "past_key_values")
-"""What releases of transformers call keys and values among the arguments of ``forward`` and in what it returns."""
+"""Names of keys and values in arguments and results of ``forward``; they differ between releases of transformers."""
 
 _NEW: Final = 3
-"""Tokens for which keys and values are still to be computed; another number than examples have of anything else."""
+"""Number of new tokens in the example; no other dimension of the example has this size."""
 
 _FROM_ENCODER: Final = "encoder_last_hidden_state"
 _BATCH: Final = "batch_size"
@@ -48,8 +48,8 @@ class OpenPart:
 
     Attributes:
         model: its root module.
-        inputs: what its ``forward`` takes meanwhile.
-        input_names: names of the tensors in that.
+        inputs: example inputs for its ``forward``.
+        input_names: names of the tensors in them.
         output_names: names of the tensors that it returns; none if the model names them itself.
         dynamic_shapes: the dynamic dimensions of inputs and outputs.
     """
@@ -67,13 +67,13 @@ def opened(model: object, name: str, part: str, seed: int, batch: int | None) ->
 
     Args:
         model: a model of transformers.
-        name: what the user calls it, for messages.
+        name: the user's name for it, for messages.
         part: which part.
         seed: for the random numbers in example inputs.
-        batch: their first dimension; None for a choice.
+        batch: their first dimension; None for the default.
 
     Raises:
-        UsageError: the model has no such part, or its inputs are not known.
+        UsageError: the model has no such part, or its inputs are unknown.
         ModelError: the model fails.
     """
     if not isinstance(model, torch.nn.Module) or _cache_argument(model) is None:
@@ -116,7 +116,7 @@ def _is_tokens(value: object) -> bool:
 
 
 class _Layer(NamedTuple):
-    """Keys or values of one layer: their name, their tensor, and whether they are those of the encoder."""
+    """The keys or the values of one layer: their name, the tensor, and whether they come from the encoder."""
 
     name: str
     tensor: torch.Tensor
@@ -136,13 +136,13 @@ class _Decoder:
 
     Args:
         model: the model.
-        name: what the user calls it, for messages.
-        examples: what it takes by its config; it runs once with that.
-        with_past: whether it takes the keys and values of the tokens before.
+        name: the user's name for it, for messages.
+        examples: inputs that follow from its config; it runs once with them.
+        with_past: whether it takes the keys and values of earlier tokens.
 
     Raises:
         UsageError: it takes no tokens.
-        ModelError: it fails, or keeps something else than keys and values.
+        ModelError: it fails, or its cache contains other things than keys and values.
     """
 
     def __init__(self, model: torch.nn.Module, name: str, examples: ExampleInputs, *, with_past: bool) -> None:
@@ -190,7 +190,7 @@ class _Decoder:
         )
 
     def _tokens(self) -> list[_Input]:
-        """All inputs but keys and values."""
+        """All inputs except keys and values."""
         before = self._whole.shape[1] if self._with_past else 0
         ids = self._whole[:, :_NEW].clone() if self._with_past else self._whole
         batch, length = ids.shape
@@ -210,7 +210,7 @@ class _Decoder:
         return inputs
 
     def _past(self, seed: int) -> list[_Input]:
-        """Keys and values of as many tokens as there were in the run; windows keep less, and are filled up."""
+        """Random keys and values for as many tokens as the run had, even if a sliding window keeps fewer."""
         if not self._with_past:
             return []
         generator = torch.Generator().manual_seed(seed)
@@ -231,7 +231,7 @@ class _Decoder:
         encoder_hidden_states: torch.Tensor | None = None,
         past_key_values: dict[str, torch.Tensor] | None = None,
     ) -> dict[str, object]:
-        """Calls the model with what is given, and with keys and values as the cache that it wants."""
+        """Calls the model with these inputs, and with keys and values in a cache of transformers."""
         past = past_key_values or {}
         named: dict[str, object] = {self._argument: _cache_of(past, is_composite=self._is_composite)}
         if self._is_composite:
@@ -247,7 +247,7 @@ class _Decoder:
         return {key: returned[key] for key in self._returned} | {"present": present}
 
     def _unread(self, past: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Stands for the states of the encoder, of which keys and values hold all: only its shape is looked at."""
+        """A placeholder for the encoder's states: the model reads its shape, and the rest from keys and values."""
         keys = next(tensor for name, tensor in past.items() if name.endswith("encoder.key"))
         width = 0 if self._hidden is None else self._hidden.shape[-1]
         return keys.new_zeros(keys.shape[0], keys.shape[-2], width)
@@ -268,7 +268,7 @@ def _layers(returned: Mapping[str, object], name: str) -> list[_Layer]:
     """The keys and values in the cache that a model of transformers returned.
 
     Raises:
-        ModelError: there is none, or it holds something else, such as the states of a state space model.
+        ModelError: there is none, or it contains other things, such as the states of a state space model.
     """
     cache = next((returned[key] for key in _CACHES if key in returned), None)
     if cache is None:
@@ -282,7 +282,7 @@ def _layers(returned: Mapping[str, object], name: str) -> list[_Layer]:
             if hasattr(layer, "conv_states") or hasattr(layer, "recurrent_states"):
                 raise _other_things(cache, name)
             for word, tensor in (("key", layer.keys), ("value", layer.values)):
-                if tensor is not None:  # layers may share those of another one
+                if tensor is not None:  # a layer may share those of another
                     found.append((number, _Layer(f"{number}{kind}.{word}", tensor, kind == ".encoder")))
     if not found:
         raise _other_things(cache, name)
@@ -295,7 +295,7 @@ def _other_things(cache: object, name: str) -> ModelError:
 
 
 def _cache_of(tensors: Mapping[str, torch.Tensor], *, is_composite: bool) -> object:
-    """The cache that transformers takes, of keys and values by name."""
+    """A cache of transformers with keys and values, given by name."""
     from transformers import DynamicCache, EncoderDecoderCache
 
     if not is_composite:

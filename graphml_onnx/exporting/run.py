@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -484,13 +485,16 @@ def _finding(record: ExportRecord, notice: Notice) -> ExportRecord:
 
 def _versions_of(packages: Iterable[str]) -> dict[str, str]:
     """The versions of the installed ones of these packages, by name."""
-    found: dict[str, str] = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {package: found for package in packages if (found := _version_of(package)) is not None}
+
+
+@cache
+def _version_of(package: str) -> str | None:
+    """The version of an installed package, which takes milliseconds to find."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _result(

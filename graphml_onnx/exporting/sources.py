@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _CALLABLE: Final = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _HUB_NAME: Final = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 PICKLED: Final = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".t7"})
-_WEIGHTS_ONLY: Final = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 _LONGEST: Final = 600
 FORMS: Final = "give a folder or hub name of a Hugging Face model, package.module:callable, or a .pt2 file"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,46 @@ def _pretrained(kind: str, config: str, /, **members: object) -> Callable[[], Bu
         return _with_weights(getattr(transformers, kind)(getattr(transformers, config)(**members))), None
 
     return build
+
+
+def _image_model(name: str, /, size: int = 64, **members: object) -> Callable[[], Built]:
+    """A model of timm by its name."""
+
+    def build() -> Built:
+        timm = import_module("timm")  # may be missing
+        torch.manual_seed(0)
+        return _with_weights(timm.create_model(name, pretrained=False, **members)), {"x": torch.randn(2, 3, size, size)}
+
+    return build
+
+
+def _diffusion(kind: str, /, inputs: Mapping[str, Tensor], **members: object) -> Callable[[], Built]:
+    """A model of diffusers by the name of its class."""
+
+    def build() -> Built:
+        diffusers = import_module("diffusers")  # may be missing
+        torch.manual_seed(0)
+        return _with_weights(getattr(diffusers, kind)(norm_num_groups=4, **members)), inputs
+
+    return build
+
+
+def _detr() -> Built:
+    transformers: Any = import_module("transformers")
+    torch.manual_seed(0)
+    backbone = transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", out_features=["stage2"]
+    )
+    sizes = {name: size for name, size in _TWO_SIDES.items() if name == "d_model" or "coder" in name}
+    config = transformers.DetrConfig(
+        use_timm_backbone=False,
+        use_pretrained_backbone=False,
+        backbone=None,
+        backbone_config=backbone,
+        num_queries=5,
+        **sizes,
+    )
+    return _with_weights(transformers.DetrForObjectDetection(config)), {"pixel_values": torch.randn(2, 3, 64, 64)}
 
 
 def _network(make: Callable[[], nn.Module], **inputs: Tensor) -> Callable[[], Built]:
@@ -362,6 +403,59 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     "lora": Architecture(
         _network(networks.with_lora, input_ids=_IDS), exact={"dynamo": 100, "torchscript": 93}, package="peft"
     ),
+    "dora": Architecture(_network(lambda: networks.with_lora(use_dora=True), input_ids=_IDS), package="peft"),
+    # timm
+    "timm-convnext": Architecture(_image_model("convnext_atto", depths=(1, 1, 2, 1)), package="timm"),
+    "timm-swin": Architecture(
+        _image_model("swin_tiny_patch4_window7_224", 56, img_size=56, depths=(1, 1), num_heads=(2, 4), embed_dim=16),
+        package="timm",
+    ),
+    "timm-maxvit": Architecture(
+        _image_model("maxvit_pico_rw_256", img_size=64), exact={"dynamo": 97, "torchscript": 100}, package="timm"
+    ),
+    "timm-efficientnet": Architecture(_image_model("efficientnet_b0"), package="timm"),
+    "timm-mobilenetv2": Architecture(_image_model("mobilenetv2_050"), package="timm"),
+    "timm-mobilenetv3": Architecture(_image_model("mobilenetv3_small_050"), package="timm"),
+    "timm-mobilenetv4": Architecture(_image_model("mobilenetv4_conv_small_035"), package="timm"),
+    "timm-densenet": Architecture(
+        _image_model("densenet121", growth_rate=8, block_config=(2, 2, 2, 2)), package="timm"
+    ),
+    "timm-mixer": Architecture(_image_model("mixer_s32_224", img_size=64), package="timm"),
+    # diffusers
+    "unet-2d-condition": Architecture(
+        _diffusion(
+            "UNet2DConditionModel",
+            {
+                "sample": torch.randn(2, 4, 8, 8),
+                "timestep": torch.tensor([3, 5]),
+                "encoder_hidden_states": torch.randn(2, 7, 16),
+            },
+            sample_size=8,
+            block_out_channels=(8, 16),
+            layers_per_block=1,
+            cross_attention_dim=16,
+            attention_head_dim=4,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        ),
+        exact={"dynamo": 99, "torchscript": 100},
+        package="diffusers",
+    ),
+    "autoencoder-kl": Architecture(
+        _diffusion(
+            "AutoencoderKL",
+            {"sample": torch.randn(2, 3, 16, 16)},
+            block_out_channels=(8, 16),
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            sample_size=16,
+            latent_channels=4,
+        ),
+        exact={"dynamo": 99, "torchscript": 100},
+        package="diffusers",
+    ),
+    # Detection
+    "detr": Architecture(_detr),
     # Parametrisations, tied weights, odd names
     "weight-norm": Architecture(_network(networks.WeightNorm, x=_FEATURES)),
     "tied": Architecture(_network(networks.Tied, input_ids=_IDS)),

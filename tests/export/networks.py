@@ -225,8 +225,8 @@ class OddKeys(nn.Module):
         return x
 
 
-def with_lora() -> nn.Module:
-    """A BERT with adapters of low rank."""
+def with_lora(*, use_dora: bool = False) -> nn.Module:
+    """A BERT with adapters of low rank; those of DoRA scale the sum of weight and adapter."""
     import transformers
 
     peft = import_module("peft")  # may be missing
@@ -239,5 +239,6 @@ def with_lora() -> nn.Module:
         intermediate_size=40,
     )
     model = transformers.BertModel(config)
-    adapted: nn.Module = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=["query", "value"]))
+    adapters = peft.LoraConfig(r=4, target_modules=["query", "value"], use_dora=use_dora)
+    adapted: nn.Module = peft.get_peft_model(model, adapters)
     return adapted

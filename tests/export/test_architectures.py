@@ -201,7 +201,8 @@ def test_onnxruntime_gives_what_pytorch_gives(exports: Exports) -> None:
             got = session.run(None, feed)
             assert len(got) == len(expected)
             for ours, theirs in zip(got, expected, strict=True):
-                np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+                most = max(1.0, float(np.abs(theirs).max()))
+                np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5 * most)
             firsts.append(got[0])
         assert not np.allclose(firsts[0], firsts[2], rtol=1e-3, atol=1e-5)  # the inputs make a difference
 

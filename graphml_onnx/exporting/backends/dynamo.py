@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import contextmanager, nullcontext
-from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import torch
@@ -13,7 +12,7 @@ from torch.utils import _pytree
 from graphml_onnx.errors import UsageError
 from graphml_onnx.exporting.backends.calls import class_path_of, recording
 from graphml_onnx.exporting.backends.exported import Exported
-from graphml_onnx.exporting.inputs import bound_inputs, input_names, leaves
+from graphml_onnx.exporting.inputs import bound_inputs, free_name, input_names, leaves
 from graphml_onnx.exporting.module_tree import Level, registered_levels
 from graphml_onnx.exporting.placement import ScopeFinder, Weights, alias_of, weights_of_module
 
@@ -108,8 +107,8 @@ def _tell_apart(program: torch.onnx.ONNXProgram) -> None:
     made = [value for node in graph.all_nodes() for value in node.outputs]
     taken = inputs | {value.name for value in made}
     for value in made:
-        if value.name in inputs:
-            value.name = next(name for number in count(1) if (name := f"{value.name}_{number}") not in taken)
+        if value.name is not None and value.name in inputs:
+            value.name = free_name(value.name, taken)
             taken.add(value.name)
 
 
