@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from graphml_onnx import __version__
@@ -19,6 +17,8 @@ _PACKAGES = (
 
 def document() -> dict[str, Json]:
     """Versions of g2o, of Python, and of the packages that it uses; None for those that are not installed."""
+    import platform
+
     return {
         "g2o": __version__,
         "python": platform.python_version(),
@@ -29,6 +29,8 @@ def document() -> dict[str, Json]:
 
 
 def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:

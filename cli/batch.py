@@ -1,8 +1,6 @@
 """``g2o batch``: many models at once, with a manifest of the results."""
 
 import contextlib
-from collections.abc import Iterator
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -12,6 +10,9 @@ from graphml_onnx.errors import Category, GraphmlOnnxError, UsageError
 from . import exits, failure, options, progress, show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor
+
     from graphml_onnx.support.strictjson import Json
     from graphml_onnx.zoo import BatchReport, BatchRow
     from graphml_onnx.zoo.rows import Task
@@ -93,7 +94,7 @@ def batch(
 
 
 @contextlib.contextmanager
-def _executor(address: str | None, workers: int | None) -> Iterator[Executor | None]:
+def _executor(address: str | None, workers: int | None) -> "Iterator[Executor | None]":
     """The executor of a Dask scheduler; None for processes of this machine."""
     if address is None:
         yield None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from typing import TYPE_CHECKING, Protocol, cast
 
 from graphml_onnx.errors import UsageError, reading_failed
@@ -44,6 +42,8 @@ def read(path: Path, commands: Mapping[str, Command]) -> dict[str, dict[str, obj
         InputError: it is missing or may not be read.
         UsageError: it is not TOML, or names a command or option that does not exist.
     """
+    import tomllib
+
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -87,6 +87,8 @@ def _plain(option: str) -> str:
 def _unknown(path: Path, kind: str, name: str, known: Iterable[str]) -> UsageError:
     if _plain(name) in _ON_THE_COMMAND_LINE:
         return UsageError(f"--{name} is for the command line", file=path, remedy="remove it")
+    import difflib
+
     near = difflib.get_close_matches(name, list(known), 3)
     remedy = f"close to it: {', '.join(near)}" if near else "g2o --help lists the commands, and each lists its options"
     return UsageError(f"there is no {kind} {name!r}", file=path, remedy=remedy)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +39,8 @@ def fetched(context: typer.Context, value: Path) -> Path:
         return value
     if found[1] in _HERE:
         return Path("/", found[2])
+    import tempfile
+
     from graphml_onnx.zoo.fetching import fetch_model
 
     folder = tempfile.TemporaryDirectory(prefix=_PREFIX)

@@ -1,6 +1,5 @@
 """``g2o textconv``: prints a model as stable text, for git."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -76,6 +75,8 @@ def _lines(model: Path, trust: Trust | None, data_files: bool, unread: list[Grap
 
 def _unreadable(model: Path, error: GraphmlOnnxError) -> Iterator[str]:
     """What a file is that is no model: git ends `git log -p` of all files if the text of one fails."""
+    import hashlib
+
     place = f"{error.place}: " if error.place else ""
     yield printable(f"cannot be read: {place}{error.message}")
     with model.open("rb") as file:

@@ -95,8 +95,9 @@ def test_version(g2o: Command) -> None:
     assert g2o("--version").out == f"g2o {version('graphml-onnx')}\n"
 
 
-def test_help_imports_none_of_the_heavy_libraries() -> None:
-    command = [sys.executable, "-X", "importtime", *COMMAND[1:], "encode", "--help"]
+@pytest.mark.parametrize("arguments", [["encode", "--help"], ["--version"]])
+def test_help_and_version_import_only_what_they_need(arguments: list[str]) -> None:
+    command = [sys.executable, "-X", "importtime", *COMMAND[1:], *arguments]
     done = subprocess.run(
         command, env=environment(), capture_output=True, encoding="utf-8", timeout=PATIENCE, check=True
     )
@@ -104,6 +105,7 @@ def test_help_imports_none_of_the_heavy_libraries() -> None:
 
     assert "typer" in imported
     assert not imported & {"onnx", "numpy", "google.protobuf", "networkx", "onnxruntime", "graphml_onnx.codec"}
+    assert not imported & {"importlib.metadata", "tomllib", "tempfile", "hashlib", "concurrent.futures"}
 
 
 def test_installed_command_is_the_one_tested_here() -> None:
