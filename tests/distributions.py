@@ -49,7 +49,7 @@ def missing(distribution: Path) -> set[str]:
 
 
 def try_it(python: str, distribution: Path, folder: Path) -> None:
-    """Installs a distribution with nothing but what it asks for, and gives a model to it and takes it back.
+    """Installs a distribution with its requirements only, and takes a model there and back.
 
     Raises:
         subprocess.CalledProcessError: a command failed, or another file came back.

@@ -104,7 +104,8 @@ class _Checker:
         self._keys = self.document.keys
         self._stack: list[_Element] = []
         self._owners: list[_Owner] = []
-        self._opaque = 0  # depth of the value that is open, or 0
+        self._is_in_value = False  # whether the innermost element of the stack is one
+        self._within = 0  # elements that are open in this value
         self._graph_value = ""  # attr.name of the last value of the graph
         self._nodes = 0
         self._fed = 0
@@ -146,13 +147,14 @@ class _Checker:
 
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         self._close_fault()
+        if len(self._stack) + self._within >= MAX_DEPTH:
+            self._stop("limit", f"elements are nested more than {MAX_DEPTH:,} deep")
+        if self._is_in_value:
+            self._within += 1
+            self._check_value(name)
+            return
         element = _Element(ELEMENTS.get(name), self._parser.CurrentByteIndex)
         self._stack.append(element)
-        if len(self._stack) > MAX_DEPTH:
-            self._stop("limit", f"elements are nested more than {MAX_DEPTH:,} deep")
-        if self._opaque:
-            self._check_value(element, name)
-            return
         if not self._check_place(element, name):
             return
         kind = element.kind
@@ -164,8 +166,7 @@ class _Checker:
         if kind == "node" and missing:
             raise _FatalError  # nothing can refer to it, and its children have no owner
         self._start(element, kind, attributes, is_complete=not missing)
-        if kind in OPAQUE:
-            self._opaque = len(self._stack)
+        self._is_in_value = kind in OPAQUE
 
     def _check_place(self, element: _Element, name: str) -> bool:
         """Whether to look closer at an element, given the element around it."""
@@ -215,10 +216,10 @@ class _Checker:
             self._graph_value = name
             self._parser.CharacterDataHandler = self._on_graph_value
 
-    def _check_value(self, element: _Element, name: str) -> None:
+    def _check_value(self, name: str) -> None:
         """An element within a value: a reader refuses it in values of the format, and GraphML's own everywhere."""
-        outer = self._stack[self._opaque - 1]
-        if (outer.value is not None or (element.kind is not None and outer.kind != "desc")) and not outer.is_faulty:
+        outer = self._stack[-1]
+        if (outer.value is not None or (name in ELEMENTS and outer.kind != "desc")) and not outer.is_faulty:
             self._add(
                 "element-in-value", f"a value of {outer.value or 'another tool'!r} has an element <{local(name)}>"
             )
@@ -230,19 +231,19 @@ class _Checker:
             values[self._graph_value] = values.get(self._graph_value, "") + text
 
     def _on_default(self, text: str) -> None:
-        element = self._stack[self._opaque - 1]
+        element = self._stack[-1]
         if not text.isspace() and not element.is_faulty:
             self._add("key-default", f"the key {element.value!r} has a default")
             element.is_faulty = True
 
     def _on_end(self, name: str) -> None:
         self._close_fault()
-        depth = len(self._stack)
-        element = self._stack.pop()
-        if self._opaque and depth > self._opaque:
+        if self._within:
+            self._within -= 1
             return
-        if depth == self._opaque:
-            self._opaque = 0
+        element = self._stack.pop()
+        if self._is_in_value:
+            self._is_in_value = False
             self._parser.CharacterDataHandler = None
         elif element.kind in ("node", "edge"):
             self._end_owner(self._owners.pop())

@@ -1,4 +1,4 @@
-"""The command: runs one target, and prints executions, what came of them, failures, and the seed."""
+"""The command: runs one target, and prints executions, outcomes, failures, and the seed."""
 
 from __future__ import annotations
 

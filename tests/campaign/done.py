@@ -1,7 +1,7 @@
-"""What has been done of a campaign: a file of ranges of numbers, so that it goes on where it was ended.
+"""The progress of a campaign: a file of ranges of numbers, so that a stopped campaign can continue.
 
-Each line is a JSON object: the target, the chunk, the first number, how many, how long it took and what came of it.
-A range is written when all of it is done. Several files can be one: put them behind each other.
+Each line is a JSON object: the target, the chunk, the first number, how many, how long it took, and the outcome.
+A range is written when all of it is done. Several files can be concatenated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BLOCK = 5000
-"""How many executions a range has at most: what is lost when a campaign is ended."""
+"""Executions in one range at most, which are lost when a campaign is stopped."""
 
 
 class Done:
@@ -26,7 +26,7 @@ class Done:
     Args:
         file: need not exist; None keeps nothing.
         target: name of the target.
-        chunk: what ``--chunk`` gave; other sizes are another campaign.
+        chunk: the value of ``--chunk``; with another value it is another campaign.
     """
 
     def __init__(self, file: Path | None, target: str, chunk: int | None = None) -> None:
@@ -34,7 +34,7 @@ class Done:
         self._about = {"target": target, "chunk": chunk}
         self._ranges: list[tuple[int, int]] = []
         self.total = Outcome()
-        """What came of all ranges."""
+        """The outcome of all ranges."""
         lines = file.read_text("utf-8").splitlines() if file is not None and file.exists() else []
         for line in lines:
             record = json.loads(line)

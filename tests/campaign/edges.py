@@ -76,7 +76,7 @@ def _copy(tokens: Tokens, rng: random.Random) -> None:
 
 
 def _draw(tokens: Tokens, rng: random.Random) -> None:
-    """An edge as a program draws it, with nothing but its ends."""
+    """An edge as a program draws it, with its ends only."""
     if (edges := _edges(tokens)) and (nodes := _nodes(tokens)):
         at = rng.choice(edges)[1]
         tokens.insert(at, f'<edge source="{rng.choice(nodes)}" target="{rng.choice(nodes)}"/>')

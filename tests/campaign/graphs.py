@@ -130,7 +130,7 @@ class Decoding:
         return f"refused ({check_complete(error)})"
 
     def _check_again(self, model: Path, content: bytes) -> None:
-        """What came of an edit is a model like any other: the self-check of `encode` compares it."""
+        """The edited model is a model like any other: the self-check of `encode` compares it."""
         with scratch.no_waiting(), contextlib.suppress(ExternalDataError, InputError):  # its data files are elsewhere
             encode(model, self._out / "again.graphml", parameters="embedded")
         assert model.read_bytes() == content

@@ -1,4 +1,4 @@
-"""Runs a target many times and counts what came of it."""
+"""Runs a target many times and counts the outcomes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Target(Protocol):
     """What is tried."""
 
     def attempt(self, number: int) -> str:
-        """One execution, always the same for a number; says in a word what came of it.
+        """One execution, always the same for a number; names the outcome in a word.
 
         Raises:
             Exception: what came of it should not have.
@@ -62,7 +62,7 @@ class Outcome:
     seconds: float = 0.0
 
     def add(self, other: Outcome) -> None:
-        """Takes in what came of other executions, one after the other."""
+        """Adds the outcomes of other executions."""
         self.executions += other.executions
         self.words += other.words
         self.failures += other.failures

@@ -1,4 +1,4 @@
-"""Inputs by their size, each of a shape that could cost more than its size: what is read well, and what is refused."""
+"""Inputs of growing size, in shapes whose cost might grow faster: some are read, some are refused."""
 
 from __future__ import annotations
 

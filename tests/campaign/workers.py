@@ -47,7 +47,7 @@ def run_beside(
     seconds: float = float("inf"),
     report: Callable[[Outcome], None] | None = None,
 ) -> Outcome:
-    """Attempts the numbers from ``seed`` on; each of the processes takes every so many-th of them.
+    """Attempts the numbers from ``seed`` on; each of N processes takes every N-th of them.
 
     Args:
         make: makes the target in the folder of a process.
@@ -90,7 +90,7 @@ def run_beside(
 
 
 def _hear(worker: _Worker) -> None:
-    """Takes what came of all so far, or finds that the process has ended."""
+    """Takes the outcomes so far, or finds that the process has ended."""
     try:
         worker.outcome = worker.heard.recv()
     except EOFError:

@@ -75,7 +75,7 @@ def test_a_circle_is_told(after: list[str]) -> None:
 
 
 def test_a_needs_b_and_b_needs_a() -> None:
-    """Then both stay where they are: onnx.checker tells of it."""
+    """Then both stay where they are: onnx.checker reports it."""
     assert list(in_order("ab", [None, None], "start", lambda: {0: [1], 1: [0]})) == [1, 0]
 
 
@@ -83,7 +83,7 @@ def test_a_needs_b_and_b_needs_a() -> None:
 
 
 def chain(names: list[str], inserted: str = "", *, named: bool = True) -> onnx.ModelProto:
-    """Operators that feed each other, in modules of five; one more stands in the middle of the others."""
+    """A chain of operators in modules of five, and one more operator in the middle."""
     nodes, last = [], "x"
     for index, name in enumerate(names):
         path = f"/enc/layer.{index // 5}/{name}"
@@ -132,7 +132,7 @@ def test_an_operator_is_inserted_with_one_node_and_one_other_line(tmp_path: Path
 
 
 def test_the_order_follows_from_the_flow_alone(tmp_path: Path) -> None:
-    """Without any `after`, and with the nodes in any order: a body consumes what is made outside of it, too."""
+    """Without any `after`, and with the nodes in any order; a body also consumes what is made outside it."""
     then = helper.make_graph(
         [helper.make_node("Neg", ["b"], ["t"])], "then", [], [helper.make_empty_tensor_value_info("t")]
     )

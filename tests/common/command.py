@@ -1,4 +1,4 @@
-"""Runs ``g2o``, within this process where many runs are wanted, and tells what is in a folder."""
+"""Runs ``g2o``, in this process if there are many runs, and lists the content of a folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def in_process(folder: Path, *arguments: str) -> Ran:
         warnings.catch_warnings(),
         _same_handlers(),
     ):
-        warnings.simplefilter("default")  # one of them would stand on standard error too
+        warnings.simplefilter("default")  # a warning would be on standard error too
         code = run()
     return Ran(code, out.getvalue(), err.getvalue())
 

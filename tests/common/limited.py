@@ -1,4 +1,4 @@
-"""Small sizes at which bytes are read and written, so that small models meet every border."""
+"""Reads and writes in small pieces, so that small models reach every boundary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHORT = 1 << 10
 
 @contextmanager
 def limited(chunk: int) -> Iterator[None]:
-    """Chunks and windows of this many bytes, and threads for every file, within the context."""
+    """Within the context, chunks and windows have this many bytes, and every file has threads."""
     before = limits.LIMITS
     limits.LIMITS = limits.Limits(chunk, chunk, 0 if chunk > 1 else 1 << 62)
     try:
@@ -33,8 +33,8 @@ def limited(chunk: int) -> Iterator[None]:
 def scaled(count: int) -> int:
     """A count of bytes or items; a hundredth of it with ``--chunk 7``: each chunk costs as much as a megabyte does.
 
-    What takes a second in chunks of a megabyte takes an hour in chunks of a byte, and meets no border that a shorter
-    input does not meet.
+    What takes a second in chunks of a megabyte takes an hour in chunks of a byte, and a shorter input reaches the same
+    boundaries.
     """
     return count if limits.LIMITS.chunk >= _FEW else count // 100
 

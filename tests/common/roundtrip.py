@@ -30,7 +30,7 @@ _RESIDUE = re.compile(b'<data key="residue">([^<]*)')
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """What came of it: the graph, the model that was decoded from it, and what was said of them."""
+    """The result: the graph, the model that was decoded from it, and what encode and decode said."""
 
     graphml: bytes
     decoded: bytes

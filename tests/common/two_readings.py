@@ -1,4 +1,4 @@
-"""GraphML read as lines where that goes, and by expat alone: both have to say the same."""
+"""Reads GraphML as lines where possible, and by expat alone; both must agree."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Pieces:
 
 
 def small_documents_too() -> AbstractContextManager[object]:
-    """Meanwhile documents of any size are read as lines."""
+    """Within the context, documents of any size are read as lines."""
     return mock.patch("graphml_onnx.graphml.reader._WORTH_PATTERNS", 0)
 
 

@@ -1,4 +1,4 @@
-"""Weights that people edited with the tools that they have come back into the model, by name, when asked for."""
+"""Weights that were edited with other tools go back into the model, by name, if asked for."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_weights_that_were_only_saved_again_are_the_same(graph: Path) -> None:
 
 
 def test_a_changed_value_names_the_option(graph: Path) -> None:
-    """The header is the same; only a digest tells."""
+    """The header is the same; only a digest differs."""
     sidecar = graph.with_suffix(".onnxdata")
     content = bytearray(sidecar.read_bytes())
     content[-1] ^= 1
@@ -253,7 +253,7 @@ def test_tensors_that_the_graph_has_as_text_are_told_from_those_that_the_model_h
 
 @pytest.mark.parametrize("strategy", ["sidecar", "embedded", "reference"])
 def test_data_files(tmp_path: Path, strategy: ParameterStrategy) -> None:
-    """They are no part of the model file, whose digest stays; the edited model is not the original all the same."""
+    """They are not part of the model file, whose digest stays; the edited model still counts as changed."""
     model = tmp_path / "in/model.onnx"
     model.parent.mkdir()
     onnx.save(model_of(), model, save_as_external_data=True, location="w.bin", size_threshold=0)

@@ -24,7 +24,7 @@ def tensor(name: str, number: int) -> TensorProto:
 
 
 def model_of(folder: Path) -> onnx.ModelProto:
-    """A sum of weights wherever they stand: an initializer, a Constant, bodies, a function, typed, in a data file."""
+    """A sum of weights of every kind: an initializer, a Constant, bodies, a function, typed, in a data file."""
     out = helper.make_tensor_value_info("out", TensorProto.FLOAT, [400])
     body = helper.make_graph(
         [

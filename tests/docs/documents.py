@@ -1,4 +1,4 @@
-"""Runs what a document shows, block by block, and gives the document with what came of it.
+"""Runs what a document shows, block by block, and returns the document with the output.
 
 - ``console``: commands after ``$``, with their output: ``g2o``, ``python`` and ``cp``;
 - ``pycon``: statements after ``>>>``, with their output, in one namespace for the whole document;
@@ -91,7 +91,7 @@ class Runner:
 
 
 def check(document: Path, folder: Path) -> None:
-    """Runs a document, and compares; with ``G2O_UPDATE_GOLDEN=1``, writes what came of it instead."""
+    """Runs a document, and compares; with ``G2O_UPDATE_GOLDEN=1``, writes the output instead."""
     text = document.read_text("utf-8")
     found = Runner(folder).run(text)
     if UPDATE:

@@ -44,7 +44,7 @@ FILES = (
 
 
 def sample(name: str) -> ExportRecord:
-    """The export of a model in fixtures/htp, as its metadata and the model tell it."""
+    """The export of a model in fixtures/htp, from its metadata and the model."""
     given = read_metadata((FOLDER / name / "model_htp_metadata.json").read_bytes(), None)
     index_of = {module.tag: index for index, module in enumerate(given.modules)}
     operators = [(node.name, node.op_type, index_of[given.nodes[node.name]]) for node in model(name).graph.node]

@@ -121,7 +121,7 @@ def test_a_hook_may_call_a_module(tmp_path: Path, exporter: Any) -> None:
 
 
 def test_a_traced_module_is_a_level(tmp_path: Path) -> None:
-    """It runs no hook, but the exporter tells of it."""
+    """It runs no hook, but the exporter names it."""
     traced = torch.jit.trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), torch.randn(2, 4))
 
     result = export(nn.Sequential(nn.Linear(4, 4), traced), tmp_path, "dynamo")

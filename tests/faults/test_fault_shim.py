@@ -112,7 +112,7 @@ BATCH = "batch PLACE/in/models -o PLACE/out/zoo --workers 1 --do encode,verify,t
 @pytest.mark.parametrize("step", [5 * STEP, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EMFILE"])
 def test_a_call_that_fails_in_a_batch(shim: Path, folder: Path, error: str, step: int) -> None:
-    """Each model is there as a whole or not at all, a line tells of each failure, and nothing else is left."""
+    """Each model is there as a whole or not at all, each failure has a line, and nothing else is left."""
     pytest.importorskip("pyarrow")
     given = folder / "start" / "in"
     (given / "models").mkdir()

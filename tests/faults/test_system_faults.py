@@ -391,7 +391,7 @@ for number in range(int(sys.argv[2])):
 @posix
 @pytest.mark.parametrize("rounds", [3, pytest.param(100, marks=pytest.mark.slow)])
 def test_41_eight_writers_of_one_output_leave_one_consistent_pair(tmp_path: Path, rounds: int) -> None:
-    """While they write, whoever reads finds one whole pair."""
+    """While they write, a reader finds one whole pair."""
     models = seeds.variants(8)
     for number, data in enumerate(models):
         (tmp_path / f"{number}.onnx").write_bytes(data)

@@ -1,4 +1,4 @@
-"""Runs each case of tests/golden/cases: one text file with the input, the command, and what has to come of it.
+"""Runs each case of tests/golden/cases: one text file with the input, the command, and the expected result.
 
 A case is a file ``NAME.case`` of sections, each after a line ``=== …``:
 

@@ -34,7 +34,7 @@ MODELS = [
 
 
 def outputs(path: Path, feed: Mapping[str, object] | None = None) -> tuple[Mapping[str, object], Sequence[object]]:
-    """What a model makes of some inputs, operator by operator."""
+    """The outputs of a model for some inputs, operator by operator."""
     onnxruntime = pytest.importorskip("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

@@ -1,4 +1,4 @@
-"""A model as text: the same for the same model, and a change changes what it concerns."""
+"""A model as text: equal models give equal text, and an edit changes only its own lines."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_change_changes_what_it_concerns(edit: object, lines: int) -> None:
 def test_the_text_says_what_a_reader_looks_for() -> None:
     lines = lines_of(with_body())
 
-    assert "module enc.0" in lines  # names tell of no class
+    assert "module enc.0" in lines  # names give no class
     assert "  LeakyRelu /enc/0/act" in lines
     assert "    alpha: 0.1" in lines
     assert "    then_branch:" in lines

@@ -1,4 +1,4 @@
-"""Input files: read as a whole or not at all, and nothing but regular files."""
+"""Input files: regular files only, read as a whole or not at all."""
 
 from __future__ import annotations
 

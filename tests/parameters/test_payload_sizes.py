@@ -1,4 +1,4 @@
-"""Payloads of every size at a border: the inline limit, a chunk, an alignment; alone and in rows, wherever they stand.
+"""Payloads of every size at a border: the inline limit, a chunk, an alignment; alone and in rows, in every field.
 
 Encode, with its self-check, and decode are called as users call them; the model, its data files and digests come back.
 """

@@ -52,7 +52,7 @@ LEAST_RIGHT = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model, and what became of it.
+    """One model, and its results.
 
     Attributes:
         origin: the package, or the folder, that it is from.

@@ -39,7 +39,7 @@ class _Whole:
 
 
 def check_model(path: Path, most: int) -> tuple[Counter[str], list[str]]:
-    """Cuts out up to ``most`` modules; returns what became of how many, and what is wrong."""
+    """Cuts out up to ``most`` modules; returns how many had each outcome, and the failures."""
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     is_valid = _passes(path)

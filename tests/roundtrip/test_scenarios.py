@@ -132,7 +132,7 @@ def test_invalid_paths(folder: Path, line: str, code: int) -> None:
 
 
 def test_sidecar_format_validation(folder: Path) -> None:
-    """Anything but the very sidecar is refused, and says what is wrong with it."""
+    """Every file except the original sidecar is refused, with the reason."""
     sidecar = folder / "graph.onnxdata"
     good = sidecar.read_bytes()
     line = ("decode", "graph.graphml", "-o", "back.onnx")

@@ -108,7 +108,7 @@ def _shapes(operators: int) -> Callable[[Path], Sequence[Notice]]:
 
 
 def _part(domain: str, operator: str) -> Callable[[Path], Sequence[Notice]]:
-    """Of ``x -> first -> second -> y``, whose middle has a type where ONNX knows the first, one operator."""
+    """One operator of ``x -> first -> second -> y``; the tensor between them has a type if ONNX knows ``first``."""
 
     def extract(folder: Path) -> Sequence[Notice]:
         nodes = [
@@ -122,7 +122,7 @@ def _part(domain: str, operator: str) -> Callable[[Path], Sequence[Notice]]:
 
 
 def _reshaped(size: int | str) -> Callable[[Path], Sequence[Notice]]:
-    """The operator behind a Reshape, to a shape of so many numbers."""
+    """An operator behind a Reshape to a shape of this many numbers."""
 
     def extract(folder: Path) -> Sequence[Notice]:
         nodes = [helper.make_node("Reshape", ["x", "n"], ["r"]), helper.make_node("Relu", ["r"], ["y"], "relu")]

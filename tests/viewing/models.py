@@ -95,7 +95,7 @@ def hostile(path: Path) -> Path:
 
 
 def wide(path: Path, children: int) -> Path:
-    """One module with so many operators in it, with branches and long edges."""
+    """One module with this many operators, branches and long edges."""
     nodes = []
     made = ["x"]
     for number in range(children):

@@ -69,7 +69,7 @@ def dask(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Pope
 
 @contextlib.contextmanager
 def breaking_wire(port: int, every: int) -> Iterator[tuple[int, list[int]]]:
-    """A relay to a port that cuts each so many-th connection in the middle of what it carries.
+    """A relay to a port that cuts every N-th connection in the middle of a transfer.
 
     Yields:
         Its own port, and the numbers of the connections that it has cut so far.
@@ -98,7 +98,7 @@ def breaking_wire(port: int, every: int) -> Iterator[tuple[int, list[int]]]:
 
 
 def _relay(client: socket.socket, port: int, limit: int | None, on_cut: Callable[[], None]) -> None:
-    """Carries bytes both ways; after so many it drops the connection."""
+    """Carries bytes both ways; drops the connection after a given number."""
     carried = 0
     with client, socket.create_connection(("127.0.0.1", port)) as server, contextlib.suppress(OSError):
         while limit is None or carried < limit:

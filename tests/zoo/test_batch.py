@@ -476,7 +476,7 @@ def test_two_batches_do_not_write_to_one_target(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
 def test_ctrl_c_while_workers_start_prints_one_line(tmp_path: Path) -> None:
-    """The terminal sends it to the whole group: to processes that have only just begun to start Python, too."""
+    """The terminal sends it to the whole group, also to processes that are still starting Python."""
     zoos.write(tmp_path / "models", 4)
     command = [sys.executable, "-m", "graphml_onnx.cli", "batch", "models", "-o", "zoo", "--workers", "2"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:

@@ -14,7 +14,7 @@ const STEPS = 24; // straight lines that stand for a curve
 
 /**
  * @param x and y are a place of the picture.
- * @param near is how far from an edge still is on it.
+ * @param near is how far from an edge a place still counts as on it.
  */
 export function hitAt(scene: Scene, x: number, y: number, near: number): Hit {
   let box = 0;

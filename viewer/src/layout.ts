@@ -17,7 +17,7 @@ export interface Graph {
   width: number[];
   height: number[];
   edges: Edge[];
-  /** The first so many nodes stand above all others, the last so many below: the ends of edges through the border. */
+  /** The numbers of nodes, first and last in the list, that are above and below all others: ends of edges through the border. */
   top: number;
   bottom: number;
 }

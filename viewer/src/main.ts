@@ -737,7 +737,7 @@ class Page {
     document.documentElement.dataset["drawn"] ??= String(Math.round(performance.now())); // ms, for measurements
   }
 
-  /** How a picture looks that nobody points at. */
+  /** How a picture looks while nobody points at it. */
   private still(area: Area, scale: number): Look {
     return { ...this.look(area, scale), hovered: -1, hoveredPiece: null };
   }

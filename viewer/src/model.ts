@@ -329,7 +329,7 @@ export class Model {
     return this.text(this.tensorType[tensor]!);
   }
 
-  /** What tells a node from others: its name, or its type and first output. */
+  /** What distinguishes a node: its name, or its type and first output. */
   labelOf(node: number): string {
     const name = this.nameOf(node);
     if (name || this.kind[node] !== Kind.Operator) return name;
@@ -422,7 +422,7 @@ export class Model {
 
   // Links
 
-  /** What names a node among those around it; of several that are called the same, with a number. */
+  /** The name of a node among those around it, with a number if several have the same. */
   private keysOf(parent: number): Map<string, number> {
     let keys = this.keys.get(parent);
     if (!keys) {

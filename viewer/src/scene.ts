@@ -110,7 +110,7 @@ export class Scene {
     this.forget(node);
   }
 
-  /** Opens so many levels of modules below a box; what is folded stays so. */
+  /** Opens this many levels of modules below a box; what is folded stays folded. */
   openTo(node: number, depth: number): void {
     if (depth < 1) return;
     for (const child of this.model.children.of(node)) {
