@@ -41,10 +41,14 @@ class ModuleLookup:
     def by_tag(self, tag: str, operator: Operator) -> Place:
         """The module with a tag.
 
-        If several modules have it, the scope of the operator decides, or else their order. If none has it, the result
-        is the nearest module above it, by whole segments, or the root module.
+        Slashes at its ends and empty segments do not count. If several modules have it, the scope of the operator
+        decides, or else their order. If none has it, the result is the nearest module above it, by whole segments, or
+        the root module.
         """
         index = self._first.get(tag)
+        if index is None:
+            tag = f"/{'/'.join(segments_of(tag))}"
+            index = self._first.get(tag)
         if index is not None:
             if tag not in self._has_twin:
                 return index, "tag"

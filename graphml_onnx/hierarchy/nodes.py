@@ -58,19 +58,24 @@ class _TagTallies:
 
     def __init__(self) -> None:
         self._unknown = Tally("tag-unknown", "operators whose tag no module has, placed in the nearest module above")
+        self._nowhere = Tally(
+            "tag-unknown", "operators whose tag no module has, and none above it, so that the tag does not place them"
+        )
         self._shared = Tally("tag-shared", "operators whose tag several modules have, placed in the first of these")
 
     def add(self, rule: Rule, tag: str, *, is_given: bool) -> None:
         """Counts the tag of one operator, given the rule that placed it."""
-        if rule == "nearest tag" or (rule == "root" and is_given):
+        if rule == "nearest tag":
             self._unknown.add(tag)
+        elif rule == "root" and is_given:
+            self._nowhere.add(tag)
         elif rule == "first of tag":
             self._shared.add(tag)
 
     @property
     def lines(self) -> tuple[Notice, ...]:
         """The findings."""
-        return (*self._unknown.lines, *self._shared.lines)
+        return (*self._unknown.lines, *self._nowhere.lines, *self._shared.lines)
 
 
 def _about_the_file(metadata: HtpMetadata) -> tuple[Notice, ...]:
@@ -83,7 +88,10 @@ def _about_the_file(metadata: HtpMetadata) -> tuple[Notice, ...]:
 def about_the_model(operators: Sequence[Operator], metadata: HtpMetadata) -> tuple[Notice, ...]:
     """Whether the metadata belong to this model. Operators that they do not name are usual after a tool changed it."""
     named = sum(operator.name in metadata.nodes for operator in operators)
-    if not metadata.nodes or 2 * named >= len(operators):
+    if not metadata.nodes:
+        text = "the metadata name no operators, so what places these comes from the model itself"
+        return (Notice("metadata-empty", text),) if metadata.modules and operators else ()
+    if 2 * named >= len(operators):
         return ()
     of = f" ({quoted(metadata.model)})" if metadata.model else ""
     shares = f"they name {named} of the {len(operators)} operators of the main graph"

@@ -154,7 +154,8 @@ def _is_contrary(path: Path, scope: Sequence[str]) -> bool:
 def _merged(graph: Graph, wiring: Wiring) -> frozenset[str]:
     """The weights that replace equal ones of other modules: exporters keep one of several biases that are all zero.
 
-    The consumers of such a weight use different other weights. Repeated calls of one module use the same ones.
+    The consumers of such a weight use different other weights. Repeated calls of one module use the same ones. Where
+    the bias of normalizations is such a weight, so is the scale that they all use with it.
     """
     takers: dict[str, dict[int, None]] = {}
     for position, names in enumerate(wiring.weights):
@@ -163,14 +164,26 @@ def _merged(graph: Graph, wiring: Wiring) -> frozenset[str]:
     numbers: dict[frozenset[str], int] = {frozenset(): 0}  # comparing numbers takes no longer for large sets
     taken: dict[int, int] = {}
     merged = set()
-    for name, positions in takers.items():
-        if len(positions) > 1 and name in graph.weights and owner_path(name):
-            for position in positions:
-                if position not in taken:
-                    taken[position] = numbers.setdefault(_taken(graph, wiring, position), len(numbers))
-            if len({taken[position] for position in positions} - {0}) > 1:
-                merged.add(name)
-    return frozenset(merged)
+    several = {
+        name: users for name, users in takers.items() if len(users) > 1 and name in graph.weights and owner_path(name)
+    }
+    for name, positions in several.items():
+        for position in positions:
+            if position not in taken:
+                taken[position] = numbers.setdefault(_taken(graph, wiring, position), len(numbers))
+        if len({taken[position] for position in positions} - {0}) > 1:
+            merged.add(name)
+    scales = [
+        name
+        for name, positions in several.items()
+        if len(graph.weights[name]) == 1
+        and all(
+            wiring.operators[position].op_type.endswith("Normalization")
+            and not merged.isdisjoint(wiring.weights[position])
+            for position in positions
+        )
+    ]
+    return frozenset(merged.union(scales))
 
 
 def _of_layer(graph: Graph, names: Iterable[str]) -> frozenset[str]:

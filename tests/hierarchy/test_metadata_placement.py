@@ -106,10 +106,6 @@ def test_the_first_of_several_is_taken_where_nothing_tells_which() -> None:
         ("/Bert/Attention.0/Softmax/Deeper", "/Bert/Attention.0"),
         ("/Bert/Attention.01", "/Bert"),
         ("/Bert/Attention", "/Bert"),
-        ("/Bert/Attention.0/", "/Bert/Attention.0"),
-        ("/Other/Attention.0", "/Bert"),
-        ("nonsense", "/Bert"),
-        ("/", "/Bert"),
     ],
 )
 def test_an_unknown_tag_leads_to_the_nearest_module_above_by_whole_segments(tag: str, nearest: str) -> None:
@@ -119,6 +115,28 @@ def test_an_unknown_tag_leads_to_the_nearest_module_above_by_whole_segments(tag:
     assert hierarchy.findings == (
         f"operators whose tag no module has, placed in the nearest module above: 2, for example {json.dumps(tag)}",
     )
+
+
+@pytest.mark.parametrize("tag", ["/Other/Attention.0", "nonsense", "/"])
+def test_a_tag_that_fits_no_module_places_nothing(tag: str) -> None:
+    hierarchy = build_hierarchy([Operator("Add"), Operator("/layer.0/Mul")], metadata(ATTENTION, {"Add": tag}))
+    assert scopes(hierarchy) == ["", "layer.0"]
+    assert hierarchy.findings[0] == (
+        "operators whose tag no module has, and none above it, so that the tag does not place them: 1, for example "
+        f"{json.dumps(tag)}"
+    )
+
+
+@pytest.mark.parametrize("tag", ["/Bert/Attention.0/", "Bert/Attention.0", "//Bert//Attention.0"])
+def test_slashes_at_the_ends_of_a_tag_do_not_count(tag: str) -> None:
+    hierarchy = build_hierarchy([Operator("Add")], metadata(ATTENTION, {"Add": tag}))
+    assert scopes(hierarchy) == ["layer.0"]
+    assert hierarchy.findings == ()
+
+
+def test_metadata_that_name_no_operator_say_so() -> None:
+    hierarchy = build_hierarchy([Operator("/layer.0/Add")], metadata(ATTENTION, {}))
+    assert hierarchy.findings[0].code == "metadata-empty"
 
 
 def test_the_name_also_decides_between_nearest_modules_with_the_same_tag() -> None:

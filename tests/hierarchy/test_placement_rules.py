@@ -358,6 +358,24 @@ class TestNeighbours:
         assert {module.scope for module in hierarchy.modules} == {"e", "e.0", "e.0.fc1", "e.0.fc2"}
         assert scopes(hierarchy)[1] == "e.0"
 
+    def test_a_scale_that_all_normalizations_use_with_a_merged_bias_is_of_none(self) -> None:
+        operators = [
+            node("Gather", "embeddings.words.weight ids", "e"),
+            node("LayerNormalization", "e embeddings.norm.weight embeddings.norm.bias", "h0"),
+        ]
+        for number in range(3):
+            operators += [
+                node("MatMul", f"h{number} val_{number}", f"m{number}"),
+                node("Add", f"m{number} embeddings.norm.bias", f"a{number}"),
+                node("LayerNormalization", f"a{number} embeddings.norm.weight embeddings.norm.bias", f"h{number + 1}"),
+            ]
+        operators.append(node("MatMul", "h3 pooler.weight", "y"))
+        vectors = {"embeddings.norm.weight": (8,), "embeddings.norm.bias": (8,)}
+        matrices = dict.fromkeys(("embeddings.words.weight", "pooler.weight", "val_0", "val_1", "val_2"), MATRIX)
+        hierarchy = build_hierarchy(Graph(operators, {**vectors, **matrices}), None)
+        assert "embeddings.norm" not in scopes(hierarchy)
+        assert hierarchy.coverage < 30
+
 
 class TestCalls:
     def test_further_calls_of_a_module_are_the_same_module(self) -> None:
