@@ -22,7 +22,7 @@ from graphml_onnx.errors import ModelError, writing_failed
 from graphml_onnx.exporting.inputs import free_name
 from graphml_onnx.exporting.placement import bodies_of
 from graphml_onnx.exporting.record import TensorRecord
-from graphml_onnx.onnxfile.skeleton import MarkerError, Stored, join, split
+from graphml_onnx.onnxfile.skeleton import MarkerError, Stored, join, read_marker, split
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.chunks import RawFile, chunks, packed, write_all
@@ -162,6 +162,13 @@ class ModelFile:
             operator = graph.node[position]
             if operator.op_type == "Constant" and any(self._is_absent(entry.t) for entry in operator.attribute):
                 yield _Absent(graph.node, position, operator.output[0], operator.attribute[0].t)
+
+    def values(self, tensor: onnx.TensorProto) -> bytes:
+        """The values of a tensor as they are in the file; empty for one in a data file."""
+        number = read_marker(self.nonce, tensor.raw_data)
+        if number is None:
+            return tensor.raw_data
+        return b"".join(chunks(self.source, number, number + self.lengths[number]))
 
     def _is_absent(self, tensor: onnx.TensorProto) -> bool:
         return tensor.data_location == onnx.TensorProto.EXTERNAL or self.nonce in tensor.raw_data

@@ -12,7 +12,7 @@ Then the owners of an operator's parameters refine or contradict that. Last come
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import torch
@@ -24,7 +24,7 @@ from graphml_onnx.hierarchy.exporter import Texts, scope_steps
 from graphml_onnx.hierarchy.paths import around
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     import onnx
 
@@ -143,6 +143,44 @@ class Weights:
         used = dict.fromkeys(name for operator in graph.node for name in used_names(operator) if name in self.owners)
         found = [sorted(self.owners[name])[0] for name in used if not self.owners[name] & seen]
         return [Level(scope, self.classes[scope]) for scope in dict.fromkeys(found) if scope in self.classes]
+
+
+def with_transposed(
+    weights: Weights, graph: onnx.GraphProto, ran: Container[str], values: Callable[[onnx.TensorProto], bytes]
+) -> Weights:
+    """Also knows the parameters that an exporter transposed, under the names that it gave them.
+
+    Only parameters of modules that did not run are looked for, because it takes their values: another module uses
+    them, and nothing else tells whose they are.
+
+    Args:
+        weights: the modules that own the parameters.
+        graph: the main graph.
+        ran: the paths of the modules that ran.
+        values: reads the values of a tensor of the graph.
+    """
+    kept = {tensor.name for tensor in graph.initializer}
+    lost: dict[tuple[int, ...], list[str]] = {}
+    for name, tensor in weights.tensors.items():
+        is_lost = name not in kept and not any(scope in ran for scope in weights.owners[name])
+        if is_lost and tensor.dim() == 2 and type(tensor) in (torch.Tensor, torch.nn.Parameter):
+            lost.setdefault(tuple(tensor.T.shape), []).append(name)
+    found: dict[str, str] = {}
+    for initializer in graph.initializer:
+        candidates = lost.get(tuple(initializer.dims), []) if initializer.name not in weights.owners else []
+        data = values(initializer) if candidates else b""
+        same = next((name for name in candidates if _bytes_of(weights.tensors[name].T) == data), None)
+        if same is not None:
+            found[initializer.name] = same
+    return replace(
+        weights,
+        owners={**weights.owners, **{new: weights.owners[name] for new, name in found.items()}},
+        tensors={**weights.tensors, **{new: weights.tensors[name].T for new, name in found.items()}},
+    )
+
+
+def _bytes_of(tensor: torch.Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
 
 
 def weights_of_module(module: torch.nn.Module) -> Weights:

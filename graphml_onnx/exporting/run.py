@@ -50,7 +50,7 @@ from graphml_onnx.exporting.options import (
 )
 from graphml_onnx.exporting.outputs import Outputs, stage_data, workspace, write_staged
 from graphml_onnx.exporting.parts import PARTS, WITH_PAST, has_encoder, opened
-from graphml_onnx.exporting.placement import operator_records, place
+from graphml_onnx.exporting.placement import operator_records, place, with_transposed
 from graphml_onnx.exporting.record import ExporterRecord, ExportRecord, ExportResult, StepRecord
 from graphml_onnx.exporting.report import report_markdown
 from graphml_onnx.exporting.sources import LoadedModel, load_model, model_name, model_record
@@ -312,13 +312,14 @@ def _convert(
                 broken += fixed_sizes(loaded.model, loaded.name, examples, settings, file)
             gather_data(file.model, raw.parent, outputs.data.name)
         with steps.step("hierarchy_building"):
-            levels = [*exported.levels, *exported.weights.levels_of(graph, exported.levels)]
+            weights = with_transposed(exported.weights, graph, {level.scope for level in exported.levels}, file.values)
+            levels = [*exported.levels, *weights.levels_of(graph, exported.levels)]
             modules = module_tree(levels, plan.torch_modules)
         with steps.step("node_tagging"):
             renamed = name_operators(graph.node)
             if not settings.output_names:
-                name_outputs(graph, exported.output_names, exported.weights.owners)
-            places = place(graph, modules, exported.finder(modules, graph.node), exported.weights)
+                name_outputs(graph, exported.output_names, weights.owners)
+            places = place(graph, modules, exported.finder(modules, graph.node), weights)
         with steps.step("tag_injection"):
             if not options.clean_onnx:
                 tag_operators(places, modules)

@@ -210,3 +210,31 @@ def test_a_model_is_left_as_it_was(tmp_path: Path) -> None:
         for name, module in model.named_modules()
     ]
     assert after == before
+
+
+class UsesWeights(torch.nn.Module):
+    """Uses the weights of a layer by itself, as the attention of Swin does: exporters transpose and rename them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.around = torch.nn.Module()
+        self.around.large = torch.nn.Linear(24, 40)
+        self.around.small = torch.nn.Linear(40, 4, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.nn.functional.linear(x, self.around.large.weight, self.around.large.bias)
+        return torch.nn.functional.linear(y, self.around.small.weight)
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+def test_weights_that_another_module_uses_tell_their_module_even_transposed(tmp_path: Path, exporter: Any) -> None:
+    result = graphml_onnx.export(
+        UsesWeights(), tmp_path / "model.onnx", inputs=torch.randn(2, 3, 24), exporter=exporter
+    )
+
+    modules = result.record.modules
+    places = {op.op_type: [] for op in result.record.operators}
+    for op in result.record.operators:
+        places[op.op_type].append(modules[op.module].scope)
+    assert places["MatMul"] == ["around.large", "around.small"]
+    assert places["Add"] == ["around.large"]
