@@ -13,7 +13,7 @@ from .tree import module_names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphml_onnx.graph import ModelGraph, Module, Parameter, Tensor
+    from graphml_onnx.graph import ModelGraph, Module, Operator, Parameter, Tensor
     from graphml_onnx.graph.inspection import Share
     from graphml_onnx.graph.statistics import Statistics
     from graphml_onnx.results import Trust
@@ -24,11 +24,12 @@ Examples:
   g2o inspect model.onnx
   g2o inspect model.graphml --module encoder.layer.0 --depth 2
   g2o inspect model.onnx --by op --dim batch=1 --dim sequence=128
+  g2o inspect model.onnx --module encoder.layer.0 --by place
   g2o inspect model.onnx --by parameter --stats --json
   g2o inspect model.onnx --times --shape sequence=128
 """
 
-By: TypeAlias = Literal["module", "op", "tensor", "parameter"]
+By: TypeAlias = Literal["module", "op", "place", "tensor", "parameter"]
 
 _DEPTH = 2
 _SHOWN = 60  # characters of a value of the metadata
@@ -82,6 +83,9 @@ def inspect(
     MACs are the multiplications and additions of matrix products, convolutions,
     recurrent layers and attention. If they depend on a dynamic dimension they are
     unknown; --dim gives it a size. Weights are only read for --stats.
+
+    --by place says for each operator which module it is in and what placed it there;
+    docs/hierarchy.md explains the rules.
 
     With --times, onnxruntime runs the model with all its optimisations. The time of the
     operators is summed by module, or with --by op by type. Fused operators are traced
@@ -214,6 +218,8 @@ def _document(graph: "ModelGraph", module: "Module", depth: int, by: By, unread:
             facts["modules"] = [share.to_dict() for share in shares]
         case "op":
             facts["operators"] = [share.to_dict() for share in inspection.operator_shares(module)]
+        case "place":
+            facts["places"] = [_place_document(operator) for operator in module.all_operators()]
         case "tensor":
             facts["tensors"] = [t.to_dict() for t in _tensors(module, graph)]
         case "parameter":
@@ -222,6 +228,17 @@ def _document(graph: "ModelGraph", module: "Module", depth: int, by: By, unread:
         facts["unread"] = unread.documents()
         facts["error"] = next((problem.document() for _, problem in unread.failures), None)
     return facts
+
+
+def _place_document(operator: "Operator") -> "dict[str, Json]":
+    return {
+        "operator": operator.label,
+        "op_type": operator.op_type,
+        "module": operator.module.path,
+        "module_source": operator.module.source,
+        "placed_by": operator.placed_by,
+        "parameters": [t.name for t in operator.inputs if t is not None and t.parameter is not None],
+    }
 
 
 def _parameter_document(parameter: "Parameter", unread: _Unread, *, stats: bool) -> "dict[str, Json]":
@@ -277,6 +294,12 @@ def _table(
             shares = inspection.operator_shares(module)
             names = [f"{share.class_name}::{share.name}" if share.class_name else share.name for share in shares]
             return _share_table("operator", shares, names)
+        case "place":
+            rows = [
+                [o.label, o.op_type, o.module.path or "(model)", o.placed_by or "?", o.module.source or ""]
+                for o in module.all_operators()
+            ]
+            return show.columns(["operator", "type", "module", "placed by", "module from"], rows, left=5)
         case "tensor":
             rows = [
                 [

@@ -202,6 +202,7 @@ def _fill_modules(graph: ModelGraph, hierarchy: Hierarchy) -> None:
             made.append(Module(graph, parent, module.scope, module.name, module.class_name))
         made[index].tag = module.tag
         made[index].module_type = module.module_type
+        made[index].source = module.told_by
     members: dict[Module, list[Operator]] = {}
     for operator, place in zip(graph.main.operators, hierarchy.placement, strict=True):
         operator._module = made[place] if place >= 0 else graph.root

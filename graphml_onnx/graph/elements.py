@@ -35,6 +35,7 @@ class Module(OfFile):
         class_name: name of its class, without the package; empty if unknown.
         tag: path of classes, as traced.
         module_type: its type, if the metadata give it; else None.
+        source: where it comes from, as in `ModelGraph.hierarchy_source`; None if unknown, and for the model.
         parent: the module around it; None for the model.
         children: the modules in it, in the order in which they first run.
         operators: the operators of the main graph that are directly in it, in the order of the graph.
@@ -49,6 +50,7 @@ class Module(OfFile):
         "operators",
         "parent",
         "path",
+        "source",
         "tag",
     )
 
@@ -60,6 +62,7 @@ class Module(OfFile):
         self.class_name = class_name
         self.tag: str | None = None
         self.module_type: str | None = None
+        self.source: str | None = None
         self.children: Sequence[Module] = []
         self.operators: Sequence[Operator] = []
 
@@ -108,6 +111,7 @@ class Module(OfFile):
             "class_name": self.class_name,
             "tag": self.tag,
             "module_type": self.module_type,
+            "source": self.source,
             "operators": [operator.label for operator in self.operators],
             "parameters": [parameter.name for parameter in self.parameters],
             "children": [child.to_dict() for child in self.children],
@@ -239,6 +243,14 @@ class Operator(OfFile):
     def module(self) -> Module:
         """The module that it is in; in a body of an operator, that of the operator."""
         return self._module or self.body.module
+
+    @property
+    def placed_by(self) -> str | None:
+        """The rule that placed it in its module: ``name``, ``parameter``, …
+
+        None if it is in a body or a function, and for a GraphML file, where the key `placed_by` of its node says it.
+        """
+        return self.body.graph._rule_of(self)
 
     @property
     def attributes(self) -> Mapping[str, AttributeValue]:

@@ -284,6 +284,10 @@ class ModelGraph(OfFile):
             return known[name]
         raise not_found(kind, name, known).at(file=self.path)
 
+    def _rule_of(self, operator: Operator) -> str | None:
+        rules = self._loaded.hierarchy.main.rules
+        return rules[operator.index] if operator.body is self.main and rules else None
+
     def _owned(self) -> Mapping[Module, Sequence[Parameter]]:
         """The parameters by the module that owns them; computed on first use."""
         if self._owners is None:

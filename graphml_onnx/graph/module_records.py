@@ -12,7 +12,9 @@ from graphml_onnx.support.strictjson import JsonError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-HIERARCHY_KEYS = frozenset({"class_name", "module_type", "scope", "traced_tag", "execution_order", "hierarchy_source"})
+HIERARCHY_KEYS = frozenset(
+    {"class_name", "module_type", "scope", "traced_tag", "execution_order", "hierarchy_source", "module_source"}
+)
 """Derived keys, which decoding ignores."""
 
 _NOWHERE = -1
@@ -92,6 +94,7 @@ class ModuleRecords:
             name=scope.rpartition(".")[2] or class_name,
             execution_order=_number(texts["execution_order"]) if "execution_order" in texts else None,
             module_type=texts.get("module_type"),
+            told_by=cast("SourceName", texts.get("module_source", self._source)),
         )
 
 

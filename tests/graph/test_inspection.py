@@ -238,14 +238,36 @@ def test_json_has_the_same_facts(tmp_path: Path) -> None:
     assert document["error"] is None
 
 
-@pytest.mark.parametrize("by", ["module", "op", "tensor", "parameter"])
+def test_each_operator_says_what_placed_it(tmp_path: Path) -> None:
+    ran = run(tmp_path, "inspect", BERT, "--json", "--by", "place", "--module", "embeddings.LayerNorm")
+
+    assert json.loads(ran.out)["places"] == [
+        {
+            "operator": "node_layer_norm",
+            "op_type": "LayerNormalization",
+            "module": "embeddings.LayerNorm",
+            "module_source": "tags",
+            "placed_by": "tag",
+            "parameters": ["embeddings.LayerNorm.weight", "embeddings.LayerNorm.bias"],
+        }
+    ]
+
+
+def test_a_graphml_file_knows_the_sources_of_its_modules(tmp_path: Path) -> None:
+    graphml_onnx.encode(BERT, tmp_path / "m.graphml")
+    with graphml_onnx.open(tmp_path / "m.graphml") as graph:
+        assert {module.source for module in graph.modules} == {"tags"}
+        assert {operator.placed_by for operator in graph.operators} == {None}
+
+
+@pytest.mark.parametrize("by", ["module", "op", "place", "tensor", "parameter"])
 def test_every_table_has_a_row_for_each(tmp_path: Path, by: str) -> None:
     onnx.save(with_body(), tmp_path / "m.onnx")
 
     ran = run(tmp_path, "inspect", "m.onnx", "--by", by)
 
     assert ran.code == 0
-    rows = {"module": "enc", "op": "LeakyRelu", "tensor": "h", "parameter": "enc.0.weight"}
+    rows = {"module": "enc", "op": "LeakyRelu", "place": "/enc/0/act", "tensor": "h", "parameter": "enc.0.weight"}
     assert any(line.strip().startswith(rows[by]) for line in ran.out.splitlines())
 
 
