@@ -104,8 +104,7 @@ def first_run(
 
 
 def _declared(value: Value, open_size: int) -> InputSpec:
-    match = _TENSOR.fullmatch(value.type)
-    dtype = _NUMPY_NAMES.get(match[1], match[1]) if match else ""
+    dtype = _dtype_of(value)
     if dtype not in _GENERATED:
         raise CannotRunError(f"inputs of type {value.type} are not generated")
     # The first dimension is usually the batch, so it stays small.
@@ -114,6 +113,11 @@ def _declared(value: Value, open_size: int) -> InputSpec:
     if math.prod(shape) > _MOST_NUMBERS:
         raise CannotRunError(f"an input of {math.prod(shape):,} numbers is only made on request")
     return InputSpec(shape, dtype)
+
+
+def _dtype_of(value: Value) -> str:
+    match = _TENSOR.fullmatch(value.type)
+    return _NUMPY_NAMES.get(match[1], match[1]) if match else ""
 
 
 def _array(spec: InputSpec, generator: np.random.Generator) -> Array:
@@ -143,16 +147,27 @@ def check_names(names: Sequence[str], given: Collection[str], argument: str = "i
             raise UsageError(message, remedy=f"it has {', '.join(names)}")
 
 
-def recorded_specs(text: str) -> dict[str, InputSpec]:
+def recorded_specs(text: str, values: Sequence[Value]) -> dict[str, InputSpec]:
     """The record of WinML's exporter, as far as it is usable; other programs may have written anything there.
 
-    Its ranges may or may not include their upper bound; one less is always allowed.
+    What contradicts the model's own inputs is left out, and so is what would take much memory. Its ranges may or may
+    not include their upper bound; one less is always allowed.
     """
     try:
         entries = json.loads(text)
-        return {str(entry["name"]): _recorded_spec(entry) for entry in entries if entry["dtype"] in _GENERATED}
+        found = {str(entry["name"]): _recorded_spec(entry) for entry in entries if entry["dtype"] in _GENERATED}
+        return {value.name: found[value.name] for value in values if _fits(found.get(value.name), value)}
     except (ValueError, TypeError, KeyError, LookupError, AttributeError, RecursionError):
         return {}
+
+
+def _fits(spec: InputSpec | None, value: Value) -> bool:
+    if spec is None or spec.dtype != _dtype_of(value) or len(spec.shape) != len(value.shape):
+        return False
+    pairs = zip(spec.shape, value.shape, strict=True)
+    return math.prod(spec.shape) <= _MOST_NUMBERS and all(
+        size == declared if isinstance(declared, int) else size >= 0 for size, declared in pairs
+    )
 
 
 def _recorded_spec(entry: Mapping[str, object]) -> InputSpec:

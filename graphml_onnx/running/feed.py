@@ -92,8 +92,9 @@ class Inputs:
             if self.data is not None:
                 feed = dict(self.data)
                 return feed, run(feed)
-            recorded = recorded_specs(graph.metadata.get(RECORDED_INPUTS, "[]"))
-            return first_run(_declared_inputs(graph, self.sizes), {**recorded, **self.specs}, run, self.seed)
+            values = _declared_inputs(graph, self.sizes)
+            recorded = recorded_specs(graph.metadata.get(RECORDED_INPUTS, "[]"), values)
+            return first_run(values, {**recorded, **self.specs}, run, self.seed)
         except CannotRunError as error:
             raise failed(graph, error) from error
 

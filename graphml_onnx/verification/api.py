@@ -251,11 +251,11 @@ class _Content:
 
     kinds: Counter[str] = field(default_factory=Counter)
     tags: dict[str, str] = field(default_factory=dict)  # of modules, by node_id
-    operators: list[tuple[str, str, str]] = field(default_factory=list)  # name, type and parent
+    operators: list[tuple[str, str, str, str]] = field(default_factory=list)  # name, type, parent, rule
 
 
 def _read_content(graph: Path) -> _Content:
-    wanted = Wanted(frozenset({"kind", "node_id", "parent", "name", "op_type", "traced_tag"}))
+    wanted = Wanted(frozenset({"kind", "node_id", "parent", "name", "op_type", "traced_tag", "placed_by"}))
     with FileSource.open(graph, GraphMLError) as source:
         return read_records(source, graph, wanted, _content, ListsOfDocument(source))
 
@@ -271,7 +271,7 @@ def _content(records: Iterable[Record]) -> _Content:
             content.tags[data["node_id"]] = unescape(data["traced_tag"])
         elif data["kind"] == "op":
             name, op_type = (unescape(data.get(key, "")) for key in ("name", "op_type"))
-            content.operators.append((name, op_type, data["parent"]))
+            content.operators.append((name, op_type, data["parent"], data.get("placed_by", "")))
     return content
 
 
@@ -316,13 +316,15 @@ def _check_hierarchy(metadata: HtpMetadata | None, content: _Content, encoded: E
 def _misplaced(metadata: HtpMetadata, content: _Content) -> Iterator[str]:
     """Operators that are neither in the module that the metadata names, nor below it, where there is such a module.
 
-    A convolution that was fused with the normalization beside it may be in the module of its own weight.
+    A convolution that was fused with the normalization beside it may be in the module of its own weight, if that is
+    what placed it.
     """
     known = set(content.tags.values())
-    for name, op_type, parent in content.operators:
+    for name, op_type, parent, rule in content.operators:
         tag = metadata.nodes.get(name) if name else None
         found = content.tags.get(parent, "")
-        is_beside = tag and op_type.startswith("Conv") and found.rpartition("/")[0] == tag.rpartition("/")[0]
+        is_fused = rule == "parameter" and op_type.startswith("Conv")
+        is_beside = is_fused and tag and found.rpartition("/")[0] == tag.rpartition("/")[0]
         if tag in known and not is_beside and not f"{found}/".startswith(f"{tag}/"):
             yield f"operator {name!r} is not in the module {tag!r}"
 

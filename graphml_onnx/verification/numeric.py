@@ -41,7 +41,7 @@ def compare_outputs(
         session = open_session(original)
         values = [sized(value, sizes or {}) for value in session.get_inputs()]
         check_names([value.name for value in values], specs or {})
-        recorded = recorded_specs(session.get_modelmeta().custom_metadata_map.get(RECORDED_INPUTS, "[]"))
+        recorded = recorded_specs(session.get_modelmeta().custom_metadata_map.get(RECORDED_INPUTS, "[]"), values)
         feed, before = first_run(values, recorded | dict(specs or {}), lambda feed: run(session, feed))
     except CannotRunError as error:
         return cannot_run(error)

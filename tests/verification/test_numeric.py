@@ -96,9 +96,19 @@ def test_a_record_of_another_form_is_passed_over(tmp_path: Path, record: str) ->
 
 def test_the_upper_bound_of_a_recorded_range_is_left_out() -> None:
     record = json.dumps([{"name": "x", "dtype": "int64", "shape": [1000], "value_range": [0, 3]}])
-    spec = made.recorded_specs(record)["x"]
+    spec = made.recorded_specs(record, [made.Declared("x", "tensor(int64)", ["n"])])["x"]
 
     assert set(made._array(spec, np.random.default_rng(0)).tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [("int64", [3, 7]), ("float32", [3]), ("float32", [3, 8]), ("float32", [-3, 7]), ("float32", [1 << 40, 7])],
+)
+def test_a_record_that_contradicts_the_model_is_passed_over(tmp_path: Path, dtype: str, shape: list[int]) -> None:
+    record = json.dumps([{"name": "x", "dtype": dtype, "shape": shape}])
+
+    assert check(saved(tmp_path, PRODUCT, ["n", 7], winml_io_inputs=record)).passed
 
 
 def test_other_numbers_fail(tmp_path: Path) -> None:

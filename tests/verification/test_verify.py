@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, get_args
 
 import onnx
@@ -11,6 +12,7 @@ from onnx import external_data_helper, helper
 from graphml_onnx import StorageError, verify
 from graphml_onnx.decoding import api as decoding
 from graphml_onnx.encoding import self_check
+from graphml_onnx.hierarchy import read_metadata
 from graphml_onnx.onnxfile.skeleton import Stored
 from graphml_onnx.results import ParameterStrategy
 from graphml_onnx.verification import api as verification
@@ -102,3 +104,14 @@ def test_a_fault_of_what_encode_writes_is_found(model: Path, monkeypatch: pytest
     assert [check.failed for check in report.checks] == [True]
     assert report.difference is not None
     assert report.difference.offset == 7
+
+
+@pytest.mark.parametrize(
+    ("op_type", "rule", "complaints"), [("Conv", "parameter", 0), ("Conv", "name", 1), ("MatMul", "parameter", 1)]
+)
+def test_only_a_fused_convolution_may_be_beside_its_tag(op_type: str, rule: str, complaints: int) -> None:
+    operators = [("fused", op_type, "conv", rule)]
+    content = verification._Content(tags={"conv": "/Net/Conv2d.c", "norm": "/Net/Norm.n"}, operators=operators)
+    metadata = read_metadata(json.dumps({"nodes": {"fused": "/Net/Norm.n"}}).encode(), None)
+
+    assert len(list(verification._misplaced(metadata, content))) == complaints
