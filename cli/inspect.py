@@ -205,6 +205,7 @@ def _document(graph: "ModelGraph", module: "Module", depth: int, by: By, unread:
         "opsets": dict(graph.opsets),
         "metadata": dict(graph.metadata),
         "hierarchy_source": graph.hierarchy_source,
+        "inner_modules": graph.inner_modules,
         "functions": [body.path for body in graph.functions.values()],
         "inputs": [tensor.to_dict() for tensor in graph.inputs],
         "outputs": [tensor.to_dict() for tensor in graph.outputs],
@@ -261,6 +262,9 @@ def _head(graph: "ModelGraph") -> str:
     from graphml_onnx.graph.inspection import external_files
 
     modules = f"{len(graph.modules):,}, from {graph.hierarchy_source}" if graph.modules else ""
+    if graph.inner_modules:
+        inner = f"{graph.inner_modules:,} in bodies and functions, which are in the GraphML only"
+        modules = f"{modules}; {inner}" if modules else inner
     rows = [
         ("model", f"{graph.path} ({graph.name})"),
         ("producer", graph.producer),

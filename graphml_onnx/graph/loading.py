@@ -45,6 +45,7 @@ class LoadedGraph(NamedTuple):
         storage: where its weights are.
         hierarchy: its modules, and the place of each operator.
         findings: findings, one line each.
+        inner_modules: how many modules its bodies and functions have.
         infers_shapes: whether types that the model does not say are to be inferred.
     """
 
@@ -53,6 +54,7 @@ class LoadedGraph(NamedTuple):
     storage: Storage
     hierarchy: Hierarchy
     findings: tuple[Notice, ...]
+    inner_modules: int
     infers_shapes: bool = False
 
 
@@ -119,7 +121,7 @@ def _of_model(
     references = {p.offset: PayloadReference(p.offset, p.length, "") for p in read.skeleton.payloads}
     storage = Storage(inputs.path, read.skeleton.nonce, references, lambda: Store(inputs.source), {}, stack)
     hierarchy = hierarchy_of(read.model, read.skeleton.data, inputs.metadata)
-    return LoadedGraph(read.model, read.skeleton.data, storage, hierarchy, ())
+    return LoadedGraph(read.model, read.skeleton.data, storage, hierarchy, (), hierarchy.inner_modules)
 
 
 def _of_graphml(path: Path, trust: Trust | None, stack: ExitStack) -> LoadedGraph:
@@ -141,12 +143,14 @@ def _of_graphml(path: Path, trust: Trust | None, stack: ExitStack) -> LoadedGrap
         raise GraphMLError(str(error), file=path, remedy="undo the last edit") from None
     if loaded.older is None:
         hierarchy = modules.hierarchy(loaded.parents)
+        inner = modules.count - len(hierarchy.modules)
     else:
         hierarchy = hierarchy_of(model, loaded.skeleton, None)
+        inner = hierarchy.inner_modules
     stored = {f.location: f.content for f in loaded.externals if loaded.store.has_data_files}
     store = partial(_open_store, loaded, path, stack)
     storage = Storage(path, loaded.nonce, loaded.references, store, stored, stack)
-    return LoadedGraph(model, loaded.skeleton, storage, hierarchy, loaded.findings)
+    return LoadedGraph(model, loaded.skeleton, storage, hierarchy, loaded.findings, inner)
 
 
 def _open_store(loaded: LoadedModel, path: Path, stack: ExitStack) -> Store:

@@ -45,6 +45,7 @@ class ModelGraph(OfFile):
         multiplying: the functions that multiply matrices, or may; see `macs_of`.
         root: the outermost module, which is the whole model.
         hierarchy_source: where the modules come from: metadata, tags, exporter, names or none.
+        inner_modules: how many modules bodies and functions have; these are in the GraphML, but not in `root`.
         findings: what a reader should know about the modules, and about shapes that were asked for and could not be
             inferred, one line each.
     """
@@ -60,6 +61,7 @@ class ModelGraph(OfFile):
         self._owners: Mapping[Module, Sequence[Parameter]] | None = None
         self.path = path
         self.hierarchy_source = loaded.hierarchy.source
+        self.inner_modules = loaded.inner_modules
         self.findings: tuple[Notice, ...] = (*loaded.findings, *loaded.hierarchy.findings)
         self.functions: dict[tuple[str, str, str], Body] = {}
         self.main: Body

@@ -37,6 +37,11 @@ class ModuleRecords:
         self._model = ""
         self._source: str = "none"
 
+    @property
+    def count(self) -> int:
+        """How many modules the file has, those of bodies and functions included."""
+        return len(self._modules)
+
     def without(self, records: Iterable[Batch]) -> Iterator[Batch]:
         """The same nodes and edges without the keys of `HIERARCHY_KEYS`, which it records."""
         self._forget()

@@ -170,6 +170,12 @@ class Hierarchy:
         return self.main.modules
 
     @property
+    def inner_modules(self) -> int:
+        """How many modules bodies and functions have."""
+        graphs = (self.main, *self.functions)
+        return sum(len(placed.modules) for graph in graphs for placed in graph.walk()) - len(self.main.modules)
+
+    @property
     def placement(self) -> Sequence[int]:
         """The places of the main graph's operators."""
         return self.main.placement
