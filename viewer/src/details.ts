@@ -68,12 +68,9 @@ export class Details {
     rows.push(["operators", grouped(model.operators[node]!)]);
     if (model.elements[node])
       rows.push(["parameters", `${grouped(model.elements[node]!)} (${bytes(model.bytes[node]!)})`]);
-    const unknown = model.unknownMacs[node]!;
-    if (model.macs[node] || unknown)
-      rows.push([
-        "MACs",
-        `${amount(model.macs[node]!)}${unknown ? ` + ${counted(unknown, "operator")} where not known` : ""}`,
-      ]);
+    const [macs, unknown] = [model.macs[node]!, model.unknownMacs[node]!];
+    const missing = `unknown for ${counted(unknown, "operator")} (--dim NAME=N sets a dynamic dimension)`;
+    if (macs || unknown) rows.push(["MACs", [...(macs ? [amount(macs)] : []), ...(unknown ? [missing] : [])].join("; ")]);
     rows.push(...measured(model, node));
     const title = node === 0 ? model.facts.name || "model" : model.nameOf(node);
     const parts = [...heading(title, kind === Kind.Module ? "module" : Kind[kind]!.toLowerCase()), facts(rows)];
