@@ -138,6 +138,39 @@ def test_unusual_items_do_not_make_a_list_slow(name: str, text: str, values: Seq
         assert array.fields_of(text.encode(), shape) == fields_of_values(name, values)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("int64", "0,7,-12,100,999999999999999999,-999999999999999999"),
+        ("int64", "5"),
+        ("uint64", "0,7,12,100,999999999999999999"),
+    ],
+)
+def test_usual_integers_are_read_together(name: str, text: str) -> None:
+    shape, array = SHAPES[name]
+    values = [int(item) for item in text.split(",")]
+    with mock.patch("graphml_onnx.codec.arrays.orjson.loads", side_effect=AssertionError):
+        assert array.fields_of(text.encode(), shape) == fields_of_values(name, values)
+
+
+@pytest.mark.parametrize(
+    "values", [[b"a", b"", b"J,"], [b'"', b'","', b"\\"], ["\u3000".encode(), b"b" * 127], [b"\n"]]
+)
+def test_short_strings_are_written_together(values: list[bytes]) -> None:
+    """Not one by one, whatever they are."""
+    fields = fields_of_values("string", values)
+    together = Strings(mock.Mock(side_effect=AssertionError), String.read)
+    (part, items), *rest = pieces(BytesSource(fields), TEXTS, 0, len(fields))
+    assert not rest
+    assert together.text_of(part, items, TEXTS) == text_of("string", fields)
+
+
+@pytest.mark.parametrize("text", [b"-1", b"3,-7,2"])
+def test_no_unsigned_integer_is_negative(text: bytes) -> None:
+    shape, array = SHAPES["uint64"]
+    assert array.fields_of(text, shape) is None
+
+
 def test_every_character_is_escaped_as_in_a_text_of_its_own() -> None:
     characters = [chr(code) for code in range(0x11000) if not 0xD800 <= code < 0xE000]
     fields = fields_of_values("string", [character.encode() for character in characters])
