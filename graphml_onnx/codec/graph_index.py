@@ -147,9 +147,8 @@ class GraphIndex:
         self.outputs: OrderedNodes[_Tensor] = OrderedNodes("output")
         self.parameters: OrderedNodes[_Tensor] = OrderedNodes("parameter")
         self.functions: OrderedNodes[Compound] = OrderedNodes("function")
-        self._weight_inputs: dict[
-            int, list[tuple[int, bytes]]
-        ] = {}  # by container_id, the identity of the node before each
+        # By container_id; each with the identity of the node before it.
+        self._weight_inputs: dict[int, list[tuple[int, bytes]]] = {}
         self.passed_over: list[int] = []
         """Lines of nodes that hold no data of the format: notes, groups and shapes that somebody drew."""
         self._starts: dict[int, int] = {}  # by body, the identity that the first node of a list names in `after`

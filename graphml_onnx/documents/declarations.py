@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphml_onnx.codec.keys import KEYS
-from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.support.notices import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.module_facts import with_bodies
-from graphml_onnx.hierarchy.findings import quoted
-from graphml_onnx.support.notices import Notice
+from graphml_onnx.support.notices import Notice, quoted
 
 if TYPE_CHECKING:
     import onnx

@@ -11,8 +11,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphml_onnx.hierarchy.findings import quoted
 from graphml_onnx.hierarchy.paths import last_part
+from graphml_onnx.support.notices import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -106,9 +106,8 @@ class Drawing:
         self._sizes = outline.sizes
         self._box = self._edge = 0
         self._looks: dict[Appearance, tuple[str, str]] = {}
-        self._straight: dict[
-            tuple[int, int], tuple[str, str]
-        ] = {}  # by the heights of the ends: text around the points
+        # By the heights of the ends: the text around the points.
+        self._straight: dict[tuple[int, int], tuple[str, str]] = {}
 
     def node(self, look: Appearance) -> str:
         """The data element of a node without children."""

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
-from graphml_onnx.support.notices import Notice
+from graphml_onnx.support.notices import Notice, quoted
 
 _EXAMPLES: Final = 3
-_SHOWN: Final = 80
-
-
-def quoted(text: str) -> str:
-    """A name for a message: in quotes, on one line, printable, not longer than a line."""
-    if len(text) > _SHOWN:
-        text = f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 :]}"
-    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 class Tally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.support.notices import quoted
 
 if TYPE_CHECKING:
     from graphml_onnx.support.strictjson import Json

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphml_onnx.hierarchy.findings import Tally, quoted
+from graphml_onnx.hierarchy.findings import Tally
 from graphml_onnx.hierarchy.lookup import ModuleLookup
 from graphml_onnx.hierarchy.tree import MAX_LEVELS
-from graphml_onnx.support.notices import Notice
+from graphml_onnx.support.notices import Notice, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

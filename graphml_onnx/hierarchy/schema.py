@@ -8,8 +8,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphml_onnx.errors import MetadataError
-from graphml_onnx.hierarchy.findings import quoted
 from graphml_onnx.hierarchy.members import written
+from graphml_onnx.support.notices import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

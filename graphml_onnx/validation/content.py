@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.support.notices import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphml_onnx.codec.order import CircleError, in_order, needs_by_body
-from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.support.notices import quoted
 from graphml_onnx.validation.flow import dataflow_of
 
 if TYPE_CHECKING:

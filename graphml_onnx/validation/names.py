@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.support.notices import quoted
 from graphml_onnx.validation.structure import MAIN_BODY
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
 from graphml_onnx.codec.weight_inputs import read_weight_inputs
 from graphml_onnx.graphml.elements import NodeRecord, Record
-from graphml_onnx.hierarchy.findings import quoted
 from graphml_onnx.onnxfile import schema
+from graphml_onnx.support.notices import quoted
 from graphml_onnx.support.strictjson import JsonError, parse
 from graphml_onnx.validation.content import Content, ListedWeight, Node
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.graph_index import MAX_NESTING
 from graphml_onnx.codec.keys import PARENTS_OF_KIND
-from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.support.notices import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

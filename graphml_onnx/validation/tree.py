@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from graphml_onnx.documents.document import NO_NODE
 from graphml_onnx.graphml.text import unescape
-from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.support.notices import quoted
 from graphml_onnx.support.strictjson import JsonError
 
 if TYPE_CHECKING:

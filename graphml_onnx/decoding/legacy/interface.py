@@ -12,7 +12,7 @@ from graphml_onnx.codec.identities import MODEL
 from graphml_onnx.decoding.legacy.values import tensor_type
 from graphml_onnx.graphml.elements import NodeRecord
 from graphml_onnx.graphml.text import escape
-from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.support.notices import quoted
 from graphml_onnx.support.strictjson import Json, JsonError, parse
 
 if TYPE_CHECKING:

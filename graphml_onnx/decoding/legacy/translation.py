@@ -25,7 +25,7 @@ from graphml_onnx.decoding.legacy.weights import read_weights
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
 from graphml_onnx.graphml.text import escape, unescape
-from graphml_onnx.hierarchy.findings import quoted
+from graphml_onnx.support.notices import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from graphml_onnx.codec.payloads import payload_json
 from graphml_onnx.decoding.legacy.values import tensor_of
 from graphml_onnx.errors import GraphmlOnnxError, PayloadError
-from graphml_onnx.hierarchy.findings import quoted
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.parameters.store import PayloadReference, check_name
+from graphml_onnx.support.notices import quoted
 from graphml_onnx.support.strictjson import Json, JsonError, parse
 
 if TYPE_CHECKING:
