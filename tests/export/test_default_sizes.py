@@ -36,7 +36,10 @@ def _image(size: int) -> Inputs:
 MODELS: dict[str, tuple[str, Inputs]] = {
     "BertModel": ("BertConfig", _tokens("input_ids")),
     "DistilBertModel": ("DistilBertConfig", _tokens("input_ids")),
-    "GPT2LMHeadModel": ("GPT2Config", _tokens("input_ids")),
+    "GPT2LMHeadModel": (
+        "GPT2Config",  # without a mask, transformers computes with `diff`, which TorchScript does not export
+        lambda: {**_tokens("input_ids")(), "attention_mask": torch.ones(2, 16, dtype=torch.int64)},
+    ),
     "T5ForConditionalGeneration": ("T5Config", _tokens("input_ids", "decoder_input_ids")),
     "ViTModel": ("ViTConfig", _image(224)),
     "SwinModel": ("SwinConfig", _image(224)),

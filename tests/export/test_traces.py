@@ -57,6 +57,18 @@ class Returned(_Linear):
         return self.linear(x), x
 
 
+class Overwrites(_Linear):
+    """PyTorch has no operator for the change of a copy, but for that of the buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("last", torch.zeros(2, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.last.copy_(x)
+        return self.linear(self.last)
+
+
 class Counts(_Linear):
     """Changes buffers, one of which another module has too, and calls itself."""
 
@@ -73,7 +85,7 @@ class Counts(_Linear):
         return self(y, False) if again else y
 
 
-@pytest.mark.parametrize("kind", [AddsToInput, WritesSlice, Returned, Counts])
+@pytest.mark.parametrize("kind", [AddsToInput, WritesSlice, Returned, Overwrites, Counts])
 def test_what_a_run_changes_in_place_is_computed(tmp_path: Path, kind: Any) -> None:
     """PyTorch leaves the change out, and warns only at times; the buffers of the file are those before the run."""
     torch.manual_seed(0)

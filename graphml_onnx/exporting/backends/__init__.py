@@ -152,7 +152,12 @@ def _exported(
         if changed or _versions(own) != before:  # a trace leaves out how a run changes its inputs and buffers
             state.restore()
             heard.forget()
-            with running_on_copies(module, changed):
+            try:
+                with running_on_copies(module, changed):
+                    exported = exporter(module, inputs.mapped(copied), settings, path)
+            except torch.onnx.errors.UnsupportedOperatorError:  # as for `copy_` of all of a copy
+                state.restore()
+                heard.forget()
                 exported = exporter(module, inputs.mapped(copied), settings, path)
         return exported, state.changed_parameters()
 
