@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphml_onnx.errors import GraphmlOnnxError
@@ -180,6 +181,40 @@ def alike(modules: Iterable[Module], sums: Mapping[Module, Counter[str]]) -> Ite
         group, look = [module], own
     if group:
         yield group
+
+
+class Repeats:
+    """Neighbours that look the same, in all modules of a model.
+
+    Modules that look the same have the same repeats in them, so these are looked for in the first of them only.
+
+    Args:
+        sums: the result of `sums_of` for the root.
+    """
+
+    def __init__(self, sums: Mapping[Module, Counter[str]]) -> None:
+        self._sums = sums
+        self._lengths: dict[Module, Sequence[int]] = {}
+        self._first: dict[Module, Module] = {}  # by each module that looks like an earlier one
+
+    def within(self, module: Module) -> Sequence[Sequence[Module]]:
+        """The children of a module, in groups as of `alike`.
+
+        Args:
+            module: the module; those around it, and those before it, have been asked for.
+        """
+        if module in self._first:
+            rest = iter(module.children)
+            groups: list[Sequence[Module]] = [
+                list(islice(rest, length)) for length in self._lengths[self._first[module]]
+            ]
+        else:
+            groups = list(alike(module.children, self._sums))
+            for first, *others in groups:
+                for other in others:
+                    self._first.update(zip(other.walk(), first.walk(), strict=True))
+        self._lengths[module] = [len(group) for group in groups]
+        return groups
 
 
 def sums_of(module: Module) -> dict[Module, Counter[str]]:

@@ -12,14 +12,13 @@ import onnx
 from graphml_onnx.errors import GraphmlOnnxError
 from graphml_onnx.graph.attributes import AttributeReference, SparseTensor
 from graphml_onnx.graph.elements import Body, Module
-from graphml_onnx.graph.inspection import alike, sums_of
+from graphml_onnx.graph.inspection import Repeats, sums_of
 from graphml_onnx.graph.macs import macs_of
 from graphml_onnx.graph.statistics import Statistics, histogram_of, statistics_of
 from graphml_onnx.graph.weights import TensorData
 from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from graphml_onnx.graph.attributes import AttributeValue
@@ -94,7 +93,7 @@ class Tables:
         self._outputs: list[Sequence[Tensor | None]] = []
         self._tensor_ids: dict[Tensor, int] = {}
         self._attribute_sets: dict[tuple[int, ...], int] = {}
-        self._add_modules(graph.root, None if unfold else sums_of(graph.root))
+        self._add_modules(graph.root, None if unfold else Repeats(sums_of(graph.root)))
         self._add_body(graph.main, 0)
         if graph.functions:
             group = self._add(FUNCTIONS, 0, "functions", "")
@@ -130,7 +129,7 @@ class Tables:
                 self._strings.number(tensor.name)  # beside the name of its operator, which is often its beginning
         return len(self._kinds) - 1
 
-    def _add_modules(self, root: Module, sums: Mapping[Module, Counter[str]] | None) -> None:
+    def _add_modules(self, root: Module, repeats: Repeats | None) -> None:
         todo: list[tuple[Module | Sequence[Module], int]] = [(root, _NONE)]
         while todo:
             inner, around = todo.pop()
@@ -140,7 +139,7 @@ class Tables:
                 continue
             node = self._add(MODULE, around, _name_of(inner), inner.class_name)
             self.node_of[inner] = node
-            groups = ([child] for child in inner.children) if sums is None else alike(inner.children, sums)
+            groups = [[child] for child in inner.children] if repeats is None else repeats.within(inner)
             following: list[tuple[Module | Sequence[Module], int]] = []
             for group in groups:
                 following += [(group, node)] if len(group) >= _REPEATED else [(child, node) for child in group]

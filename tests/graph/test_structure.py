@@ -9,14 +9,17 @@ import onnx
 import pytest
 
 import graphml_onnx
-from graphml_onnx.graph.inspection import folded_shares, module_shares
+from graphml_onnx.graph import inspection
+from graphml_onnx.graph.inspection import Repeats, alike, folded_shares, module_shares, sums_of
 from graphml_onnx.graph.structure import look_of_module
 from tests.common.command import in_process
 from tests.running.models import LAYERS, chain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from pathlib import Path
+
+    from graphml_onnx.graph.elements import Module
 
 
 def edited(path: Path, edit: Callable[[onnx.ModelProto], None]) -> Path:
@@ -95,6 +98,40 @@ def test_the_look_has_no_names(tmp_path: Path) -> None:
     with graphml_onnx.open(chain(tmp_path)) as graph:
         looks = {look_of_module(graph.module(f"encoder.layer.{number}")) for number in range(LAYERS)}
     assert len(looks) == 1
+
+
+def nested(path: Path) -> Path:
+    """Blocks of two kinds, with layers in them."""
+    nodes = []
+    name = "x"
+    for block in range(4):
+        for layer in range(3):
+            for step in ("Relu", "Exp" if block == 3 and layer == 2 else "Neg"):
+                made = f"/block.{block}/layer.{layer}/{step}_output_0"
+                nodes.append(onnx.helper.make_node(step, [name], [made], f"/block.{block}/layer.{layer}/{step}"))
+                name = made
+    ends = [onnx.helper.make_tensor_value_info(end, onnx.TensorProto.FLOAT, [2]) for end in ("x", name)]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "nested", ends[:1], ends[1:])), path)
+    return path
+
+
+def test_repeats_within_repeats_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with graphml_onnx.open(nested(tmp_path / "model.onnx")) as graph:
+        sums = sums_of(graph.root)
+        expected = {module: list(alike(module.children, sums)) for module in graph.root.walk()}
+        looked: list[str] = []
+
+        def noted(module: Module) -> Hashable:
+            looked.append(module.path)
+            return look_of_module(module)
+
+        monkeypatch.setattr(inspection, "look_of_module", noted)
+        repeats = Repeats(sums)
+        assert {module: repeats.within(module) for module in graph.root.walk()} == expected
+    assert [len(group) for group in expected[graph.root]] == [3, 1]
+    assert [path for path in looked if "layer" in path] == [
+        f"block.{block}.layer.{layer}" for block in (0, 3) for layer in range(3)
+    ]
 
 
 def test_the_command(tmp_path: Path) -> None:
