@@ -201,8 +201,8 @@ def _last_comma(text: bytes, *, after_quote: bool) -> int:
     if not after_quote:
         return text.rfind(b",")
     place = text.rfind(b'","')
-    while place > 0 and text[place - 1 : place] == b"\\":  # perhaps within a string
-        place = text.rfind(b'","', 0, place)
+    while place > 0 and text[place - 1] in b"\\,":  # perhaps within a string, or a string that is a comma
+        place = text.rfind(b'","', 0, place + 2)
     return place + 1 if place > 0 else -1
 
 

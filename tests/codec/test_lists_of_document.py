@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graphml_onnx.codec.arrays import Integers, Strings
@@ -76,6 +76,7 @@ def test_other_characters_beyond_ascii_are_text() -> None:
 
 
 @given(st.lists(AWKWARD, min_size=1), st.sampled_from([1, 7, 64]))
+@example(["[", ",", ""], 1)
 def test_texts_are_cut_between_two_items(texts: list[str], chunk: int) -> None:
     """Commas, quotation marks and backslashes within a text are no place to cut."""
     lists = lists_of(in_xml(f"[{','.join(String.write(text.encode()) for text in texts)}]"))
