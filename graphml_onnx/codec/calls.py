@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 
 _MOST: Final = 1_000_000
 """Operators that calls may come to, whatever the size of the model."""
+MOST_TO_RUN: Final = 100_000
+"""The same for a model that is to run: onnxruntime needs half a minute for so many, and longer for each of more."""
 _TIMES: Final = 100
 """How many times as many as the model has they may come to, too."""
 
 _Function: TypeAlias = "tuple[bytes, bytes, bytes]"
 
 
-def problem_of_calls(model: onnx.ModelProto) -> str | None:
+def problem_of_calls(model: onnx.ModelProto, at_most: int = _MOST) -> str | None:
     """Why nobody should follow the calls of a model: a function calls itself, or there would be too many operators.
 
     Args:
         model: any message of a model, exact or not.
+        at_most: operators that the calls of any model may come to, and those of a large one to a hundred times its own.
 
     Returns:
         What is wrong, in one line; None where nothing is. The time is that of one walk over the model.
@@ -41,7 +44,7 @@ def problem_of_calls(model: onnx.ModelProto) -> str | None:
         for function in model.functions
     }
     main = _count(model.graph.node)
-    most = max(_MOST, _TIMES * sum(count.total() for count in (main, *counts.values())))
+    most = max(at_most, _TIMES * sum(count.total() for count in (main, *counts.values())))
     totals: dict[_Function, int] = {}
     try:
         for key in TopologicalSorter(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import onnx
 
-from graphml_onnx.codec.calls import problem_of_calls
+from graphml_onnx.codec.calls import MOST_TO_RUN, problem_of_calls
 from graphml_onnx.decoding.api import decode
 from graphml_onnx.graph.loading import is_xml
 from graphml_onnx.inputs.made import CannotRunError, first_line
@@ -121,7 +121,7 @@ class Runnable:
         self._outputs = {tensor.name for tensor in graph.outputs}
         self._has_data_files = any(parameter.data.is_external for parameter in graph.parameters)
         self._copy = folder / "with_outputs.onnx"
-        self._problem = problem_of_calls(graph._model)
+        self._problem = problem_of_calls(graph._model, MOST_TO_RUN)
         self._size = self._path.stat().st_size
 
     def outputs(self, names: Sequence[str], feed: Mapping[str, Array]) -> Mapping[str, object]:

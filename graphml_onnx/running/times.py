@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import onnx
 
-from graphml_onnx.codec.calls import problem_of_calls
+from graphml_onnx.codec.calls import MOST_TO_RUN, problem_of_calls
 from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.graph.elements import Operator
 from graphml_onnx.graph.loading import open as open_graph
@@ -145,7 +145,7 @@ def times(
         graph = stack.enter_context(open_graph(model, metadata=metadata))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="g2o-times-")))
         path = onnx_file(Path(model), folder)
-        if (problem := problem_of_calls(graph._model)) is not None:
+        if (problem := problem_of_calls(graph._model, MOST_TO_RUN)) is not None:
             raise ModelError(f"onnxruntime cannot run it: {problem}", file=path)
         session, nodes = _profiled(path, folder, names)
         feed, _ = inputs.run(graph, lambda feed: run(session, feed))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphml_onnx.codec.calls import problem_of_calls
+from graphml_onnx.codec.calls import MOST_TO_RUN, problem_of_calls
 from graphml_onnx.codec.lists import ListsOfDocument
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scopes import has_weight_inputs
@@ -140,7 +140,7 @@ def _check_numbers(
 ) -> Check:
     from graphml_onnx.verification.numeric import cannot_run, compare_outputs
 
-    if (problem := problem_of_calls(prepared.model)) is not None:
+    if (problem := problem_of_calls(prepared.model, MOST_TO_RUN)) is not None:
         return cannot_run(problem)
     copy = back if not prepared.externals else _beside_data(back, path, prepared)
     return compare_outputs(path, copy, specs, sizes)
