@@ -19,6 +19,7 @@ from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
+from graphml_onnx.graph.call_metadata import keep_common, keep_own, own_of, restore
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.structure import look_of
 from graphml_onnx.graph.writing import stage_model
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from graphml_onnx.graph.call_metadata import Entries
     from graphml_onnx.graph.elements import Module, Operator
     from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.results import Progress
@@ -161,6 +163,7 @@ class _Unfolding:
 
     def _put_in(self, nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
         under_way = [iter(nodes)]  # the operators of calls within calls, which may be many
+        kept: Iterator[Entries | None] = iter(())  # metadata of the operators of the outermost call
         while under_way:
             node = next(under_way[-1], None)
             if node is None:
@@ -168,8 +171,12 @@ class _Unfolding:
                 continue
             function = self._functions.get(string_of(node.op_type)) if string_of(node.domain) == DOMAIN else None
             if function is None:
+                if len(under_way) > 1:
+                    restore(node, next(kept, None))
                 yield node
             else:
+                if len(under_way) == 1:
+                    kept = own_of(node)
                 under_way.append(self._own(function, node))
 
     def _own(self, function: onnx.FunctionProto, call: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
@@ -272,6 +279,7 @@ class _Item:
         made: names of its outputs.
         module: the module that it is in.
         place: its index in `_Folding`'s list.
+        operators: those that a call replaces, in their order, also by calls within it; else none.
     """
 
     node: onnx.NodeProto
@@ -279,6 +287,7 @@ class _Item:
     made: tuple[bytes, ...]
     module: Module
     place: int = -1
+    operators: tuple[onnx.NodeProto, ...] = ()
 
 
 class _Folding:
@@ -300,6 +309,7 @@ class _Folding:
         self._names = _Names(name for domain, name, _ in graph.functions if domain == DOMAIN)
         self._calls = _Names(operator.name for operator in graph.operators)
         self._paths: dict[bytes, list[str]] = {}
+        self._instances: defaultdict[str, list[Sequence[onnx.NodeProto]]] = defaultdict(list)
         for module in reversed(graph.modules):
             if depth is None or module.depth <= depth:
                 self._fold(module)
@@ -314,6 +324,8 @@ class _Folding:
         message = cast("onnx.ModelProto", schema.message_class("ModelProto")())
         cast("Message", message).CopyFrom(cast("Message", self._graph._model))
         items = [item for item in self._items if item is not None]
+        if self._graph.ir_version >= _METADATA_IR:
+            self._place_metadata(items)
         _replace(message.graph.node, [item.node for item in items])
         known = {name for item in items for name in (*item.taken, *item.made)}
         _replace(message.graph.value_info, [v for v in message.graph.value_info if cast("bytes", v.name) in known])
@@ -326,6 +338,15 @@ class _Folding:
         if DOMAIN not in self._graph.opsets:
             _add_opset(message.opset_import)
         return message
+
+    def _place_metadata(self, items: Iterable[_Item]) -> None:
+        """Leaves the metadata that several modules share in their function, and moves the others to the calls."""
+        functions = {string_of(function.name): function for function in self._by_look.values()}
+        for name, function in functions.items():
+            keep_common(function.node, self._instances[name])
+        for item in items:
+            if item.operators:
+                keep_own(item.node, item.operators, functions)
 
     def _fold(self, module: Module) -> None:
         """Replaces the operators of a module by calls."""
@@ -367,6 +388,7 @@ class _Folding:
             self._by_look[look] = self._function(module, nodes, given, wanted)
         name = cast("bytes", self._by_look[look].name)
         self._paths.setdefault(name, []).append(module.path)
+        self._instances[string_of(name)].append(nodes)
         self._uses.subtract(inside)
         self._uses.update(given)
         node = cast("onnx.NodeProto", schema.message_class("NodeProto")())
@@ -378,7 +400,8 @@ class _Folding:
         if self._graph.ir_version >= _METADATA_IR:
             entry = node.metadata_props.add()
             entry.key, entry.value = cast("str", _bytes(MODULE_KEY)), cast("str", _bytes(module.path))
-        return _Item(node, given, wanted, module.parent or self._graph.root)
+        operators = tuple(chain.from_iterable(item.operators or (item.node,) for item in group))
+        return _Item(node, given, wanted, module.parent or self._graph.root, operators=operators)
 
     def _function(
         self, module: Module, nodes: Iterable[onnx.NodeProto], given: Sequence[bytes], wanted: Sequence[bytes]

@@ -237,6 +237,39 @@ def test_names_without_a_path_stay_with_their_module(tmp_path: Path) -> None:
         assert node.output[0] == wanted[node.name] or node.output[0] not in wanted.values()
 
 
+def told(node: onnx.NodeProto) -> list[tuple[str, str]]:
+    return [(entry.key, entry.value) for entry in node.metadata_props]
+
+
+@pytest.mark.parametrize("depth", [None, 2])
+def test_metadata_of_modules_that_share_a_definition(tmp_path: Path, depth: int | None) -> None:
+    """Each operator gets its own back; the definition says only what is true of all the modules."""
+    path = FIXTURES / "htp/winml-resnet-mini-dynamo/model.onnx"
+    made = functions(path, tmp_path / "functions.onnx", depth=depth).onnx
+    flat = inline(made, tmp_path / "flat.onnx").onnx
+    wanted = sorted((node.op_type, *told(node)) for node in onnx.load(path).graph.node)
+    assert sorted((node.op_type, *told(node)) for node in onnx.load(flat).graph.node) == wanted
+    with graphml_onnx.open(path) as before, graphml_onnx.open(flat) as after:
+        modules = [sorted((o.op_type, o.module.path) for o in graph.operators) for graph in (before, after)]
+    assert modules[0] == modules[1]
+    shared = [f for f in onnx.load(made).functions if "," in f.doc_string]
+    assert bool(shared) == (depth is None)
+    assert not any(key == "winml.hierarchy.tag" for f in shared for node in f.node for key, _ in told(node))
+
+
+@pytest.mark.parametrize("value", ["", "[", "3", "[3]", "[[3]]", '[{"a": 1}]', "[" * 100_000])
+def test_damaged_metadata_of_a_call_are_left_out(tmp_path: Path, value: str) -> None:
+    made = functions(FIXTURES / MODELS[1], tmp_path / "functions.onnx").onnx
+    model = onnx.load(made)
+    for node in model.graph.node:
+        for entry in node.metadata_props:
+            if entry.key == "g2o.operators":
+                entry.value = value
+    onnx.save(model, made)
+    flat = inline(made, tmp_path / "flat.onnx").onnx
+    assert len(onnx.load(flat).graph.node) == len(onnx.load(FIXTURES / MODELS[1]).graph.node)
+
+
 def test_outputs_are_compared_by_name(tmp_path: Path) -> None:
     """Whatever the operators that make them are called."""
     path = chain(tmp_path)
