@@ -11,8 +11,61 @@ _IMPORTED = (
 _A_GUESS = "the width is a guess, which each row is compared with; other numbers are found by _any_varints"
 _NEGATIVE = "NumPy takes any negative number for a length that follows from the others"
 _OTHER_WAY = "what is not found this way is found by _any_varints"
+_NO_CUT = "no cut is at the start, nor at any negative place"
+_EACH = "items that are not taken together are taken one by one"
+_ESCAPED_TOO = "the way for strings with escapes gives the same text for those without"
 
 EQUIVALENT: Final = {
+    ("lists._last_comma", "return place + 1 if place > 0 else -1", "return place + 1 if place > 0 else -2"): _NO_CUT,
+    (
+        "lists._last_comma",
+        "return place + 1 if place > 0 else -1",
+        "return place + 1 if place > 1 else -1",
+    ): "the comma after an empty first text is left for the next piece",
+    (
+        "lists._text",
+        "if b'&' in content or b'>' in content:",
+        "if b'&' in content or b'>' not in content:",
+    ): "text without markup is unchanged by from_xml, which takes time only",
+    ("lists._texts", "if cut < 0:", "if cut < 1:"): _NO_CUT,
+    ("lists._texts", "if cut < 0:", "if cut <= 0:"): _NO_CUT,
+    ("lists._texts", "size *= 2", "size *= 3"): "the next piece is larger, and ends where it may end",
+    (
+        "lists.new_name",
+        "return f'$list-{os.urandom(8).hex()}'",
+        "return f'$list-{os.urandom(9).hex()}'",
+    ): "any random name does",
+    (
+        "arrays.read",
+        "if not set(map(type, items)) <= {int, float}:",
+        "if not set(map(type, items)) < {int, float}:",
+    ): _EACH,
+    (
+        "arrays.read",
+        "if not set(map(type, items)) <= {int, float}:",
+        "if not set(map(type, items)) > {int, float}:",
+    ): _EACH,
+    (
+        "arrays._short_strings",
+        "opening, closing = quotes.reshape(-1, 2).T",
+        "opening, closing = quotes.reshape(-2, 2).T",
+    ): _NEGATIVE,
+    (
+        "arrays._integers",
+        "if starts[-1] == len(text) or ends[0] == 0:",
+        "if starts[-1] == len(text) and ends[0] == 0:",
+    ): "an item of no digits is refused a few lines below",
+    (
+        "arrays.text_of",
+        "each = zip(starts.tolist(), ends.tolist(), strict=True)",
+        "each = zip(starts.tolist(), ends.tolist(), strict=False)",
+    ): "both have the same length",
+    (
+        "arrays.text_of",
+        "if _is_plain(joined) and joined.count(b'\"') == 2 * len(starts):",
+        "if _is_plain(joined) and joined.count(b'\"') == 2 // len(starts):",
+    ): _ESCAPED_TOO,
+    ("arrays._is_plain", "return True", "return False"): _ESCAPED_TOO,
     ("extents.model_routes", "_drop_dead_ends(routes)", "pass"): _MORE_WORK,
     ("extents.resize", "if position < size:", "if position <= size:"): "a piece of no bytes more",
     ("extents._drop_dead_ends", "count = -1", "count = -2"): "no number of routes is negative",

@@ -71,6 +71,13 @@ def test_characters_that_xml_does_not_hold(character: str) -> None:
         lists.restored(f'{{"{lists.name}":0}}')
 
 
+def test_bytes_that_are_no_text() -> None:
+    lists = ListsOfDocument(BytesSource(b'["\xff"]'))
+    lists.add(0, 5)
+    with pytest.raises(NotAsWrittenError):
+        lists.restored(f'{{"{lists.name}":0}}')
+
+
 def test_other_characters_beyond_ascii_are_text() -> None:
     assert lists_of('["é"]').items(0) == ["é"]
 
