@@ -6,6 +6,8 @@ order, for an operator without a place:
 - an operator that depends on weights alone, or is computed from a Shape, goes to its consumers;
 - an addition (or the like) of a block's output and its input belongs to the block (a residual connection);
 - an activation goes into the module around the layer that it follows;
+- a product with a weight goes into the module that it leads into, or else comes from, if none of that module's products
+  has one: a quantiser replaced them all (``self_attn``, ``mlp``);
 - every other operator goes into the innermost module around its producers and its next consumer.
 
 A size (computed from a Shape) does not place its consumers: exporters compute it once for all layers. Neither does a
@@ -18,6 +20,8 @@ of the tree.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphml_onnx.hierarchy.tree import NOWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +46,7 @@ _ACTIVATIONS: Final = frozenset(
     }
     | {"Sigmoid", "HardSigmoid", "HardSwish", "Swish", "Mish", "Tanh", "Softplus", "Clip", "Dropout"}
 )
+_PRODUCTS: Final = frozenset({"MatMul", "MatMulNBits", "MatMulInteger", "DynamicQuantizeMatMul", "Gemm"})
 _SHAPES: Final = frozenset({"Shape", "Size"})
 
 
@@ -64,6 +69,7 @@ def place_by_neighbours(draft: Draft, wiring: Wiring, *, constants_only: bool = 
         return
     is_size = _sizes(draft, wiring)
     behind = _from_behind(draft, wiring, is_size)
+    lacking = _lacking_weights(draft, wiring, unplaced)
     waiting = []
     for position in unplaced:
         if wiring.is_constant[position] or is_size[position]:
@@ -74,6 +80,9 @@ def place_by_neighbours(draft: Draft, wiring: Wiring, *, constants_only: bool = 
         before = [near for near in wiring.producers[position] if not wiring.is_constant[near] and not is_size[near]]
         placed = [near for near in before if draft.rules[near] is not None]
         place = _between(draft, wiring, position, placed, behind)
+        if place is not None and lacking and wiring.operators[position].op_type in _PRODUCTS:
+            sides = (behind.around[position], _common(draft, [draft.places[near] for near in placed]))
+            place = _into(draft, wiring, position, place, [side for side in sides if side is not None], lacking)
         if place is not None:
             draft.put(position, place, "neighbours")
     users = _from_behind(draft, wiring, is_size).around if waiting else []  # by now, those have their places
@@ -81,6 +90,36 @@ def place_by_neighbours(draft: Draft, wiring: Wiring, *, constants_only: bool = 
         place = users[position]
         if place is not None:
             draft.put(position, place, "neighbours")
+
+
+def _lacking_weights(draft: Draft, wiring: Wiring, unplaced: Sequence[int]) -> set[int]:
+    """The modules that compute, but none of whose products has a weight, if products with weights have no place."""
+    if not any(wiring.operators[position].op_type in _PRODUCTS and wiring.weights[position] for position in unplaced):
+        return set()
+    having: set[int] = set()
+    computing: set[int] = set()
+    for position, operator in enumerate(wiring.operators):
+        if draft.rules[position] is None:
+            continue
+        module = draft.places[position]
+        if operator.op_type in _PRODUCTS and not wiring.weights[position]:
+            computing.add(module)
+        elif operator.op_type in _PRODUCTS:
+            while module != NOWHERE and module not in having:
+                having.add(module)
+                module = draft.outer(module)
+    inner = {module for module in range(len(draft.modules)) if not draft.is_leaf(module)}
+    return (computing | inner) - having
+
+
+def _into(draft: Draft, wiring: Wiring, position: int, place: int, sides: Sequence[int], lacking: set[int]) -> int:
+    """The module on one side of a product with a weight that lacks such products; else the place that it has."""
+    if wiring.weights[position]:
+        for side in sides:
+            module = side if side in lacking else _around_layer(draft, side)
+            if module in lacking and module != place and draft.is_within(module, place):
+                return module
+    return place
 
 
 def _sizes(draft: Draft, wiring: Wiring) -> list[bool]:

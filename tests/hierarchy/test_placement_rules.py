@@ -376,6 +376,39 @@ class TestNeighbours:
         assert "embeddings.norm" not in scopes(hierarchy)
         assert hierarchy.coverage < 30
 
+    def test_quantised_products_go_into_the_module_that_has_none_of_its_own(self) -> None:
+        def names(prefix: str, *more: str) -> list[Operator]:
+            return [
+                *[node("MatMulNBits", f"{prefix}n val_{prefix}{i}", f"{prefix}{i}") for i in "qkv"],
+                node("MatMul", f"{prefix}q {prefix}k", f"{prefix}s", f"/{prefix}/attn/MatMul"),
+                node("Softmax", f"{prefix}s", f"{prefix}p", f"/{prefix}/attn/Softmax"),
+                node("MatMul", f"{prefix}p {prefix}v", f"{prefix}c", f"/{prefix}/attn/MatMul_1"),
+                node("MatMulNBits", f"{prefix}c val_{prefix}o", f"{prefix}o"),
+                node("Add", f"{prefix}o {more[0]}", more[1], f"/{prefix}/Add"),
+            ]
+
+        operators = [
+            node("Mul", "x a.norm.weight", "an", "/a/norm/Mul"),
+            *names("a", "x", "h"),
+            node("Mul", "h b.norm.weight", "bn", "/b/norm/Mul"),
+            *names("b", "h", "y"),
+        ]
+        matrices = {f"val_{layer}{i}": MATRIX for layer in "ab" for i in "qkvo"}
+        norms = {f"{layer}.norm.weight": (8,) for layer in "ab"}
+        hierarchy = build_hierarchy(Graph(operators, matrices | norms), None)
+        assert scopes(hierarchy) == ["a.norm", *["a.attn"] * 7, "a", "b.norm", *["b.attn"] * 7, "b"]
+
+    def test_a_product_between_modules_that_have_their_own_stays_between(self) -> None:
+        operators = [
+            node("MatMul", "x a.fc.weight", "h", "/m/a/MatMul"),
+            node("MatMul", "h h", "i", "/m/a/MatMul_1"),
+            node("MatMulNBits", "i val_1", "j"),
+            node("MatMul", "j b.fc.weight", "k", "/m/b/MatMul"),
+            node("MatMul", "k k", "y", "/m/b/MatMul_1"),
+        ]
+        hierarchy = placed(operators, "a.fc.weight", "b.fc.weight", "val_1")
+        assert scopes(hierarchy)[2] == "m"
+
 
 class TestCalls:
     def test_further_calls_of_a_module_are_the_same_module(self) -> None:
