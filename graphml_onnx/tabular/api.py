@@ -79,9 +79,17 @@ def tables(
         OutputError, StorageError: the folder cannot be written.
     """
     require("pyarrow", "a folder of tables")
-    given = [models] if isinstance(models, str | os.PathLike) else models
+    given = [models] if isinstance(models, str | os.PathLike) else list(models)
     errors: dict[str, GraphmlOnnxError] = {}
-    paths = [path for name in given for path in _files(Path(name), errors)]
+    paths: list[Path] = []
+    for name in given:
+        try:
+            paths += _files(Path(name), errors)
+        except GraphmlOnnxError as error:
+            if len(given) == 1:
+                raise
+            errors[os.fspath(name)] = error
+    is_one = len(paths) + len(errors) == 1
     if metadata is not None and len(paths) > 1:
         raise UsageError("metadata belong to one model", remedy="write models with metadata one by one")
     place = Place(output)
@@ -93,7 +101,7 @@ def tables(
             try:
                 made = rows_of(path, metadata=metadata, infer_shapes=infer_shapes, digests=digests)
             except GraphmlOnnxError as error:
-                if len(paths) == 1:
+                if is_one:
                     raise
                 errors[os.fspath(path)] = error
             else:

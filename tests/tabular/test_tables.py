@@ -244,6 +244,17 @@ def test_folders_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         graphml_onnx.tables(tmp_path / "models/below/empty", tmp_path / "zoo")
 
 
+def test_a_folder_without_models_among_several_is_named_and_the_others_are_written(tmp_path: Path) -> None:
+    (good,) = _write(tmp_path / "models", 1)
+    (tmp_path / "empty").mkdir()
+    result = graphml_onnx.tables([tmp_path / "empty", good], tmp_path / "zoo")
+    assert ([*result.models], [*result.errors]) == ([str(good)], [str(tmp_path / "empty")])
+    bad = tmp_path / "bad.onnx"
+    bad.write_text("no model")
+    result = graphml_onnx.tables([tmp_path / "empty", bad], tmp_path / "zoo")
+    assert {*result.errors} == {str(tmp_path / "empty"), str(bad)}
+
+
 def test_a_data_file_that_is_missing_is_told_with_its_model(tmp_path: Path) -> None:
     shutil.copytree(seeds.FIXTURES.parent / "small/external_data", tmp_path / "model")
     location = next((tmp_path / "model/weights").iterdir())
