@@ -16,6 +16,31 @@ _EACH = "items that are not taken together are taken one by one"
 _ESCAPED_TOO = "the way for strings with escapes gives the same text for those without"
 
 EQUIVALENT: Final = {
+    (
+        "lists._last_comma",
+        "while place > 0 and text[place - 1] in b'\\\\,':",
+        "while place >= 0 and text[place - 1] in b'\\\\,':",
+    ): _NO_CUT,
+    (
+        "lists._last_comma",
+        "while place > 0 and text[place - 1] in b'\\\\,':",
+        "while place > 1 and text[place - 1] in b'\\\\,':",
+    ): "a list of texts starts with a quotation mark; what is no list is refused in any piece",
+    (
+        "lists._last_comma",
+        "place = text.rfind(b'\",\"', 0, place + 2)",
+        "place = text.rfind(b'\",\"', 1, place + 2)",
+    ): _NO_CUT,
+    (
+        "lists._last_comma",
+        "place = text.rfind(b'\",\"', 0, place + 2)",
+        "place = text.rfind(b'\",\"', 0, place - 2)",
+    ): "a cut one item earlier does as well",
+    (
+        "arrays._text",
+        "return ''.join([first, *(part for pair in zip(specials, rest, strict=True) for part in pair)])",
+        "return ''.join([first, *(part for pair in zip(specials, rest, strict=False) for part in pair)])",
+    ): "both have the same length",
     ("lists._last_comma", "return place + 1 if place > 0 else -1", "return place + 1 if place > 0 else -2"): _NO_CUT,
     (
         "lists._last_comma",

@@ -19,12 +19,25 @@ from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, VARINT, encode_varint
 from tests.common.limited import limited
 
 if TYPE_CHECKING:
+    from graphml_onnx.codec.arrays import ListCodec
     from graphml_onnx.support.strictjson import Json
 
 
 TEXTS = ListShape(b"\x4a", LENGTH_DELIMITED)
 INTEGERS = ListShape(b"\x40", VARINT)
 AWKWARD = st.text(alphabet='a,"\\[]&<>é\n', max_size=4)
+
+
+class RecordingSource(BytesSource):
+    """Keeps the sizes of what is read."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.sizes: list[int] = []
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.sizes.append(length)
+        return bytes(super().read(offset, length))
 
 
 def lists_of(text: str) -> ListsOfDocument:
@@ -93,6 +106,19 @@ def test_texts_are_cut_between_two_items(texts: list[str], chunk: int) -> None:
     encoded = [text.encode() for text in texts]
     content = b"".join(TEXTS.tag + encode_varint(len(text)) + text for text in encoded)
     assert lists.contents()[address].content == content
+
+
+@pytest.mark.parametrize(
+    ("shape", "codec", "item"), [(TEXTS, Strings(String.write, String.read), '"ab"'), (INTEGERS, Integers(0, 99), "7")]
+)
+def test_a_long_list_is_read_in_pieces(shape: ListShape, codec: ListCodec, item: str) -> None:
+    content = f"[{','.join([item] * 500)}]".encode()
+    source = RecordingSource(content)
+    lists = ListsOfDocument(source)
+    lists.add(0, len(content))
+    with limited(64):
+        assert lists.address(0, codec, shape) is not None
+    assert max(source.sizes) <= 64
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.sampled_from([1, 7, 64]))
