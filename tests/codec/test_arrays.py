@@ -103,6 +103,7 @@ def test_what_is_no_list_of_items_is_refused(name: str, wrong: str) -> None:
     shape, array = SHAPES[name]
     assert array.fields_of(wrong.encode(), shape) is None
     assert array.fields_of(b"\xff", shape) is None
+    assert array.fields_of(b'"\xff\\n"', shape) is None
 
 
 @pytest.mark.parametrize(

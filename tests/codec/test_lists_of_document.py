@@ -55,6 +55,9 @@ def token(lists: ListsOfDocument) -> Json:
 def test_a_token_is_used_as_a_value() -> None:
     lists = lists_of("[1,2]")
     assert not lists.are_all_used
+    assert lists.number({}) is None
+    assert lists.number(0) is None
+    assert not lists.are_all_used
     assert lists.number(token(lists)) == 0
     assert lists.are_all_used
 
