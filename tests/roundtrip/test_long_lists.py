@@ -49,7 +49,9 @@ def model_of(**attributes: object) -> onnx.ModelProto:
 FLOATS = st.one_of(st.floats(width=32), st.sampled_from([-0.0, 1e-45, 3.4028234663852886e38, 7.038530691851209e-26]))
 INTS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 200))
 TEXTS = st.one_of(
-    st.sampled_from([b"BRANCH_LEQ", b"LEAF", b"]", b'"]', b'"', b"\\", b"<&>", b"\xff", b"x" * 200, b"\xff" * 40]),
+    st.sampled_from(
+        [b"BRANCH_LEQ", b",", b"LEAF", b"]", b'"]', b'"', b"\\", b"<&>", b"\xff", b"x" * 200, b"\xff" * 40]
+    ),
     st.text(max_size=3).map(lambda text: text.encode("utf-8", "replace")),
 )
 LISTS = st.fixed_dictionaries(
