@@ -244,7 +244,7 @@ def _show_tree(result: "ExportResult") -> None:
     from .inspect import module_table
 
     with graphml_onnx.open(result.onnx, metadata=result.metadata, infer_shapes=True) as graph:
-        show.out("\n" + module_table(graph.root, _TREE_DEPTH))
+        show.out("\n" + module_table([graph.root], _TREE_DEPTH))
 
 
 def _document(result: "ExportResult", problem: Failure | None) -> dict[str, Json]:

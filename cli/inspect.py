@@ -215,12 +215,16 @@ def _document(graph: "ModelGraph", module: "Module", depth: int, by: By, unread:
     }
     match by:
         case "module":
-            shares = inspection.module_shares(module, depth, statistics=stats, failed=unread)
+            shares = [
+                share
+                for outer in _outermost(graph, module)
+                for share in inspection.module_shares(outer, depth, statistics=stats, failed=unread)
+            ]
             facts["modules"] = [share.to_dict() for share in shares]
         case "op":
             facts["operators"] = [share.to_dict() for share in inspection.operator_shares(module)]
         case "place":
-            facts["places"] = [_place_document(operator) for operator in module.all_operators()]
+            facts["places"] = [_place_document(operator) for operator in module.all_operators(bodies=True)]
         case "tensor":
             facts["tensors"] = [t.to_dict() for t in _tensors(module, graph)]
         case "parameter":
@@ -231,10 +235,17 @@ def _document(graph: "ModelGraph", module: "Module", depth: int, by: By, unread:
     return facts
 
 
+def _outermost(graph: "ModelGraph", module: "Module") -> "list[Module]":
+    """The modules that have no other around them: for the model also the functions that have modules."""
+    functions = [body.root for body in graph.functions.values() if body.root is not None and body.root.children]
+    return [module, *functions] if module is graph.root else [module]
+
+
 def _place_document(operator: "Operator") -> "dict[str, Json]":
     return {
         "operator": operator.label,
         "op_type": operator.op_type,
+        "body": operator.body.path,
         "module": operator.module.path,
         "module_source": operator.module.source,
         "placed_by": operator.placed_by,
@@ -263,7 +274,7 @@ def _head(graph: "ModelGraph") -> str:
 
     modules = f"{len(graph.modules):,}, from {graph.hierarchy_source}" if graph.modules else ""
     if graph.inner_modules:
-        inner = f"{graph.inner_modules:,} in bodies and functions, which are in the GraphML only"
+        inner = f"{graph.inner_modules:,} in bodies and functions"
         modules = f"{modules}; {inner}" if modules else inner
     rows = [
         ("model", f"{graph.path} ({graph.name})"),
@@ -293,7 +304,7 @@ def _table(
 
     match by:
         case "module":
-            return module_table(module, depth, unread if stats else None, unfold=unfold)
+            return module_table(_outermost(graph, module), depth, unread if stats else None, unfold=unfold)
         case "op":
             shares = inspection.operator_shares(module)
             names = [f"{share.class_name}::{share.name}" if share.class_name else share.name for share in shares]
@@ -301,7 +312,7 @@ def _table(
         case "place":
             rows = [
                 [o.label, o.op_type, o.module.path or "(model)", o.placed_by or "?", o.module.source or ""]
-                for o in module.all_operators()
+                for o in module.all_operators(bodies=True)
             ]
             return show.columns(["operator", "type", "module", "placed by", "module from"], rows, left=5)
         case "tensor":
@@ -319,21 +330,25 @@ def _table(
             return _parameter_table(module, unread, stats=stats)
 
 
-def module_table(module: "Module", depth: int, unread: _Unread | None = None, *, unfold: bool = False) -> str:
-    """A module and those in it, down to a depth, with their sums; equal neighbours as one."""
+def module_table(
+    outermost: "Sequence[Module]", depth: int, unread: _Unread | None = None, *, unfold: bool = False
+) -> str:
+    """Modules and those in them, down to a depth, with their sums; equal neighbours as one."""
     from graphml_onnx.graph import inspection
 
     same: list[list[str]] = []
+    shares: list[Share] = []
     stats = unread is not None
-    if stats or unfold:
-        shares = inspection.module_shares(module, depth, statistics=stats, failed=unread)
-    else:
-        folded = inspection.folded_shares(module, depth)
-        shares = [row.share for row in folded]
-        same = [[sibling.path for sibling in row.modules] for row in folded]
+    for module in outermost:
+        if stats or unfold:
+            shares += inspection.module_shares(module, depth, statistics=stats, failed=unread)
+        else:
+            folded = inspection.folded_shares(module, depth)
+            shares += [row.share for row in folded]
+            same += [[sibling.path for sibling in row.modules] for row in folded]
     names = module_names([(s.name, s.class_name, s.depth) for s in shares], same)
     table = _share_table("module", shares, names, stats=stats)
-    deeper = sum(inner.depth - module.depth > depth for inner in module.walk())
+    deeper = sum(m.depth - module.depth > depth for module in outermost for m in module.walk(bodies=True))
     return table + (f"\n{show.counted(deeper, 'module')} below this depth; --depth shows more" if deeper else "")
 
 

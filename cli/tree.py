@@ -13,7 +13,8 @@ def module_names(modules: Iterable[tuple[str, str, int]], repeats: Iterable[Sequ
     """Each module without the path of the one around it, and with its class where that says more.
 
     Args:
-        modules: path, class and depth of each, in the order of the tree; depths count from the outermost, 0.
+        modules: path, class and depth of each, in the order of the tree; depths count from the outermost, 0. The path
+            of a body is ``OUTER/OPERATOR/ATTRIBUTE``.
         repeats: for each line, the paths of its modules; none for a single one.
     """
     names = []
@@ -21,7 +22,7 @@ def module_names(modules: Iterable[tuple[str, str, int]], repeats: Iterable[Sequ
     for (path, class_name, depth), same in zip(modules, chain(repeats, repeat(())), strict=False):
         del around[depth:]
         outer = around[-1] if around else ""
-        name = path.removeprefix(f"{outer}.") if outer else path or class_name
+        name = path.removeprefix(f"{outer}.").removeprefix(f"{outer}/") if outer else path or class_name
         around.append(path)
         indented = "  " * depth + (name or "(model)")
         if len(same) > 1:

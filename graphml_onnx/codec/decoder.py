@@ -33,6 +33,20 @@ if TYPE_CHECKING:
     from graphml_onnx.results import Trust
 
 
+class Parents(NamedTuple):
+    """The compounds of the operators of a graph or function.
+
+    Attributes:
+        node_id: that of the graph's own compound.
+        compounds: node_id of the compound of each operator, in their order.
+        bodies: the same of the bodies of an operator, by its position.
+    """
+
+    node_id: str
+    compounds: Sequence[str]
+    bodies: Mapping[int, Sequence[Parents]]
+
+
 class DecodedGraph(NamedTuple):
     """The content of a graph.
 
@@ -43,7 +57,7 @@ class DecodedGraph(NamedTuple):
         texts: the texts of the model's node by key.
         line: line of the model's node.
         passed_over: lines of nodes that hold no data of the format.
-        parents: node_id of the compound of each operator of the main graph.
+        parents: the compounds of the operators of the main graph, and of each function.
     """
 
     skeleton: bytes
@@ -52,7 +66,7 @@ class DecodedGraph(NamedTuple):
     texts: Mapping[str, str]
     line: int
     passed_over: Sequence[int] = ()
-    parents: Sequence[str] = ()
+    parents: Sequence[Parents] = ()
 
 
 class _OfferedBodies:
@@ -60,21 +74,22 @@ class _OfferedBodies:
 
     def __init__(self) -> None:
         self._graphs: Mapping[int, bytes] = {}
-        self._used: set[int] = set()
+        self.given: list[int] = []
+        """The numbers of those that its attributes have named, in their order."""
 
     def offer(self, graphs: Mapping[int, bytes]) -> None:
-        self._graphs, self._used = graphs, set()
+        self._graphs, self.given = graphs, []
 
     def give(self, number: int) -> bytes:
         if number not in self._graphs:
             raise NumberError(f"the operator has no body with index {number}")
-        if number in self._used:  # nested bodies that are used twice would grow without bound
+        if number in self.given:  # nested bodies that are used twice would grow without bound
             raise NumberError(f"the operator's body with index {number} is named twice")
-        self._used.add(number)
+        self.given.append(number)
         return self._graphs[number]
 
     def unused(self) -> set[int]:
-        return self._graphs.keys() - self._used
+        return self._graphs.keys() - self.given
 
 
 def decode_graph(
@@ -104,8 +119,9 @@ def decode_graph(
     model = index.model
     if trust is None:
         index.edges.check(body_of, outer)
-    skeleton = _Builder(index, json, operator_keys, bodies).model()
-    return DecodedGraph(skeleton, nonce, references, model.texts, model.line, index.passed_over, index.parents())
+    builder = _Builder(index, json, operator_keys, bodies)
+    skeleton = builder.model()
+    return DecodedGraph(skeleton, nonce, references, model.texts, model.line, index.passed_over, builder.parents())
 
 
 def _rewired(records: list[Record], origin: GraphLocation, lists: ListsOfDocument | None) -> list[Record]:
@@ -143,6 +159,7 @@ class _Builder:
             "initializer": _messages(index.parameters),
         }
         self._built = 0
+        self._bodies_of: dict[int, Sequence[Compound]] = {}  # by the number of their operator, in their order
 
     def model(self) -> bytes:
         """The serialised model."""
@@ -190,7 +207,26 @@ class _Builder:
         content = serialised(self._index.read(self._operator_keys, item.texts, item.line))
         if unused := self._bodies.unused():
             self._index.fail(item.line, f"no attribute names the operator's body {min(unused)}")
+        self._bodies_of[item.number] = [bodies[index] for index in self._bodies.given]
         return content
+
+    def parents(self) -> Sequence[Parents]:
+        """The compounds of the operators of the main graph and of each function; known after `model`."""
+        names = self._index.names_of_containers()
+        containers = self._index.operators.containers_by_body()
+
+        def of(compound: Compound, body: int) -> Parents:
+            waiting = enumerate(self._operators.get(body, ()) if self._bodies_of else ())
+            bodies = {
+                position: [of(inner, inner.container_id) for inner in self._bodies_of[item.number]]
+                for position, item in waiting
+                if isinstance(item, WaitingOperator)
+            }
+            compounds = [names[container] for container in containers.get(body, ())]
+            return Parents(names[compound.container_id], compounds, bodies)
+
+        functions = self._index.functions.by_body().get(MAIN_BODY, ())
+        return [of(self._index.model, MAIN_BODY), *(of(inner, inner.container_id) for inner in functions)]
 
     @staticmethod
     @cache

@@ -532,10 +532,9 @@ class GraphIndex:
                 found[body] += [content, *behind.get(identity, ())]
         return found
 
-    def parents(self) -> Sequence[str]:
-        """The node_id of the compound of each operator of the main graph, in their order."""
-        names = list(self._containers)
-        return [names[container] for container in self.operators.containers_in(MAIN_BODY)]
+    def names_of_containers(self) -> Sequence[str]:
+        """The node_id of each compound, by its container_id."""
+        return list(self._containers)
 
     def scopes(self, body_of: Sequence[int], outer: Mapping[int, int]) -> Scopes[bytes]:
         """The meaning of names in each body; see `structure`."""

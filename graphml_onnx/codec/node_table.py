@@ -158,10 +158,10 @@ class OrderedNodes(Generic[_Content]):
         """Each node with the container_id of its compound."""
         return zip(self._rows[::5], self._rows[1::5], strict=True)
 
-    def containers_in(self, body: int) -> Sequence[int]:
-        """The container_id of the compound of each node of a body, in their order, which must be known."""
+    def containers_by_body(self) -> Mapping[int, Sequence[int]]:
+        """The container_id of the compound of each node of each body, in order; the order must be known."""
         containers = self._rows[1::5]
-        return [containers[row] for row in self._order.get(body, ())]
+        return {body: [containers[row] for row in rows] for body, rows in self._order.items()}
 
     def by_body(self) -> Mapping[int, Sequence[_Content]]:
         """The contents of each body, in order; the order must be known."""

@@ -7,7 +7,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar
 
-from graphml_onnx.codec.decoder import DecodedGraph, decode_graph
+from graphml_onnx.codec.decoder import DecodedGraph, Parents, decode_graph
 from graphml_onnx.codec.externals import ExternalFile, read_externals
 from graphml_onnx.codec.keys import EMBEDDED_KEY
 from graphml_onnx.codec.numbers import NumberError
@@ -62,7 +62,7 @@ class LoadedModel(NamedTuple):
         findings: findings, one line each.
         older: the earlier format that it was read from, as in messages; None for this one.
         lists: its long lists by address.
-        parents: node_id of the compound of each operator of the main graph; empty for an earlier format.
+        parents: the compounds of the operators of the main graph, and of each function; empty for an earlier format.
     """
 
     skeleton: bytes
@@ -76,7 +76,7 @@ class LoadedModel(NamedTuple):
     findings: tuple[Notice, ...]
     older: str | None = None
     lists: Mapping[int, LongList] = _NO_LISTS
-    parents: Sequence[str] = ()
+    parents: Sequence[Parents] = ()
 
     def with_lists(self) -> LoadedModel:
         """The same with its long lists in the skeleton."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import onnx
 
     from graphml_onnx.graph.model_graph import ModelGraph
-    from graphml_onnx.hierarchy import Hierarchy
+    from graphml_onnx.hierarchy import Hierarchy, Placed
 
 _CONSTANT = "Constant"
 
@@ -35,16 +35,17 @@ def build(graph: ModelGraph, model: onnx.ModelProto, hierarchy: Hierarchy) -> No
     """Fills a graph that has its storage; sets ``main``, ``functions`` and ``root``."""
     graph.main = Body(graph, "graph", string_of(model.graph.name), "")
     graph.main.opsets = graph.opsets
-    graph.root = _root(graph, hierarchy)
     _fill_graph(graph.main, model.graph)
+    functions = []
     for function in model.functions:
         domain, name, overload = map(string_of, (function.domain, function.name, function.overload))
         path = "::".join(filter(None, (domain, name, overload)))
         body = Body(graph, "function", name, path)
         body.opsets = {string_of(entry.domain): entry.version for entry in function.opset_import}
         _fill_function(body, function)
+        functions.append(body)
         graph.functions.setdefault((domain, name, overload), body)
-    _fill_modules(graph, hierarchy)
+    _fill_modules(graph, functions, hierarchy)
 
 
 def _fill_graph(body: Body, message: onnx.GraphProto) -> None:
@@ -183,47 +184,67 @@ def _resolve(body: Body, name: str) -> Tensor:
 # Modules
 
 
-def _root(graph: ModelGraph, hierarchy: Hierarchy) -> Module:
-    name = graph.name or (graph.path.stem if graph.path is not None else "model")
-    return Module(graph, None, "", name, graph.name)
-
-
-def _fill_modules(graph: ModelGraph, hierarchy: Hierarchy) -> None:
+def _fill_modules(graph: ModelGraph, functions: Sequence[Body], hierarchy: Hierarchy) -> None:
     """Creates the modules; a single outermost one without a path is the model itself."""
+    main = hierarchy.main
+    name = graph.name or (graph.path.stem if graph.path is not None else "model")
+    graph.root = graph.main.root = Module(graph.main, None, "", name, graph.name)
+    _fill_root(graph.root, main)
+    if graph.root.source is not None:
+        graph.root.name = graph.root.class_name
+    todo = [(graph.main, main), *zip(functions, hierarchy.functions, strict=True)]
+    while todo:
+        body, placed = todo.pop()
+        body._rules = placed.rules
+        if body.kind == "function" or (body.kind == "subgraph" and placed.modules):
+            around = body.module
+            body.root = Module(body, around, "" if body.operator is None else around.path, body.path, "")
+            _fill_root(body.root, placed)
+        for position, inner in placed.bodies.items():
+            todo += zip(body.operators[position].bodies, inner, strict=True)
+
+
+def _fill_root(root: Module, placed: Placed) -> None:
+    """Creates the modules of a body, and puts its operators into them; one with the path of the root is the root."""
     made: list[Module] = []
-    at_root = [index for index, module in enumerate(hierarchy.modules) if module.parent is None and not module.scope]
-    itself = at_root[0] if at_root else None
-    for index, module in enumerate(hierarchy.modules):
-        parent = graph.root if module.parent is None else made[module.parent]
-        if index == itself:
-            made.append(graph.root)
-            graph.root.name = graph.root.class_name = module.class_name or graph.root.name
+    itself = next((module for module in placed.modules if module.parent is None and module.scope == root.path), None)
+    for module in placed.modules:
+        if module is itself:
+            root.class_name = module.class_name or root.class_name
+            made.append(root)
         else:
-            made.append(Module(graph, parent, module.scope, module.name, module.class_name))
-        made[index].tag = module.tag
-        made[index].module_type = module.module_type
-        made[index].source = module.told_by
+            parent = root if module.parent is None else made[module.parent]
+            made.append(Module(root.body, parent, module.scope, module.name, module.class_name))
+        made[-1].tag = module.tag
+        made[-1].module_type = module.module_type
+        made[-1].source = module.told_by
     members: dict[Module, list[Operator]] = {}
-    for operator, place in zip(graph.main.operators, hierarchy.placement, strict=True):
-        operator._module = made[place] if place >= 0 else graph.root
+    for operator, place in zip(root.body.operators, placed.placement, strict=True):
+        operator._module = made[place] if place >= 0 else root
         members.setdefault(operator._module, []).append(operator)
-    _order(graph, made, members)
+    _order(root, made, members)
 
 
-def _order(graph: ModelGraph, made: Iterable[Module], members: Mapping[Module, list[Operator]]) -> None:
+def _order(root: Module, made: Iterable[Module], members: Mapping[Module, list[Operator]]) -> None:
     """Gives each module its operators, and its children in the order in which they first run."""
     children: dict[Module, list[Module]] = {}
-    modules = [module for module in made if module is not graph.root]
+    modules = [module for module in made if module is not root]
     for module in modules:
         children.setdefault(cast("Module", module.parent), []).append(module)
-    last = len(graph.main.operators)
+    last = len(root.body.operators)
     first: dict[Module, int] = {}
-    for module in reversed([graph.root, *modules]):  # children come after their parents
+    for module in reversed([root, *modules]):  # children come after their parents
         own = members.get(module, [])
         module.operators = own
         inner = children.get(module, [])
         first[module] = min(own[0].index if own else last, *[first[child] for child in inner], last)
         module.children = sorted(inner, key=lambda child: first[child])
+
+
+def name_in_body(module: Module) -> str:
+    """Identifies a module of a body, or its root: the path of the body, and its own."""
+    path = module.body.path
+    return path if module is module.body.root else f"{path}/{module.path}"
 
 
 def own_parameters(
@@ -250,10 +271,27 @@ def own_parameters(
         body = parameter.tensor.body
         if parameter.operator is not None:
             module = parameter.operator.module
-        elif body.outer is None and (place := owners.get(parameter.name, NOWHERE)) != NOWHERE:
-            module = by_scope[hierarchy.modules[place].scope]
+        elif body is graph.main:
+            place = owners.get(parameter.name, NOWHERE)
+            module = graph.root if place == NOWHERE else by_scope[hierarchy.modules[place].scope]
         else:
-            module = body.module
+            module = _around(parameter)
         parameter._module = module
         owned.setdefault(module, []).append(parameter)
     return owned
+
+
+def _around(parameter: Parameter) -> Module:
+    """The innermost module of the parameter's body around all operators that take it."""
+    body = parameter.tensor.body
+    root = body.root or body.module
+    module: Module | None = None
+    for taker in parameter.consumers:
+        operator = taker
+        while operator.body is not body and operator.body.operator is not None:
+            operator = operator.body.operator
+        found = operator.module
+        while module is not None and not found.contains(module):
+            found = cast("Module", found.parent)
+        module = found
+    return module or root

@@ -30,19 +30,21 @@ class Module(OfFile):
     """A module of the hierarchy; the outermost one is the whole model.
 
     Attributes:
-        path: dotted path of attribute names from the model: ``encoder.layer.0``; empty for the model itself.
-        name: last part of the path; for the model, the name of its class or graph.
+        body: the body whose operators it holds.
+        path: dotted path of attribute names from the model: ``encoder.layer.0``; empty for the model itself; for the
+            root of a body, that of the module around; in a function, from the function.
+        name: last part of the path; for the model, the name of its class or graph; for the root of a body, its path.
         class_name: name of its class, without the package; empty if unknown.
         tag: path of classes, as traced.
         module_type: its type, if the metadata give it; else None.
         source: where it comes from, as in `ModelGraph.hierarchy_source`; None if unknown, and for the model.
-        parent: the module around it; None for the model.
-        children: the modules in it, in the order in which they first run.
-        operators: the operators of the main graph that are directly in it, in the order of the graph.
+        parent: the module around it; None for the model. The root of a body is in the module of the body's operator.
+        children: the modules in it, of the same body, in the order in which they first run.
+        operators: the operators of its body that are directly in it, in the order of the graph.
     """
 
     __slots__ = (
-        "_graph",
+        "body",
         "children",
         "class_name",
         "module_type",
@@ -54,8 +56,8 @@ class Module(OfFile):
         "tag",
     )
 
-    def __init__(self, graph: ModelGraph, parent: Module | None, path: str, name: str, class_name: str) -> None:
-        self._graph = graph
+    def __init__(self, body: Body, parent: Module | None, path: str, name: str, class_name: str) -> None:
+        self.body = body
         self.parent = parent
         self.path = path
         self.name = name
@@ -74,27 +76,44 @@ class Module(OfFile):
     @property
     def parameters(self) -> Sequence[Parameter]:
         """The parameters that it owns directly."""
-        return self._graph._owned().get(self, ())
+        return self.body.graph._owned().get(self, ())
 
-    def walk(self) -> Iterator[Module]:
-        """This module and all modules in it, each before those in it."""
+    @property
+    def roots(self) -> Sequence[Module]:
+        """The roots of the bodies of its operators that have modules; see `Body.root`."""
+        bodies = (inner for operator in self.operators for body in operator.bodies for inner in body.walk())
+        return [body.root for body in bodies if body.root is not None and body.root.parent is self]
+
+    def walk(self, *, bodies: bool = False) -> Iterator[Module]:
+        """This module and all modules in it, each before those in it.
+
+        Args:
+            bodies: whether those in bodies of operators count, each with the root of its body.
+        """
         todo = [self]
         while todo:
             module = todo.pop()
             yield module
+            if bodies:
+                todo.extend(reversed(module.roots))
             todo.extend(reversed(module.children))
 
     def descendants(self) -> Iterator[Module]:
-        """All modules in it."""
+        """All modules in it, of the same body."""
         yield from (module for module in self.walk() if module is not self)
 
-    def all_operators(self) -> Sequence[Operator]:
-        """Its operators and those of the modules in it, in the order of the graph."""
-        return sorted((operator for module in self.walk() for operator in module.operators), key=lambda o: o.index)
+    def all_operators(self, *, bodies: bool = False) -> Sequence[Operator]:
+        """Its operators and those of the modules in it, in the order of the graph.
+
+        Args:
+            bodies: whether those in bodies of operators count, each behind the operator.
+        """
+        found = sorted((operator for module in self.walk() for operator in module.operators), key=lambda o: o.index)
+        return [inner for operator in found for inner in operator.walk()] if bodies else found
 
     def all_parameters(self) -> Sequence[Parameter]:
-        """Its parameters and those of the modules in it."""
-        return [parameter for module in self.walk() for parameter in module.parameters]
+        """Its parameters and those of the modules in it, those in bodies too."""
+        return [parameter for module in self.walk(bodies=True) for parameter in module.parameters]
 
     def contains(self, other: Module) -> bool:
         """Whether the other module is this one, or in it."""
@@ -115,6 +134,8 @@ class Module(OfFile):
             "operators": [operator.label for operator in self.operators],
             "parameters": [parameter.name for parameter in self.parameters],
             "children": [child.to_dict() for child in self.children],
+            "body": self.body.path,
+            "roots": [root.to_dict() for root in self.roots],
         }
 
     def __repr__(self) -> str:
@@ -241,16 +262,17 @@ class Operator(OfFile):
 
     @property
     def module(self) -> Module:
-        """The module that it is in; in a body of an operator, that of the operator."""
+        """The module that it is in; in a body without modules, that of the body's operator."""
         return self._module or self.body.module
 
     @property
     def placed_by(self) -> str | None:
         """The rule that placed it in its module: ``name``, ``parameter``, …
 
-        None if it is in a body or a function, and for a GraphML file, where the key `placed_by` of its node says it.
+        None for a GraphML file, where the key `placed_by` of its node says it.
         """
-        return self.body.graph._rule_of(self)
+        rules = self.body._rules
+        return rules[self.index] if rules else None
 
     @property
     def attributes(self) -> Mapping[str, AttributeValue]:
@@ -269,6 +291,13 @@ class Operator(OfFile):
         while operator.body.operator is not None:
             operator = operator.body.operator
         return operator
+
+    def walk(self) -> Iterator[Operator]:
+        """This operator, and those of all bodies in it."""
+        yield self
+        for body in self.bodies:
+            for inner in body.walk():
+                yield from inner.operators
 
     @property
     def label(self) -> str:
@@ -486,6 +515,8 @@ class Body(OfFile):
         operator: the operator that it is part of; None for the main graph and functions.
         inputs: its inputs, in their order.
         outputs: its outputs, in their order.
+        root: the module that all modules of the body are in; that of the main graph is the model. None for a body of
+            an operator that has no modules: its operators are in the module of that operator.
         operators: its operators, in their order.
         parameters: its parameters: initializers, sparse initializers, constants.
         tensors: the tensors that it defines, and those that nothing defines, by name.
@@ -498,6 +529,7 @@ class Body(OfFile):
         self.path = path
         self.outer: Body | None = None
         self.operator: Operator | None = None
+        self.root: Module | None = None
         self.inputs: Sequence[Tensor] = ()
         self.outputs: Sequence[Tensor] = ()
         self.operators: Sequence[Operator] = ()
@@ -506,6 +538,7 @@ class Body(OfFile):
         self.opsets: Mapping[str, int] = {}
         self._types = graph._types
         self._storage = graph._storage
+        self._rules: Sequence[str] = ()
 
     @property
     def module(self) -> Module:

@@ -145,12 +145,7 @@ def choose(
     if sum(ways) != 1:
         raise UsageError("choose either a module, or inputs and outputs, or operators")
     if module is not None:
-        chosen = graph.module(module).all_operators()
-        if not chosen:
-            raise UsageError(
-                f"the module {module!r} has no operators", remedy="g2o inspect shows the operators of modules"
-            )
-        return part_of(graph, chosen)
+        return part_of(graph, operators_to_cut(graph, module))
     if operators is not None:
         if not operators:
             raise UsageError("no operators are chosen")
@@ -160,6 +155,24 @@ def choose(
             raise UsageError(f"the operator {inner.label!r} is in a body", remedy="choose the operator around it")
         return part_of(graph, found)
     return _between(graph, inputs or (), outputs)
+
+
+def operators_to_cut(graph: ModelGraph, module: str) -> Sequence[Operator]:
+    """The operators of a module of the main graph.
+
+    Raises:
+        UsageError: there is no such module, it has no operators, or it is in a body.
+    """
+    found = graph.module(module)
+    if found.body is not graph.main:
+        around = found.body.module.path
+        where = f"in the body {found.body.path!r}" if found.body.operator else f"in the function {found.body.path!r}"
+        remedy = f"choose the module around it: {around}" if around else "choose operators of the main graph"
+        raise UsageError(f"the module {module!r} is {where}", remedy=remedy)
+    operators = found.all_operators()
+    if not operators:
+        raise UsageError(f"the module {module!r} has no operators", remedy="g2o inspect shows the operators of modules")
+    return operators
 
 
 def _between(graph: ModelGraph, inputs: Sequence[str], outputs: Sequence[str] | None) -> Part:

@@ -25,8 +25,9 @@ class Share:
     """The sums of a module, or of all operators of one type.
 
     Attributes:
-        name: path of the module, or type of the operators.
+        name: path of the module, or type of the operators; of the root of a body, the path of the body.
         class_name: class of the module; domain of the operators.
+        body: path of the body that the module is in; empty for the main graph, and for types.
         depth: how many modules are around the module; 0 for types.
         operators: number of operators, including those of inner modules and of bodies.
         parameters: number of elements of its parameters.
@@ -38,6 +39,7 @@ class Share:
 
     name: str
     class_name: str
+    body: str
     depth: int
     operators: int
     parameters: int
@@ -63,7 +65,7 @@ Failed: TypeAlias = "Callable[[Parameter, GraphmlOnnxError], None]"
 def module_shares(
     module: Module, depth: int | None = None, *, statistics: bool = False, failed: Failed | None = None
 ) -> Sequence[Share]:
-    """The sums of a module and of each module in it.
+    """The sums of a module and of each module in it, those in bodies included.
 
     Args:
         module: the outermost.
@@ -78,26 +80,21 @@ def module_shares(
     sums = sums_of(module)
     moments = _moments_of(module, failed) if statistics else {}
     return [
-        _share(
-            inner.path,
-            inner.class_name,
-            inner.depth - module.depth,
-            sums[inner],
-            moments[inner].result() if inner in moments else None,
-        )
-        for inner in module.walk()
+        _share_of(inner, module, sums[inner], moments[inner].result() if inner in moments else None)
+        for inner in module.walk(bodies=True)
         if depth is None or inner.depth - module.depth <= depth
     ]
 
 
 def _moments_of(module: Module, failed: Failed | None) -> dict[Module, Moments]:
     """The moments of all weights of a module and of each inner one; None if a weight cannot be read."""
-    own = {inner: _own_moments(inner, failed) for inner in module.walk()}
+    own = {inner: _own_moments(inner, failed) for inner in module.walk(bodies=True)}
     found: dict[Module, Moments] = {}
     for inner, total in reversed(own.items()):
-        if total is None or any(child not in found for child in inner.children):
+        below = (*inner.children, *inner.roots)
+        if total is None or any(child not in found for child in below):
             continue
-        for child in inner.children:
+        for child in below:
             total.join(found[child])
         found[inner] = total
     return found
@@ -148,11 +145,11 @@ def folded_shares(module: Module, depth: int | None = None) -> Sequence[Row]:
     def add(siblings: Sequence[Module], times: int) -> None:
         first = siblings[0]
         times *= len(siblings)
-        level = first.depth - module.depth
         total = Counter({name: count * times for name, count in sums[first].items()})
-        rows.append(Row(_share(first.path, first.class_name, level, total, None), siblings))
-        if depth is None or level < depth:
-            for group in alike(first.children, sums):
+        share = _share_of(first, module, total, None)
+        rows.append(Row(share, siblings))
+        if depth is None or share.depth < depth:
+            for group in (*alike(first.children, sums), *([root] for root in first.roots)):
                 add(group, times)
 
     add([module], 1)
@@ -218,13 +215,13 @@ class Repeats:
 
 
 def sums_of(module: Module) -> dict[Module, Counter[str]]:
-    """The sums of a module and of each module in it."""
+    """The sums of a module and of each module in it, those in bodies included."""
     sums: dict[Module, Counter[str]] = {}
-    for inner in reversed([*module.walk()]):
+    for inner in reversed([*module.walk(bodies=True)]):
         total: Counter[str] = Counter()
-        _count_operators(total, (o for top in inner.operators for o in _with_bodies(top)))
+        _count_operators(total, _own_operators(inner))
         _count_parameters(total, inner.parameters)
-        for child in inner.children:
+        for child in (*inner.children, *inner.roots):
             total.update(sums[child])
         sums[inner] = total
     return sums
@@ -233,8 +230,8 @@ def sums_of(module: Module) -> dict[Module, Counter[str]]:
 def operator_shares(module: Module) -> Sequence[Share]:
     """The types of operators in a module and in the modules in it, the most frequent first."""
     sums: dict[tuple[str, str], Counter[str]] = {}
-    for top in module.all_operators():
-        for operator in _with_bodies(top):
+    for inner in module.walk(bodies=True):
+        for operator in _own_operators(inner):
             total = sums.setdefault((operator.domain, operator.op_type), Counter())
             _count_operators(total, [operator])
             if (taken := _own_parameter(operator)) is not None:
@@ -247,7 +244,7 @@ def operator_shares(module: Module) -> Sequence[Share]:
                 if parameter.operator is None:
                     _count_parameters(sums[key], [parameter])
     ordered = sorted(sums.items(), key=lambda item: (-item[1]["operators"], item[0]))
-    return [_share(op_type, domain, 0, total, None) for (domain, op_type), total in ordered]
+    return [_share(op_type, domain, "", 0, total, None) for (domain, op_type), total in ordered]
 
 
 def _own_parameter(operator: Operator) -> Parameter | None:
@@ -278,11 +275,14 @@ def parameter_statistics(parameter: Parameter, failed: Failed | None = None) -> 
         return None
 
 
-def _with_bodies(operator: Operator) -> Iterable[Operator]:
-    yield operator
-    for body in operator.bodies:
-        for inner in body.walk():
-            yield from inner.operators
+def _own_operators(module: Module) -> Iterator[Operator]:
+    """The operators that are in a module and in none below it: its own, and those of bodies that have no modules."""
+    for top in module.operators:
+        yield top
+        for body in top.bodies:
+            for inner in body.walk():
+                if inner.root is None and inner.module is module:
+                    yield from inner.operators
 
 
 def _count_operators(total: Counter[str], operators: Iterable[Operator]) -> None:
@@ -301,10 +301,19 @@ def _count_parameters(total: Counter[str], parameters: Iterable[Parameter]) -> N
         total["nbytes"] += parameter.nbytes
 
 
-def _share(name: str, class_name: str, depth: int, total: Counter[str], statistics: Statistics | None) -> Share:
+def _share_of(module: Module, outermost: Module, total: Counter[str], statistics: Statistics | None) -> Share:
+    depth = module.depth - outermost.depth
+    name = module.body.path if module is module.body.root else module.path
+    return _share(name, module.class_name, module.body.path, depth, total, statistics)
+
+
+def _share(
+    name: str, class_name: str, body: str, depth: int, total: Counter[str], statistics: Statistics | None
+) -> Share:
     return Share(
         name,
         class_name,
+        body,
         depth,
         total["operators"],
         total["parameters"],

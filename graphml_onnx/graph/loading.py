@@ -45,7 +45,6 @@ class LoadedGraph(NamedTuple):
         storage: where its weights are.
         hierarchy: its modules, and the place of each operator.
         findings: findings, one line each.
-        inner_modules: how many modules its bodies and functions have.
         infers_shapes: whether types that the model does not say are to be inferred.
     """
 
@@ -54,7 +53,6 @@ class LoadedGraph(NamedTuple):
     storage: Storage
     hierarchy: Hierarchy
     findings: tuple[Notice, ...]
-    inner_modules: int
     infers_shapes: bool = False
 
 
@@ -121,7 +119,7 @@ def _of_model(
     references = {p.offset: PayloadReference(p.offset, p.length, "") for p in read.skeleton.payloads}
     storage = Storage(inputs.path, read.skeleton.nonce, references, lambda: Store(inputs.source), {}, stack)
     hierarchy = hierarchy_of(read.model, read.skeleton.data, inputs.metadata)
-    return LoadedGraph(read.model, read.skeleton.data, storage, hierarchy, (), hierarchy.inner_modules)
+    return LoadedGraph(read.model, read.skeleton.data, storage, hierarchy, ())
 
 
 def _of_graphml(path: Path, trust: Trust | None, stack: ExitStack) -> LoadedGraph:
@@ -142,15 +140,14 @@ def _of_graphml(path: Path, trust: Trust | None, stack: ExitStack) -> LoadedGrap
     except ValueError as error:
         raise GraphMLError(str(error), file=path, remedy="undo the last edit") from None
     if loaded.older is None:
-        hierarchy = modules.hierarchy(loaded.parents)
-        inner = modules.count - len(hierarchy.modules)
+        main, *functions = loaded.parents
+        hierarchy = modules.hierarchy(main, functions)
     else:
         hierarchy = hierarchy_of(model, loaded.skeleton, None)
-        inner = hierarchy.inner_modules
     stored = {f.location: f.content for f in loaded.externals if loaded.store.has_data_files}
     store = partial(_open_store, loaded, path, stack)
     storage = Storage(path, loaded.nonce, loaded.references, store, stored, stack)
-    return LoadedGraph(model, loaded.skeleton, storage, hierarchy, loaded.findings, inner)
+    return LoadedGraph(model, loaded.skeleton, storage, hierarchy, loaded.findings)
 
 
 def _open_store(loaded: LoadedModel, path: Path, stack: ExitStack) -> Store:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import UsageError
-from graphml_onnx.graph.building import Words, build, own_parameters
+from graphml_onnx.graph.building import Words, build, name_in_body, own_parameters
 from graphml_onnx.graph.macs import multiplying
 from graphml_onnx.graph.of_file import OfFile
 from graphml_onnx.graph.shapes import add_types, inferred_model
@@ -43,9 +43,9 @@ class ModelGraph(OfFile):
         main: the main graph.
         functions: the model's functions, by domain, name and overload.
         multiplying: the functions that multiply matrices, or may; see `macs_of`.
-        root: the outermost module, which is the whole model.
+        root: the outermost module, which is the whole model, and the root of the main graph.
         hierarchy_source: where the modules come from: metadata, tags, exporter, names or none.
-        inner_modules: how many modules bodies and functions have; these are in the GraphML, but not in `root`.
+        inner_modules: how many modules bodies and functions have; see `Body.root`.
         findings: what a reader should know about the modules, and about shapes that were asked for and could not be
             inferred, one line each.
     """
@@ -61,7 +61,7 @@ class ModelGraph(OfFile):
         self._owners: Mapping[Module, Sequence[Parameter]] | None = None
         self.path = path
         self.hierarchy_source = loaded.hierarchy.source
-        self.inner_modules = loaded.inner_modules
+        self.inner_modules = loaded.hierarchy.inner_modules
         self.findings: tuple[Notice, ...] = (*loaded.findings, *loaded.hierarchy.findings)
         self.functions: dict[tuple[str, str, str], Body] = {}
         self.main: Body
@@ -125,7 +125,7 @@ class ModelGraph(OfFile):
 
     @property
     def modules(self) -> Sequence[Module]:
-        """All modules except the model itself, each before those in it."""
+        """All modules of the main graph except the model itself, each before those in it; see `all_modules`."""
         return list(self.root.descendants())
 
     @property
@@ -143,10 +143,18 @@ class ModelGraph(OfFile):
         for body in self.bodies:
             yield from body.operators
 
+    def all_modules(self) -> Iterator[Module]:
+        """The model, and the modules of all bodies with their roots, each before those in it; functions at the end."""
+        for root in (self.root, *(body.root for body in self.functions.values())):
+            if root is not None:
+                yield from root.walk(bodies=True)
+
     # Lookups
 
     def module(self, path: str) -> Module:
-        """The module with a path, or with a tag that no other module has; the first of several.
+        """The module with a path or a tag; the first of several, the main graph first.
+
+        A module of a body has also the name ``BODY/PATH``, and the root of a body the path of the body.
 
         Raises:
             UsageError: there is none; the message names the nearest.
@@ -155,10 +163,13 @@ class ModelGraph(OfFile):
 
     def modules_by_name(self) -> Mapping[str, Module]:
         """The modules by path and tag, and the model by its graph's name; see `module`."""
-        modules = [*self.root.walk()]
+        modules = [*self.all_modules()]
+        modules.sort(key=lambda module: module.body is not self.main)
         modules.reverse()
         tags = {module.tag: module for module in modules if module.tag}
-        return {self.name: self.root} | tags | {module.path: module for module in modules}
+        inner = {name_in_body(module): module for module in modules if module.body is not self.main}
+        paths = {module.path: module for module in modules if module is not module.body.root}
+        return {self.name: self.root} | tags | inner | paths | {"": self.root}
 
     def operator(self, name: str) -> Operator:
         """The operator with a name, or with a `label`; the first of several, the main graph first.
@@ -285,10 +296,6 @@ class ModelGraph(OfFile):
         if name in known:
             return known[name]
         raise not_found(kind, name, known).at(file=self.path)
-
-    def _rule_of(self, operator: Operator) -> str | None:
-        rules = self._loaded.hierarchy.main.rules
-        return rules[operator.index] if operator.body is self.main and rules else None
 
     def _owned(self) -> Mapping[Module, Sequence[Parameter]]:
         """The parameters by the module that owns them; computed on first use."""

@@ -12,6 +12,8 @@ from graphml_onnx.support.strictjson import JsonError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from graphml_onnx.codec.decoder import Parents
+
 HIERARCHY_KEYS = frozenset(
     {"class_name", "module_type", "scope", "traced_tag", "execution_order", "hierarchy_source", "module_source"}
 )
@@ -37,11 +39,6 @@ class ModuleRecords:
         self._model = ""
         self._source: str = "none"
 
-    @property
-    def count(self) -> int:
-        """How many modules the file has, those of bodies and functions included."""
-        return len(self._modules)
-
     def without(self, records: Iterable[Batch]) -> Iterator[Batch]:
         """The same nodes and edges without the keys of `HIERARCHY_KEYS`, which it records."""
         self._forget()
@@ -62,29 +59,41 @@ class ModuleRecords:
             self._model = node_id
             self._source = data.get("hierarchy_source", "none")
 
-    def hierarchy(self, parents: Sequence[str]) -> Hierarchy:
+    def hierarchy(self, main: Parents, functions: Sequence[Parents]) -> Hierarchy:
         """The modules; called after all nodes.
 
         Args:
-            parents: node_id of the compound of each operator of the main graph.
+            main: the compounds of the operators of the main graph.
+            functions: those of each function.
         """
         children: dict[str, list[tuple[int, str]]] = {}
         for node_id, record in self._modules.items():
             children.setdefault(record.parent, []).append((record.line, node_id))
-        places: dict[str, int] = {self._model: _NOWHERE}
+        ordered = {outer: [node_id for _, node_id in sorted(found)] for outer, found in children.items()}
+        placed = [self._placed(parents, ordered, "") for parents in (main, *functions)]
+        return Hierarchy(cast("SourceName", self._source), placed[0], tuple(placed[1:]), (), 100.0, {})
+
+    def _placed(self, parents: Parents, children: Mapping[str, Sequence[str]], within: str) -> Placed:
+        places: dict[str, int] = {parents.node_id: _NOWHERE}
         modules: list[Module] = []
-        todo = [(self._model, "")]
+        todo = [(parents.node_id, within)]
         while todo:
             outer, path = todo.pop()
-            if outer != self._model:
+            if outer in self._modules:
                 module = self._module(self._modules[outer], places, path)
                 places[outer] = len(modules)
                 modules.append(module)
                 path = module.scope
-            todo.extend((node_id, path) for _, node_id in sorted(children.get(outer, ()), reverse=True))
-        placement = [places.get(parent, _NOWHERE) for parent in parents]
-        main = Placed(tuple(modules), placement, [], [], {}, {})
-        return Hierarchy(cast("SourceName", self._source), main, (), (), 100.0, {})
+            todo.extend((node_id, path) for node_id in reversed(children.get(outer, ())))
+        placement = [places.get(compound, _NOWHERE) for compound in parents.compounds]
+        bodies = {
+            position: tuple(
+                self._placed(body, children, within if (place := placement[position]) < 0 else modules[place].scope)
+                for body in inner
+            )
+            for position, inner in parents.bodies.items()
+        }
+        return Placed(tuple(modules), placement, [], [], {}, bodies)
 
     def _module(self, record: _Record, places: Mapping[str, int], outer: str) -> Module:
         texts = {key: _text(text) for key, text in record.texts.items()}

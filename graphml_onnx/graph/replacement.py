@@ -14,7 +14,7 @@ from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
 from graphml_onnx.graph.building import bodies_of
 from graphml_onnx.graph.difference import changes_of_function
-from graphml_onnx.graph.extraction import part_of
+from graphml_onnx.graph.extraction import operators_to_cut, part_of
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.schema import serialise
@@ -84,9 +84,7 @@ def replace(
     with open_graph(path, metadata=metadata) as whole, open_graph(part_path) as inner:
         _check_folders(whole, inner, target)
         try:
-            operators = whole.module(module).all_operators()
-            if not operators:
-                raise UsageError(f"the module {module!r} has no operators")
+            operators = operators_to_cut(whole, module)
         except UsageError as error:
             raise error.at(file=path) from None
         chosen = part_of(whole, operators)

@@ -131,7 +131,7 @@ class _Columns:
         self._graph = graph
         self._digests = digests
         self._bodies = graph.bodies
-        self._modules = list(graph.root.walk())
+        self._modules = list(graph.all_modules())
         self._operators = [operator for body in self._bodies for operator in body.operators]
         self._tensors = [tensor for body in self._bodies for tensor in body.tensors.values()]
         self._parameters = [parameter for body in self._bodies for parameter in body.parameters]
@@ -184,6 +184,7 @@ class _Columns:
             [module.tag for module in modules],
             [module.module_type for module in modules],
             [len(module.operators) for module in modules],
+            [module.body.path for module in modules],
         ]
 
     def operators(self) -> list[list[object]]:

@@ -125,7 +125,7 @@ def view(
             target,
             len(content),
             sum(len(body.operators) for body in graph.bodies),
-            len(graph.modules),
+            len(graph.modules) + graph.inner_modules,
             len(changes) if isinstance(changes, list) else None,
             tuple(cast("dict[str, list[Notice]]", document["model"])["findings"]),
         )

@@ -93,7 +93,9 @@ class Tables:
         self._outputs: list[Sequence[Tensor | None]] = []
         self._tensor_ids: dict[Tensor, int] = {}
         self._attribute_sets: dict[tuple[int, ...], int] = {}
-        self._add_modules(graph.root, None if unfold else Repeats(sums_of(graph.root)))
+        self.node_of[graph.root] = self._add(MODULE, _NONE, _name_of(graph.root), graph.root.class_name)
+        roots = [body.root for body in (graph.main, *graph.functions.values()) if body.root is not None]
+        self._repeats = None if unfold else Repeats({m: total for root in roots for m, total in sums_of(root).items()})
         self._add_body(graph.main, 0)
         if graph.functions:
             group = self._add(FUNCTIONS, 0, "functions", "")
@@ -129,21 +131,27 @@ class Tables:
                 self._strings.number(tensor.name)  # beside the name of its operator, which is often its beginning
         return len(self._kinds) - 1
 
-    def _add_modules(self, root: Module, repeats: Repeats | None) -> None:
-        todo: list[tuple[Module | Sequence[Module], int]] = [(root, _NONE)]
+    def _add_modules(self, root: Module, node: int) -> None:
+        """Adds the modules of a body, whose root has a node already."""
+        self.node_of[root] = node
+        todo = self._within(root)
         while todo:
             inner, around = todo.pop()
-            if not isinstance(inner, Module):
+            if isinstance(inner, Module):
+                self.node_of[inner] = self._add(MODULE, around, _name_of(inner), inner.class_name)
+                todo += self._within(inner)
+            else:
                 node = self._add_repeat(inner, around)
                 todo += [(child, node) for child in reversed(inner)]
-                continue
-            node = self._add(MODULE, around, _name_of(inner), inner.class_name)
-            self.node_of[inner] = node
-            groups = [[child] for child in inner.children] if repeats is None else repeats.within(inner)
-            following: list[tuple[Module | Sequence[Module], int]] = []
-            for group in groups:
-                following += [(group, node)] if len(group) >= _REPEATED else [(child, node) for child in group]
-            todo += reversed(following)
+
+    def _within(self, module: Module) -> list[tuple[Module | Sequence[Module], int]]:
+        """The children of a module, those that look the same as one, with the node of the module; the last first."""
+        node = self.node_of[module]
+        groups = [[child] for child in module.children] if self._repeats is None else self._repeats.within(module)
+        found: list[tuple[Module | Sequence[Module], int]] = []
+        for group in groups:
+            found += [(group, node)] if len(group) >= _REPEATED else [(child, node) for child in group]
+        return found[::-1]
 
     def _add_repeat(self, modules: Sequence[Module], parent: int) -> int:
         class_name = modules[0].class_name
@@ -156,13 +164,13 @@ class Tables:
 
     def _add_body(self, body: Body, node: int) -> None:
         self.node_of[body] = node
+        if body.root is not None:
+            self._add_modules(body.root, node)
         for tensor in body.inputs:
             if tensor.parameter is None:
                 self._add(INPUT, node, tensor.name, "", (), (tensor,))
-        of_module = self.node_of if body is self.graph.main else None
         for operator in body.operators:
-            parent = node if of_module is None else of_module[operator.module]
-            self._add_operator(operator, parent)
+            self._add_operator(operator, node if body.root is None else self.node_of[operator.module])
         for tensor in body.outputs:
             self._add(OUTPUT, node, tensor.name, "", (tensor,), ())
 
@@ -258,7 +266,7 @@ class Tables:
 
     def _owner(self, parameter: Parameter) -> int:
         body = parameter.tensor.body
-        return self.node_of[parameter.module if body is self.graph.main else body]
+        return self.node_of[body if body.root is None else parameter.module]
 
     def _constants(self) -> list[Json]:
         """Pairs of an operator that holds a parameter (a ``Constant``) and the number of that parameter."""
