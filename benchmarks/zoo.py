@@ -78,7 +78,7 @@ def many_models(folder: Path, count: int, target: Path) -> Path:
 
 
 def tables(folder: Path, count: int, scratch: Path) -> None:
-    """Tables of so many models, and the ten questions of docs/tables.md."""
+    """Tables of so many models, alone and in batches, and the ten questions of docs/tables.md."""
     many = sorted(many_models(folder, count, scratch / "many").glob("*.onnx"))
     zoo = scratch / "zoo"
     start, processor = time.perf_counter(), time.process_time()
@@ -89,6 +89,11 @@ def tables(folder: Path, count: int, scratch: Path) -> None:
     print(f"  {seconds:.1f} s, {operators / seconds:,.0f} operators/s, {len(many) / seconds:,.0f} models/s")
     print(f"  {own:.1f} s of processor time, {operators / own:,.0f} operators/s")
     print(f"  {sum(path.stat().st_size for path in zoo.rglob('*.parquet')) / 1e6:.1f} MB of Parquet")
+    for workers in (1, 2):
+        start = time.perf_counter()
+        graphml_onnx.batch(scratch / "many", scratch / f"batch{workers}", do=("tables",), workers=workers)
+        seconds = time.perf_counter() - start
+        print(f"  batch, workers: {workers}: {seconds:.1f} s, {operators / seconds:,.0f} operators/s")
     questions(zoo, scratch)
 
 

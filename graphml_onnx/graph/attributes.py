@@ -102,8 +102,10 @@ class _Reader:
         field = _FIELDS.get(attribute.type) or _present(attribute)
         if field is None:
             return None
+        if field == "ints":  # labels of a classifier are many
+            return tuple(attribute.ints)
         if field in _LISTS:
-            return tuple(self._item(field, item) for item in getattr(attribute, field))
+            return tuple([self._item(field, item) for item in getattr(attribute, field)])
         return self._item(field, getattr(attribute, field))
 
     def _item(self, field: str, value: object) -> AttributeItem:

@@ -2,6 +2,9 @@
 
 In every table, a file ``KEY.parquet`` has the rows of one model, and ``part-DIGEST.parquet`` those of several. The file
 in ``models`` is written last and removed first, so a model that is listed there is complete.
+
+A worker of a batch leaves a small model as ``new/KEY.json``, which is written and read in a tenth of the time of seven
+files of Parquet; `join_new` moves such models into the tables.
 """
 
 from __future__ import annotations
@@ -29,6 +32,11 @@ _BUFFERED = 250_000
 _BUFFERED_MODELS = 2_000
 _PENDING = 20_000
 """Number of operators from which on rows in lists, which need more memory, become arrays."""
+_NEW = "new"
+_SMALL = 2_000
+"""Number of operators up to which a single model is written as JSON."""
+_READ = 256
+"""Number of files of JSON in memory."""
 _ROWS = 1 << 20
 """Rows per group in a file: a reader reads one group at a time."""
 
@@ -111,17 +119,59 @@ class TablesWriter:
 
 
 def write_model(place: Place, rows: ModelRows) -> None:
-    """Writes the rows of one model to separate files, without reading the rest of the folder.
+    """Writes the rows of one model to files of its own, without reading the rest of the folder; see `join_new`.
 
     Raises:
         GraphmlOnnxError: the folder cannot be written.
     """
+    if rows.count("operators") <= _SMALL:
+        place.write(f"{_NEW}/{rows.facts.key}.json", rows.to_json())
+        return
     made = arrow_tables([rows])
     _write(place, rows.facts.key + _ENDING, {table: [made[table]] for table in TABLES})
 
 
+def is_empty(place: Place) -> bool:
+    """Whether a folder has no models.
+
+    Raises:
+        GraphmlOnnxError: the folder cannot be read.
+    """
+    return not place.files("models") and not _new(place)
+
+
+def join_new(place: Place) -> None:
+    """Moves the models that workers have left as JSON into the tables.
+
+    Raises:
+        GraphmlOnnxError: the folder cannot be read or written.
+    """
+    files = _new(place)
+    if not files:
+        return
+    with TablesWriter(place) as writer:
+        for start in range(0, len(files), _READ):
+            some = files[start : start + _READ]
+            for file, data in zip(some, place.read_all(some), strict=True):
+                if data is not None:
+                    writer.add(_model_rows(data, place.name(file)))
+    place.remove(files)
+    place.remove_folder(_NEW)
+
+
+def _new(place: Place) -> list[str]:
+    return [f"{_NEW}/{name}" for name in place.files(_NEW) if name.endswith(".json") and not name.startswith(".")]
+
+
+def _model_rows(data: bytes, name: str) -> ModelRows:
+    try:
+        return ModelRows.from_json(data)
+    except ValueError as error:
+        raise _no_table(error, name) from error
+
+
 def compact(place: Place, *, at_least: int = 1) -> None:
-    """Joins the files of single models into a few large ones, which readers open faster.
+    """Joins the files of single models into a few large ones, which readers open faster; see also `join_new`.
 
     If a model is in a separate file and in a joined one, the separate file is newer and wins.
 
@@ -132,6 +182,7 @@ def compact(place: Place, *, at_least: int = 1) -> None:
     Raises:
         GraphmlOnnxError: the folder cannot be read or written.
     """
+    join_new(place)
     names = place.files("models")
     singles = [name for name in names if _is_single(name)]
     if len(singles) < at_least:
@@ -210,11 +261,13 @@ def _parsed(data: bytes | None, table: str, name: str) -> pa.Table:
             for field in schema
         ]
     except (pa.ArrowException, KeyError) as error:
-        told = " ".join(str(error).split())
-        raise InputError(
-            f"is not a table of g2o: {told}", file=name, remedy="remove it, and write its models again"
-        ) from error
+        raise _no_table(error, name) from error
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _no_table(error: Exception, name: str) -> InputError:
+    told = " ".join(str(error).split())
+    return InputError(f"is not a table of g2o: {told}", file=name, remedy="remove it, and write its models again")
 
 
 def _write(place: Place, name: str, tables: Mapping[str, Sequence[pa.Table]]) -> None:

@@ -15,7 +15,7 @@ from graphml_onnx.places.place import check_is_no_file
 from graphml_onnx.results import LAYOUTS
 from graphml_onnx.support.extras import require
 from graphml_onnx.support.progress import Stage
-from graphml_onnx.tabular.folder import compact
+from graphml_onnx.tabular.folder import compact, is_empty, join_new
 from graphml_onnx.zoo import manifest, running
 from graphml_onnx.zoo.jobs import Job, Settings, does_the_same, remove_leftovers, shown
 from graphml_onnx.zoo.rows import TASKS, BatchRow, Task
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from graphml_onnx.zoo.sources import Source
 
 _LOCK = ".g2o-batch-lock"
+_JOINED = 2_000
+"""Number of models after which those that workers have left are moved into the tables."""
 
 
 class OnRow(Protocol):
@@ -128,6 +130,8 @@ def batch(
                     stage.advance(1)
                     if on_row is not None:
                         on_row(row)
+                    if "tables" in settings.do and len(rows) % _JOINED == 0:
+                        join_new(place.below("tables"))
         finally:
             remove_leftovers(settings.run)
             manifest.join(place, earlier, rows)
@@ -206,7 +210,7 @@ def _earlier(place: Place, settings: Settings, *, overwrite: bool) -> pa.Table |
     if settings.resume:
         found = manifest.read(place)
         if found is not None:
-            if "tables" in settings.do and not place.below("tables").files("models"):
+            if "tables" in settings.do and is_empty(place.below("tables")):
                 found = manifest.without_task(found, "tables")
             manifest.join(place, found, [])
         return found

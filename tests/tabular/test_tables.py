@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,18 +14,16 @@ from onnx import TensorProto, helper, numpy_helper
 
 import graphml_onnx
 from graphml_onnx.errors import InputError, ModelError, OutputError, UsageError
+from graphml_onnx.places import Place
 from graphml_onnx.tabular import folder as tables_folder
-from graphml_onnx.tabular.rows import ModelFacts, arrow_tables, model_rows
+from graphml_onnx.tabular.api import rows_of
+from graphml_onnx.tabular.rows import ModelFacts, ModelRows, arrow_tables, model_rows
 from graphml_onnx.tabular.schema import TABLES, arrow_schema
 from tests.common import seeds
 from tests.common.closed import unreadable
 from tests.strategies.models import model_bytes
 
 pytest.importorskip("pyarrow")
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 BERT = seeds.FIXTURES / "winml-bert-mini-dynamo/model.onnx"
 
@@ -42,10 +41,10 @@ def _check(graph: graphml_onnx.ModelGraph, rows: dict[str, list[dict[str, object
     assert [(o.name, o.op_type, o.domain, o.body.path, o.index) for o in operators] == [
         (r["name"], r["op_type"], r["domain"], r["body"], r["index"]) for r in rows["operators"]
     ]
-    modules = list(graph.root.walk())
-    assert [m.path for m in modules] == [r["path"] for r in rows["modules"]]
+    modules = list(graph.all_modules())
+    assert [(m.path, m.body.path) for m in modules] == [(r["path"], r["body"]) for r in rows["modules"]]
     for module, row in zip(modules, rows["modules"], strict=True):
-        inner = {m.path for m in module.walk()}
+        inner = {m.path for m in (modules if module is graph.root else module.walk(bodies=True))}
         assert inner == {r["path"] for r in rows["modules"] if row["module"] <= r["module"] <= row["last"]}  # type: ignore[operator]
     assert [rows["modules"][r["module"]]["path"] for r in rows["operators"]] == [o.module.path for o in operators]  # type: ignore[index]
     taken = [(o, place, t) for o in operators for place, t in enumerate(o.inputs) if t is not None]
@@ -148,26 +147,69 @@ def test_many_files_of_single_models_are_joined(tmp_path: Path, monkeypatch: pyt
     assert len(_rows(zoo, "models")) == len(_rows(zoo, "operators")) == 6
 
 
-def test_a_model_that_was_written_again_before_files_are_joined_stands_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [0, 1_000])
+def test_a_model_that_was_written_again_before_files_are_joined_stands_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
     """As `batch` does, whose workers write files of single models and look at no others."""
-    from graphml_onnx.places import Place
-    from graphml_onnx.tabular.api import rows_of
-
+    monkeypatch.setattr(tables_folder, "_SMALL", small)  # of small ones JSON, of others tables
     zoo = tmp_path / "zoo"
     paths = _write(tmp_path / "models", 3)
     graphml_onnx.tables(paths, zoo)
     tables_folder.write_model(Place(zoo), rows_of(paths[0], source="elsewhere"))
-    assert len(_rows(zoo, "operators")) == 4
+    assert len(_rows(zoo, "operators")) == (3 if small else 4)
+    assert (zoo / "new").exists() == bool(small)
 
     tables_folder.compact(Place(zoo))
 
     assert len(_rows(zoo, "operators")) == 3
+    assert not (zoo / "new").exists()
     assert "elsewhere" in {row["source"] for row in _rows(zoo, "models")}
 
 
-def test_what_a_killed_process_has_joined_in_half_is_cleared_away(tmp_path: Path) -> None:
-    from graphml_onnx.places import Place
+@pytest.mark.parametrize("read", [1, 2, 256])
+def test_what_workers_leave_is_in_the_tables_as_if_written_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: int
+) -> None:
+    monkeypatch.setattr(tables_folder, "_READ", read)
+    models = [*seeds.FIXTURES.parent.rglob("*.onnx"), *_write(tmp_path / "models", 2), tmp_path / "raw\udcff.onnx"]
+    models[-1].write_bytes(_model(7, "w\udcff".encode("utf-8", "surrogateescape").decode("latin-1")))
+    graphml_onnx.tables(models, tmp_path / "at-once")
+    place = Place(tmp_path / "zoo")
+    assert tables_folder.is_empty(place)
+    for model in models:
+        rows = rows_of(model)
+        assert ModelRows.from_json(rows.to_json()) == rows
+        tables_folder.write_model(place, rows)
+    assert not tables_folder.is_empty(place)
 
+    graphml_onnx.tables(models[0], tmp_path / "zoo")  # what a killed batch has left is taken along
+    tables_folder.compact(place)
+
+    for table in TABLES:
+        ours, theirs = (sorted(map(str, _rows(tmp_path / name, table))) for name in ("zoo", "at-once"))
+        assert ours == theirs
+
+
+@pytest.mark.parametrize("damage", ["{}", "[", '{"version": 0}', '{"facts": [1]}', '"text"', "cut", "fewer", "\udcff"])
+def test_a_damaged_file_of_a_worker_is_named(tmp_path: Path, damage: str) -> None:
+    place = Place(tmp_path / "zoo")
+    (model,) = _write(tmp_path / "models", 1)
+    tables_folder.write_model(place, rows_of(model))
+    (file,) = (tmp_path / "zoo/new").iterdir()
+    text = file.read_text("utf-8")
+    if damage == "fewer":
+        known = json.loads(text)
+        known["columns"]["edges"]["source"] = [None]
+        damage = json.dumps(known)
+    file.write_text(text[:-9] if damage == "cut" else damage, "utf-8", "surrogateescape")
+
+    with pytest.raises(InputError, match="is not a table of g2o") as caught:
+        tables_folder.join_new(place)
+    assert caught.value.file == str(file)
+
+
+def test_what_a_killed_process_has_joined_in_half_is_cleared_away(tmp_path: Path) -> None:
     zoo = tmp_path / "zoo"
     for path in _write(tmp_path / "models", 3):
         graphml_onnx.tables(path, zoo)

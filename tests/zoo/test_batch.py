@@ -214,6 +214,26 @@ def test_what_is_not_as_asked_for_is_done_again(tmp_path: Path, lost: str) -> No
     assert len(pq.read_table(zoo / "tables/models")) == 2
 
 
+@pytest.mark.parametrize("joined", [1, 3, 1_000])
+def test_tables_of_a_killed_batch_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, joined: int) -> None:
+    monkeypatch.setattr("graphml_onnx.zoo.api._JOINED", joined)
+    source, zoo = tmp_path / "models", tmp_path / "zoo"
+    zoos.write(source, 7)
+    graphml_onnx.batch(sorted(source.rglob("*.onnx"))[:5], zoo, workers=1, do=("tables",))
+    with monkeypatch.context() as killed:  # nothing at the end of the batch runs
+        killed.setattr("graphml_onnx.zoo.api.compact", lambda _: None)
+        graphml_onnx.batch(source, zoo, workers=1, do=("tables",), resume=True)
+    left = len([*(zoo / "tables/new").glob("*.json")])
+    assert left == {1: 0, 3: 1, 1_000: 2}[joined]
+    if joined == 1_000:
+        for table in ("models", "operators"):  # the first of all batches
+            shutil.rmtree(zoo / "tables" / table)
+
+    report = graphml_onnx.batch(source, zoo, workers=2, do=("tables",), resume=True)
+    assert (report.done, report.skipped) == (0, 7)
+    assert len(pq.read_table(zoo / "tables/models")) == (2 if joined == 1_000 else 7)
+
+
 def test_failures_are_tried_again(tmp_path: Path) -> None:
     source, zoo = tmp_path / "models", tmp_path / "zoo"
     zoos.write(source, 2)
