@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from graphml_onnx.graph.weights import Storage
 
 _FAILURES = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError)
+_MADE_UP = re.compile(rb"unk__\d+")
+"""Names that inference gives to dimensions that it does not know."""
 _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
 
@@ -46,7 +49,23 @@ def inferred_model(model: onnx.ModelProto, storage: Storage) -> tuple[onnx.Model
         inferred = onnx.shape_inference.infer_shapes(copy.SerializeToString(), data_prop=True)
     except (*_FAILURES, DecodeError, RuntimeError, ValueError, TypeError) as error:
         return None, (_not_inferred(" ".join(str(error).split())),)
-    return schema.parse_model(inferred.SerializeToString()), ()
+    content = inferred.SerializeToString()
+    read = schema.parse_model(content)
+    made_up = frozenset(_MADE_UP.findall(content)) - frozenset(_MADE_UP.findall(copy.SerializeToString()))
+    if made_up:
+        _forget_names(read.graph, made_up)
+    return read, ()
+
+
+def _forget_names(graph: onnx.GraphProto, names: frozenset[bytes]) -> None:
+    """Leaves dimensions unknown that have one of these names, in a graph and the bodies in it."""
+    for value in (*graph.value_info, *graph.output):
+        for dim in value.type.tensor_type.shape.dim:
+            if cast("bytes", dim.dim_param) in names:
+                dim.ClearField("dim_param")
+    for node in graph.node:
+        for body in graphs_of(node):
+            _forget_names(body, names)
 
 
 def _not_inferred(reason: str) -> Notice:

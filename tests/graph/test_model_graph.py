@@ -154,6 +154,30 @@ def test_shapes_are_inferred_on_request(mixed: Path) -> None:
     assert str(graph.tensor("c").type) == "FLOAT[300]"
 
 
+def test_names_that_inference_makes_up_are_not_shown(tmp_path: Path) -> None:
+    def model(size: str) -> onnx.ModelProto:
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [size, 4])
+        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+        inner = helper.make_graph(
+            [helper.make_node("NonZero", ["x"], ["i"]), helper.make_node("Cast", ["i"], ["r"], to=1)],
+            "inner",
+            [],
+            [helper.make_tensor_value_info("r", TensorProto.FLOAT, None)],
+        )
+        condition = helper.make_tensor("c", TensorProto.BOOL, [], [True])
+        choice = helper.make_node("If", ["c"], ["z"], then_branch=inner, else_branch=inner)
+        nodes = [helper.make_node("NonZero", ["x"], ["n"]), helper.make_node("Relu", ["x"], ["y"]), choice]
+        return helper.make_model(helper.make_graph(nodes, "g", [x], [y], [condition]))
+
+    with graphml_onnx.open(model("batch"), infer_shapes=True) as graph:
+        shapes = {tensor.name: tensor.shape for body in graph.bodies for tensor in body.tensors.values()}
+    assert shapes["n"] == shapes["i"] == (2, None)
+    assert shapes["y"] == ("batch", 4)
+    with graphml_onnx.open(model("unk__0"), infer_shapes=True) as graph:  # a name of the model
+        assert graph.tensor("y").shape == ("unk__0", 4)
+        assert graph.tensor("n").shape == (2, None)
+
+
 def test_shapes_are_inferred_when_one_is_asked_for_that_the_model_does_not_say(
     mixed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,6 +213,41 @@ def test_heat_and_map_change_the_picture(show: Callable[..., Shown], layers: Pat
     assert not shown.page.locator(".minimap").is_visible()
 
 
+def test_the_map_is_there_only_while_something_is_out_of_sight(show: Callable[..., Shown], layers: Path) -> None:
+    shown = show(layers)
+    visibility = "getComputedStyle(g2o.minimap.element).visibility"
+    shown.wait_until(f"{visibility} === 'hidden'")
+    shown.keys("]", "]", "]", "]")
+    shown.wait_until(f"{visibility} === 'visible'")
+
+
+def test_the_only_box_is_open_at_first(show: Callable[..., Shown], layers: Path) -> None:
+    labels = show(REAL["bodies"]).labels()  # one If around everything, whose bodies have the modules
+    assert labels.count("encoder") == labels.count("decoder") == 2
+    assert {"encoder", "head"} <= set(show(layers).labels())  # there is a choice: both are closed
+    assert "layer.0" not in show(layers).labels()
+
+
+def test_all_is_in_sight_where_the_upper_end_would_be_empty(show: Callable[..., Shown]) -> None:
+    shown = show(REAL["bodies"])
+    shown.keys("e")
+    assert shown.run("g2o.scene.filled(0, g2o.seen())") > 0.005
+    seen, size = shown.run("g2o.seen()"), shown.run("[g2o.scene.width[0], g2o.scene.height[0]]")
+    assert seen["width"] >= size[0]
+    assert seen["height"] >= size[1]
+
+
+def test_labels_of_edges_can_be_read_over_lines(show: Callable[..., Shown], layers: Path, tmp_path: Path) -> None:
+    shown = show(layers)
+    with shown.page.expect_download() as waiting:
+        shown.page.get_by_role("button", name="SVG", exact=True).click()
+    waiting.value.save_as(tmp_path / "picture.svg")
+    texts = ET.parse(tmp_path / "picture.svg").iter("{http://www.w3.org/2000/svg}text")
+    around = {text.text: text.get("paint-order") for text in texts}
+    assert around["2×4"] == "stroke"
+    assert around["encoder"] is None
+
+
 def test_measured_differences_are_a_heat_of_their_own(show: Callable[..., Shown], tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     old, new = chain(tmp_path, "old.onnx"), chain(tmp_path, "new.onnx", 2)

@@ -70,7 +70,8 @@ export class Details {
       rows.push(["parameters", `${grouped(model.elements[node]!)} (${bytes(model.bytes[node]!)})`]);
     const [macs, unknown] = [model.macs[node]!, model.unknownMacs[node]!];
     const missing = `unknown for ${counted(unknown, "operator")} (--dim NAME=N sets a dynamic dimension)`;
-    if (macs || unknown) rows.push(["MACs", [...(macs ? [amount(macs)] : []), ...(unknown ? [missing] : [])].join("; ")]);
+    if (macs || unknown)
+      rows.push(["MACs", [...(macs ? [amount(macs)] : []), ...(unknown ? [missing] : [])].join("; ")]);
     rows.push(...measured(model, node));
     const title = node === 0 ? model.facts.name || "model" : model.nameOf(node);
     const parts = [...heading(title, kind === Kind.Module ? "module" : Kind[kind]!.toLowerCase()), facts(rows)];

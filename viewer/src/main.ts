@@ -7,10 +7,10 @@ import { type Hit, hitAt } from "./hits.ts";
 import type { Piece } from "./layout.ts";
 import { Minimap } from "./minimap.ts";
 import { Kind, type Measure, type Model, read } from "./model.ts";
-import { type Area, type Look, paint, shortShape } from "./paint.ts";
+import { type Look, paint, shortShape } from "./paint.ts";
 import { CanvasPainter, ruler } from "./painters.ts";
 import { blobOf, canvasOf, type PictureKind, save, stemOf, svgOf, textOf, wholeOf } from "./pictures.ts";
-import { Scene } from "./scene.ts";
+import { type Area, Scene } from "./scene.ts";
 import { SearchBox } from "./searchbox.ts";
 import { counted, visible } from "./text.ts";
 import { Tree } from "./tree.ts";
@@ -19,6 +19,7 @@ const LEAST_SCALE = 0.004;
 const MOST_SCALE = 4;
 const READABLE = 0.6;
 const LEAST_FIT = 0.2;
+const LEAST_FILLED = 0.01; // of the screen
 const MARGIN = 24;
 const NEAR = 5; // pixels from an edge
 const SYSTEM_IS_DARK = matchMedia("(prefers-color-scheme: dark)");
@@ -248,6 +249,8 @@ class Page {
     if (location.hash.length > 2) this.follow();
     else if (start || depth) this.go(start, true);
     else {
+      this.scene.openSingle();
+      this.rearranged();
       this.select(0);
       this.fit(0);
     }
@@ -533,7 +536,7 @@ class Page {
     this.tree.draw();
   }
 
-  /** Shows all of a node; where it would be too small to be read, its upper end. */
+  /** Shows all of a node; where it would be too small to be read, its upper end, unless hardly anything is there. */
   private fit(node: number): void {
     const { x, y } = this.scene.corner(node);
     const [w, tall] = [this.scene.width[node]!, this.scene.height[node]!];
@@ -546,6 +549,10 @@ class Page {
       x: width / 2 - (w * scale > width ? this.beginning(node) : x + w / 2) * scale,
       y: isWhole ? height / 2 - (y + tall / 2) * scale : MARGIN - y * scale,
     };
+    if (scale > whole && this.scene.filled(node, this.seen()) < LEAST_FILLED) {
+      const small = Math.max(whole, LEAST_SCALE);
+      this.camera = { scale: small, x: width / 2 - (x + w / 2) * small, y: height / 2 - (y + tall / 2) * small };
+    }
     this.draw();
   }
 

@@ -1,9 +1,9 @@
 // The small map: the whole model, and where in it the screen is.
 
 import { h } from "./dom.ts";
-import { type Area, type Look, paint } from "./paint.ts";
+import { type Look, paint } from "./paint.ts";
 import { CanvasPainter } from "./painters.ts";
-import type { Scene } from "./scene.ts";
+import type { Area, Scene } from "./scene.ts";
 
 const WIDTH = 180;
 const HEIGHT = 130;
@@ -72,6 +72,9 @@ export class Minimap {
       paint(this.scene, new CanvasPainter(context), look);
     }
     const seen = this.actions.seen();
+    const isAllSeen =
+      seen.x <= 0 && seen.y <= 0 && seen.x + seen.width >= area.width && seen.y + seen.height >= area.height;
+    element.style.visibility = isAllSeen ? "hidden" : "visible"; // it would only cover the picture
     const context = element.getContext("2d")!;
     context.clearRect(0, 0, element.width, element.height);
     context.drawImage(whole, 0, 0);

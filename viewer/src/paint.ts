@@ -3,15 +3,8 @@
 import { BORDER } from "./flow.ts";
 import type { Piece } from "./layout.ts";
 import { Kind, type Measure } from "./model.ts";
-import { HEAD, type Open, type Scene } from "./scene.ts";
+import { type Area, HEAD, type Open, type Scene } from "./scene.ts";
 import { shapeOf, shortened, visible } from "./text.ts";
-
-export interface Area {
-  x: number;
-  y: number;
-  width: number;
-  height: number;
-}
 
 export interface Style {
   fill?: string;
@@ -28,6 +21,8 @@ export interface TextStyle {
   /** Whether x is its middle, and not its start. */
   centred?: boolean;
   alpha?: number;
+  /** Colour around the letters, so that they can be read over a line. */
+  around?: string;
 }
 
 export interface Painter {
@@ -112,7 +107,8 @@ function inside(scene: Scene, painter: Painter, look: Look, box: number, seen: A
   if (box !== 0) {
     painter.box(whole, 8, { fill: colours(`level-${Math.min(depth, 6)}`), alpha });
   }
-  edges(scene, painter, look, layout, seen);
+  const ground = colours(box === 0 ? "background" : `level-${Math.min(depth, 6)}`);
+  edges(scene, painter, look, layout, seen, ground);
   for (const layer of layersIn(layout, seen)) {
     for (const child of layer.nodes) {
       const area = areaOf(scene, child);
@@ -165,7 +161,7 @@ export function* piecesIn(layout: Open, seen: Area): Generator<Piece> {
   for (const lane of lanes) if (lane.y0 <= seen.y + seen.height && lane.y3 >= seen.y) yield lane;
 }
 
-function edges(scene: Scene, painter: Painter, look: Look, layout: Open, seen: Area): void {
+function edges(scene: Scene, painter: Painter, look: Look, layout: Open, seen: Area, ground: string): void {
   const { colours, lit } = look;
   const labels: Piece[] = [];
   const isSmall = look.scale < SMALL;
@@ -198,7 +194,7 @@ function edges(scene: Scene, painter: Painter, look: Look, layout: Open, seen: A
   }
   for (let i = 0; i < small.length; i += AT_ONCE)
     painter.lines(small.slice(i, i + AT_ONCE), { stroke: colours("edge"), width: 1.5, alpha: 1 });
-  if (labels.length) writeLabels(scene, painter, look, layout, labels);
+  if (labels.length) writeLabels(scene, painter, look, layout, labels, ground);
 }
 
 function sameBox(hovered: Piece, layout: Open, piece: Piece): boolean {
@@ -206,7 +202,7 @@ function sameBox(hovered: Piece, layout: Open, piece: Piece): boolean {
 }
 
 /** Beside each edge its shape, or how many tensors it stands for: once for each tensor, where there is room. */
-function writeLabels(scene: Scene, painter: Painter, look: Look, layout: Open, pieces: Piece[]): void {
+function writeLabels(scene: Scene, painter: Painter, look: Look, layout: Open, pieces: Piece[], ground: string): void {
   const done = new Set<string>();
   const taken: Area[] = [];
   for (const piece of pieces) {
@@ -223,7 +219,7 @@ function writeLabels(scene: Scene, painter: Painter, look: Look, layout: Open, p
       if (taken.some((other) => overlaps(other, area))) continue;
       taken.push(area);
       done.add(key);
-      painter.text(text, x, y, { size: 9.5, color: look.colours("faint") });
+      painter.text(text, x, y, { size: 9.5, color: look.colours("faint"), around: ground });
       break;
     }
   }

@@ -1,8 +1,10 @@
 // The two things that a scene is drawn with.
 
 import type { Piece } from "./layout.ts";
-import type { Area, Painter, Style, TextStyle } from "./paint.ts";
+import type { Painter, Style, TextStyle } from "./paint.ts";
+import type { Area } from "./scene.ts";
 
+const AROUND = 3; // pixels
 const FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif";
 
 export function font(size: number, bold: boolean): string {
@@ -83,12 +85,14 @@ export class CanvasPainter implements Painter {
     context.fill();
   }
 
-  text(text: string, x: number, y: number, { size, color, bold, centred, alpha }: TextStyle): void {
+  text(text: string, x: number, y: number, { size, color, bold, centred, alpha, around }: TextStyle): void {
     const { context } = this;
-    this.use({ fill: color, alpha });
+    this.use({ fill: color, stroke: around, width: AROUND, alpha });
     context.font = font(size, bold ?? false);
     context.textAlign = centred ? "center" : "start";
     context.direction = "ltr";
+    context.lineJoin = "round";
+    if (around) context.strokeText(text, x, y);
     context.fillText(text, x, y);
   }
 
@@ -163,15 +167,17 @@ export class SvgPainter implements Painter {
     });
   }
 
-  text(text: string, x: number, y: number, { size, color, bold, centred, alpha }: TextStyle): void {
+  text(text: string, x: number, y: number, { size, color, bold, centred, alpha, around }: TextStyle): void {
     const attributes = {
       x: short(x),
       y: short(y),
       "font-size": String(size),
       "text-anchor": centred ? "middle" : "start",
       ...(bold ? { "font-weight": "600" } : {}),
+      ...(around ? { "paint-order": "stroke", "stroke-linejoin": "round" } : {}),
     };
-    this.add("text", { ...attributes, ...look({ fill: color, alpha }) }).textContent = text.replace(NOT_XML, "\ufffd");
+    const style = { fill: color, stroke: around, width: AROUND, alpha };
+    this.add("text", { ...attributes, ...look(style) }).textContent = text.replace(NOT_XML, "\ufffd");
   }
 
   clip<T>(dx: number, dy: number, inner: () => T): T {

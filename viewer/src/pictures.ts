@@ -1,9 +1,9 @@
 // The picture as a file: SVG, or PNG.
 
 import { h } from "./dom.ts";
-import { type Area, type Look, paint } from "./paint.ts";
+import { type Look, paint } from "./paint.ts";
 import { CanvasPainter, SvgPainter } from "./painters.ts";
-import type { Scene } from "./scene.ts";
+import type { Area, Scene } from "./scene.ts";
 
 export type PictureKind = "svg" | "png";
 

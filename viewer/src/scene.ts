@@ -7,6 +7,7 @@ import { Kind, type Model } from "./model.ts";
 import { amount, counted, shortened, visible } from "./text.ts";
 
 export const HEAD = 26;
+const FEW = 12;
 const PAD = 16;
 const MOST_PORTS = 10;
 const LINE = 15;
@@ -40,6 +41,13 @@ export interface Line {
 }
 
 export type Measure = (text: string, size: number, bold: boolean) => number;
+
+export interface Area {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
 
 export class Scene {
   readonly flows: Flows;
@@ -118,6 +126,35 @@ export class Scene {
       this.set(child, true);
       this.openTo(child, depth - 1);
     }
+  }
+
+  /** Opens what is the only box among a few nodes, and the only box in it, until there is a choice. */
+  openSingle(): void {
+    for (let box = 0; ;) {
+      const children = [...this.model.children.of(box)];
+      const boxes = children.filter((child) => this.model.isContainer(child));
+      const [only] = boxes;
+      if (boxes.length !== 1 || children.length > FEW || this.model.kind[only!] === Kind.Repeat) return;
+      this.set(only!, true);
+      box = only!;
+    }
+  }
+
+  /** The share of an area that is covered by nodes of a box which are not open. */
+  filled(box: number, area: Area): number {
+    let covered = 0;
+    const todo = [box];
+    while (todo.length) {
+      const node = todo.pop()!;
+      const { x, y } = this.corner(node);
+      const wide = Math.min(x + this.width[node]!, area.x + area.width) - Math.max(x, area.x);
+      const tall = Math.min(y + this.height[node]!, area.y + area.height) - Math.max(y, area.y);
+      if (wide <= 0 || tall <= 0) continue;
+      const layout = this.open.has(node) ? this.layouts.get(node) : undefined;
+      if (layout) for (const layer of layout.layers) todo.push(...layer.nodes);
+      else covered += wide * tall;
+    }
+    return covered / (area.width * area.height);
   }
 
   reveal(node: number): void {
