@@ -41,13 +41,16 @@ def show_numbers(found: NumericDiff, depth: int) -> None:
         text = f"the models do not diverge: no SQNR is below {found.threshold:g} dB"
         show.out(typer.style(text, fg="green"))
     else:
-        show.out(typer.style(show.one_line(_parting(first)), fg="red"))
+        show.out(typer.style(show.one_line(_parting(first, found.threshold)), fg="red"))
 
 
-def _parting(first: TensorNumbers) -> str:
+def _parting(first: TensorNumbers, threshold: float) -> str:
     place = f"{first.module or '(model)'}: {first.op_type} {first.operator!r}"
-    loss = _decibels(first.loss)
-    return f"the models diverge in {place}, SQNR {_decibels(first.figures.sqnr)}, {loss} worse than its inputs"
+    if first.own >= threshold:
+        own = ", where errors of earlier operators add up"
+    else:
+        own = f" ({_decibels(first.own)} by its own error)" if first.own != first.figures.sqnr else ""
+    return f"the models diverge in {place}, SQNR {_decibels(first.figures.sqnr)}{own}"
 
 
 def _decibels(number: float) -> str:

@@ -188,7 +188,7 @@ def _between(graph: ModelGraph, inputs: Sequence[str], outputs: Sequence[str] | 
         seen.add(tensor)
         if tensor.producer not in chosen:
             chosen.add(tensor.producer)
-            todo += _taken(tensor.producer)
+            todo += taken_by(tensor.producer)
     if not chosen:
         raise UsageError(
             "there is no operator between these inputs and outputs", remedy="g2o inspect --by tensor shows them"
@@ -216,7 +216,7 @@ def _main_tensor(graph: ModelGraph, name: str) -> Tensor:
     return tensor
 
 
-def _taken(operator: Operator) -> Iterator[Tensor]:
+def taken_by(operator: Operator) -> Iterator[Tensor]:
     """The tensors that an operator takes, including those that its bodies take from the graph around it."""
     yield from (tensor for tensor in operator.inputs if tensor is not None)
     for body in operator.bodies:
@@ -229,7 +229,7 @@ def part_of(graph: ModelGraph, operators: Iterable[Operator]) -> Part:
     given: dict[Tensor, None] = {}
     weights: set[str] = set()
     for operator in list(chosen):
-        for tensor in _taken(operator):
+        for tensor in taken_by(operator):
             parameter = tensor.parameter
             if parameter is not None and parameter.operator is not None:
                 chosen.setdefault(parameter.operator)

@@ -21,6 +21,7 @@ from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
 from graphml_onnx.graph.call_metadata import keep_common, keep_own, own_of, restore
 from graphml_onnx.graph.loading import open as open_graph
+from graphml_onnx.graph.renaming import all_names, defined_in, rename
 from graphml_onnx.graph.structure import look_of
 from graphml_onnx.graph.writing import stage_model
 from graphml_onnx.onnxfile import schema
@@ -151,7 +152,7 @@ class _Unfolding:
         self._functions = {string_of(f.name): f for f in functions if string_of(f.domain) == DOMAIN}
         nodes = chain.from_iterable(function.node for function in self._functions.values())
         in_bodies = chain.from_iterable(map(_in_bodies, nodes))  # a body must not hide a new name
-        self._tensors = _Names(map(string_of, chain(_defined(graph), in_bodies)))
+        self._tensors = _Names(map(string_of, chain(defined_in(graph), in_bodies)))
         self._operators = _Names(string_of(node.name) for node in graph.node)
         # Names without a path belong to the module that the definition is from.
         self._kept = {string_of(name) for f in self._functions.values() for n in f.node for name in (n.name, *n.output)}
@@ -193,20 +194,16 @@ class _Unfolding:
             text = own_path.sub(moved, string_of(name)) if old and new else string_of(name)
             return _bytes(taken.free(text, () if new == old else self._kept)) if text else b""
 
-        names = dict(zip(_all(function.input), _all(call.input), strict=False))
-        names |= dict(zip(_all(function.output), _all(call.output), strict=False))
+        names = dict(zip(all_names(function.input), all_names(call.input), strict=False))
+        names |= dict(zip(all_names(function.output), all_names(call.output), strict=False))
         for node in function.node:
-            names |= {name: named(name, self._tensors) for name in _all(node.output) if name not in names}
+            names |= {name: named(name, self._tensors) for name in all_names(node.output) if name not in names}
         for node in function.node:
             copy = cast("onnx.NodeProto", schema.message_class("NodeProto")())
             cast("Message", copy).CopyFrom(cast("Message", node))
             copy.name = cast("str", named(node.name, self._operators))
-            _rename(copy, names)
+            rename(copy, names)
             yield copy
-
-
-def _all(names: Iterable[object]) -> list[bytes]:
-    return [cast("bytes", name) for name in names]
 
 
 def _first_path(function: onnx.FunctionProto) -> list[str]:
@@ -215,31 +212,11 @@ def _first_path(function: onnx.FunctionProto) -> list[str]:
     return path[1].split(".") if path else []
 
 
-def _defined(graph: onnx.GraphProto) -> set[bytes]:
-    found = {cast("bytes", value.name) for value in graph.input}
-    found.update(cast("bytes", tensor.name) for tensor in graph.initializer)
-    found.update(name for node in graph.node for name in _all(node.output))
-    return found
-
-
 def _in_bodies(node: onnx.NodeProto) -> Iterator[bytes]:
     for graph in graphs_of(node):
-        yield from _defined(graph)
+        yield from defined_in(graph)
         for inner in graph.node:
             yield from _in_bodies(inner)
-
-
-def _rename(node: onnx.NodeProto, names: Mapping[bytes, bytes]) -> None:
-    """Renames tensors, also in the bodies of the node, unless a body has its own tensor of that name."""
-    for field in (node.input, node.output):
-        field[:] = cast("list[str]", [names.get(name, name) for name in _all(field)])
-    for graph in graphs_of(node):
-        own = _defined(graph)
-        outer = {name: new for name, new in names.items() if name not in own}
-        for value in graph.output:
-            value.name = cast("str", outer.get(cast("bytes", value.name), value.name))
-        for inner in graph.node:
-            _rename(inner, outer)
 
 
 def _with_onnx(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
@@ -382,7 +359,9 @@ class _Folding:
         given = tuple(dict.fromkeys(name for item in group for name in item.taken if name not in own))
         wanted = tuple(name for name in made if self._uses[name] > inside[name]) or tuple(made[-1:])
         nodes = [item.node for item in group]
-        parts = [((n.domain, n.op_type, n.overload), _all(n.input), _all(n.output), n.attribute) for n in nodes]
+        parts = [
+            ((n.domain, n.op_type, n.overload), all_names(n.input), all_names(n.output), n.attribute) for n in nodes
+        ]
         look = (module.class_name, look_of(parts, given, wanted))
         if look not in self._by_look:
             self._by_look[look] = self._function(module, nodes, given, wanted)

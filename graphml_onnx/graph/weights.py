@@ -240,16 +240,21 @@ class TensorData(OfFile):
             return field[1].sha256 or None
         return self._digest
 
-    def _place(self) -> tuple[Path, int, int] | None:
-        """The real file of the bytes, where they start in it, and how many there are; None if they are in no file.
+    def place(self) -> tuple[Path, int, int] | None:
+        """The real file of the bytes, where they start in it, and how many there are; None if no named file has them.
 
         Raises:
             GraphmlOnnxError: they are missing.
         """
         span = self._span()
-        if span is None or not isinstance(span.source, FileSource):
+        if span is None:
             return None
-        return span.source.path.resolve(), span.offset, span.length
+        source, offset = source_at(span.source, span.offset)
+        if not isinstance(source, FileSource):
+            return None
+        path = source.path.resolve()
+        status = path.stat()  # an embedded store lies unpacked in a file without a name, and is called like the GraphML
+        return (path, offset, span.length) if (status.st_dev, status.st_ino) == source.identity else None
 
     def chunks(self) -> Iterator[bytes]:
         """The elements as in ``raw_data``, a megabyte at a time; strings each with its length before it.
@@ -382,7 +387,7 @@ def same_content(left: TensorData, right: TensorData) -> bool:
         return digests[0] == digests[1]
     if digests != (None, None):
         return left.digest == right.digest
-    if left.is_external and right.is_external and left._place() == right._place() is not None:
+    if left.is_external and right.is_external and left.place() == right.place() is not None:
         return True  # models that share a data file, as a part and its whole
     return all(a == b for a, b in _side_by_side(left, right))
 

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 import numpy as np
 
 from graphml_onnx.errors import UsageError
+from graphml_onnx.graph.extraction import taken_by
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.matching import Matching
 from graphml_onnx.inputs.made import SEED, CannotRunError
 from graphml_onnx.running.feed import Inputs, failed
 from graphml_onnx.running.figures import Figures
+from graphml_onnx.running.isolation import between, isolated
+from graphml_onnx.running.quantised import SUFFIX, scales_of
 from graphml_onnx.running.sessions import Runnable
 from graphml_onnx.support.extras import require
 from graphml_onnx.support.progress import Stage
@@ -23,6 +26,8 @@ from graphml_onnx.support.progress import Stage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
+
+    import numpy.typing as npt
 
     from graphml_onnx.graph.elements import Module, Operator, Tensor
     from graphml_onnx.inputs.forms import JsonSource
@@ -33,16 +38,14 @@ if TYPE_CHECKING:
 THRESHOLD = 20.0
 """SQNR in decibels below which two tensors diverge: an error of a tenth of the values, as a whole."""
 
-_SHARE = 0.8
-"""An operator with this share of the largest loss counts as losing as much as any."""
+_SHARE = 0.5
+"""A tensor with this share of the largest own noise counts as having as much as any."""
 
-_BEST = 40.0
-"""SQNR in decibels from which on more makes no difference: such an error is negligible."""
-_REPAIRED = 20.0
-"""Gain in decibels that no operator really has: so much smaller an error is hidden by large numbers, as in masks."""
 _BATCH = 1 << 27
 """Bytes of tensors of one model in memory at once, as far as their shapes are known in advance."""
 _UNKNOWN = 1 << 22  # bytes of a tensor of unknown shape
+
+_CUTTING = {"Relu", "Clip"}
 
 _DTYPES = {
     "FLOAT": np.float32, "DOUBLE": np.float64, "FLOAT16": np.float16, "BOOL": np.bool_, "STRING": np.object_,
@@ -64,7 +67,8 @@ class TensorNumbers:
         tensor: its name in the old model.
         other: its name in the new one.
         figures: the distance.
-        loss: decibels by which it is worse than the worst input of the operator, counted from at most 40.
+        own: SQNR in decibels if the operator of the new model takes the inputs of the old one: its own error, without
+            those of operators before it. It is only measured below the threshold; above, it is the SQNR of the tensor.
     """
 
     operator: str
@@ -73,14 +77,14 @@ class TensorNumbers:
     tensor: str
     other: str
     figures: Figures
-    loss: float
+    own: float
 
     def to_dict(self) -> dict[str, Json]:
         """The numbers as JSON values."""
         names: dict[str, Json] = {
             name: getattr(self, name) for name in ("operator", "op_type", "module", "tensor", "other")
         }
-        return names | self.figures.to_dict() | {"loss_db": _finite(self.loss)}
+        return names | self.figures.to_dict() | {"own_sqnr_db": _finite(self.own)}
 
 
 @dataclass(slots=True)
@@ -117,7 +121,7 @@ class ModuleNumbers:
     def add(self, figures: Figures) -> None:
         """Adds a tensor."""
         self.tensors += 1
-        self.noise += min(10 ** (-figures.sqnr / 10), 1.0) if figures.sqnr > 0 else 1.0
+        self.noise += _noise(figures.sqnr)
         self._extend(figures.sqnr, figures.cosine, figures.largest_absolute, figures.largest_relative)
 
     def add_module(self, inner: ModuleNumbers) -> None:
@@ -171,13 +175,15 @@ class NumericDiff:
     def first(self) -> TensorNumbers | None:
         """The tensor where the models diverge; None if no SQNR is below the threshold.
 
-        It is the first tensor below the threshold, in the order of the old model, whose operator itself loses about as
-        much as any: at least 80 % of the largest loss. Earlier losses, by one operator or by many small errors, do not
-        count against later operators.
+        It is the first tensor below the threshold, in the order of the old model, whose operator itself makes about as
+        large an error as any: at least half of the largest own noise. What operators before it have done does not
+        count, and an error as large as the values is as large as any. If no operator's own error is below the
+        threshold, errors add up, and it is the first tensor below the threshold.
         """
         below = [tensor for tensor in self.tensors if tensor.figures.sqnr < self.threshold]
-        enough = _SHARE * max((tensor.loss for tensor in below), default=0)
-        return next((tensor for tensor in below if tensor.loss >= enough), None)
+        wrong = [tensor for tensor in below if tensor.own < self.threshold]
+        enough = _SHARE * max((_noise(tensor.own) for tensor in wrong), default=0)
+        return next((tensor for tensor in wrong if _noise(tensor.own) >= enough), next(iter(below), None))
 
     def to_dict(self) -> dict[str, Json]:
         """The comparison as JSON values."""
@@ -230,14 +236,14 @@ def numeric_diff(
     require("onnxruntime", "`numeric=True`")
     inputs = Inputs.read(input_data, input_specs, sizes, seed)
     with ExitStack() as stack:
-        comparison = _Comparison(Path(old), Path(new), stack)
+        comparison = _Comparison(Path(old), Path(new), threshold, stack)
         feed, (batches, first) = inputs.run(comparison.left, comparison.begin)
         with Stage(progress, "compare", len(batches), "steps") as stage:
             for number, batch in enumerate(batches):
                 comparison.compare(batch, feed, first if number == 0 else None)
                 first = {}
                 stage.advance(1)
-        found = comparison.result(threshold, feed)
+        found = comparison.result(feed)
     if not found.tensors:
         raise UsageError("the models have no tensor in common", remedy="g2o diff without --numeric compares them")
     return found
@@ -249,13 +255,19 @@ _Batch: TypeAlias = "list[tuple[Tensor, Tensor]]"
 class _Comparison:
     """Two models, their corresponding tensors, and the results."""
 
-    def __init__(self, old: Path, new: Path, stack: ExitStack) -> None:
+    def __init__(self, old: Path, new: Path, threshold: float, stack: ExitStack) -> None:
         self._old = old
+        self._threshold = threshold
         self.left, self._right = (stack.enter_context(open_graph(model)) for model in (old, new))
-        self._models = Runnable(old, self.left, stack), Runnable(new, self._right, stack)
+        self._models = Runnable(self.left), Runnable(self._right)
+        self._scales = {**scales_of(self.left.main), **scales_of(self._right.main)}
         self._matching = Matching(self.left.main, self._right.main, {})
         self._left_out: dict[str, Reason] = {}
         self._found: dict[Tensor, tuple[Tensor, Figures]] = {}
+        self._own: dict[Tensor, float] = {}
+        self._maker: dict[Tensor, Operator] = {}  # of tensors whose activation is part of the operator before it
+        self._old_of: dict[Tensor, Tensor] = {}  # of the compared tensors of the new model that hold real numbers
+        self._types: dict[Tensor, npt.DTypeLike] = {}  # theirs
 
     def begin(self, feed: dict[str, Array]) -> tuple[list[_Batch], Mapping[str, object]]:
         """The tensors in batches, and those of the old model in the first batch."""
@@ -292,7 +304,7 @@ class _Comparison:
             for old in operator.outputs:
                 if old is None or old.parameter is not None:
                     continue
-                new = results.get(old) or known.get(old) or self._right.main.tensors.get(old.name)
+                new = results.get(old) or known.get(old) or self._named(old)
                 is_others = new is not None and old not in results and taken.get(new, old) is not old
                 if new is None or new.parameter is not None or new.producer is None or is_others:
                     self._left_out[old.name] = "no partner"
@@ -301,28 +313,107 @@ class _Comparison:
                 else:
                     yield old, new
 
+    def _named(self, old: Tensor) -> Tensor | None:
+        """The tensor of the new model with the name of one of the old, or that a quantiser named after it.
+
+        A quantiser leaves out an activation that only cuts values off: the range of the integers does that. Then the
+        tensor named after the input of the activation is its output.
+        """
+        found = self._tensor(old.name)
+        taker = old.consumers[0] if len(old.consumers) == 1 else None
+        if found in self._scales and taker is not None and self._is_left_out(taker):
+            return None
+        maker = old.producer
+        if found is None and maker is not None and self._is_left_out(maker) and (inner := maker.inputs[0]) is not None:
+            found = self._tensor(inner.name)
+            if found not in self._scales or len(inner.consumers) > 1:
+                return None
+            if inner.producer is not None:
+                self._maker[old] = inner.producer
+        return found
+
+    def _tensor(self, name: str) -> Tensor | None:
+        tensors = self._right.main.tensors
+        return tensors.get(name) or tensors.get(name + SUFFIX) or tensors.get(name.removesuffix(SUFFIX))
+
+    def _is_left_out(self, operator: Operator) -> bool:
+        made = operator.outputs[0]
+        return operator.op_type in _CUTTING and made is not None and self._tensor(made.name) is None
+
     def compare(self, batch: _Batch, feed: Mapping[str, Array], first: Mapping[str, object] | None) -> None:
         """Compares the tensors of a batch; ``first`` are those of the old model, if already known."""
+        inputs = [] if first else list(dict.fromkeys([old.name for old, _ in batch] + self._taken_from_earlier(batch)))
         try:
-            before = first or self._models[0].outputs([old.name for old, _ in batch], feed)
+            before = first or self._models[0].outputs(inputs, feed)
         except CannotRunError as error:
             raise failed(self.left, error) from error
+        fed = self._fed(feed)
         try:
-            after = self._models[1].outputs(list(dict.fromkeys(new.name for _, new in batch)), self._fed(feed))
+            after = self._models[1].outputs(list(dict.fromkeys(new.name for _, new in batch)), fed)
         except CannotRunError as error:
             raise failed(self._right, error) from error
+        diverging: _Batch = []
         for old, new in batch:
             one, other = before[old.name], after[new.name]
             if not isinstance(one, np.ndarray) or not isinstance(other, np.ndarray):
                 self._left_out[old.name] = "no numbers"
-            elif one.shape != other.shape:
+                continue
+            stored = other.dtype
+            one, other = self._real(old, one), self._real(new, other)
+            is_real = np.issubdtype(one.dtype, np.floating)
+            if one.shape != other.shape:
                 self._left_out[old.name] = "another shape"
-            elif np.issubdtype(one.dtype, np.floating) != np.issubdtype(other.dtype, np.floating):
+            elif is_real != np.issubdtype(other.dtype, np.floating):
                 self._left_out[old.name] = "another kind"
             elif one.dtype.kind not in "fiub":
                 self._left_out[old.name] = "no numbers"
             else:
-                self._found[old] = new, Figures.of(one, other)
+                figures = Figures.of(one, other)
+                self._found[old] = new, figures
+                if is_real:
+                    self._old_of[new], self._types[new] = old, stored
+                if figures.sqnr < self._threshold:
+                    diverging.append((old, new))
+        del after
+        if diverging:
+            self._isolate(diverging, before, fed)
+
+    def _real(self, tensor: Tensor, array: Array) -> Array:
+        """The real numbers of a tensor that may be quantised."""
+        scale = self._scales.get(tensor)
+        return scale.real(array) if scale is not None and array.dtype.kind in "iu" else array
+
+    def _taken_from_earlier(self, batch: _Batch) -> list[str]:
+        """The tensors of the old model for those of earlier batches that the operators of a batch begin with."""
+        own = {new for _, new in batch}
+        found = (t for o in between(own, self._old_of.keys() | own) for t in taken_by(o) if t not in own)
+        return [self._old_of[tensor].name for tensor in found if tensor in self._old_of]
+
+    def _isolate(self, batch: _Batch, before: Mapping[str, object], fed: Mapping[str, Array]) -> None:
+        """Runs the operators of the new model that make some tensors, each with the inputs of the old model."""
+        given = {new: dtype for new, dtype in self._types.items() if self._old_of[new].name in before}
+        copies = isolated([new for _, new in batch], given)
+        inputs = {name: self._stored(new, before[self._old_of[new].name]) for name, new in copies.inputs.items()}
+        try:
+            found = self._models[1].outputs([*copies.outputs.values()], {**fed, **inputs}, copies.more)
+        except CannotRunError:  # what a copy takes is of another shape than in the model, for example
+            return
+        for old, new in batch:
+            if new in copies.outputs:
+                one = self._real(old, cast("Array", before[old.name]))
+                other = self._real(new, cast("Array", found[copies.outputs[new]]))
+                self._own[old] = Figures.of(one, other).sqnr if one.shape == other.shape else -math.inf
+
+    def _stored(self, new: Tensor, array: object) -> Array:
+        """A tensor of the old model as the new model holds it."""
+        old, dtype = self._old_of[new], np.dtype(self._types[new])
+        real = self._real(old, cast("Array", array))
+        if dtype.kind in "iu":
+            return self._scales[new].stored(real, dtype)
+        if dtype == np.float16:
+            most = np.finfo(np.float16).max
+            real = np.where(np.isfinite(real), np.clip(real, -most, most), real)
+        return real.astype(dtype, copy=False)
 
     def _fed(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """The inputs of the new model: by their match, by name, or else by position."""
@@ -338,36 +429,25 @@ class _Comparison:
                 found[tensor.name] = array if dtype is None else array.astype(dtype, copy=False)
         return found
 
-    def result(self, threshold: float, feed: Mapping[str, Array]) -> NumericDiff:
-        best = self._best()
+    def result(self, feed: Mapping[str, Array]) -> NumericDiff:
         rows: dict[Tensor, TensorNumbers] = {}
         by_module: dict[Module, list[TensorNumbers]] = {}
         for old, (new, figures) in self._found.items():
-            operator = cast("Operator", old.producer)
+            operator = self._maker.get(old) or cast("Operator", old.producer)
             module = operator.module
-            loss = min(best[old], _BEST) - figures.sqnr
-            row = TensorNumbers(operator.label, operator.op_type, module.path, old.name, new.name, figures, loss)
+            own = self._own.get(old, figures.sqnr)
+            row = TensorNumbers(operator.label, operator.op_type, module.path, old.name, new.name, figures, own)
             rows[old] = row
             by_module.setdefault(module, []).append(row)
         outputs = (rows[tensor] for tensor in self.left.outputs if tensor in rows)
         shapes = {name: array.shape for name, array in feed.items()}
         modules = tuple(_by_module(self.left.root, by_module))
-        return NumericDiff(threshold, tuple(rows.values()), modules, tuple(outputs), self._left_out, shapes)
+        return NumericDiff(self._threshold, tuple(rows.values()), modules, tuple(outputs), self._left_out, shapes)
 
-    def _best(self) -> dict[Tensor, float]:
-        """The SQNR of the worst input of the operator that makes a tensor; seen through what was not compared."""
-        known: dict[Tensor, float] = {}
-        best: dict[Tensor, float] = {}
-        for operator in self.left.main.operators:
-            worst = min(
-                (known.get(tensor, math.inf) for tensor in operator.inputs if tensor is not None), default=math.inf
-            )
-            for tensor in operator.outputs:
-                if tensor is not None:
-                    best[tensor] = worst
-                    own = self._found[tensor][1].sqnr if tensor in self._found else worst
-                    known[tensor] = worst if own > worst + _REPAIRED else own
-        return best
+
+def _noise(sqnr: float) -> float:
+    """Noise as a share of the signal; at most 1."""
+    return 10 ** (-sqnr / 10) if sqnr > 0 else 1.0
 
 
 def _finite(number: float) -> float | None:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from graphml_onnx.inputs.made import Array
     from graphml_onnx.support.strictjson import Json
 
-_PIECE = 1 << 18  # elements compared at once, in double precision
+_PIECE = 1 << 13
+"""Elements compared at once, in double precision: few enough for the caches, and for numpy to start no threads."""
 
 
 @dataclass(slots=True)

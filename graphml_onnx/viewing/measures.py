@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphml_onnx.inputs.forms import JsonSource
     from graphml_onnx.inputs.made import Array
     from graphml_onnx.results import Progress
-    from graphml_onnx.running.comparison import NumericDiff
+    from graphml_onnx.running.comparison import NumericDiff, TensorNumbers
     from graphml_onnx.running.times import Times
     from graphml_onnx.support.strictjson import Json
     from graphml_onnx.viewing.tables import Tables
@@ -105,7 +105,7 @@ def error_measure(found: NumericDiff, tables: Tables) -> dict[str, Json]:
         if tensor is None or tensor.producer is None:
             continue
         sqnr = row.figures.sqnr
-        colours[tables.node_of[tensor.producer]] = (_severity(sqnr), f"{_decibels(sqnr)}{_loss(row.loss)}")
+        colours[tables.node_of[tensor.producer]] = (_severity(sqnr), f"{_decibels(sqnr)}{_own(row)}")
         module: Module | None = tensor.producer.module
         while module is not None:
             least, count = lowest.get(module, (math.inf, 0))
@@ -148,5 +148,5 @@ def _decibels(sqnr: float) -> str:
     return "equal" if sqnr == math.inf else f"SQNR {sqnr:.1f} dB"
 
 
-def _loss(loss: float) -> str:
-    return f", {loss:.1f} dB less than its inputs" if loss > 1 else ""
+def _own(row: TensorNumbers) -> str:
+    return f", {row.own:.1f} dB by its own error" if row.own - row.figures.sqnr > 1 else ""

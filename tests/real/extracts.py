@@ -28,8 +28,8 @@ HEADER = f"{'model':64} {'modules':>8} {'checked':>8} {'equal':>6} {'not run':>8
 class _Whole:
     """A model, and what it was run with."""
 
-    def __init__(self, path: Path, graph: ModelGraph, stack: ExitStack) -> None:
-        self._runnable = Runnable(path, graph, stack)
+    def __init__(self, graph: ModelGraph) -> None:
+        self._runnable = Runnable(graph)
         names = [tensor.name for tensor in graph.outputs]
         self._feed, _ = Inputs().run(graph, lambda feed: self._runnable.outputs(names, feed))
 
@@ -46,7 +46,7 @@ def check_model(path: Path, most: int) -> tuple[Counter[str], list[str]]:
     with graphml_onnx.open(path) as graph, ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="g2o-extracts-")))
         try:
-            whole = _Whole(path, graph, stack)
+            whole = _Whole(graph)
         except GraphmlOnnxError:
             whole = None
         modules = [module.path for module in graph.root.walk() if module is not graph.root]
@@ -82,9 +82,9 @@ def _is_equal(whole: _Whole, part: ExtractResult) -> bool:
         feed = {name: expected[name] for name in part.inputs}
         if not all(hasattr(value, "dtype") for value in feed.values()):
             return False  # sequences and maps
-        with graphml_onnx.open(part.onnx) as graph, ExitStack() as stack:
+        with graphml_onnx.open(part.onnx) as graph:
             arrays: dict[str, Array] = feed  # type: ignore[assignment]
-            found = Runnable(part.onnx, graph, stack).outputs(part.outputs, arrays)
+            found = Runnable(graph).outputs(part.outputs, arrays)
     except CannotRunError:
         return False
     differing = [name for name in part.outputs if not same(expected[name], found[name])]

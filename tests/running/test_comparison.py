@@ -26,6 +26,8 @@ from tests.running.models import LAYERS, chain
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from graphml_onnx.results import ParameterStrategy
+
 onnxruntime = pytest.importorskip("onnxruntime")
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -140,6 +142,42 @@ def test_graphml_and_data_files(tmp_path: Path) -> None:
         assert len(found.tensors) == 3 * LAYERS + 1
         assert all(row.figures.is_equal for row in found.tensors)
         assert sorted(tmp_path.rglob("*")) == before  # nothing was written
+
+
+LARGE = 1 << 14  # numbers of a weight that onnxruntime maps from its file
+
+
+def wide(folder: Path) -> Path:
+    """A model whose one weight is large."""
+    weight = onnx.numpy_helper.from_array(np.random.default_rng(0).standard_normal((2, LARGE)).astype(np.float32), "w")
+    sides = [[helper.make_tensor_value_info(side, TensorProto.FLOAT, None)] for side in "xy"]
+    sides[0] = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 2])]
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"], "/MatMul")], "wide", *sides, [weight])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "wide.onnx")
+    return folder / "wide.onnx"
+
+
+@pytest.mark.parametrize("parameters", ["sidecar", "embedded", "reference"])
+@pytest.mark.parametrize("is_external", [False, True])
+def test_large_weights_wherever_they_are(tmp_path: Path, parameters: ParameterStrategy, *, is_external: bool) -> None:
+    old = wide(tmp_path)
+    model = old
+    if is_external:
+        model = tmp_path / "data.onnx"
+        onnx.save(onnx.load(old), model, save_as_external_data=True, size_threshold=0, location="d")
+    graph = graphml_onnx.encode(model, tmp_path / "graph.graphml", parameters=parameters).graphml
+    for new in (model, graph):
+        (row,) = numeric_diff(old, new).tensors
+        assert row.figures.is_equal
+        assert row.figures.size == 3 * LARGE
+
+
+def test_a_data_file_that_is_gone(tmp_path: Path) -> None:
+    old = wide(tmp_path)
+    onnx.save(onnx.load(old), tmp_path / "new.onnx", save_as_external_data=True, size_threshold=0, location="d")
+    (tmp_path / "d").unlink()
+    with pytest.raises(InputError, match="'w'"):
+        numeric_diff(old, tmp_path / "new.onnx")
 
 
 def test_half_precision(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_operators_and_modules_are_coloured_where_numbers_part(tmp_path: Path) -
     for number in range(DISTURBED):
         assert found[f"layer.{number}"] == (0, "equal, the lowest of 3 tensors")
     assert found[f"/encoder/layer.{DISTURBED}/MatMul"][0] > 500
-    assert "less than its inputs" in found[f"/encoder/layer.{DISTURBED}/MatMul"][1]
+    assert found[f"/encoder/layer.{DISTURBED}/MatMul"][1].startswith("SQNR ")
     assert found[f"layer.0 … layer.{LAYERS - 1}"] == found["encoder"]
     assert found["encoder"][0] == max(share for share, _ in found.values())
     assert found["encoder"][1].endswith(f"the lowest of {3 * LAYERS} tensors")
