@@ -348,7 +348,7 @@ def module_table(
             same += [[sibling.path for sibling in row.modules] for row in folded]
     names = module_names([(s.name, s.class_name, s.depth) for s in shares], same)
     table = _share_table("module", shares, names, stats=stats)
-    deeper = sum(m.depth - module.depth > depth for module in outermost for m in module.walk(bodies=True))
+    deeper = sum(level > depth for module in outermost for level in module.levels(bodies=True).values())
     return table + (f"\n{show.counted(deeper, 'module')} below this depth; --depth shows more" if deeper else "")
 
 

@@ -71,7 +71,10 @@ class Module(OfFile):
     @property
     def depth(self) -> int:
         """How many modules are around it; 0 for the model."""
-        return 0 if self.parent is None else self.parent.depth + 1
+        depth, around = 0, self.parent
+        while around is not None:
+            depth, around = depth + 1, around.parent
+        return depth
 
     @property
     def parameters(self) -> Sequence[Parameter]:
@@ -97,6 +100,14 @@ class Module(OfFile):
             if bodies:
                 todo.extend(reversed(module.roots))
             todo.extend(reversed(module.children))
+
+    def levels(self, *, bodies: bool = False) -> Mapping[Module, int]:
+        """This module and all modules in it, as `walk` gives them, with the number of modules between; 0 for itself."""
+        found = {self: 0}
+        for module in self.walk(bodies=bodies):
+            if module is not self:
+                found[module] = found[cast("Module", module.parent)] + 1
+        return found
 
     def descendants(self) -> Iterator[Module]:
         """All modules in it, of the same body."""
@@ -124,19 +135,22 @@ class Module(OfFile):
 
     def to_dict(self) -> dict[str, Json]:
         """The module and what is in it, as JSON values."""
-        return {
-            "path": self.path,
-            "name": self.name,
-            "class_name": self.class_name,
-            "tag": self.tag,
-            "module_type": self.module_type,
-            "source": self.source,
-            "operators": [operator.label for operator in self.operators],
-            "parameters": [parameter.name for parameter in self.parameters],
-            "children": [child.to_dict() for child in self.children],
-            "body": self.body.path,
-            "roots": [root.to_dict() for root in self.roots],
-        }
+        found: dict[Module, dict[str, Json]] = {}
+        for module in reversed([*self.walk(bodies=True)]):  # those in it first
+            found[module] = {
+                "path": module.path,
+                "name": module.name,
+                "class_name": module.class_name,
+                "tag": module.tag,
+                "module_type": module.module_type,
+                "source": module.source,
+                "body": module.body.path,
+                "operators": [operator.label for operator in module.operators],
+                "parameters": [parameter.name for parameter in module.parameters],
+                "children": [found[child] for child in module.children],
+                "roots": [found[root] for root in module.roots],
+            }
+        return found[self]
 
     def __repr__(self) -> str:
         inner = f", {len(self.children)} modules" if self.children else ""

@@ -80,9 +80,9 @@ def module_shares(
     sums = sums_of(module)
     moments = _moments_of(module, failed) if statistics else {}
     return [
-        _share_of(inner, module, sums[inner], moments[inner].result() if inner in moments else None)
-        for inner in module.walk(bodies=True)
-        if depth is None or inner.depth - module.depth <= depth
+        _share_of(inner, level, sums[inner], moments[inner].result() if inner in moments else None)
+        for inner, level in module.levels(bodies=True).items()
+        if depth is None or level <= depth
     ]
 
 
@@ -142,17 +142,15 @@ def folded_shares(module: Module, depth: int | None = None) -> Sequence[Row]:
     sums = sums_of(module)
     rows: list[Row] = []
 
-    def add(siblings: Sequence[Module], times: int) -> None:
-        first = siblings[0]
-        times *= len(siblings)
+    todo: list[tuple[Sequence[Module], int, int]] = [([module], 1, 0)]
+    while todo:
+        siblings, around, level = todo.pop()
+        first, times = siblings[0], around * len(siblings)
         total = Counter({name: count * times for name, count in sums[first].items()})
-        share = _share_of(first, module, total, None)
-        rows.append(Row(share, siblings))
-        if depth is None or share.depth < depth:
-            for group in (*alike(first.children, sums), *([root] for root in first.roots)):
-                add(group, times)
-
-    add([module], 1)
+        rows.append(Row(_share_of(first, level, total, None), siblings))
+        if depth is None or level < depth:
+            groups = [*alike(first.children, sums), *([root] for root in first.roots)]
+            todo += [(group, times, level + 1) for group in reversed(groups)]
     return rows
 
 
@@ -301,8 +299,7 @@ def _count_parameters(total: Counter[str], parameters: Iterable[Parameter]) -> N
         total["nbytes"] += parameter.nbytes
 
 
-def _share_of(module: Module, outermost: Module, total: Counter[str], statistics: Statistics | None) -> Share:
-    depth = module.depth - outermost.depth
+def _share_of(module: Module, depth: int, total: Counter[str], statistics: Statistics | None) -> Share:
     name = module.body.path if module is module.body.root else module.path
     return _share(name, module.class_name, module.body.path, depth, total, statistics)
 

@@ -77,8 +77,8 @@ def look_of_module(module: Module) -> Hashable:
         made = [tensor for tensor in operator.outputs if tensor is not None]
         wanted += [tensor for tensor in made if tensor.is_output or not all(map(is_inside, tensor.consumers))]
     modules = tuple(
-        (inner.depth - module.depth, inner.class_name, tuple([numbers[operator] for operator in inner.operators]))
-        for inner in module.walk()
+        (level, inner.class_name, tuple([numbers[operator] for operator in inner.operators]))
+        for inner, level in module.levels().items()
     )
     parts = (((o.domain, o.op_type, o.overload), o.inputs, o.outputs, o._node.attribute) for o in operators)
     return modules, look_of(parts, [*given], wanted, given.values())

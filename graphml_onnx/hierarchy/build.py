@@ -26,7 +26,7 @@ from graphml_onnx.hierarchy.nodes import about_the_model, place_by_metadata
 from graphml_onnx.hierarchy.parameters import aligned, place_by_parameters
 from graphml_onnx.hierarchy.repetition import place_by_repetition
 from graphml_onnx.hierarchy.tags import TagSource
-from graphml_onnx.hierarchy.tree import NOWHERE, Graph, Hierarchy
+from graphml_onnx.hierarchy.tree import MAX_LEVELS, NOWHERE, Graph, Hierarchy
 from graphml_onnx.hierarchy.wiring import Wiring
 from graphml_onnx.support.notices import Notice
 
@@ -52,8 +52,8 @@ def build_hierarchy(
         refine: whether names and parameters may place operators deeper than metadata, tags or the exporter do.
     """
     builder = _Builder(metadata, refine=refine)
-    main = builder.place(graph, within=None, outer={}, is_main=True)
-    placed = tuple(builder.place(function, within=None, outer={}, is_main=False) for function in functions)
+    main = builder.place(graph, within=None, outer={}, level=0, is_main=True)
+    placed = tuple(builder.place(function, within=None, outer={}, level=0, is_main=False) for function in functions)
     shares = _Shares()
     shares.add("main", main, inside=False)
     for function in placed:
@@ -62,7 +62,7 @@ def build_hierarchy(
         source=builder.source,
         main=main,
         functions=placed,
-        findings=tuple(builder.findings),
+        findings=builder.all_findings,
         coverage=shares.total,
         coverages=shares.each,
     )
@@ -76,9 +76,21 @@ class _Builder:
         self._refine = refine
         self.source: SourceName = "none"
         self.findings: list[Notice] = []
+        self._deep = Tally("too-deep", f"bodies whose modules would be more than {MAX_LEVELS} deep, left without them")
+
+    @property
+    def all_findings(self) -> tuple[Notice, ...]:
+        """What was found; after all graphs were placed."""
+        return (*self.findings, *self._deep.lines)
 
     def place(
-        self, graph: Graph, within: Sequence[str] | None, outer: Mapping[str, tuple[int, ...]], *, is_main: bool
+        self,
+        graph: Graph,
+        within: Sequence[str] | None,
+        outer: Mapping[str, tuple[int, ...]],
+        level: int,
+        *,
+        is_main: bool,
     ) -> Placed:
         """Places the operators of a graph, and of the bodies in it.
 
@@ -86,6 +98,7 @@ class _Builder:
             graph: the graph.
             within: for a body, the scope of the module of its operator.
             outer: the weights of the graphs around it.
+            level: how many modules are around it.
             is_main: whether it is the main graph.
         """
         operators = graph.operators
@@ -117,21 +130,26 @@ class _Builder:
             place_by_neighbours(draft, wiring, constants_only=True)
         if is_main and source != "none":
             self._tell_lacking(draft, operators, lacking)
+        if level + draft.levels > MAX_LEVELS:
+            draft = Draft(len(operators), within or ())
+            self._deep.add(operators[0].name or operators[0].op_type)
         self.findings += draft.findings
         source = draft.modules[0].told_by if source == "none" and draft.modules else source
         if self.source == "none":
             self.source = source
         visible = {**outer, **graph.weights} if any(operator.bodies for operator in operators) else {}
         bodies = {
-            position: tuple(self._body(body, draft, position, visible) for body in operator.bodies)
+            position: tuple(self._body(body, draft, position, visible, level) for body in operator.bodies)
             for position, operator in enumerate(operators)
             if operator.bodies
         }
         return draft.placed(bodies)
 
-    def _body(self, body: Graph, draft: Draft, position: int, outer: Mapping[str, tuple[int, ...]]) -> Placed:
-        scope = draft.scope_of(draft.places[position] if draft.rules[position] else draft.root)
-        return self.place(body, scope, outer, is_main=False)
+    def _body(
+        self, body: Graph, draft: Draft, position: int, outer: Mapping[str, tuple[int, ...]], level: int
+    ) -> Placed:
+        module = draft.places[position] if draft.rules[position] else draft.root
+        return self.place(body, draft.scope_of(module), outer, level + draft.level(module), is_main=False)
 
     def _by_metadata(
         self, draft: Draft, operators: Sequence[Operator], metadata: HtpMetadata, names: NameEvidence

@@ -99,6 +99,15 @@ class Draft:
         """Whether it holds no other module; False for the graph itself."""
         return module != NOWHERE and not self._has_children[module]
 
+    @property
+    def levels(self) -> int:
+        """How many modules are within each other."""
+        return max(self._levels, default=0)
+
+    def level(self, module: int) -> int:
+        """How many modules an operator in this one is in; 0 for the graph itself."""
+        return 0 if module == NOWHERE else self._levels[module]
+
     def outer(self, module: int) -> int:
         """The module around another; -1 for the graph itself."""
         parent = self.modules[module].parent

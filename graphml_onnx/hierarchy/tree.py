@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from graphml_onnx.support.notices import Notice
 
 MAX_LEVELS: Final = 100
-"""Levels of modules that a tree may have; deeper modules are folded into their ancestor at this level."""
+"""Levels of modules that a tree may have; deeper modules are folded into their ancestor at this level.
+
+Bodies whose modules would be deeper, with those around, have none.
+"""
 
 NOWHERE: Final = -1
 """The module index of an operator or a parameter that is directly in its graph."""

@@ -172,3 +172,63 @@ def test_bodies_in_another_order_than_their_numbers_have_their_own_modules(tmp_p
     assert [[label for label, _ in body] for body in modules(tmp_path / "swapped.onnx")] == [
         [label for label, _ in body] for body in modules(tmp_path / "swapped.graphml")
     ]
+
+
+def nested(bodies: int, levels: int) -> onnx.ModelProto:
+    """Ifs in each other's first branch, each in as many modules."""
+    result = helper.make_tensor_value_info("r", TensorProto.FLOAT, None)
+    leaf = helper.make_graph([helper.make_node("Relu", ["x"], ["r"])], "leaf", [], [result])
+    graph = leaf
+    for number in range(bodies, -1, -1):
+        scope = "".join(f"/b{number}m{level}" for level in range(levels))
+        nodes = [helper.make_node(op_type, ["x"], ["a"], f"{scope}/{op_type}") for op_type in ("Relu", "Neg", "Exp")]
+        nodes[1].input[0] = nodes[2].input[0] = "a"
+        nodes[1].output[0], nodes[2].output[0] = "b", "d"
+        nodes.append(helper.make_node("If", ["c"], ["r"], f"{scope}/If", then_branch=graph, else_branch=leaf))
+        graph = helper.make_graph(nodes, f"g{number}", [], [result])
+    ends = (("x", TensorProto.FLOAT, [2]), ("c", TensorProto.BOOL, []))
+    graph.input.extend(helper.make_tensor_value_info(*end) for end in ends)
+    return helper.make_model(graph)
+
+
+@pytest.mark.parametrize(("bodies", "levels", "deepest"), [(1, 50, 100), (1, 51, 51), (30, 3, 93), (30, 95, 95)])
+def test_modules_of_bodies_are_as_deep_as_others_may_be(tmp_path: Path, bodies: int, levels: int, deepest: int) -> None:
+    onnx.save(nested(bodies, levels), tmp_path / "m.onnx")
+    result = graphml_onnx.encode(tmp_path / "m.onnx", tmp_path / "m.graphml")
+    assert [finding.code for finding in result.findings] == (["too-deep"] if deepest == levels else [])
+    for path in (tmp_path / "m.onnx", tmp_path / "m.graphml"):
+        with graphml_onnx.open(path) as graph:
+            modules = [module for module in graph.all_modules() if module is not module.body.root]
+            own = {module: sum(m is not m.body.root for m in around(module)) for module in modules}
+            assert max(own.values()) == deepest
+    graphml_onnx.decode(tmp_path / "m.graphml", tmp_path / "back.onnx")
+    assert (tmp_path / "back.onnx").read_bytes() == (tmp_path / "m.onnx").read_bytes()
+
+
+def around(module: graphml_onnx.Module) -> list[graphml_onnx.Module]:
+    """A module and those around it."""
+    found = [module]
+    while (outer := found[-1].parent) is not None:
+        found.append(outer)
+    return found
+
+
+def test_a_graphml_with_very_deep_modules_is_shown(tmp_path: Path) -> None:
+    onnx.save(in_function(), tmp_path / "m.onnx")
+    graphml_onnx.encode(tmp_path / "m.onnx", tmp_path / "m.graphml", layout="plain", parameters="embedded")
+    head, model, rest = (tmp_path / "m.graphml").read_text("utf-8").partition('<graph id="model:"')
+    inserted = "".join(
+        f'<node id="m{n}"><data key="kind">module</data><data key="node_id">m{n}</data>'
+        f'<data key="parent">{f"m{n - 1}" if n else "model"}</data><data key="scope">s{n}</data></node>\n'
+        for n in range(3_000)
+    )
+    opened, _, inner = rest.partition(">\n")
+    (tmp_path / "deep.graphml").write_text(f"{head}{model}{opened}>\n{inserted}{inner}", "utf-8")
+
+    with graphml_onnx.open(tmp_path / "deep.graphml") as graph:
+        shares = module_shares(graph.root)
+        assert [share.depth for share in shares] == [*range(len(shares))]
+        assert len(shares) > 2_999
+        assert [row.share for row in folded_shares(graph.root)] == shares
+        assert graph.root.to_dict()["children"]
+    assert "modules below this depth" in in_process(tmp_path, "inspect", str(tmp_path / "deep.graphml")).out
