@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from graphml_onnx.errors import GraphmlOnnxError
 from graphml_onnx.graph.macs import macs_of
 from graphml_onnx.graph.statistics import Moments, Statistics, statistics_of
-from graphml_onnx.graph.structure import look_of_module
+from graphml_onnx.graph.structure import ModuleLook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from graphml_onnx.graph.elements import Module, Operator, Parameter
     from graphml_onnx.graph.model_graph import ModelGraph
@@ -162,18 +162,18 @@ def alike(modules: Iterable[Module], sums: Mapping[Module, Counter[str]]) -> Ite
         sums: the result of `sums_of` for the modules around them.
     """
     group: list[Module] = []
-    look: Hashable = None  # of the group, once it was asked for
+    first: ModuleLook | None = None  # of the group, once it was asked for
     for module in modules:
+        own: ModuleLook | None = None
         if group and sums[group[0]] == sums[module]:
-            look = look or look_of_module(group[0])
-            if look == (own := look_of_module(module)):
+            first = first or ModuleLook(group[0])
+            own = ModuleLook(module)
+            if first == own:
                 group.append(module)
                 continue
-        else:
-            own = None
         if group:
             yield group
-        group, look = [module], own
+        group, first = [module], own
     if group:
         yield group
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import onnx
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
-    from graphml_onnx.graph.elements import Module, Tensor
+    from graphml_onnx.graph.elements import Module, Operator, Tensor
 
 _Type = onnx.AttributeProto
 
+_START: Final = 16  # operators
 
 _Value = TypeVar("_Value", bound="Hashable")
 Part: TypeAlias = "tuple[Hashable, Sequence[_Value], Sequence[_Value], Iterable[onnx.AttributeProto]]"
@@ -63,22 +65,53 @@ def _look_of_attribute(attribute: onnx.AttributeProto) -> Hashable:
     return attribute.SerializeToString(deterministic=True)
 
 
-def look_of_module(module: Module) -> Hashable:
-    """The structure of a module: class, operators, inner modules, and the types of their parameters."""
-    operators = module.all_operators()
-    numbers = {operator: number for number, operator in enumerate(operators)}
-    is_inside = numbers.__contains__
+class ModuleLook:
+    """The structure of a module: class, operators, inner modules, and the types of their parameters.
+
+    Two are equal if all of that is; what differs mostly does so at its start, so that the rest is not looked at.
+
+    Args:
+        module: the module.
+    """
+
+    __hash__ = None  # type: ignore[assignment]  # only to compare: a hash would need the whole
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ModuleLook) and self._start == other._start and self._whole == other._whole
+
+    @cached_property
+    def _start(self) -> Hashable:
+        is_long = len(self._operators) > 2 * _START
+        return _look_of_operators(self._operators[:_START]) if is_long else None
+
+    @cached_property
+    def _whole(self) -> Hashable:
+        module = self._module
+        numbers = {operator: number for number, operator in enumerate(self._operators)}
+        modules = tuple(
+            (level, inner.class_name, tuple([numbers[operator] for operator in inner.operators]))
+            for inner, level in module.levels().items()
+        )
+        return modules, _look_of_operators(self._operators)
+
+    @cached_property
+    def _operators(self) -> Sequence[Operator]:
+        return self._module.all_operators()
+
+
+def _look_of_operators(operators: Sequence[Operator]) -> Hashable:
+    """The structure of operators, given in the order of the graph."""
+    inside = set(operators)
     given: dict[Tensor, Hashable] = {}
     wanted: list[Tensor] = []
     for operator in operators:
         for tensor in operator.inputs:
-            if tensor is not None and (tensor.producer is None or tensor.producer not in numbers):
+            if tensor is not None and (tensor.producer is None or tensor.producer not in inside):
                 given[tensor] = None if tensor.parameter is None else tensor.parameter.type
         made = [tensor for tensor in operator.outputs if tensor is not None]
-        wanted += [tensor for tensor in made if tensor.is_output or not all(map(is_inside, tensor.consumers))]
-    modules = tuple(
-        (level, inner.class_name, tuple([numbers[operator] for operator in inner.operators]))
-        for inner, level in module.levels().items()
-    )
+        wanted += [tensor for tensor in made if tensor.is_output or not inside.issuperset(tensor.consumers)]
     parts = (((o.domain, o.op_type, o.overload), o.inputs, o.outputs, o._node.attribute) for o in operators)
-    return modules, look_of(parts, [*given], wanted, given.values())
+    return look_of(parts, [*given], wanted, given.values())

@@ -93,6 +93,7 @@ class Tables:
         self._outputs: list[Sequence[Tensor | None]] = []
         self._tensor_ids: dict[Tensor, int] = {}
         self._attribute_sets: dict[tuple[int, ...], int] = {}
+        self._read_attributes: dict[tuple[bytes, ...], int] = {}
         self.node_of[graph.root] = self._add(MODULE, _NONE, _name_of(graph.root), graph.root.class_name)
         roots = [body.root for body in (graph.main, *graph.functions.values()) if body.root is not None]
         self._repeats = None if unfold else Repeats({m: total for root in roots for m, total in sums_of(root).items()})
@@ -182,14 +183,24 @@ class Tables:
         first = operator.outputs[0] if operator.outputs else None
         is_parameter = operator.op_type == "Constant" and first is not None and first.parameter is not None
         if operator._node.attribute and not is_parameter:
-            self._attributes[node] = self._attribute_set(operator.attributes)
+            self._attributes[node] = self._attribute_set(operator)
         macs = macs_of(operator)
         self._macs[node] = _NONE if macs is None else macs
         for body in operator.bodies:
             attribute = body.path.rpartition("/")[2]
             self._add_body(body, self._add(BODY, node, attribute, body.name))
 
-    def _attribute_set(self, attributes: Mapping[str, AttributeValue]) -> int:
+    def _attribute_set(self, operator: Operator) -> int:
+        """The number of an operator's attributes; most operators share them with others, and are not read again."""
+        if operator.bodies:  # whose bytes may be many
+            return self._new_attribute_set(operator.attributes)
+        content = tuple([attribute.SerializeToString() for attribute in operator._node.attribute])
+        found = self._read_attributes.get(content)
+        if found is None:
+            found = self._read_attributes[content] = self._new_attribute_set(operator.attributes)
+        return found
+
+    def _new_attribute_set(self, attributes: Mapping[str, AttributeValue]) -> int:
         numbers: list[int] = []
         for name, value in attributes.items():
             numbers += (self._strings.number(name), self._strings.number(attribute_text(value)))
@@ -227,7 +238,8 @@ class Tables:
         for parameter in self._parameters:
             self._tensor_ids.setdefault(parameter.tensor, len(self._tensor_ids))
         tensors = list(self._tensor_ids)
-        types = ["" if t.type is None else str(t.type) for t in tensors]
+        texts = {kind: str(kind or "") for kind in {t.type for t in tensors}}  # most tensors share a few types
+        types = [texts[t.type] for t in tensors]
         graph = self.graph
         few = sum(p.size <= _FEW for p in self._parameters) <= _READ
         calls = self._calls()

@@ -9,17 +9,17 @@ import onnx
 import pytest
 
 import graphml_onnx
-from graphml_onnx.graph import inspection
+from graphml_onnx.graph import inspection, structure
 from graphml_onnx.graph.inspection import Repeats, alike, folded_shares, module_shares, sums_of
-from graphml_onnx.graph.structure import look_of_module
+from graphml_onnx.graph.structure import ModuleLook
 from tests.common.command import in_process
 from tests.running.models import LAYERS, chain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
     from pathlib import Path
 
-    from graphml_onnx.graph.elements import Module
+    from graphml_onnx.graph.elements import Module, Operator
 
 
 def edited(path: Path, edit: Callable[[onnx.ModelProto], None]) -> Path:
@@ -96,8 +96,41 @@ def test_values_and_names_do_not_matter(tmp_path: Path, edit: Callable[[onnx.Mod
 
 def test_the_look_has_no_names(tmp_path: Path) -> None:
     with graphml_onnx.open(chain(tmp_path)) as graph:
-        looks = {look_of_module(graph.module(f"encoder.layer.{number}")) for number in range(LAYERS)}
-    assert len(looks) == 1
+        first, *others = (ModuleLook(graph.module(f"encoder.layer.{number}")) for number in range(LAYERS))
+        assert all(other == first for other in others)
+
+
+def chains(path: Path, different: int) -> Path:
+    """Two chains of 60 operators, of which one operator differs."""
+    nodes = []
+    name = "x"
+    for chain_number in range(2):
+        for step in range(60):
+            kind = "Neg" if chain_number and step == different else "Relu"
+            made = f"/chain.{chain_number}/t{step}"
+            nodes.append(onnx.helper.make_node(kind, [name], [made], f"/chain.{chain_number}/part/op_{step}"))
+            name = made
+    ends = [onnx.helper.make_tensor_value_info(end, onnx.TensorProto.FLOAT, [2]) for end in ("x", name)]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "chains", ends[:1], ends[1:])), path)
+    return path
+
+
+@pytest.mark.parametrize(("different", "reads_all"), [(3, False), (40, True), (-1, True)])
+def test_the_rest_is_looked_at_only_if_the_start_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, different: int, reads_all: bool
+) -> None:
+    seen: list[int] = []
+    whole = structure._look_of_operators
+
+    def noted(operators: Sequence[Operator]) -> Hashable:
+        seen.append(len(operators))
+        return whole(operators)
+
+    monkeypatch.setattr(structure, "_look_of_operators", noted)
+    with graphml_onnx.open(chains(tmp_path / "model.onnx", different)) as graph:
+        first, second = (ModuleLook(graph.module(f"chain.{number}")) for number in range(2))
+        assert (first == second) == (different == -1)
+    assert (60 in seen) == reads_all
 
 
 def nested(path: Path) -> Path:
@@ -121,11 +154,11 @@ def test_repeats_within_repeats_are_looked_for_once(tmp_path: Path, monkeypatch:
         expected = {module: list(alike(module.children, sums)) for module in graph.root.walk()}
         looked: list[str] = []
 
-        def noted(module: Module) -> Hashable:
+        def noted(module: Module) -> ModuleLook:
             looked.append(module.path)
-            return look_of_module(module)
+            return ModuleLook(module)
 
-        monkeypatch.setattr(inspection, "look_of_module", noted)
+        monkeypatch.setattr(inspection, "ModuleLook", noted)
         repeats = Repeats(sums)
         assert {module: repeats.within(module) for module in graph.root.walk()} == expected
     assert [len(group) for group in expected[graph.root]] == [3, 1]

@@ -16,6 +16,7 @@ import pytest
 
 import graphml_onnx
 from graphml_onnx.errors import OutputError, UsageError
+from graphml_onnx.viewing.api import document_of
 from tests.graph.test_inspection import damaged
 from tests.viewing import models
 
@@ -54,6 +55,17 @@ def test_columns_tell_nodes_tensors_and_parameters(tmp_path: Path) -> None:
     statistics = data["statistics"][1]
     assert (statistics["min"], statistics["max"], sum(statistics["histogram"])) == (1.0, 1.0, 16)
     assert data["formal"][str(strings.index("ReduceMean"))] == ["data", "axes"]
+
+
+def test_attributes_that_operators_share_are_read_once(tmp_path: Path) -> None:
+    with graphml_onnx.open(models.layers(tmp_path / "m.onnx")) as graph:
+        data = document_of(graph)
+        elus = graph.operators_of_type("Elu")
+        assert [operator._attributes is not None for operator in elus] == [True, *[False] * (len(elus) - 1)]
+    sets = {data["attributes"][i] for i, kind in enumerate(data["type"]) if data["strings"][kind] == "Elu"}
+    assert len(sets) == 1
+    name, value = data["attributeSets"][sets.pop()]
+    assert (data["strings"][name], data["strings"][value]) == ("alpha", "0.5")
 
 
 def test_inputs_are_tensors_made_before_or_after(tmp_path: Path) -> None:
