@@ -10,16 +10,14 @@ from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.hierarchy import NOWHERE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import onnx
 
     from graphml_onnx.hierarchy import Hierarchy, Module
 
 
-def owners_of_weights(
-    graph: onnx.GraphProto, hierarchy: Hierarchy, takers: Callable[[bytes], Iterable[int]] | None = None
-) -> Mapping[str, int]:
+def owners_of_weights(graph: onnx.GraphProto, hierarchy: Hierarchy) -> Mapping[str, int]:
     """The module that owns each initializer of the main graph, by its name.
 
     If the name gives no module, the owner is the innermost module around all operators that use it. Operators in bodies
@@ -28,7 +26,6 @@ def owners_of_weights(
     Args:
         graph: the exact message.
         hierarchy: of the model.
-        takers: where it is known, which operators take an initializer, by their places in the graph.
 
     Returns:
         Indices in `Hierarchy.modules`; -1 for the model itself.
@@ -37,20 +34,19 @@ def owners_of_weights(
     names = cast("list[bytes]", [*tensors, *(tensor.values.name for tensor in graph.sparse_initializer)])
     owners = {name: owner for name in names if (owner := hierarchy.owner(string_of(name))) != NOWHERE}
     nameless = frozenset(names) - owners.keys()
-    if takers is None:
-        takers = _takers(graph.node if nameless else (), nameless)
+    takers = _takers(graph.node if nameless else (), nameless)
     for name in nameless:
-        places = [hierarchy.placement[taker] for taker in takers(name)]
+        places = [hierarchy.placement[taker] for taker in takers[name]]
         owners[name] = reduce(partial(_common, hierarchy.modules), places) if places else NOWHERE
     return {string_of(name): owners[name] for name in names}
 
 
-def _takers(nodes: Iterable[onnx.NodeProto], names: frozenset[bytes]) -> Callable[[bytes], Iterable[int]]:
+def _takers(nodes: Iterable[onnx.NodeProto], names: frozenset[bytes]) -> Mapping[bytes, Sequence[int]]:
     found: dict[bytes, list[int]] = {name: [] for name in names}
     for index, node in enumerate(nodes):
         for name in _consumed(node, names):
             found[name].append(index)
-    return found.__getitem__
+    return found
 
 
 def _common(modules: Sequence[Module], left: int, right: int) -> int:

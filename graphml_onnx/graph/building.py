@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.module_facts import graphs_of
-from graphml_onnx.codec.owners import owners_of_weights
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.graph.attributes import sparse_tensor
 from graphml_onnx.graph.elements import Body, Module, Operator, Parameter, Tensor
@@ -247,51 +246,49 @@ def name_in_body(module: Module) -> str:
     return path if module is module.body.root else f"{path}/{module.path}"
 
 
-def own_parameters(
-    graph: ModelGraph, message: onnx.GraphProto, hierarchy: Hierarchy
-) -> Mapping[Module, Sequence[Parameter]]:
-    """Finds the module that owns each parameter.
+def own_parameters(graph: ModelGraph, hierarchy: Hierarchy) -> Mapping[Module, Sequence[Parameter]]:
+    """Finds the module that owns each parameter: by its name, or else the innermost around all operators that take it.
 
     Args:
         graph: the graph, with its modules.
-        message: the main graph that it was built from.
         hierarchy: the hierarchy of its modules.
     """
     by_scope: dict[str, Module] = {}
     for module in graph.root.walk():
         by_scope.setdefault(module.path, module)
-    tensors = graph.main.tensors
-
-    def takers(name: bytes) -> Iterator[int]:
-        return (operator.outermost.index for operator in tensors[string_of(name)].consumers)
-
-    owners = owners_of_weights(message, hierarchy, takers)
+    around: dict[Module, Sequence[Module]] = {}
     owned: dict[Module, list[Parameter]] = {}
     for parameter in graph.parameters:
         body = parameter.tensor.body
+        place = hierarchy.owner(parameter.name) if body is graph.main and parameter.operator is None else NOWHERE
         if parameter.operator is not None:
             module = parameter.operator.module
-        elif body is graph.main:
-            place = owners.get(parameter.name, NOWHERE)
-            module = graph.root if place == NOWHERE else by_scope[hierarchy.modules[place].scope]
+        elif place != NOWHERE:
+            module = by_scope[hierarchy.modules[place].scope]
         else:
-            module = _around(parameter)
+            module = (
+                _innermost((operator.module for operator in parameter.consumers), around) or body.root or body.module
+            )
         parameter._module = module
         owned.setdefault(module, []).append(parameter)
     return owned
 
 
-def _around(parameter: Parameter) -> Module:
-    """The innermost module of the parameter's body around all operators that take it."""
-    body = parameter.tensor.body
-    root = body.root or body.module
-    module: Module | None = None
-    for taker in parameter.consumers:
-        operator = taker
-        while operator.body is not body and operator.body.operator is not None:
-            operator = operator.body.operator
-        found = operator.module
-        while module is not None and not found.contains(module):
-            found = cast("Module", found.parent)
-        module = found
-    return module or root
+def _innermost(modules: Iterable[Module], around: dict[Module, Sequence[Module]]) -> Module | None:
+    """The innermost module around some modules; None for none.
+
+    Args:
+        modules: the modules.
+        around: remembers of each module those around it, from the model to itself.
+    """
+    common: Sequence[Module] = ()
+    for module in modules:
+        if common and module is common[-1]:
+            continue
+        if module not in around:
+            path = [module]
+            while (outer := path[-1].parent) is not None:
+                path.append(outer)
+            around[module] = path[::-1]
+        common = [a for a, b in zip(common or around[module], around[module], strict=False) if a is b]
+    return common[-1] if common else None

@@ -300,7 +300,7 @@ class ModelGraph(OfFile):
     def _owned(self) -> Mapping[Module, Sequence[Parameter]]:
         """The parameters by the module that owns them; computed on first use."""
         if self._owners is None:
-            self._owners = own_parameters(self, self._model.graph, self._loaded.hierarchy)
+            self._owners = own_parameters(self, self._loaded.hierarchy)
         return self._owners
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 import graphml_onnx
 from graphml_onnx.errors import UsageError
@@ -76,6 +77,25 @@ def test_sums_count_each_operator_and_parameter_once(silero: Path) -> None:
         assert [(row.share.name, row.share.operators) for row in folded_shares(graph.root, 1)] == [
             (share.name, share.operators) for share in shares
         ]
+
+
+def test_a_weight_that_only_one_module_of_a_body_takes_belongs_to_it(tmp_path: Path) -> None:
+    model = with_body()
+    for node in model.graph.node[2].attribute[0].g.node:
+        node.input[:] = [name.replace("enc.0.weight", "w2") for name in node.input]
+    both = numpy_helper.from_array(np.zeros(2, np.float32), "both")
+    model.graph.initializer.extend([numpy_helper.from_array(np.ones((32, 32), np.float32), "w2"), both])
+    for branch in model.graph.node[2].attribute:
+        branch.g.node[1].input.append("both")
+    onnx.save(model, tmp_path / "m.onnx")
+    graphml_onnx.encode(tmp_path / "m.onnx", tmp_path / "m.graphml")
+    first = model.graph.node[2].attribute[0].name
+    for path in (tmp_path / "m.onnx", tmp_path / "m.graphml"):
+        with graphml_onnx.open(path) as graph:
+            owner = graph.parameter("w2").module
+            assert (owner.path, owner.body.path) == (owner.body.operators[0].module.path, f"/enc/0/If/{first}")
+            assert graph.parameter("both").module is graph.module("enc.0")  # around both branches
+            assert graph.parameter("enc.0.weight").module is graph.module("enc.0")  # by its name
 
 
 def test_inspect_shows_them(silero: Path, tmp_path: Path) -> None:
