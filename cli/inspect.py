@@ -311,7 +311,7 @@ def _table(
             return _share_table("operator", shares, names)
         case "place":
             rows = [
-                [o.label, o.op_type, o.module.path or "(model)", o.placed_by or "?", o.module.source or ""]
+                [o.label, o.op_type, o.module.label or "(model)", o.placed_by or "?", o.module.source or ""]
                 for o in module.all_operators(bodies=True)
             ]
             return show.columns(["operator", "type", "module", "placed by", "module from"], rows, left=5)
@@ -379,7 +379,7 @@ def _parameter_table(module: "Module", unread: _Unread, *, stats: bool) -> str:
     parameters = module.all_parameters()
     rows = []
     for parameter in parameters:
-        row = [parameter.name, str(parameter.type), parameter.module.path or "(model)"]
+        row = [parameter.name, str(parameter.type), parameter.module.label or "(model)"]
         row += [f"{parameter.size:,}", show.size(parameter.nbytes)]
         rows.append(row + _cells(parameter_statistics(parameter, unread)) if stats else row)
     head = ["parameter", "type", "module", "elements", "bytes"]

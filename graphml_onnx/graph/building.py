@@ -240,12 +240,6 @@ def _order(root: Module, made: Iterable[Module], members: Mapping[Module, list[O
         module.children = sorted(inner, key=lambda child: first[child])
 
 
-def name_in_body(module: Module) -> str:
-    """Identifies a module of a body, or its root: the path of the body, and its own."""
-    path = module.body.path
-    return path if module is module.body.root else f"{path}/{module.path}"
-
-
 def own_parameters(graph: ModelGraph, hierarchy: Hierarchy) -> Mapping[Module, Sequence[Parameter]]:
     """Finds the module that owns each parameter: by its name, or else the innermost around all operators that take it.
 

@@ -69,6 +69,12 @@ class Module(OfFile):
         self.operators: Sequence[Operator] = []
 
     @property
+    def label(self) -> str:
+        """Identifies it: its path, in a body ``BODY/PATH``; the path of a body for its root; empty for the model."""
+        body = self.body.path
+        return body if self is self.body.root else f"{body}/{self.path}" if body else self.path
+
+    @property
     def depth(self) -> int:
         """How many modules are around it; 0 for the model."""
         depth, around = 0, self.parent

@@ -100,7 +100,9 @@ def functions(
     path, target = Path(model), Path(output)
     with open_graph(path, metadata=metadata) as graph:
         if not graph.modules:
-            raise UsageError("the model has no modules", file=path, remedy="give `metadata` that describe them")
+            where = " in its main graph; those in bodies and functions stay" if graph.inner_modules else ""
+            remedy = "give `metadata` that describe them"
+            raise UsageError(f"the model has no modules{where}", file=path, remedy=remedy)
         folding = _Folding(graph, depth)
         message = folding.message()
         data = _publish(graph, message, path, target, overwrite=overwrite, progress=progress)

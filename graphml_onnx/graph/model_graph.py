@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import UsageError
-from graphml_onnx.graph.building import Words, build, name_in_body, own_parameters
+from graphml_onnx.graph.building import Words, build, own_parameters
 from graphml_onnx.graph.macs import multiplying
 from graphml_onnx.graph.of_file import OfFile
 from graphml_onnx.graph.shapes import add_types, inferred_model
@@ -167,9 +167,9 @@ class ModelGraph(OfFile):
         modules.sort(key=lambda module: module.body is not self.main)
         modules.reverse()
         tags = {module.tag: module for module in modules if module.tag}
-        inner = {name_in_body(module): module for module in modules if module.body is not self.main}
+        labels = {module.label: module for module in modules}
         paths = {module.path: module for module in modules if module is not module.body.root}
-        return {self.name: self.root} | tags | inner | paths | {"": self.root}
+        return {self.name: self.root} | tags | labels | paths | {"": self.root}
 
     def operator(self, name: str) -> Operator:
         """The operator with a name, or with a `label`; the first of several, the main graph first.

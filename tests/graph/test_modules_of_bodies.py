@@ -44,6 +44,8 @@ def test_a_body_has_modules_of_its_own(silero: Path) -> None:
             assert conv.module.path == "encoder.1.reparam_conv"
             assert conv.module.body is body
         assert [root.name for root in graph.root.roots] == ["If_0/else_branch", "If_0/then_branch"]
+        for module in graph.all_modules():
+            assert graph.module(module.label) is module
         assert graph.module("If_0/then_branch/encoder").body is choice.bodies[1]
         assert graph.module("encoder").body is choice.bodies[0]  # the first of several
         assert graph.module("If_0/then_branch") is choice.bodies[1].root
@@ -110,6 +112,8 @@ def test_inspect_shows_them(silero: Path, tmp_path: Path) -> None:
     first, *others = json.loads(below)["modules"]
     assert (first["name"], first["body"]) == ("encoder", "If_0/then_branch")
     assert [other["name"] for other in others] == [f"encoder.{number}" for number in range(4)]
+    weights = in_process(tmp_path, "inspect", str(silero), "--by", "parameter").out
+    assert " If_0/then_branch/encoder.3.reparam_conv " in weights
 
 
 def test_each_operator_of_a_body_says_what_placed_it(tmp_path: Path) -> None:
@@ -126,6 +130,11 @@ def test_a_module_of_a_body_cannot_be_cut_out(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is in the body") as caught:
         graphml_onnx.extract(tmp_path / "m.onnx", tmp_path / "part.onnx", module="enc.0.Relu")
     assert caught.value.remedy == "choose the module around it: enc.0"
+
+
+def test_only_modules_of_the_main_graph_become_functions(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no modules in its main graph; those in bodies and functions stay"):
+        graphml_onnx.functions(SILERO, tmp_path / "f.onnx")
 
 
 def test_the_page_has_them_in_the_box_of_their_body(silero: Path) -> None:
