@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
 # If several things in one body define a name, which no valid model has, the lowest rank counts: inputs, then
-# initializers, then sparse ones, then operators by their index.
+# initializers, then sparse ones, then inputs that are weights, then operators by their index.
 INPUT_RANK = -(1 << 62)
 INITIALIZER_RANK = -(1 << 61)
 SPARSE_RANK = -(1 << 60)
