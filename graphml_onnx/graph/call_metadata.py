@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import onnx
 
 KEY: Final = "g2o.operators"
-"""Key of the metadata of a call: a JSON list of the metadata of its operators, null where the function has them."""
+"""Key of the metadata of the model: a JSON object with a list for each call, by its name, of the metadata of the
+operators that it replaces, null where the function has them. Before IR version 10, operators have no place for them."""
 
 Entries: TypeAlias = "list[tuple[str, str]]"
 
@@ -32,13 +33,13 @@ def keep_common(nodes: Sequence[onnx.NodeProto], instances: Iterable[Sequence[on
             _write(node, [entry for entry in own if entry in common])
 
 
-def keep_own(
+def own_of(
     call: onnx.NodeProto, operators: Iterable[onnx.NodeProto], functions: Mapping[str, onnx.FunctionProto]
-) -> None:
-    """Adds to a call the metadata of its operators that its function does not have.
+) -> list[Entries | None]:
+    """The metadata of the operators of a call that its function does not have, None where it does; empty if it has all.
 
     Args:
-        call: the call, which is changed.
+        call: the call.
         operators: those that it replaces, in the order of `_operators_of`.
         functions: the functions of modules by name.
     """
@@ -46,21 +47,37 @@ def keep_own(
         None if (own := _entries(operator)) == _entries(node) else own
         for operator, node in zip(operators, _operators_of(call, functions), strict=True)
     ]
-    if any(own is not None for own in kept):
-        entry = call.metadata_props.add()
+    return kept if any(own is not None for own in kept) else []
+
+
+def keep(model: onnx.ModelProto, own: Mapping[str, Sequence[Entries | None]]) -> None:
+    """Adds to a model what `own_of` found for its calls, by their names."""
+    if own:
+        entry = model.metadata_props.add()
         entry.key = cast("str", KEY.encode())
-        entry.value = cast("str", json.dumps(kept, separators=(",", ":")).encode())
+        entry.value = cast("str", json.dumps(own, separators=(",", ":")).encode())
 
 
-def own_of(call: onnx.NodeProto) -> Iterator[Entries | None]:
-    """What `keep_own` added to a call, for each operator; nothing if there is none, or it is damaged."""
-    text = dict(_entries(call)).get(KEY)
+def take(model: onnx.ModelProto, functions: Mapping[str, onnx.FunctionProto]) -> dict[str, list[Entries | None]]:
+    """Takes what `keep` added out of a model; what is damaged, or does not fit an edited function, is left out."""
+    props = model.metadata_props
+    text = next((string_of(entry.value) for entry in props if string_of(entry.key) == KEY), None)
+    if text is None:
+        return {}
+    others = [entry.SerializeToString() for entry in props if string_of(entry.key) != KEY]
+    del props[:]
+    for other in others:
+        props.add().ParseFromString(other)
+    calls = {string_of(node.name): node for node in model.graph.node if string_of(node.op_type) in functions}
+    found: dict[str, list[Entries | None]] = {}
     try:
-        found = [] if text is None else json.loads(text)
-        kept = [None if own is None else [(str(key), str(value)) for key, value in own] for own in found]
-    except (ValueError, TypeError, RecursionError):
-        kept = []
-    return iter(kept)
+        for name, operators in json.loads(text).items():
+            own = [None if own is None else [(str(key), str(value)) for key, value in own] for own in operators]
+            if name in calls and len(own) == sum(1 for _ in _operators_of(calls[name], functions)):
+                found[name] = own
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+    return found
 
 
 def restore(node: onnx.NodeProto, own: Entries | None) -> None:

@@ -19,7 +19,7 @@ from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
-from graphml_onnx.graph.call_metadata import keep_common, keep_own, own_of, restore
+from graphml_onnx.graph.call_metadata import keep, keep_common, own_of, restore, take
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.renaming import all_names, defined_in, rename
 from graphml_onnx.graph.structure import look_of
@@ -92,13 +92,16 @@ def functions(
         progress: called as the work goes on.
 
     Raises:
-        UsageError: the model has no modules.
+        UsageError: the model has no modules, or they are functions already.
         GraphmlOnnxError: it cannot be read.
         OutputError: the output exists already, or cannot be created.
         StorageError: no space, or a broken disk.
     """
     path, target = Path(model), Path(output)
     with open_graph(path, metadata=metadata) as graph:
+        if any(domain == DOMAIN for domain, _, _ in graph.functions):
+            told = "its modules are functions already"
+            raise UsageError(told, file=path, remedy="turn them into operators first: g2o inline")
         if not graph.modules:
             where = " in its main graph; those in bodies and functions stay" if graph.inner_modules else ""
             remedy = "give `metadata` that describe them"
@@ -152,6 +155,7 @@ class _Unfolding:
         cast("Message", self.model).CopyFrom(cast("Message", model))
         graph, functions = self.model.graph, self.model.functions
         self._functions = {string_of(f.name): f for f in functions if string_of(f.domain) == DOMAIN}
+        self._own_metadata = take(self.model, self._functions)
         nodes = chain.from_iterable(function.node for function in self._functions.values())
         in_bodies = chain.from_iterable(map(_in_bodies, nodes))  # a body must not hide a new name
         self._tensors = _Names(map(string_of, chain(defined_in(graph), in_bodies)))
@@ -179,7 +183,7 @@ class _Unfolding:
                 yield node
             else:
                 if len(under_way) == 1:
-                    kept = own_of(node)
+                    kept = iter(self._own_metadata.get(string_of(node.name), ()))
                 under_way.append(self._own(function, node))
 
     def _own(self, function: onnx.FunctionProto, call: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
@@ -303,8 +307,7 @@ class _Folding:
         message = cast("onnx.ModelProto", schema.message_class("ModelProto")())
         cast("Message", message).CopyFrom(cast("Message", self._graph._model))
         items = [item for item in self._items if item is not None]
-        if self._graph.ir_version >= _METADATA_IR:
-            self._place_metadata(items)
+        keep(message, self._own_metadata(items))
         _replace(message.graph.node, [item.node for item in items])
         known = {name for item in items for name in (*item.taken, *item.made)}
         _replace(message.graph.value_info, [v for v in message.graph.value_info if cast("bytes", v.name) in known])
@@ -318,14 +321,13 @@ class _Folding:
             _add_opset(message.opset_import)
         return message
 
-    def _place_metadata(self, items: Iterable[_Item]) -> None:
-        """Leaves the metadata that several modules share in their function, and moves the others to the calls."""
+    def _own_metadata(self, items: Iterable[_Item]) -> dict[str, list[Entries | None]]:
+        """Leaves the metadata that several modules share in their function; returns the others, by call."""
         functions = {string_of(function.name): function for function in self._by_look.values()}
         for name, function in functions.items():
             keep_common(function.node, self._instances[name])
-        for item in items:
-            if item.operators:
-                keep_own(item.node, item.operators, functions)
+        own = ((item.node, own_of(item.node, item.operators, functions)) for item in items if item.operators)
+        return {string_of(call.name): entries for call, entries in own if entries}
 
     def _fold(self, module: Module) -> None:
         """Replaces the operators of a module by calls."""

@@ -241,10 +241,17 @@ def told(node: onnx.NodeProto) -> list[tuple[str, str]]:
     return [(entry.key, entry.value) for entry in node.metadata_props]
 
 
+@pytest.mark.parametrize("ir_version", [8, 10])
 @pytest.mark.parametrize("depth", [None, 2])
-def test_metadata_of_modules_that_share_a_definition(tmp_path: Path, depth: int | None) -> None:
-    """Each operator gets its own back; the definition says only what is true of all the modules."""
-    path = FIXTURES / "htp/winml-resnet-mini-dynamo/model.onnx"
+def test_metadata_of_modules_that_share_a_definition(tmp_path: Path, depth: int | None, ir_version: int) -> None:
+    """Each operator gets its own back; the definition says only what is true of all the modules.
+
+    Some exporters write metadata of operators before IR version 10, too.
+    """
+    path = tmp_path / "model.onnx"
+    model = onnx.load(FIXTURES / "htp/winml-resnet-mini-dynamo/model.onnx")
+    model.ir_version = ir_version
+    onnx.save(model, path)
     made = functions(path, tmp_path / "functions.onnx", depth=depth).onnx
     flat = inline(made, tmp_path / "flat.onnx").onnx
     wanted = sorted((node.op_type, *told(node)) for node in onnx.load(path).graph.node)
@@ -255,19 +262,37 @@ def test_metadata_of_modules_that_share_a_definition(tmp_path: Path, depth: int 
     shared = [f for f in onnx.load(made).functions if "," in f.doc_string]
     assert bool(shared) == (depth is None)
     assert not any(key == "winml.hierarchy.tag" for f in shared for node in f.node for key, _ in told(node))
+    assert [entry.key for entry in onnx.load(flat).metadata_props] == [entry.key for entry in model.metadata_props]
 
 
-@pytest.mark.parametrize("value", ["", "[", "3", "[3]", "[[3]]", '[{"a": 1}]', "[" * 100_000])
+@pytest.mark.parametrize("value", ["", "[", "3", "[3]", '{"%s":3}', '{"%s":[3]}', '{"%s":[[3]]}', "[" * 100_000])
 def test_damaged_metadata_of_a_call_are_left_out(tmp_path: Path, value: str) -> None:
     made = functions(FIXTURES / MODELS[1], tmp_path / "functions.onnx").onnx
     model = onnx.load(made)
-    for node in model.graph.node:
-        for entry in node.metadata_props:
-            if entry.key == "g2o.operators":
-                entry.value = value
+    (entry,) = (entry for entry in model.metadata_props if entry.key == "g2o.operators")
+    entry.value = value.replace("%s", next(iter(json.loads(entry.value))))
     onnx.save(model, made)
     flat = inline(made, tmp_path / "flat.onnx").onnx
     assert len(onnx.load(flat).graph.node) == len(onnx.load(FIXTURES / MODELS[1]).graph.node)
+
+
+def test_metadata_do_not_go_to_the_operators_of_an_edited_function(tmp_path: Path) -> None:
+    path = FIXTURES / MODELS[1]
+    made = functions(path, tmp_path / "functions.onnx").onnx
+    model = onnx.load(made)
+    function = next(f for f in model.functions if "," in f.doc_string and not any(n.domain for n in f.node))
+    function.node.insert(0, helper.make_node("Neg", [function.input[0]], ["unused"], "added"))
+    onnx.save(model, made)
+    tags = {o.name: told(o) for o in onnx.load(path).graph.node}
+    for node in onnx.load(inline(made, tmp_path / "flat.onnx").onnx).graph.node:
+        assert node.op_type == "Neg" or set(told(node)) <= {entry for entries in tags.values() for entry in entries}
+        assert node.op_type != "Neg" or not told(node)
+
+
+def test_functions_of_functions(tmp_path: Path) -> None:
+    made = functions(chain(tmp_path), tmp_path / "functions.onnx").onnx
+    with pytest.raises(UsageError, match="functions already"):
+        functions(made, tmp_path / "again.onnx")
 
 
 def test_outputs_are_compared_by_name(tmp_path: Path) -> None:
