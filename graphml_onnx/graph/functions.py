@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain, groupby, islice, repeat
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -19,7 +19,7 @@ from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.files import Publication
-from graphml_onnx.graph.call_metadata import keep, keep_common, own_of, restore, take
+from graphml_onnx.graph.call_metadata import NOTHING, keep, keep_common, own_of, restore, take
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.renaming import all_names, defined_in, rename
 from graphml_onnx.graph.structure import look_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from graphml_onnx.graph.call_metadata import Entries
+    from graphml_onnx.graph.call_metadata import Own
     from graphml_onnx.graph.elements import Module, Operator
     from graphml_onnx.graph.model_graph import ModelGraph
     from graphml_onnx.results import Progress
@@ -155,7 +155,7 @@ class _Unfolding:
         cast("Message", self.model).CopyFrom(cast("Message", model))
         graph, functions = self.model.graph, self.model.functions
         self._functions = {string_of(f.name): f for f in functions if string_of(f.domain) == DOMAIN}
-        self._own_metadata = take(self.model, self._functions)
+        self._own_of = take(self.model, self._functions)
         nodes = chain.from_iterable(function.node for function in self._functions.values())
         in_bodies = chain.from_iterable(map(_in_bodies, nodes))  # a body must not hide a new name
         self._tensors = _Names(map(string_of, chain(defined_in(graph), in_bodies)))
@@ -170,7 +170,7 @@ class _Unfolding:
 
     def _put_in(self, nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
         under_way = [iter(nodes)]  # the operators of calls within calls, which may be many
-        kept: Iterator[Entries | None] = iter(())  # metadata of the operators of the outermost call
+        kept: Iterator[Own] = iter(())  # of the operators of the outermost call
         while under_way:
             node = next(under_way[-1], None)
             if node is None:
@@ -179,11 +179,11 @@ class _Unfolding:
             function = self._functions.get(string_of(node.op_type)) if string_of(node.domain) == DOMAIN else None
             if function is None:
                 if len(under_way) > 1:
-                    restore(node, next(kept, None))
+                    restore(node, next(kept))
                 yield node
             else:
                 if len(under_way) == 1:
-                    kept = iter(self._own_metadata.get(string_of(node.name), ()))
+                    kept = iter(self._own_of.get(string_of(node.name)) or repeat(NOTHING))
                 under_way.append(self._own(function, node))
 
     def _own(self, function: onnx.FunctionProto, call: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
@@ -273,6 +273,19 @@ class _Item:
     operators: tuple[onnx.NodeProto, ...] = ()
 
 
+def _own(
+    message: onnx.ModelProto, items: Iterable[_Item], functions: Mapping[str, onnx.FunctionProto]
+) -> dict[str, list[Own]]:
+    """What operators have and `inline` would not give them back, by call."""
+    names = (string_of(node.name) for node in _Unfolding(message).model.graph.node)
+    found = {}
+    for item in items:
+        own_names = [*islice(names, len(item.operators) or 1)]
+        if item.operators and (own := own_of(item.node, item.operators, own_names, functions)):
+            found[string_of(item.node.name)] = own
+    return found
+
+
 class _Folding:
     """Folds modules into calls, the innermost first."""
 
@@ -307,7 +320,9 @@ class _Folding:
         message = cast("onnx.ModelProto", schema.message_class("ModelProto")())
         cast("Message", message).CopyFrom(cast("Message", self._graph._model))
         items = [item for item in self._items if item is not None]
-        keep(message, self._own_metadata(items))
+        functions = {string_of(function.name): function for function in self._by_look.values()}
+        for name, function in functions.items():
+            keep_common(function.node, self._instances[name])
         _replace(message.graph.node, [item.node for item in items])
         known = {name for item in items for name in (*item.taken, *item.made)}
         _replace(message.graph.value_info, [v for v in message.graph.value_info if cast("bytes", v.name) in known])
@@ -319,15 +334,8 @@ class _Folding:
         message.ir_version = max(message.ir_version, _LOWEST_IR)
         if DOMAIN not in self._graph.opsets:
             _add_opset(message.opset_import)
+        keep(message, _own(message, items, functions))
         return message
-
-    def _own_metadata(self, items: Iterable[_Item]) -> dict[str, list[Entries | None]]:
-        """Leaves the metadata that several modules share in their function; returns the others, by call."""
-        functions = {string_of(function.name): function for function in self._by_look.values()}
-        for name, function in functions.items():
-            keep_common(function.node, self._instances[name])
-        own = ((item.node, own_of(item.node, item.operators, functions)) for item in items if item.operators)
-        return {string_of(call.name): entries for call, entries in own if entries}
 
     def _fold(self, module: Module) -> None:
         """Replaces the operators of a module by calls."""
