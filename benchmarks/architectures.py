@@ -71,7 +71,7 @@ def row(name: str, architecture: Architecture, exporter: ExporterName, folder: P
     Raises:
         ModelError: the exporter refuses it.
     """
-    from graphml_onnx.exporting.backends.module_state import evaluating
+    from graphml_onnx.exporting.backends.state import evaluating
     from graphml_onnx.exporting.inputs import ExampleInputs, inputs_from_config
     from tests.export.test_architectures import random_inputs, tensors_of
 
@@ -121,7 +121,7 @@ class Quiet(warnings.catch_warnings):
 
 
 def _plain(module: torch.nn.Module, inputs: Mapping[str, object], exporter: ExporterName, path: Path) -> None:
-    from graphml_onnx.exporting.backends.process import listening
+    from graphml_onnx.exporting.backends.state import listening
 
     with listening():
         if exporter == "dynamo":

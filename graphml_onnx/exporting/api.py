@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from graphml_onnx.exporting.options import TorchModules
-    from graphml_onnx.exporting.parts import Part
+    from graphml_onnx.exporting.options import Part, TorchModules
     from graphml_onnx.exporting.record import ExporterName, ExportResult
     from graphml_onnx.exporting.sources import Exportable
     from graphml_onnx.hierarchy.tree import Module

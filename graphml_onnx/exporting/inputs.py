@@ -27,7 +27,8 @@ from graphml_onnx.inputs.specs import InputSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
-    from graphml_onnx.support.strictjson import Json
+    from graphml_onnx.exporting.options import ExporterSettings, Plan
+    from graphml_onnx.exporting.sources import Exportable, LoadedModel
 
 _BATCH: Final = 2  # exporters treat a dimension of 1 as a constant
 _SEQUENCE: Final = 16
@@ -35,6 +36,22 @@ _IMAGE: Final = 224
 _SAMPLES: Final = 16_000  # a second of sound
 _REMEDY: Final = "describe the inputs with `input_specs`"
 _NO_NAME: Final = re.compile(r"\W+")
+
+
+class ExampleRecord(NamedTuple):
+    """The description of an example input.
+
+    Attributes:
+        name: its name in the ONNX graph.
+        dtype: name of its type in torch, without the package.
+        shape: its dimensions.
+        span: for integers, the least value and one more than the greatest; None for other inputs.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    span: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +62,13 @@ class ExampleInputs:
         args: positional arguments.
         kwargs: named arguments, in the order of the model's signature.
         method: where they come from, in the terms of HTP metadata.
+        tensors: the tensors among the arguments of a module, in the order of the graph's inputs (`fitted` finds them).
     """
 
     args: tuple[object, ...] = ()
     kwargs: Mapping[str, object] = field(default_factory=dict)
     method: Literal["from_config", "specs", "provided"] = "provided"
-
-    def mapped(self, function: Callable[[object], object]) -> ExampleInputs:
-        """The same inputs with a function applied to each argument."""
-        return replace(
-            self,
-            args=tuple(function(value) for value in self.args),
-            kwargs={name: function(value) for name, value in self.kwargs.items()},
-        )
-
-
-class ExampleRecord(NamedTuple):
-    """The description of an example input.
-
-    Attributes:
-        dtype: name of its type in torch, without the package.
-        shape: its dimensions.
-        span: for integers, the least value and one more than the greatest; None for other inputs.
-    """
-
-    dtype: str
-    shape: tuple[int, ...]
-    span: tuple[int, int] | None
-
-    def as_json(self, name: str) -> dict[str, Json]:
-        """The input under a name, as WinML's exporter records it."""
-        told: dict[str, Json] = {"name": name, "dtype": self.dtype, "shape": [*self.shape]}
-        return told if self.span is None else told | {"value_range": [*self.span]}
+    tensors: tuple[ExampleRecord, ...] = ()
 
 
 class Leaf(NamedTuple):
@@ -161,11 +153,6 @@ def bound_inputs(module: torch.nn.Module, inputs: ExampleInputs) -> dict[str, ob
         raise UsageError(f"the model does not take these inputs: {error}", remedy=_REMEDY) from None
 
 
-def input_names(module: torch.nn.Module, inputs: ExampleInputs) -> list[str]:
-    """The names of the tensors among the inputs, in the order of the graph's inputs."""
-    return [name for name, value in named_inputs(module, inputs) if isinstance(value, torch.Tensor)]
-
-
 def named_inputs(module: torch.nn.Module, inputs: ExampleInputs) -> list[tuple[str, object]]:
     """All values within the inputs with their names, those that are constants in the graph included."""
     parameters = parameters_of(module)
@@ -177,18 +164,82 @@ def named_inputs(module: torch.nn.Module, inputs: ExampleInputs) -> list[tuple[s
     return [(name or "input", leaf.value) for name, leaf in zip(names, found, strict=True)]
 
 
-def example_records(model: object, inputs: ExampleInputs) -> list[ExampleRecord]:
-    """The descriptions of the tensors among a module's inputs, in the order of the graph; none for a program."""
+def example_inputs(loaded: LoadedModel, plan: Plan) -> ExampleInputs:
+    """The example inputs of a model: the caller's, those that came with it, or generated ones; none for a program.
+
+    Raises:
+        UsageError: the options contradict each other or do not fit the model, or inputs cannot be generated.
+    """
+    options, specs = plan.options, plan.specs
+    module = loaded.model
+    has_shapes = bool(options.shapes) or options.batch_size is not None
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UsageError(
+            "is compiled TorchScript, which does not show the modules that run",
+            file=loaded.name,
+            remedy="give the module that it was compiled from; it may call compiled functions",
+        )
+    if not isinstance(module, torch.nn.Module):
+        if options.inputs is not None or specs is not None or has_shapes:
+            raise UsageError("a torch.export program has its own inputs", file=loaded.name, remedy="give none")
+        return ExampleInputs()
+    if options.inputs is not None and specs is not None:
+        raise UsageError("inputs are given as well as input_specs", remedy="give one of them")
+    if specs is not None:
+        return inputs_from_specs(module, specs, options.seed)
+    given = loaded.inputs if options.inputs is None else options.inputs
+    if given is not None:
+        if has_shapes:
+            raise UsageError("given inputs have their own shapes", remedy="leave out the shapes and `batch_size`")
+        return given_inputs(given, module)
+    shapes = {name: tuple(shape) for name, shape in options.shapes.items()}
+    return inputs_from_config(module, options.seed, options.batch_size, shapes)
+
+
+def fitted(
+    model: Exportable, inputs: ExampleInputs, settings: ExporterSettings
+) -> tuple[ExampleInputs, ExporterSettings]:
+    """The inputs with the names of their tensors, and the settings with dynamic dimensions by these names.
+
+    Of an input with a new name in the settings, the dimensions may be given by either name.
+
+    Raises:
+        UsageError: dynamic dimensions are given for a name that is no input, or that the input does not have.
+    """
     if not isinstance(model, torch.nn.Module):
-        return []
-    return [_example(value) for _, value in named_inputs(model, inputs) if isinstance(value, torch.Tensor)]
+        return inputs, settings
+    tensors = {name: value for name, value in named_inputs(model, inputs) if isinstance(value, torch.Tensor)}
+    names = [*settings.input_names[: len(tensors)], *[*tensors][len(settings.input_names) :]]
+    records = tuple(_record(name, tensor) for name, tensor in zip(names, tensors.values(), strict=True))
+    new_name = dict(zip(tensors, names, strict=True))
+    shape_of = {record.name: record.shape for record in records}
+    dynamic = {}
+    for name, axes in settings.dynamic_shapes.items():
+        told = name if name in shape_of else new_name.get(name, name)
+        if told not in shape_of and told not in settings.output_names:
+            raise UsageError(
+                "is no input of the model",
+                file="dynamic_shapes",
+                place=name,
+                remedy=f"its inputs are {', '.join(tensors)}",
+            )
+        for axis in axes if told in shape_of else ():
+            if not 0 <= axis < len(shape_of[told]):
+                raise UsageError(
+                    f"has no dimension {axis}",
+                    file="dynamic_shapes",
+                    place=name,
+                    remedy=f"its shape is {[*shape_of[told]]}, and the first dimension is 0",
+                )
+        dynamic[told] = axes
+    return replace(inputs, tensors=records), replace(settings, dynamic_shapes=dynamic)
 
 
-def _example(tensor: torch.Tensor) -> ExampleRecord:
+def _record(name: str, tensor: torch.Tensor) -> ExampleRecord:
     dtype = str(tensor.dtype).removeprefix("torch.")
     has_span = tensor.numel() > 0 and not (tensor.is_floating_point() or tensor.is_complex()) and dtype != "bool"
     span = (int(tensor.min()), int(tensor.max()) + 1) if has_span else None
-    return ExampleRecord(dtype, tuple(tensor.shape), span)
+    return ExampleRecord(name, dtype, tuple(tensor.shape), span)
 
 
 def given_inputs(inputs: object, module: torch.nn.Module) -> ExampleInputs:

@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 
-from torch import nn
-
+from graphml_onnx.exporting.backends.modules import TORCH_CLASSES
 from graphml_onnx.hierarchy.paths import last_part
 from graphml_onnx.hierarchy.tree import Module
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    import torch
-
+    from graphml_onnx.exporting.backends.modules import Level
     from graphml_onnx.exporting.options import TorchModules
-
-CONTAINERS: Final = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
-"""Modules that hold others or parameters, and do not run."""
-
-TORCH_CLASSES: Final = "torch.nn."
-
-
-class Level(NamedTuple):
-    """A module that ran: its dotted path from the root, and its class with the package."""
-
-    scope: str
-    class_path: str
-
-
-def registered_levels(module: torch.nn.Module) -> tuple[Level, ...]:
-    """All modules within a module, including itself, each under its first path; without containers that never run."""
-    return tuple(
-        Level(scope, f"{type(part).__module__}.{type(part).__qualname__}")
-        for scope, part in module.named_modules()
-        if not isinstance(part, CONTAINERS)
-    )
 
 
 def module_tree(levels: Iterable[Level], torch_modules: TorchModules) -> tuple[Module, ...]:
@@ -135,3 +112,24 @@ def _segments(siblings: Sequence[tuple[str, str]]) -> list[str]:
 def _sanitized(segment: str) -> str:
     """Replaces slashes in the name of a module, which would split the segment."""
     return segment.replace("/", "_")
+
+
+def with_idle(ran: Iterable[Level], registered: Iterable[Level], torch_modules: TorchModules) -> tuple[Module, ...]:
+    """The tree of the modules that ran, followed by those that never ran, without an ``execution_order``.
+
+    Args:
+        ran: modules in the order in which they first ran.
+        registered: all modules.
+        torch_modules: the classes of ``torch.nn`` that are levels.
+    """
+    levels = [*ran]
+    tree = module_tree(levels, torch_modules)
+    everything = module_tree([*levels, *registered], torch_modules)
+    place_of = {module.scope: index for index, module in enumerate(tree)}
+    idle = [module for module in everything if module.scope not in place_of]
+    place_of |= {module.scope: len(tree) + number for number, module in enumerate(idle)}
+    parents = [None if module.parent is None else place_of[everything[module.parent].scope] for module in idle]
+    return (
+        *tree,
+        *(module._replace(execution_order=None, parent=parent) for module, parent in zip(idle, parents, strict=True)),
+    )

@@ -1,4 +1,4 @@
-"""Reads the ONNX file of an exporter without its weights, checks and changes it, and writes the file to publish.
+"""Reads the ONNX file of an exporter without its weights, compares it with what was asked for, and writes it anew.
 
 Operators get names of their own and tags, outputs the names that the model gives them.
 """
@@ -18,23 +18,24 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import helper
 
-from graphml_onnx.errors import ModelError, writing_failed
+from graphml_onnx.errors import ModelError, UsageError, writing_failed
 from graphml_onnx.exporting.inputs import free_name
-from graphml_onnx.exporting.placement import bodies_of
 from graphml_onnx.exporting.record import TensorRecord
 from graphml_onnx.onnxfile.skeleton import MarkerError, Stored, join, read_marker, split
 from graphml_onnx.onnxfile.source import FileSource
 from graphml_onnx.onnxfile.wire import WireError
 from graphml_onnx.parameters.chunks import RawFile, chunks, packed, write_all
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, MutableSequence, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
-    from graphml_onnx.exporting.inputs import ExampleRecord
-    from graphml_onnx.exporting.placement import Placed
-    from graphml_onnx.hierarchy.tree import Module
+    from graphml_onnx.exporting.backends.modules import Exported, Trial
+    from graphml_onnx.exporting.inputs import ExampleInputs, ExampleRecord
+    from graphml_onnx.exporting.options import ExporterSettings
+    from graphml_onnx.support.strictjson import Json
 
 TAG_KEY: Final = "winml.hierarchy.tag"
 """Key for the tag of a module in the metadata of an operator; tools that read HTP tags use it."""
@@ -208,6 +209,97 @@ class ModelFile:
                 yield piece
 
 
+def read_output(
+    raw: Path, output: Path, exported: Exported, inputs: ExampleInputs, settings: ExporterSettings, stack: ExitStack
+) -> tuple[ModelFile, list[Notice]]:
+    """Reads what an exporter wrote, checks it, and names its operators and outputs.
+
+    Args:
+        raw: the file that the exporter wrote, in a separate folder, in which the weights are gathered.
+        output: the user's path for it, for messages.
+        exported: what the exporter returned.
+        inputs: the example inputs.
+        settings: what was asked for.
+        stack: closes the file.
+
+    Returns:
+        The file, and findings for what was asked for and is not in it.
+
+    Raises:
+        UsageError: the opset is not the requested one.
+        ModelError: it is not valid ONNX.
+        StorageError: no space, or a broken disk.
+    """
+    file = ModelFile.read(raw, stack)
+    graph = file.model.graph
+    written = opset_version(file.model)
+    if settings.opset is not None and written != settings.opset:
+        raise UsageError(
+            f"the {settings.exporter} exporter wrote opset {written}, not {settings.opset}",
+            file="opset",
+            remedy=f"ask for {written}, or try the other `exporter`",
+        )
+    separate_outputs(graph)
+    findings = _unmet(graph, inputs, settings)
+    renamed = name_operators(graph.node)
+    if renamed:
+        findings.append(Notice("operators-renamed", f"operators without a unique name, renamed: {renamed}"))
+    if not settings.output_names:
+        name_outputs(graph, exported.output_names, exported.known.weights.owners)
+    file.check(output)
+    if exported.trial is not None:
+        findings += _fixed(exported.trial, file)
+    gather_data(file.model, raw.parent, f"{raw.name}.data")
+    return file, findings
+
+
+def _unmet(graph: onnx.GraphProto, inputs: ExampleInputs, settings: ExporterSettings) -> list[Notice]:
+    """Findings for inputs, names and dynamic dimensions that the exporter did not apply."""
+    found = []
+    given = {value.name: value for value in graph.input}
+    unused = [tensor.name for tensor in inputs.tensors if tensor.name not in given]
+    if unused and len(graph.input) < len(inputs.tensors):
+        text = f"the model does not use these inputs, and the file does not have them: {', '.join(unused)}"
+        found.append(Notice("input-left-out", text))
+    for kind, wanted, values in (
+        ("inputs", settings.input_names, graph.input),
+        ("outputs", settings.output_names, graph.output),
+    ):
+        got = [value.name for value in values]
+        if wanted and got[: len(wanted)] != list(wanted):
+            text = f"the {kind} were to be called {', '.join(wanted)}, and are {', '.join(got)}"
+            found.append(Notice("names-not-applied", text))
+    for name, axes in settings.dynamic_shapes.items():
+        dimensions = given[name].type.tensor_type.shape.dim if name in given else ()
+        for number, symbol in axes.items():
+            axis = dimensions[number] if number < len(dimensions) else None
+            if axis is not None and axis.dim_param != symbol:
+                told = axis.dim_param or axis.dim_value
+                text = f"dimension {number} of {name} was to be dynamic as {symbol}, and is {told}"
+                found.append(Notice("dimension-not-dynamic", text))
+    return found
+
+
+def _fixed(trial: Trial, file: ModelFile) -> list[Notice]:
+    """Findings if the file only holds for the sizes of its example: with others, its shapes are not PyTorch's."""
+    told = ", ".join(f"{symbol} = {size}" for symbol, size in trial.sizes.items())
+    if trial.refusal:
+        text = f"with {told}, the model failed: {trial.refusal}; the dimensions are dynamic in the file alone"
+        return [Notice("sizes-fixed", text)]
+    try:
+        shapes = file.output_shapes(trial.sizes)
+    except onnx.shape_inference.InferenceError as error:
+        reason = " ".join(str(error).split())
+        return [Notice("sizes-fixed", f"with {told}, the operators of the file do not fit each other: {reason}")]
+    found = []
+    for value, shape, result in zip(file.model.graph.output, shapes, trial.shapes, strict=False):
+        known = len(shape) == len(result) or None in shape
+        if known and any(one not in (None, other) for one, other in zip(shape, result, strict=False)):
+            text = f"with {told}, {value.name} has the shape {[*shape]} in the file, and {[*result]} in PyTorch"
+            found.append(Notice("sizes-fixed", text.replace("None", "?")))
+    return found
+
+
 def opset_version(model: onnx.ModelProto) -> int:
     """The version of the default domain."""
     return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
@@ -228,6 +320,14 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
         dimension.dim_value if dimension.HasField("dim_value") else dimension.dim_param or "?"
         for dimension in value.type.tensor_type.shape.dim
     )
+
+
+def bodies_of(operator: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs in the attributes of an operator."""
+    for attribute in operator.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
 
 
 def _graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -322,22 +422,28 @@ def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
                         tensors[position] = names[name]
 
 
-def tag_operators(places: Iterable[Placed], modules: Sequence[Module]) -> None:
-    """Writes the tag of its module into each operator, including those in bodies."""
-    for placed in places:
-        placed.operator.metadata_props.add(key=TAG_KEY, value=modules[placed.found.module].tag)
+def tag_operators(tags: Iterable[tuple[onnx.NodeProto, str]]) -> None:
+    """Writes the tag of its module into each operator."""
+    for operator, tag in tags:
+        operator.metadata_props.add(key=TAG_KEY, value=tag)
 
 
-def record_inputs(model: onnx.ModelProto, examples: Mapping[str, ExampleRecord]) -> None:
-    """Writes the descriptions of the example inputs, in the order of the graph.
+def record_inputs(model: onnx.ModelProto, examples: Iterable[ExampleRecord]) -> None:
+    """Writes the descriptions of the example inputs as WinML's exporter does, in the order of the graph.
 
     Args:
         model: the model, which is changed.
-        examples: the inputs by their names; none for a program, which has its own.
+        examples: the inputs; none for a program, which has its own.
     """
-    told = [examples[value.name].as_json(value.name) for value in model.graph.input if value.name in examples]
+    named = {example.name: example for example in examples}
+    told = [_example(named[value.name]) for value in model.graph.input if value.name in named]
     if told:
         helper.set_model_props(model, {**{p.key: p.value for p in model.metadata_props}, INPUTS_KEY: json.dumps(told)})
+
+
+def _example(example: ExampleRecord) -> dict[str, Json]:
+    told: dict[str, Json] = {"name": example.name, "dtype": example.dtype, "shape": [*example.shape]}
+    return told if example.span is None else told | {"value_range": [*example.span]}
 
 
 def gather_data(model: onnx.ModelProto, folder: Path, name: str) -> None:

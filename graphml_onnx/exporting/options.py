@@ -6,14 +6,15 @@ JSON is checked against schemas; what a schema cannot express (a range within it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
 
 import torch
 
 from graphml_onnx.errors import UsageError
 from graphml_onnx.inputs import specs
 from graphml_onnx.inputs.forms import read_form
+from graphml_onnx.parameters.store import STRATEGIES
 from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
@@ -22,11 +23,21 @@ if TYPE_CHECKING:
 
     from graphml_onnx.exporting.record import ExporterName
     from graphml_onnx.inputs.forms import JsonSource
+    from graphml_onnx.inputs.specs import InputSpec
     from graphml_onnx.results import ParameterStrategy, Progress
     from graphml_onnx.support.strictjson import Json
 
 TorchModules: TypeAlias = "Literal['all', 'none'] | Collection[str]"
 """Which classes of ``torch.nn`` are levels of the hierarchy: all, none, or those of these names."""
+
+Part: TypeAlias = Literal["encoder", "decoder", "decoder-with-past"]
+"""The encoder; the decoder for the first run, which returns keys and values; and for later runs, which takes them."""
+
+DECODER_WITH_PAST: Final = "decoder-with-past"
+PARTS: Final[tuple[Part, ...]] = ("encoder", "decoder", DECODER_WITH_PAST)
+
+_WITH_PAST: Final = "-with-past"
+"""The end of the name of a task, as optimum has it, with keys and values of the tokens before."""
 
 EXPORTERS: Final[tuple[ExporterName, ...]] = ("dynamo", "torchscript")
 
@@ -43,7 +54,7 @@ class ExportOptions:
     batch_size: int | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     task: str | None = None
-    part: str | None = None
+    part: Part | None = None
     seed: int = 0
     exporter: ExporterName | None = None
     opset: int | None = None
@@ -69,7 +80,8 @@ class ExporterSettings:
         dynamic_shapes: for each input the names of its dynamic dimensions, by their number.
         input_names: names for the inputs, instead of those of the parameters; may be fewer than there are.
         output_names: names for the outputs, likewise.
-        flags: switches of the exporter by the names of its keyword arguments.
+        flags: switches of the exporters by the names of their keyword arguments.
+        tries_sizes: whether a trace with dynamic dimensions is tried with other sizes.
         findings: requests that cannot be met.
     """
 
@@ -78,26 +90,47 @@ class ExporterSettings:
     dynamic_shapes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     input_names: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
-    flags: Mapping[str, bool] = field(default_factory=dict)
+    flags: Mapping[str, bool] = field(default_factory=lambda: _FLAGS)
+    tries_sizes: bool = True
     findings: tuple[Notice, ...] = ()
-
-    def flag(self, name: str, *, default: bool) -> bool:
-        """A switch, or the exporter's default."""
-        return self.flags.get(name, default)
 
     @property
     def folds_constants(self) -> bool:
         """Whether the exporter computes constant parts of the graph."""
-        return self.flag("optimize" if self.exporter == "dynamo" else "do_constant_folding", default=True)
+        return self.flags["optimize" if self.exporter == "dynamo" else "do_constant_folding"]
 
 
-_FLAGS: Final[tuple[str, ...]] = (
-    "keep_initializers_as_inputs",
-    "optimize",
-    "external_data",
-    "do_constant_folding",
-    "verbose",
-)
+class Plan(NamedTuple):
+    """The options, checked before anything is loaded.
+
+    Attributes:
+        options: as the caller gave them.
+        settings: for the exporter, before the inputs of the model are known.
+        specs: descriptions of example inputs, if given.
+        torch_modules: which classes of ``torch.nn`` are levels.
+        repeatable: the options that determine the content of the ONNX file; see `repeatable`.
+        task: the task by its name in transformers.
+        part: the part of the model that is asked for.
+    """
+
+    options: ExportOptions
+    settings: ExporterSettings
+    specs: Mapping[str, InputSpec] | None
+    torch_modules: TorchModules
+    repeatable: Mapping[str, Json]
+    task: str | None
+    part: Part | None
+
+
+_FLAGS: Final[Mapping[str, bool]] = {
+    "keep_initializers_as_inputs": False,
+    "optimize": True,
+    "external_data": False,
+    "do_constant_folding": True,
+    "verbose": False,
+}
+"""Switches with their defaults."""
+
 _NAMES: Final = {"type": "array", "items": {"type": "string", "minLength": 1}}
 _NUMBERED_NAMES: Final = {
     "type": "object",
@@ -124,6 +157,45 @@ _OWN_FLAGS: Final[Mapping[str, ExporterName]] = {
     "external_data": "dynamo",
     "do_constant_folding": "torchscript",
 }
+
+
+def checked(options: ExportOptions) -> Plan:
+    """Checks all options.
+
+    Raises:
+        InputError: a JSON file is missing or may not be read.
+        UsageError: an option is wrong, or contradicts another.
+    """
+    if options.graphml_parameters not in STRATEGIES:
+        raise UsageError(f"parameters is {options.graphml_parameters!r}, not one of {', '.join(STRATEGIES)}")
+    shapes = {} if options.dynamic_shapes is None else read_dynamic_shapes(options.dynamic_shapes)
+    settings = make_settings(options.exporter, options.opset, shapes, options.export_config)
+    if options.batch_size is not None and options.batch_size < 1:
+        raise UsageError(f"the batch size is {options.batch_size}", remedy="give 1 or more")
+    given = None
+    if options.input_specs is not None:
+        given = specs.read_input_specs(options.input_specs, options.batch_size, options.shapes)
+        symbols = {name: spec.symbols for name, spec in given.items() if spec.symbols}
+        settings = replace(settings, dynamic_shapes={**symbols, **settings.dynamic_shapes})
+    task, part = _task_and_part(options)
+    torch_modules = checked_torch_modules(options.torch_modules)
+    return Plan(options, settings, given, torch_modules, repeatable(options), task, part)
+
+
+def _task_and_part(options: ExportOptions) -> tuple[str | None, Part | None]:
+    """The task by its name in transformers, and the part of the model that is asked for.
+
+    Raises:
+        UsageError: there is no such part, or its inputs are given, which follow from the model.
+    """
+    task, part = options.task, options.part
+    if task is not None and task.endswith(_WITH_PAST):
+        task, part = task.removesuffix(_WITH_PAST), part or DECODER_WITH_PAST
+    if part is not None and part not in PARTS:
+        raise UsageError(f"part is {part!r}, not one of {', '.join(PARTS)}")
+    if part is not None and (options.inputs is not None or options.input_specs is not None or options.shapes):
+        raise UsageError("the inputs of a part of a model follow from the model", remedy="give `batch_size` alone")
+    return task, part
 
 
 def read_dynamic_shapes(source: JsonSource) -> dict[str, dict[int, str]]:
@@ -175,7 +247,7 @@ def make_settings(
         dynamic_shapes={name: _dimensions(value, name) for name, value in axes.items()} | dict(dynamic_shapes),
         input_names=tuple(cast("list[str]", values.get("input_names", []))),
         output_names=tuple(cast("list[str]", values.get("output_names", []))),
-        flags=flags,
+        flags={**_FLAGS, **flags},
         findings=tuple(
             Notice("option-without-effect", f"{name} in `export_config` has no effect with the exporter {known}")
             for name in foreign

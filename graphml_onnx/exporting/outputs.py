@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,9 +17,9 @@ from graphml_onnx.files.locks import try_lock
 from graphml_onnx.parameters.chunks import write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from graphml_onnx.results import ParameterStrategy
+    from graphml_onnx.exporting.options import ExportOptions
 
 _SUFFIX: Final = ".g2o-export"
 _LOCK: Final = ".lock"
@@ -44,33 +44,52 @@ class Outputs:
     sidecar: Path | None
 
     @classmethod
-    def beside(
-        cls,
-        onnx: Path,
-        *,
-        report: bool,
-        graphml: bool,
-        graphml_base: Path | None,
-        parameters: ParameterStrategy,
-    ) -> Outputs:
-        """Names the files.
+    def named(cls, output: Path, options: ExportOptions) -> Outputs:
+        """Names the files that the options ask for.
+
+        Args:
+            output: the ONNX file.
+            options: of the caller.
+
+        Raises:
+            UsageError: the GraphML has no name, or would refer to weights in another folder.
+        """
+        base = None if options.graphml_output is None else Path(options.graphml_output)
+        if base is not None and not base.name:
+            raise UsageError("the GraphML has no name", remedy="give a path such as out/model")
+        parameters = options.graphml_parameters
+        if base is not None and parameters == "reference" and base.parent.resolve() != output.parent.resolve():
+            raise UsageError(
+                "a GraphML that refers to the weights in the ONNX file has to lie beside it",
+                file=base,
+                remedy="name it in the folder of the ONNX file, or let the weights go to a sidecar or into the GraphML",
+            )
+        named = cls.beside(output, base)
+        graphml = options.with_graphml or base is not None
+        return replace(
+            named,
+            report=named.report if options.with_report else None,
+            graphml=named.graphml if graphml else None,
+            sidecar=named.sidecar if graphml and parameters == "sidecar" else None,
+        )
+
+    @classmethod
+    def beside(cls, onnx: Path, graphml: Path | None = None) -> Outputs:
+        """Names all files that an export can write.
 
         Args:
             onnx: the ONNX file.
-            report: whether there will be a report.
-            graphml: whether there will be a GraphML.
-            graphml_base: its name, with or without the suffix; by default ``NAME_hierarchical_graph``.
-            parameters: where its weights go.
+            graphml: the GraphML, with or without the suffix; by default ``NAME_hierarchical_graph``.
         """
         stem = onnx.stem
-        base = graphml_base or onnx.with_name(f"{stem}_hierarchical_graph")
+        base = graphml or onnx.with_name(f"{stem}_hierarchical_graph")
         name = base.name.removesuffix(".graphml")
         return cls(
             onnx=onnx,
             metadata=onnx.with_name(f"{stem}_htp_metadata.json"),
-            report=onnx.with_name(f"{stem}_htp_export_report.md") if report else None,
-            graphml=base.with_name(f"{name}.graphml") if graphml else None,
-            sidecar=base.with_name(f"{name}.onnxdata") if graphml and parameters == "sidecar" else None,
+            report=onnx.with_name(f"{stem}_htp_export_report.md"),
+            graphml=base.with_name(f"{name}.graphml"),
+            sidecar=base.with_name(f"{name}.onnxdata"),
         )
 
     def check(self, *, overwrite: bool) -> None:
@@ -100,15 +119,118 @@ class Outputs:
         """The weights of a model that is too large for one file."""
         return self.onnx.with_name(f"{self.onnx.name}.data")
 
-    def leftovers(self) -> list[str]:
-        """Names of files of an earlier export beside the model that this one does not replace."""
-        everything = Outputs.beside(self.onnx, report=True, graphml=True, graphml_base=None, parameters="sidecar")
-        possible = (everything.report, everything.graphml, everything.sidecar)
-        mine = {self.report, self.graphml, self.sidecar}
-        return [path.name for path in possible if path is not None and path not in mine and path.exists()]
+    def replace_report(self, text: str) -> None:
+        """Publishes the report again.
+
+        Raises:
+            StorageError: no space, or a broken disk.
+        """
+        if self.report is not None:
+            with Publication(overwrite=True) as publication:
+                _write(publication.stage(self.report), text.encode())
+                publication.publish()
+
+    @contextmanager
+    def staging(self, *, overwrite: bool) -> Iterator[Staging]:
+        """The files of an export until they are published; without `Staging.publish` none is written.
+
+        Args:
+            overwrite: whether existing files may be replaced.
+
+        Raises:
+            OutputError: a file exists and may not be replaced, or cannot be created.
+            StorageError: no space, or a broken disk.
+        """
+        with Publication(overwrite=overwrite) as publication:
+            onnx = publication.stage(self.onnx)
+            metadata = publication.stage(self.metadata)
+            report = publication.stage(self.report) if self.report else None
+            with workspace(self.onnx) as folder:
+                # The model may change the current folder as it runs.
+                raw = folder.absolute() / self.onnx.name
+                yield Staging(self, publication, raw, onnx, metadata, report)
 
 
-def write_staged(staged: StagedFile, data: bytes) -> None:
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The files of an export until they are published.
+
+    Attributes:
+        outputs: their paths.
+        publication: publishes them.
+        raw: the path at which the exporter writes, in an empty folder.
+        onnx: the ONNX file.
+        metadata: the HTP metadata.
+        report: the report, if there will be one.
+    """
+
+    outputs: Outputs
+    publication: Publication
+    raw: Path
+    onnx: StagedFile
+    metadata: StagedFile
+    report: StagedFile | None
+
+    def files(self, size: int, sha256: str) -> tuple[FileRecord, ...]:
+        """The files for the record of the export, once the exporter's data file is staged.
+
+        Args:
+            size: of the ONNX file, in bytes.
+            sha256: its digest.
+
+        Raises:
+            OutputError: the data file exists and may not be replaced.
+            StorageError: no space, or a broken disk.
+        """
+        outputs = self.outputs
+        return (
+            outputs.record("onnx_model", outputs.onnx, size, sha256),
+            *self._data(),
+            outputs.record("metadata", outputs.metadata),
+            *((outputs.record("report", outputs.report),) if outputs.report else ()),
+        )
+
+    def _data(self) -> tuple[FileRecord, ...]:
+        made = self.raw.with_name(self.outputs.data.name)
+        if not made.exists():
+            return ()
+        size = made.stat().st_size
+        staged = self.publication.stage(self.outputs.data)
+        staged.file.close()
+        try:
+            made.replace(staged.temporary)
+        except OSError as error:
+            raise writing_failed(error, staged.path) from error
+        return (self.outputs.record("onnx_data", self.outputs.data, size),)
+
+    def leftovers(self, files: Sequence[FileRecord]) -> list[str]:
+        """Names of files of an earlier export beside the model that this one does not replace.
+
+        Args:
+            files: the files of this one.
+        """
+        outputs = self.outputs
+        everything = Outputs.beside(outputs.onnx)
+        possible = [path for path in (everything.report, everything.graphml, everything.sidecar) if path is not None]
+        mine = {outputs.report, outputs.graphml, outputs.sidecar}
+        if any(file.role == "onnx_data" for file in files):
+            mine.add(outputs.data)
+        return [path.name for path in (*possible, outputs.data) if path not in mine and path.exists()]
+
+    def publish(self, metadata: bytes, report: str | None) -> None:
+        """Writes the metadata and, if there is one, the report, and publishes all files in one step.
+
+        Raises:
+            OutputError: a file exists and may not be replaced.
+            StorageError: no space, or a broken disk.
+        """
+        _write(self.metadata, metadata)
+        if self.report is not None and report is not None:
+            _write(self.report, report.encode())
+        self.publication.publish()
+
+
+def _write(staged: StagedFile, data: bytes) -> None:
     """Writes all of a staged file.
 
     Raises:
@@ -118,34 +240,6 @@ def write_staged(staged: StagedFile, data: bytes) -> None:
         write_all(staged.file, data)
     except OSError as error:
         raise writing_failed(error, staged.path) from error
-
-
-def stage_data(publication: Publication, outputs: Outputs, raw: Path) -> tuple[FileRecord, ...]:
-    """Moves the data file of an exporter to its place of publication.
-
-    Args:
-        publication: takes it.
-        outputs: the paths of all outputs.
-        raw: the ONNX file that the exporter wrote, in a separate folder.
-
-    Returns:
-        The file, for the record of the export; none for a model in one file.
-
-    Raises:
-        OutputError: it exists and may not be replaced.
-        StorageError: no space, or a broken disk.
-    """
-    made = raw.with_name(outputs.data.name)
-    if not made.exists():
-        return ()
-    size = made.stat().st_size
-    staged = publication.stage(outputs.data)
-    staged.file.close()
-    try:
-        made.replace(staged.temporary)
-    except OSError as error:
-        raise writing_failed(error, staged.path) from error
-    return (outputs.record("onnx_data", outputs.data, size),)
 
 
 @contextmanager

@@ -12,23 +12,25 @@ Then the owners of an operator's parameters refine or contradict that. Last come
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import torch
-from torch.nn.parameter import is_lazy
 
-from graphml_onnx.exporting.module_tree import CONTAINERS, TORCH_CLASSES, Level, registered_levels
+from graphml_onnx.exporting.backends.modules import TORCH_CLASSES, Level, alias_of, owner_of
+from graphml_onnx.exporting.onnx_output import bodies_of
 from graphml_onnx.exporting.record import OperatorRecord, PlacementRule
 from graphml_onnx.hierarchy.exporter import Texts, scope_steps
 from graphml_onnx.hierarchy.paths import around
+from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     import onnx
 
-    from graphml_onnx.exporting.backends.calls import Call, Trace
+    from graphml_onnx.exporting.backends.modules import Call, Exported, Weights
     from graphml_onnx.hierarchy.tree import Module
 
 SCOPE: Final = PlacementRule("scope", "the exporter's metadata name the module that ran it", "direct")
@@ -80,6 +82,9 @@ _METADATA: Final = {
     "pkg.torch.onnx.class_hierarchy": 1,
     "namespace": 2,
 }
+_LOW: Final = 50.0
+"""Percent; with a smaller exact share, a finding says so."""
+
 _NUMBERED: Final = re.compile(r"(.+)_([1-9][0-9]*)", re.DOTALL)
 
 
@@ -105,104 +110,85 @@ class Finder(Protocol):
         """The module, or None if the exporter gives none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """The modules that own the parameters.
-
-    Attributes:
-        owners: for each parameter, the paths of the modules that have it; several for tied ones.
-        classes: classes of the modules, with the package, by their path.
-        tensors: the parameters themselves.
-    """
-
-    owners: Mapping[str, frozenset[str]]
-    classes: Mapping[str, str]
-    tensors: Mapping[str, torch.Tensor]
-
-    def has_equal(self, scope: str, name: str) -> bool:
-        """Whether a module, or one within it, has a parameter equal to another: exporters keep one of equal ones.
-
-        Args:
-            scope: path of the module.
-            name: the other parameter.
-        """
-        one = self.tensors[name]
-        return any(
-            _is_within(scope, owners) and other.shape == one.shape and torch.equal(other, one)
-            for owners, other in ((self.owners[key], self.tensors[key]) for key in self.owners if key != name)
-        )
-
-    def levels_of(self, graph: onnx.GraphProto, levels: Iterable[Level]) -> list[Level]:
-        """The modules whose parameters a graph uses although no hook saw them run: ``forward`` was called directly.
-
-        Args:
-            graph: the main graph.
-            levels: the modules that ran.
-        """
-        seen = {level.scope for level in levels}
-        used = dict.fromkeys(name for operator in graph.node for name in used_names(operator) if name in self.owners)
-        found = [sorted(self.owners[name])[0] for name in used if not self.owners[name] & seen]
-        return [Level(scope, self.classes[scope]) for scope in dict.fromkeys(found) if scope in self.classes]
-
-
-def with_transposed(
-    weights: Weights, graph: onnx.GraphProto, ran: Container[str], values: Callable[[onnx.TensorProto], bytes]
-) -> Weights:
-    """Also knows the parameters that an exporter transposed, under the names that it gave them.
-
-    Only parameters of modules that did not run are looked for, because it takes their values: another module uses
-    them, and nothing else tells whose they are.
+def levels_by_weights(weights: Weights, graph: onnx.GraphProto, levels: Iterable[Level]) -> list[Level]:
+    """The modules whose parameters a graph uses although no hook saw them run: ``forward`` was called directly.
 
     Args:
         weights: the modules that own the parameters.
         graph: the main graph.
-        ran: the paths of the modules that ran.
+        levels: the modules that ran.
+    """
+    seen = {level.scope for level in levels}
+    used = dict.fromkeys(name for operator in graph.node for name in used_names(operator) if name in weights.owners)
+    found = [sorted(weights.owners[name])[0] for name in used if not weights.owners[name] & seen]
+    return [Level(scope, weights.classes[scope]) for scope in dict.fromkeys(found) if scope in weights.classes]
+
+
+def with_transposed(
+    weights: Weights, graph: onnx.GraphProto, clear: Container[str], values: Callable[[onnx.TensorProto], bytes]
+) -> Weights:
+    """Also knows the parameters that an exporter transposed, under the names that it gave them.
+
+    Only parameters of modules that nothing else tells are looked for, because it takes their values: those that did not
+    run, since another module uses their parameters, and those that names do not tell apart.
+
+    Args:
+        weights: the modules that own the parameters.
+        graph: the main graph.
+        clear: the paths of all other modules.
         values: reads the values of a tensor of the graph.
     """
     kept = {tensor.name for tensor in graph.initializer}
     lost: dict[tuple[int, ...], list[str]] = {}
     for name, tensor in weights.tensors.items():
-        is_lost = name not in kept and not any(scope in ran for scope in weights.owners[name])
+        is_lost = name not in kept and not any(scope in clear for scope in weights.owners[name])
         if is_lost and tensor.dim() == 2 and type(tensor) in (torch.Tensor, torch.nn.Parameter):
             lost.setdefault(tuple(tensor.T.shape), []).append(name)
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for initializer in graph.initializer:
         candidates = lost.get(tuple(initializer.dims), []) if initializer.name not in weights.owners else []
         data = values(initializer) if candidates else b""
-        same = next((name for name in candidates if _bytes_of(weights.tensors[name].T) == data), None)
-        if same is not None:
+        same = [name for name in candidates if _bytes_of(weights.tensors[name].T) == data]
+        if same:
             found[initializer.name] = same
+    for operator in graph.node:
+        if operator.op_type == "Identity" and operator.input[0] in found:  # of equal weights the exporter keeps one
+            found[operator.output[0]] = found[operator.input[0]]
+    owners = {new: frozenset().union(*(weights.owners[name] for name in same)) for new, same in found.items()}
     return replace(
         weights,
-        owners={**weights.owners, **{new: weights.owners[name] for new, name in found.items()}},
-        tensors={**weights.tensors, **{new: weights.tensors[name].T for new, name in found.items()}},
+        owners={**weights.owners, **owners},
+        tensors={**weights.tensors, **{new: weights.tensors[same[0]].T for new, same in found.items()}},
     )
+
+
+def unclear_scopes(calls: Sequence[Call]) -> set[str]:
+    """The modules that the names of operators do not tell apart, because they were called under one path.
+
+    The numbers in the names help where each of these calls made an operator.
+    """
+    called: dict[str, set[str]] = {}
+    for path, call in zip(_call_paths(calls), calls, strict=True):
+        called.setdefault(path, set()).add(call.scope)
+    return {scope for scopes in called.values() if len(scopes) > 1 for scope in scopes}
 
 
 def _bytes_of(tensor: torch.Tensor) -> bytes:
     return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
 
 
-def weights_of_module(module: torch.nn.Module) -> Weights:
-    """The modules that own the parameters of a module; those of a container belong to the module around it."""
-    parts = dict(module.named_modules(remove_duplicate=False))
-    first: dict[int, str] = {}
-    for path, part in parts.items():
-        first.setdefault(id(part), path)
-    owners: dict[object, set[str]] = {}
-    tensor_of: dict[str, object] = {}
-    tensors = {name: weight for name, weight in module.named_parameters(remove_duplicate=False) if not is_lazy(weight)}
-    for name, tensor in tensors.items():
-        scope = owner_of(name)
-        while scope and isinstance(parts[scope], CONTAINERS):
-            scope = owner_of(scope)
-        identity = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride()) if tensor.data_ptr() else id(tensor)
-        tensor_of[name] = identity
-        owners.setdefault(identity, set()).add(first[id(parts[scope])])
-    return Weights(
-        {name: frozenset(owners[identity]) for name, identity in tensor_of.items()},
-        {level.scope: level.class_path for level in registered_levels(module)},
-        tensors,
+def _has_equal(weights: Weights, scope: str, name: str) -> bool:
+    """Whether a module, or one within it, has a parameter equal to another: exporters keep one of equal ones.
+
+    Args:
+        weights: the modules that own the parameters.
+        scope: path of the module.
+        name: the other parameter.
+    """
+    one = weights.tensors[name]
+    return any(
+        _is_within(scope, owners) and other.shape == one.shape and torch.equal(other, one)
+        for owners, other in ((weights.owners[key], weights.tensors[key]) for key in weights.owners if key != name)
     )
 
 
@@ -225,11 +211,6 @@ class _Tree:
     def place(self, scope: str, exact: PlacementRule, outer: PlacementRule) -> Found:
         """The same with the rule: ``exact`` for the module itself, ``outer`` for one around it."""
         return Found(self.nearest(scope), exact if scope in self._index else outer)
-
-
-def owner_of(weight: str) -> str:
-    """The path of the module that a weight belongs to, by its name: ``encoder.dense`` for ``encoder.dense.bias``."""
-    return weight.rpartition(".")[0]
 
 
 class ScopeFinder:
@@ -257,32 +238,31 @@ class ScopeFinder:
         return self._tree.place(alias_of(steps[-1].scope, self._aliases), SCOPE, OUTER_SCOPE)
 
 
-def alias_of(scope: str, aliases: Mapping[str, str]) -> str:
-    """The path of a module in the tree: its own, or that of an alias of it or of a module around it."""
-    outer, rest = scope, ""
-    while outer:
-        if outer in aliases:
-            return aliases[outer] + rest
-        outer, _, last = outer.rpartition(".")
-        rest = f".{last}{rest}"
-    return scope
-
-
 class NameFinder:
     """Finds modules from the names that the TorchScript exporter gives operators.
 
     Args:
         modules: the module tree.
-        trace: the calls while the exporter traced the model.
+        aliases: for each path of a module its first one, which the tree uses.
+        owners: for each weight, the paths of the modules that own it.
+        calls: the calls while the exporter traced the model.
         operators: all operators of the main graph; the numbers in their names count calls.
     """
 
-    def __init__(self, modules: Sequence[Module], trace: Trace, operators: Iterable[onnx.NodeProto]) -> None:
+    def __init__(
+        self,
+        modules: Sequence[Module],
+        aliases: Mapping[str, str],
+        owners: Mapping[str, frozenset[str]],
+        calls: Sequence[Call],
+        operators: Iterable[onnx.NodeProto],
+    ) -> None:
         self._tree = _Tree(modules)
-        self._aliases = trace.aliases
+        self._aliases = aliases
+        self._owners = owners
         self._called: dict[str, list[str]] = {}
-        for path, scope in zip(_call_paths(trace.calls), (call.scope for call in trace.calls), strict=True):
-            self._called.setdefault(path, []).append(scope)
+        for path, call in zip(_call_paths(calls), calls, strict=True):
+            self._called.setdefault(path, []).append(call.scope)
         self._met: dict[str, set[int]] = {}
         for name in {around(operator.name) for operator in operators}:
             for path, number in self._readings(name or ""):
@@ -322,8 +302,10 @@ class NameFinder:
 
     def _by_weights(self, operator: onnx.NodeProto, possible: Collection[str]) -> Found | None:
         """The one of several modules whose weights the operator uses."""
-        owners = {self._aliases.get(owner_of(name)) for name in operator.input} & {*possible}
-        scope = owners.pop() if len(owners) == 1 else None
+        owners = {self._aliases.get(owner_of(name)) for name in operator.input}
+        owners |= {scope for name in operator.input for scope in self._owners.get(name, ())}
+        scopes = owners & {*possible}
+        scope = scopes.pop() if len(scopes) == 1 else None
         return self._tree.place(scope, NAME_AND_WEIGHTS, OUTER_NAME) if scope else None
 
     def _around(self, path: str) -> Found:
@@ -352,6 +334,23 @@ def _segment(scope: str) -> str:
     while first > 0 and parts[first].isnumeric():
         first -= 1
     return ".".join(parts[first:] if not parts[first].isnumeric() else parts)
+
+
+def finder_of(
+    exported: Exported, modules: Sequence[Module], weights: Weights, operators: Iterable[onnx.NodeProto]
+) -> Finder:
+    """The finder for what an exporter told.
+
+    Args:
+        exported: what it told.
+        modules: the module tree.
+        weights: the modules that own the parameters.
+        operators: all operators of the main graph.
+    """
+    aliases = exported.known.aliases
+    if exported.calls is None:
+        return ScopeFinder(modules, aliases)
+    return NameFinder(modules, aliases, weights.owners, exported.calls, operators)
 
 
 def place(graph: onnx.GraphProto, modules: Sequence[Module], finder: Finder, weights: Weights) -> list[Placed]:
@@ -385,6 +384,17 @@ def operator_records(places: Iterable[Placed]) -> tuple[OperatorRecord, ...]:
         )
         for operator, found, in_body in places
     )
+
+
+def few_exact(operators: Sequence[OperatorRecord]) -> list[Notice]:
+    """The finding if most operators are not in the exporter's module, or it gives none."""
+    others = Counter(operator.rule.name for operator in operators if operator.rule.match != "direct")
+    exact = 100.0 * (len(operators) - sum(others.values())) / max(len(operators), 1)
+    if not operators or exact >= _LOW:
+        return []
+    told = ", ".join(f"{name} {count:,}" for name, count in others.most_common())
+    text = f"only {exact:.1f} % of the operators are in exactly the module that ran them ({told})"
+    return [Notice("few-exact", text)]
 
 
 class _Placing:
@@ -442,7 +452,7 @@ class _Placing:
         if within:
             return Found(within[0], SCOPE_AND_WEIGHTS)
         scope = self._modules[told.module].scope
-        is_merged = any(name in self._owners and self._weights.has_equal(scope, name) for name in operator.input)
+        is_merged = any(name in self._owners and _has_equal(self._weights, scope, name) for name in operator.input)
         return told if is_merged else Found(owners[0][0], OWNER)
 
 
@@ -451,7 +461,9 @@ def _add_operands(
 ) -> None:
     """Places operators without inputs, such as constants: in the module of their consumers."""
     for position, operator in enumerate(graph.node):
-        if found[position] is None and constants.issuperset(filter(None, used_names(operator))):
+        known = found[position]
+        is_open = known is None or known.rule is WEIGHTS
+        if is_open and constants.issuperset(filter(None, used_names(operator))):
             users = {found[user] for user in consumers[position]}
             modules = {user.module for user in users if user and user.rule.match == "direct"}
             if len(modules) == 1 and None not in users:
@@ -520,11 +532,3 @@ def used_names(operator: onnx.NodeProto) -> Iterator[str]:
     for body in bodies_of(operator):
         for inner in body.node:
             yield from used_names(inner)
-
-
-def bodies_of(operator: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs in the attributes of an operator."""
-    for attribute in operator.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs

@@ -15,21 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import torch
-from torch.nn.parameter import is_lazy
 
 from graphml_onnx.errors import GraphmlOnnxError, InputError, ModelError, UsageError
-from graphml_onnx.exporting.backends.process import FROM_OUTSIDE, code_of_users, without_unpickling
-from graphml_onnx.exporting.record import ModelRecord
+from graphml_onnx.exporting.backends.state import FROM_OUTSIDE, code_of_users, one_line, without_unpickling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from graphml_onnx.exporting.module_tree import Level
+    from collections.abc import Callable
 
 _CALLABLE: Final = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 _HUB_NAME: Final = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 PICKLED: Final = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".t7"})
-_LONGEST: Final = 600
 FORMS: Final = "give a folder or hub name of a Hugging Face model, package.module:callable, or a .pt2 file"
 
 
@@ -57,12 +52,12 @@ class LoadedModel:
     task: str | None = None
 
 
-def load_model(model: str | os.PathLike[str], task: str | None, pretrained: Pretrained) -> LoadedModel:
-    """Loads the model that the user named.
+def load_model(model: str | os.PathLike[str] | Exportable, task: str | None, pretrained: Pretrained) -> LoadedModel:
+    """Loads the model that the user named; one in memory is named after its class.
 
     Args:
         model: a folder or hub name of a Hugging Face model; ``package.module:callable``, which returns a module, or a
-            module and its example inputs; or a ``.pt2`` file.
+            module and its example inputs; a ``.pt2`` file; or a model in memory.
         task: for a Hugging Face model, its task: ``fill-mask``; it chooses the class.
         pretrained: loads a Hugging Face model by name and task.
 
@@ -71,6 +66,10 @@ def load_model(model: str | os.PathLike[str], task: str | None, pretrained: Pret
         ModelError: it cannot be loaded, or is pickled.
         UsageError: it has none of these forms, or the task is unknown.
     """
+    if isinstance(model, torch.nn.Module | torch.export.ExportedProgram):
+        if task is not None:
+            raise UsageError("a task is only for a folder or hub name", remedy="leave it out")
+        return LoadedModel(model, type(model).__name__)
     name = os.fspath(model)
     path = Path(name)
     called = _CALLABLE.fullmatch(name)
@@ -182,53 +181,3 @@ def _holds_pickle(path: Path) -> bool:
             return file.read(1) == b"\x80"
     except (OSError, zipfile.BadZipFile):
         return False
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an exception, cut to its first sentence; its class if it has no message.
-
-    A line that ends with a colon only announces the next one.
-    """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said: list[str] = []
-    for line in lines:
-        said.append(line)
-        if not line.endswith(":"):
-            break
-    return " ".join(said)[:_LONGEST].rstrip(":") or type(error).__name__
-
-
-def model_name(model: Exportable) -> str:
-    """The name of a model in memory: the class of its root module."""
-    return type(model).__name__
-
-
-def model_record(loaded: LoadedModel, levels: Iterable[Level]) -> ModelRecord:
-    """Describes a model.
-
-    Args:
-        loaded: the model.
-        levels: the modules that ran; for a program of `torch.export`, all modules that it contains.
-    """
-    model = loaded.model
-    if isinstance(model, torch.nn.Module):
-        config = getattr(model, "config", None)
-        model_type = getattr(config, "model_type", None)
-        return ModelRecord(
-            source=loaded.name,
-            class_name=type(model).__name__,
-            framework=type(model).__module__.partition(".")[0],
-            torch_modules=sum(1 for _ in model.modules()),
-            parameters=sum(parameter.numel() for parameter in model.parameters() if not is_lazy(parameter)),
-            model_type=model_type if isinstance(model_type, str) and model_type else None,
-            task=loaded.task,
-        )
-    class_of = {level.scope: level.class_path for level in levels}
-    root = class_of.get("", "Module")
-    return ModelRecord(
-        source=loaded.name,
-        class_name=root.rpartition(".")[2],
-        framework=root.partition(".")[0],
-        torch_modules=len(class_of),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-    )

@@ -28,6 +28,13 @@ def test_every_package_has_a_row() -> None:
     assert rows == {path.parent.name for path in imports.ROOT.glob("*/__init__.py")} | {"cli"}
 
 
+def test_every_room_of_the_export_has_a_row() -> None:
+    section = PAGE.read_text("utf-8").partition("## The way of an export")[2].partition("\n## ")[0]
+    rooms = [path for path in (imports.ROOT / "exporting").iterdir() if path.name not in ("__init__.py", "__pycache__")]
+    rows = re.findall(r"^\| `(\w+/?)` \|", section, re.MULTILINE)
+    assert sorted(rows) == sorted(f"{path.name}/" if path.is_dir() else path.stem for path in rooms)
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     assert imports.circles(imports.modules()) == []
 

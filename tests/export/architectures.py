@@ -400,9 +400,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
         )
     ),
     # PEFT
-    "lora": Architecture(
-        _network(networks.with_lora, input_ids=_IDS), exact={"dynamo": 100, "torchscript": 93}, package="peft"
-    ),
+    "lora": Architecture(_network(networks.with_lora, input_ids=_IDS), package="peft"),
     "dora": Architecture(_network(lambda: networks.with_lora(use_dora=True), input_ids=_IDS), package="peft"),
     # timm
     "timm-convnext": Architecture(_image_model("convnext_atto", depths=(1, 1, 2, 1)), package="timm"),

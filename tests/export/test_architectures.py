@@ -22,7 +22,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 pytest.importorskip("transformers")
 
-from graphml_onnx.exporting.backends.module_state import evaluating  # noqa: E402
+from graphml_onnx.exporting.backends.state import evaluating  # noqa: E402
 from tests.export.architectures import ARCHITECTURES  # noqa: E402
 
 if TYPE_CHECKING:

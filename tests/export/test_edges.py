@@ -337,16 +337,16 @@ def test_a_foreign_data_file_is_refused_before_the_export(tmp_path: Path) -> Non
 
 
 def test_a_model_that_is_not_valid_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from graphml_onnx.exporting import run
+    from graphml_onnx.exporting import onnx_output
 
-    read = run.ModelFile.read
+    read = onnx_output.ModelFile.read
 
     def broken(*arguments: Any) -> Any:
         file = read(*arguments)
         file.model.graph.node[0].op_type = "NoSuchOperator"
         return file
 
-    monkeypatch.setattr(run.ModelFile, "read", broken)
+    monkeypatch.setattr(onnx_output.ModelFile, "read", broken)
     with pytest.raises(graphml_onnx.ModelError, match="NoSuchOperator"):
         exported(nn.Linear(4, 4), tmp_path, exporter="torchscript")
     assert list(tmp_path.iterdir()) == []

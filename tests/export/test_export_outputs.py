@@ -223,7 +223,7 @@ def test_steps_are_reported_and_timed(tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_completed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a full disk, the GraphML fails first and the report after it."""
     monkeypatch.setattr("graphml_onnx.exporting.run.encode", _full_disk)
-    monkeypatch.setattr("graphml_onnx.exporting.run.publish_report", _full_disk)
+    monkeypatch.setattr("graphml_onnx.exporting.outputs.Outputs.replace_report", _full_disk)
     result = export_heavy(tmp_path, with_graphml=True, with_report=True)
 
     assert result.graphml_error.category is graphml_onnx.Category.INPUT_OUTPUT

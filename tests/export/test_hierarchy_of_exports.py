@@ -16,7 +16,7 @@ import graphml_onnx
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from tests.export.tiny_models import Branching, Pair, mixed  # noqa: E402
+from tests.export.tiny_models import Adapters, Branching, Pair, mixed  # noqa: E402
 
 TAG = "winml.hierarchy.tag"
 EXPORTERS = ("dynamo", "torchscript")
@@ -122,6 +122,19 @@ def test_modules_of_the_same_class_and_name_keep_apart(tmp_path: Path, exporter:
     export = made(tmp_path, Pair(), torch.randn(2, 4), exporter=exporter)
 
     assert export.tags_of("Gemm") == ["/Pair/Linear.left.proj", "/Pair/Linear.right.proj"]
+    assert export.result.exact == 100.0
+
+
+@pytest.mark.parametrize("values", [torch.randn, torch.zeros])
+def test_modules_that_names_do_not_tell_apart_are_found_by_their_weights(tmp_path: Path, values: Any) -> None:
+    """Of three modules called ``default``, the first makes no operator, so that numbers do not help: as in LoRA."""
+    export = made(tmp_path, Adapters(values), torch.randn(2, 3, 4), exporter="torchscript")
+
+    below = [tag.removeprefix("/Adapters/") for tag in export.tags_of("MatMul")]
+    assert below == [
+        *("Adapted.0/Linear.down.default", "Adapted.0/Linear.up.default"),
+        *("Adapted.1/Linear.down.default", "Adapted.1/Linear.up.default"),
+    ]
     assert export.result.exact == 100.0
 
 

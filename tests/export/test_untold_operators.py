@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import onnx
 
-from graphml_onnx.exporting.placement import NAME, Found, Weights, place
+from graphml_onnx.exporting.backends.modules import Weights
+from graphml_onnx.exporting.placement import NAME, Found, place
 from graphml_onnx.hierarchy import Module
 
 TREE = [

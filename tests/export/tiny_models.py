@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Block(nn.Module):
@@ -124,3 +129,25 @@ def broken() -> nn.Module:
 def number() -> int:
     """No module."""
     return 3
+
+
+class Adapted(nn.Module):
+    """Two layers without biases in dictionaries, after one that makes no operator: an adapter of LoRA."""
+
+    def __init__(self, values: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.dropout = nn.ModuleDict({"default": nn.Dropout(0.1)})
+        self.down = nn.ModuleDict({"default": nn.Linear(4, 2, bias=False)})
+        self.up = nn.ModuleDict({"default": nn.Linear(2, 4, bias=False)})
+        for layer in (self.down["default"], self.up["default"]):
+            layer.weight = nn.Parameter(values(layer.weight.shape))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.up["default"](self.down["default"](self.dropout["default"](x)))
+
+
+class Adapters(nn.Sequential):
+    """Two of them."""
+
+    def __init__(self, values: Callable[..., torch.Tensor]) -> None:
+        super().__init__(Adapted(values), Adapted(values))

@@ -7,12 +7,13 @@ These parts of PyTorch may change without notice; `tests/export/test_edges.py` t
 - ``ONNXProgram.model`` (onnx_ir), ``ONNXProgram.exported_program``, and that opsets below 18 are converted from 18;
 - ``node.meta["nn_module_stack"]`` in the graphs of programs (`dynamo`);
 - that TorchScript names operators after the calls of modules (`graphml_onnx.exporting.placement` reads the names);
-- `torch._jit_internal.get_torchscript_modifier`, which makes tracing compile a module instead of running it (`calls`);
-- ``Tensor._version``, which counts changes in place (`module_state`, and here);
-- `torch.utils._pytree`, with which PyTorch flattens the inputs and outputs of modules (`module_state`, `inputs`, and
-  here);
-- `torch.overrides.TorchFunctionMode`, and ``Tensor._base`` of views (`views`);
-- `torch.backends.mha`, the switch of the fused attention (`module_state`).
+- `torch._jit_internal.get_torchscript_modifier`, which makes tracing compile a module instead of running it
+  (`modules`);
+- ``Tensor._version``, which counts changes in place (`state`);
+- `torch.utils._pytree`, with which PyTorch flattens the inputs and outputs of modules (`state`, the exporters, and
+  `graphml_onnx.exporting.inputs`);
+- `torch.overrides.TorchFunctionMode`, and ``Tensor._base`` of views (`torchscript`);
+- `torch.backends.mha`, the switch of the fused attention (`state`).
 
 Each exporter writes an ONNX file, and returns the modules that ran and what it knows about the place of each operator.
 """
@@ -20,55 +21,70 @@ Each exporter writes an ONNX file, and returns the modules that ran and what it 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
 
 import torch
-from torch.utils import _pytree
 
 from graphml_onnx.errors import GraphmlOnnxError, ModelError, storage_failure
-from graphml_onnx.exporting.backends.module_state import (
+from graphml_onnx.exporting.backends.dynamo import export_with_dynamo, levels_of_program
+from graphml_onnx.exporting.backends.modules import Exported, Level, known_of, recording
+from graphml_onnx.exporting.backends.state import (
+    FROM_OUTSIDE,
     copied,
+    deep_enough,
     evaluating,
     keeping_state,
+    listening,
+    one_line,
     prepared,
     running_on_copies,
+    same_random_numbers,
+    versions,
 )
-from graphml_onnx.exporting.backends.process import FROM_OUTSIDE, deep_enough, listening, same_random_numbers
-from graphml_onnx.exporting.inputs import input_names
-from graphml_onnx.exporting.sources import one_line
+from graphml_onnx.exporting.backends.torchscript import export_with_torchscript, tried
 from graphml_onnx.support.notices import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from graphml_onnx.exporting.backends.exported import Exported
-    from graphml_onnx.exporting.backends.process import Heard
+    from graphml_onnx.exporting.backends.state import Heard
     from graphml_onnx.exporting.inputs import ExampleInputs
-    from graphml_onnx.exporting.module_tree import Level
     from graphml_onnx.exporting.options import ExporterSettings
+    from graphml_onnx.exporting.record import ExporterName
     from graphml_onnx.exporting.sources import Exportable
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """An export, with output and warnings.
+class Exporter(Protocol):
+    """One of PyTorch's exporters."""
 
-    Attributes:
-        exported: the result of the exporter.
-        printed: what the model and the exporter printed.
-        findings: warnings of PyTorch, and parts of the module that could not be restored.
-    """
+    def __call__(self, model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path) -> Exported:
+        """Writes a model as an ONNX file; data that do not fit into it go into the same folder.
 
-    exported: Exported
-    printed: str = ""
-    findings: list[Notice] = field(default_factory=list)
+        Args:
+            model: a module in evaluation mode, or a program.
+            inputs: the inputs of the module; a program has its own.
+            settings: how to call the exporter.
+            path: the ONNX file.
+
+        Raises:
+            UsageError: the settings do not fit the model.
+            Exception: any exception of PyTorch.
+        """
+
+
+_EXPORTERS: Final[Mapping[ExporterName, Exporter]] = {
+    "dynamo": export_with_dynamo,
+    "torchscript": export_with_torchscript,
+}
+_STATIC: Final = "tracing inferred a static shape"
+"""In PyTorch's error for a dynamic dimension that cannot be one."""
 
 
 def export_onnx(
     model: Exportable, name: str, inputs: ExampleInputs, settings: ExporterSettings, path: Path, output: Path
-) -> Outcome:
+) -> Exported:
     """Writes a model as an ONNX file. The module and the inputs are not changed.
 
     Args:
@@ -106,33 +122,14 @@ def export_onnx(
     if changed:
         text = f"parameters that the model changes as it runs, and that were not restored: {', '.join(changed)}"
         findings.append(Notice("parameters-changed", text))
-    return Outcome(exported, heard.printed, [*findings, *exported.findings])
-
-
-def _remedy(model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, cause: BaseException) -> str:
-    """What may help where an exporter fails."""
-    parts = model.named_modules() if isinstance(model, torch.nn.Module) else ()
-    compiled = [name for name, part in parts if isinstance(part, torch.jit.ScriptModule)]
-    if compiled:
-        return f"give the module that {compiled[0]} was compiled from: PyTorch's exporters hardly take compiled ones"
-    if isinstance(model, torch.nn.Module) and settings.dynamic_shapes and _STATIC in str(cause):
-        fixed = [name for name in input_names(model, inputs) if not settings.dynamic_shapes.get(name)]
-        together = f"; these inputs have no dynamic dimension: {', '.join(fixed)}" if fixed else ""
-        return f"the code of the model fixes this dimension, or another input that has the same size{together}"
-    return "see --debug, try the other `exporter`, or give other inputs with `input_specs`"
-
-
-_STATIC: Final = "tracing inferred a static shape"
-"""In PyTorch's error for a dynamic dimension that cannot be one."""
+    return replace(exported, printed=heard.printed, findings=(*findings, *exported.findings))
 
 
 def _exported(
     model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path, heard: Heard
 ) -> tuple[Exported, list[str]]:
-    if settings.exporter == "dynamo":
-        from graphml_onnx.exporting.backends.dynamo import export_with_dynamo as exporter
-    else:
-        from graphml_onnx.exporting.backends.torchscript import export_with_torchscript as exporter
+    """Exports a model, and gives the names of the parameters that its runs changed."""
+    exporter = _EXPORTERS[settings.exporter]
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         stack.enter_context(same_random_numbers())
@@ -142,30 +139,42 @@ def _exported(
         stack.enter_context(deep_enough(module))
         stack.enter_context(evaluating(module))
         if module is not model:
-            own = inputs.mapped(copied)
+            own = copied(inputs)
             module(*own.args, **own.kwargs)  # makes the parameters of the copy
         state = stack.enter_context(keeping_state(module))
-        own = inputs.mapped(copied)
-        before = _versions(own)
+        own = copied(inputs)
+        before = versions(own)
         exported = exporter(module, own, settings, path)
         changed = state.changed_buffers()
-        if changed or _versions(own) != before:  # a trace leaves out how a run changes its inputs and buffers
+        if changed or versions(own) != before:  # a trace leaves out how a run changes its inputs and buffers
             state.restore()
             heard.forget()
             try:
                 with running_on_copies(module, changed):
-                    exported = exporter(module, inputs.mapped(copied), settings, path)
+                    exported = exporter(module, copied(inputs), settings, path)
             except torch.onnx.errors.UnsupportedOperatorError:  # as for `copy_` of all of a copy
                 state.restore()
                 heard.forget()
-                exported = exporter(module, inputs.mapped(copied), settings, path)
-        return exported, state.changed_parameters()
+                exported = exporter(module, copied(inputs), settings, path)
+        parameters = state.changed_parameters()
+        if settings.exporter == "torchscript" and settings.tries_sizes and settings.dynamic_shapes:
+            state.restore()
+            with listening():
+                exported = replace(exported, trial=tried(module, inputs, settings))
+        return exported, parameters
 
 
-def _versions(inputs: ExampleInputs) -> list[int]:
-    """How often each tensor among the inputs was changed in place."""
-    flat = _pytree.tree_leaves((inputs.args, dict(inputs.kwargs)))
-    return [value._version for value in flat if isinstance(value, torch.Tensor)]
+def _remedy(model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, cause: BaseException) -> str:
+    """What may help where an exporter fails."""
+    parts = model.named_modules() if isinstance(model, torch.nn.Module) else ()
+    compiled = [name for name, part in parts if isinstance(part, torch.jit.ScriptModule)]
+    if compiled:
+        return f"give the module that {compiled[0]} was compiled from: PyTorch's exporters hardly take compiled ones"
+    if settings.dynamic_shapes and _STATIC in str(cause):
+        fixed = [tensor.name for tensor in inputs.tensors if not settings.dynamic_shapes.get(tensor.name)]
+        together = f"; these inputs have no dynamic dimension: {', '.join(fixed)}" if fixed else ""
+        return f"the code of the model fixes this dimension, or another input that has the same size{together}"
+    return "see --debug, try the other `exporter`, or give other inputs with `input_specs`"
 
 
 def run_once(model: Exportable, name: str, inputs: ExampleInputs) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
@@ -177,16 +186,12 @@ def run_once(model: Exportable, name: str, inputs: ExampleInputs) -> tuple[tuple
     Raises:
         ModelError: the module fails.
     """
-    from graphml_onnx.exporting.backends.calls import recording
-    from graphml_onnx.exporting.backends.dynamo import levels_of_program
-    from graphml_onnx.exporting.module_tree import Level, registered_levels
-
     if not isinstance(model, torch.nn.Module):
         return levels_of_program(model), ()
     with _ready_to_run(model) as module, recording(module) as trace:
         _run(module, name, inputs)
     calls = dict.fromkeys(Level(call.scope, call.class_path) for call in trace.calls)
-    return tuple(calls), registered_levels(module)
+    return tuple(calls), known_of(module).registered
 
 
 def run_model(model: torch.nn.Module, name: str, inputs: ExampleInputs) -> object:
@@ -211,7 +216,7 @@ def _ready_to_run(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
 
 
 def _run(module: torch.nn.Module, name: str, inputs: ExampleInputs) -> object:
-    own = inputs.mapped(copied)
+    own = copied(inputs)
     try:
         return module(*own.args, **own.kwargs)
     except FROM_OUTSIDE:

@@ -10,14 +10,22 @@ import torch
 from torch.utils import _pytree
 
 from graphml_onnx.errors import UsageError
-from graphml_onnx.exporting.backends.calls import class_path_of, recording
-from graphml_onnx.exporting.backends.exported import Exported
-from graphml_onnx.exporting.inputs import bound_inputs, free_name, input_names, leaves
-from graphml_onnx.exporting.module_tree import Level, registered_levels
-from graphml_onnx.exporting.placement import ScopeFinder, Weights, alias_of, weights_of_module
+from graphml_onnx.exporting.backends.modules import (
+    Exported,
+    Known,
+    Level,
+    Weights,
+    alias_of,
+    class_path_of,
+    identity_of,
+    known_of,
+    owner_of,
+    recording,
+)
+from graphml_onnx.exporting.inputs import bound_inputs, free_name, leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from graphml_onnx.exporting.inputs import ExampleInputs
@@ -35,18 +43,15 @@ _LOWEST_OPSET: Final = 18
 
 
 def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: ExporterSettings, path: Path) -> Exported:
-    """Writes a model as an ONNX file; see `graphml_onnx.exporting.backends.exported.Exporter`.
+    """Writes a model as an ONNX file; see `graphml_onnx.exporting.backends.Exporter`.
 
     The modules of a module are those that hooks see while `torch.export` runs it, and those in the metadata of its
     operators: hooks see no compiled modules, and no run in which `torch.export` reads the byte code. The modules of a
     program are those in the metadata of its operators.
     """
     module = model if isinstance(model, torch.nn.Module) else None
-    names = [*settings.input_names]
-    if module is not None:
-        names += input_names(module, inputs)[len(names) :]
+    known = None if module is None else known_of(module)
     is_converted = settings.opset is not None and settings.opset < _LOWEST_OPSET
-    optimizes = settings.flag("optimize", default=True)
     args = inputs.args
     if args and isinstance(args[-1], dict) and not inputs.kwargs:
         args = (*args, {})  # PyTorch takes a dictionary at the end for the named arguments
@@ -61,8 +66,8 @@ def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: Expor
             dynamo=True,
             verbose=False,
             opset_version=_LOWEST_OPSET if is_converted else settings.opset,
-            optimize=optimizes,
-            input_names=names,
+            optimize=settings.flags["optimize"],
+            input_names=[*settings.input_names] if module is None else [tensor.name for tensor in inputs.tensors],
             output_names=[*settings.output_names],
             dynamic_shapes=_dynamic_shapes(module, inputs, settings),
         )
@@ -73,27 +78,21 @@ def export_with_dynamo(model: Exportable, inputs: ExampleInputs, settings: Expor
         _convert(program, settings.opset)
     program.save(
         path,
-        external_data=settings.flag("external_data", default=False),
-        keep_initializers_as_inputs=settings.flag("keep_initializers_as_inputs", default=False),
+        external_data=settings.flags["external_data"],
+        keep_initializers_as_inputs=settings.flags["keep_initializers_as_inputs"],
     )
     told = model if isinstance(model, torch.export.ExportedProgram) else program.exported_program
     stacks = list(_levels_of(told))
-    aliases: Mapping[str, str]
-    if trace is None or module is None:
-        facts = _facts_of(told, stacks)
-        aliases, weights = facts.aliases, facts.weights
-    else:
-        aliases, weights = trace.aliases, weights_of_module(module)
+    if known is None:
+        known = _known_of_program(told, stacks)
     calls = trace.calls if trace else []
     levels = [Level(call.scope, call.class_path) for call in calls]
-    levels += [Level(alias_of(level.scope, aliases), level.class_path) for level in stacks]
+    levels += [Level(alias_of(level.scope, known.aliases), level.class_path) for level in stacks]
     return Exported(
         levels=tuple(dict.fromkeys(levels)),
-        registered=registered_levels(module) if module is not None else (),
-        execution_steps=2 * len(calls),
-        weights=weights,
+        known=known,
         output_names=_output_names(told, trace.output if trace else None),
-        finder=lambda modules, _: ScopeFinder(modules, aliases),
+        execution_steps=2 * len(calls),
     )
 
 
@@ -189,10 +188,10 @@ def _dynamic_shapes(
         return None
     if module is None:
         raise UsageError("the shapes of a torch.export program are fixed", remedy="leave `dynamic_shapes` out")
-    names = iter(input_names(module, inputs))
+    tensors = iter(inputs.tensors)
 
     def dimensions(value: object) -> dict[int, str] | None:
-        axes = settings.dynamic_shapes.get(next(names)) if isinstance(value, torch.Tensor) else None
+        axes = settings.dynamic_shapes.get(next(tensors).name) if isinstance(value, torch.Tensor) else None
         return dict(axes) if axes else None
 
     return {name: _mapped(value, dimensions) for name, value in bound_inputs(module, inputs).items()}
@@ -233,39 +232,27 @@ def _levels_of(program: torch.export.ExportedProgram) -> Iterator[Level]:
 def levels_of_program(program: torch.export.ExportedProgram) -> tuple[Level, ...]:
     """The modules of a program, each once, in the order in which its operators name them."""
     levels = list(_levels_of(program))
-    aliases = _facts_of(program, levels).aliases
+    aliases = _known_of_program(program, levels).aliases
     return tuple(dict.fromkeys(Level(alias_of(scope, aliases), kind) for scope, kind in levels))
 
 
-class _Facts(NamedTuple):
-    """The facts about its modules in a program.
-
-    Attributes:
-        aliases: for each further path of a module its first one.
-        weights: the modules that own the weights.
-    """
-
-    aliases: dict[str, str]
-    weights: Weights
-
-
-def _facts_of(program: torch.export.ExportedProgram, levels: Sequence[Level]) -> _Facts:
-    """Finds modules that are registered twice; a program has them under both paths.
+def _known_of_program(program: torch.export.ExportedProgram, levels: Sequence[Level]) -> Known:
+    """Finds modules that are registered twice, which a program has under both paths, and the owners of weights.
 
     They have the same class, and the same tensors under the same names. For modules without tensors, the module around
     them decides.
     """
     tensors = {**program.state_dict, **{n: t for n, t in program.constants.items() if isinstance(t, torch.Tensor)}}
-    identity = {name: _identity(tensor) for name, tensor in tensors.items()}
+    identity = {name: identity_of(tensor) for name, tensor in tensors.items()}
     paths = [entry.fqn for entry in program.module_call_graph]
     order = {scope: number for number, scope in enumerate(dict.fromkeys((*paths, *(level.scope for level in levels))))}
     class_of = {level.scope: level.class_path for level in levels}
     within: dict[str, list[tuple[str, object]]] = {}
     for name, tensor in identity.items():
-        scope = name.rpartition(".")[0]
+        scope = owner_of(name)
         while scope:
             within.setdefault(scope, []).append((name.removeprefix(f"{scope}."), tensor))
-            scope = scope.rpartition(".")[0]
+            scope = owner_of(scope)
     aliases: dict[str, str] = {}
     first: dict[object, str] = {}
     for scope in sorted(within, key=lambda scope: order.get(scope, len(order))):
@@ -276,11 +263,7 @@ def _facts_of(program: torch.export.ExportedProgram, levels: Sequence[Level]) ->
                 aliases[scope] = known
     owners: dict[object, set[str]] = {}
     for name, tensor in identity.items():
-        owners.setdefault(tensor, set()).add(alias_of(name.rpartition(".")[0], aliases))
+        owners.setdefault(tensor, set()).add(alias_of(owner_of(name), aliases))
     parameters = {*program.graph_signature.parameters}
     owned = {name: frozenset(owners[identity[name]]) for name in identity if name in parameters}
-    return _Facts(aliases, Weights(owned, {}, {name: tensors[name] for name in owned}))
-
-
-def _identity(tensor: torch.Tensor) -> object:
-    return tensor.data_ptr() or id(tensor), tuple(tensor.shape), tensor.stride(), tensor.dtype
+    return Known(aliases, (), Weights(owned, {}, {name: tensors[name] for name in owned}))

@@ -1,7 +1,7 @@
-"""Records with forward hooks which modules run, in which order, and inside which other modules.
+"""What is known of the modules of a model: their paths, classes and weights, and which of them ran, in what order.
 
-Hooks run while PyTorch's exporters trace a model: `torch.export` calls each module with fake tensors, and the
-TorchScript exporter with the example inputs. Both show the same calls, without an extra run.
+Forward hooks record the calls while PyTorch's exporters trace a model: `torch.export` calls each module with fake
+tensors, and the TorchScript exporter with the example inputs. Both show the same calls, without an extra run.
 """
 
 from __future__ import annotations
@@ -9,16 +9,149 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
+from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.parameter import is_lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from graphml_onnx.support.notices import Notice
+
+CONTAINERS: Final = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
+"""Modules that hold others or parameters, and do not run."""
+
+TORCH_CLASSES: Final = "torch.nn."
+
 OUTSIDE: Final = -1
 """The index of the call around the outermost one, which does not exist."""
+
+
+class Level(NamedTuple):
+    """A module: its dotted path from the root, and its class with the package."""
+
+    scope: str
+    class_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The modules that own the parameters.
+
+    Attributes:
+        owners: for each parameter, the paths of the modules that have it; several for tied ones.
+        classes: classes of the modules, with the package, by their path.
+        tensors: the parameters themselves.
+    """
+
+    owners: Mapping[str, frozenset[str]]
+    classes: Mapping[str, str]
+    tensors: Mapping[str, torch.Tensor]
+
+
+class Known(NamedTuple):
+    """What is known of the modules of a model without a run.
+
+    Attributes:
+        aliases: for each dotted path of a module its first one; a module that is registered twice has two paths.
+        registered: all modules, each under its first path, without containers that never run; none for a program.
+        weights: the modules that own the weights.
+    """
+
+    aliases: Mapping[str, str]
+    registered: tuple[Level, ...]
+    weights: Weights
+
+
+def known_of(module: nn.Module) -> Known:
+    """What is known of a module; the weights of a container belong to the module around it."""
+    parts = dict(module.named_modules(remove_duplicate=False))
+    first: dict[int, str] = {}
+    aliases = {path: first.setdefault(id(part), path) for path, part in parts.items()}
+    registered = tuple(
+        Level(scope, class_path_of(type(parts[scope])))
+        for scope in first.values()
+        if not isinstance(parts[scope], CONTAINERS)
+    )
+    tensors = {name: weight for name, weight in module.named_parameters(remove_duplicate=False) if not is_lazy(weight)}
+    identities: dict[str, object] = {}
+    owners: dict[object, set[str]] = {}
+    for name, tensor in tensors.items():
+        scope = owner_of(name)
+        while scope and isinstance(parts[scope], CONTAINERS):
+            scope = owner_of(scope)
+        identities[name] = identity_of(tensor)
+        owners.setdefault(identities[name], set()).add(aliases[scope])
+    owned = {name: frozenset(owners[identity]) for name, identity in identities.items()}
+    return Known(aliases, registered, Weights(owned, dict(registered), tensors))
+
+
+def identity_of(tensor: torch.Tensor) -> object:
+    """The same for tensors that are one: those of tied weights."""
+    return tensor.data_ptr() or id(tensor), tuple(tensor.shape), tensor.stride(), tensor.dtype
+
+
+def class_path_of(kind: type) -> str:
+    """A class with its package, as PyTorch's exporter writes it: ``torch.nn.modules.linear.Linear``."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def owner_of(weight: str) -> str:
+    """The path of the module that a weight belongs to, by its name: ``encoder.dense`` for ``encoder.dense.bias``."""
+    return weight.rpartition(".")[0]
+
+
+def alias_of(scope: str, aliases: Mapping[str, str]) -> str:
+    """The path of a module in the tree: its own, or that of an alias of it or of a module around it."""
+    outer, rest = scope, ""
+    while outer:
+        if outer in aliases:
+            return aliases[outer] + rest
+        outer, _, last = outer.rpartition(".")
+        rest = f".{last}{rest}"
+    return scope
+
+
+class Trial(NamedTuple):
+    """A run with other sizes than those of the example.
+
+    Attributes:
+        sizes: the sizes by the names of the dimensions.
+        shapes: the shapes of the tensors that it returned.
+        refusal: why it failed with these sizes and others; empty if it did not.
+    """
+
+    sizes: Mapping[str, int]
+    shapes: tuple[tuple[int, ...], ...]
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The results of an exporter besides the ONNX file.
+
+    Attributes:
+        levels: the modules that ran, in the order of their first run.
+        known: what is known of all modules.
+        output_names: names of the outputs, from what the model returned; None if unknown.
+        calls: the calls that the names of operators tell; None if their metadata tell the modules.
+        execution_steps: how often a hook was called; 0 if no module ran, as for a program of `torch.export`.
+        trial: a run with other sizes, if there was one.
+        findings: what the exporter left out, and what else the reader should know.
+        printed: what the model and the exporter printed.
+    """
+
+    levels: tuple[Level, ...]
+    known: Known
+    output_names: tuple[str | None, ...]
+    calls: tuple[Call, ...] | None = None
+    execution_steps: int = 0
+    trial: Trial | None = None
+    findings: tuple[Notice, ...] = ()
+    printed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +174,10 @@ class Trace:
     """The calls of the last run of the root module, in the order in which they began.
 
     Attributes:
-        aliases: for each dotted path of a module its first one; a module that is registered twice has two paths.
         calls: the calls.
         output: what the root module returned; None if it did not run.
     """
 
-    aliases: Mapping[str, str]
     calls: list[Call] = field(default_factory=list)
     output: object = None
     _open: list[int] = field(default_factory=list)
@@ -76,7 +207,7 @@ def recording(module: torch.nn.Module) -> Iterator[Trace]:
     Modules with methods that are exported to TorchScript (those of torch.ao) get no hooks: tracing compiles them, hooks
     included. Global hooks see their calls.
     """
-    trace = Trace(first_paths(module))
+    trace = Trace()
     compiled: dict[torch.nn.Module, str] = {}
     with_exports: dict[type, bool] = {}
     handles = []
@@ -142,14 +273,3 @@ def _end_compiled(
 ) -> None:
     if module in scopes:
         _end(trace, scopes[module], module, inputs, output)
-
-
-def class_path_of(kind: type) -> str:
-    """A class with its package, as PyTorch's exporter writes it: ``torch.nn.modules.linear.Linear``."""
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def first_paths(module: torch.nn.Module) -> dict[str, str]:
-    """For each dotted path of a module in this one, the first path that leads to the same module."""
-    first: dict[int, str] = {}
-    return {path: first.setdefault(id(part), path) for path, part in module.named_modules(remove_duplicate=False)}
