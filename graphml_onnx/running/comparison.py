@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import numpy as np
 
-from graphml_onnx.errors import UsageError
+from graphml_onnx.errors import ModelError, UsageError
 from graphml_onnx.graph.extraction import taken_by
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.matching import Matching
@@ -427,6 +427,9 @@ class _Comparison:
                 dtype = _DTYPES.get(tensor.dtype or "")
                 array = feed[name]
                 found[tensor.name] = array if dtype is None else array.astype(dtype, copy=False)
+            elif tensor.parameter is None:
+                told = f"its input {tensor.name!r} corresponds to none of the other model"
+                raise ModelError(told, file=self._right.path, remedy="compare models that take the same inputs")
         return found
 
     def result(self, feed: Mapping[str, Array]) -> NumericDiff:

@@ -244,6 +244,20 @@ def test_inputs_that_are_given(tmp_path: Path) -> None:
     assert one.tensors != other.tensors
 
 
+def test_an_input_that_the_old_model_does_not_have(tmp_path: Path) -> None:
+    paths = []
+    for names in ("a", "ab"):
+        sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3]) for name in names]
+        graph = helper.make_graph(
+            [helper.make_node("Sum", [*names], ["y"])], "g", sides, [helper.make_tensor_value_info("y", 1, [2, 3])]
+        )
+        paths.append(tmp_path / f"{names}.onnx")
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), paths[-1])
+    with pytest.raises(ModelError, match=r"ab\.onnx: its input 'b' corresponds to none of the other model"):
+        numeric_diff(*paths)
+    assert numeric_diff(*reversed(paths)).tensors
+
+
 def test_wrong_inputs(tmp_path: Path) -> None:
     path = chain(tmp_path)
     (tmp_path / "x.npz").write_bytes(b"no zip")
