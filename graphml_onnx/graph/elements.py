@@ -34,7 +34,8 @@ class Module(OfFile):
         path: dotted path of attribute names from the model: ``encoder.layer.0``; empty for the model itself; for the
             root of a body, that of the module around; in a function, from the function.
         name: last part of the path; for the model, the name of its class or graph; for the root of a body, its path.
-        class_name: name of its class, without the package; empty if unknown.
+        class_name: name of its class, without the package; empty if unknown. Of a model without one, the name of
+            its main graph.
         tag: path of classes, as traced.
         module_type: its type, if the metadata give it; else None.
         source: where it comes from, as in `ModelGraph.hierarchy_source`; None if unknown, and for the model.
