@@ -40,7 +40,7 @@ TABLES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "depth": ("int32", "how many modules are around it"),
         "path": ("string", "dotted path of attribute names; empty for the model"),
         "name": ("string", "last part of the path; for what stands for a whole body, the path of the body"),
-        "class_name": ("string", "its class; empty if unknown; of a model without one, the name of its main graph"),
+        "class_name": ("string", "its class; empty if unknown; of a model without one, its name"),
         "tag": ("string", "path of classes, as traced; null where there is none"),
         "module_type": ("string", "its type, where the metadata give it"),
         "operators": ("int64", "operators of its body that are directly in it"),
@@ -86,7 +86,7 @@ TABLES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "edges": {
         "model": ("string", "key of the model"),
-        "source": ("int32", "the operator that makes it (a Constant too); null for inputs, initializers, unknown names"),
+        "source": ("int32", "the operator that makes the tensor; null for inputs, initializers, unknown names"),
         "target": ("int32", "the operator that takes it"),
         "tensor": ("int32", "the tensor"),
         "output": ("int32", "which output of the source"),
