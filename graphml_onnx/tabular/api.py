@@ -13,7 +13,7 @@ from graphml_onnx.places import Place
 from graphml_onnx.places.place import check_is_no_file
 from graphml_onnx.support.extras import require
 from graphml_onnx.support.progress import Stage
-from graphml_onnx.tabular.folder import TablesWriter, compact
+from graphml_onnx.tabular.folder import TablesWriter, compact, join_new
 from graphml_onnx.tabular.identity import Identity, identity_of
 from graphml_onnx.tabular.rows import ModelFacts, ModelRows, model_rows
 from graphml_onnx.tabular.schema import TABLES
@@ -94,6 +94,7 @@ def tables(
         raise UsageError("metadata belong to one model", remedy="write models with metadata one by one")
     place = Place(output)
     check_is_no_file(place)
+    join_new(place)  # of a batch that was killed: what is written here is newer
     found: dict[str, str] = {}
     rows: dict[str, int] = {}
     with TablesWriter(place) as writer, Stage(progress, "write tables", len(paths), "steps") as stage:

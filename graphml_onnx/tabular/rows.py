@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.graph.attributes import AttributeReference, SparseTensor
@@ -58,31 +57,6 @@ class ModelRows(NamedTuple):
     def value(self, table: str, column: str) -> object:
         """A value of the first row of a table."""
         return self.columns[table][list(TABLES[table]).index(column) - 1][0]
-
-    def to_json(self) -> bytes:
-        """All of it as JSON."""
-        columns = {
-            table: dict(zip(list(names)[1:], self.columns[table], strict=True)) for table, names in TABLES.items()
-        }
-        return json.dumps({"version": VERSION, "facts": self.facts, "columns": columns}).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes) -> ModelRows:
-        """Reads what `to_json` wrote.
-
-        Raises:
-            ValueError: it did not, or another version did.
-        """
-        read = json.loads(data)
-        try:
-            key, sha256, source, size = map(str, read["facts"])
-            columns = {table: [read["columns"][table][name] for name in list(TABLES[table])[1:]] for table in TABLES}
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{type(error).__name__}: {error}") from None
-        counts = [{len(column) for column in table} for table in columns.values()]
-        if read.get("version") != VERSION or any(len(count) != 1 for count in counts):
-            raise ValueError("its columns are those of another version")
-        return cls(ModelFacts(key, sha256, source, int(size)), columns)
 
 
 def model_rows(graph: ModelGraph, facts: ModelFacts, *, digests: bool) -> ModelRows:

@@ -121,6 +121,8 @@ def batch(
     remove_leftovers()
     with _locked(place):
         earlier = _earlier(place, settings, overwrite=overwrite)
+        if "tables" in settings.do:
+            join_new(place.below("tables"))  # of a batch that was killed: what this one writes is newer
         rows: list[BatchRow] = []
         try:
             found = _rows(models, settings, earlier, executor, workers)

@@ -29,7 +29,7 @@ from graphml_onnx.errors import (
 from graphml_onnx.files.locks import try_lock
 from graphml_onnx.places import Place, is_url
 from graphml_onnx.tabular.api import rows_of
-from graphml_onnx.tabular.folder import write_model
+from graphml_onnx.tabular.folder import write_models
 from graphml_onnx.tabular.identity import Identity, external_locations, identity_of, names_data
 from graphml_onnx.verification.api import verify
 from graphml_onnx.zoo import manifest
@@ -37,13 +37,14 @@ from graphml_onnx.zoo.fetching import download
 from graphml_onnx.zoo.rows import BatchRow, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
     from graphml_onnx.results import Layout, ParameterStrategy
+    from graphml_onnx.tabular.rows import ModelRows
     from graphml_onnx.zoo.sources import Source
 
 _IN_USE = ".in-use"
@@ -94,21 +95,50 @@ class Job(NamedTuple):
         return f"graphs/{self.source.relative}.graphml"
 
 
-def run_job(job: Job) -> BatchRow:
-    """Does the work on one model, and writes its row to the target.
+def run_jobs(jobs: Sequence[Job]) -> list[BatchRow]:
+    """Does the work on some models, one after the other, and then writes their tables and their rows to the target.
 
     Returns:
-        The row. If this run has already written one for the model, it is only read: its result was lost in transit.
-
-    Raises:
-        GraphmlOnnxError: the row cannot be written or read.
+        The rows. A row that this run has already written is only read: its result was lost in transit. A failure of
+        one model is its row.
     """
-    target = _place(job.settings.target)
-    row = manifest.read_row(target, shown(job.source.name), job.settings.run)
-    if row is None or (job.anew and row.result == "skipped"):
-        row = _Work(job, target).row()
-        manifest.write_row(target, row)
-    return row
+    rows: list[BatchRow] = []
+    works: list[_Work | None] = []
+    for job in jobs:
+        target = _place(job.settings.target)
+        work = None
+        try:
+            row = manifest.read_row(target, shown(job.source.name), job.settings.run)
+            if row is None or (job.anew and row.result == "skipped"):
+                work = _Work(job, target)
+                row = work.row()
+        except Exception as error:  # noqa: BLE001 - a failure of one model must not stop the others
+            row = failed_row(blank_row(job), error, job.source)
+        rows.append(row)
+        works.append(work)
+    problem = _write_tables([work for work in works if work is not None])
+    for number, (job, work) in enumerate(zip(jobs, works, strict=True)):
+        if work is None:
+            continue
+        if problem is not None and work.tables is not None:
+            rows[number] = failed_row(rows[number], problem, job.source)
+        try:
+            manifest.write_row(_place(job.settings.target), rows[number])
+        except Exception as error:  # noqa: BLE001 - as above
+            rows[number] = failed_row(rows[number], error, job.source)
+    return rows
+
+
+def _write_tables(works: Sequence[_Work]) -> Exception | None:
+    """Writes the tables of models that were not written yet; returns what went wrong."""
+    found = [work.tables for work in works if work.tables is not None]
+    if not found:
+        return None
+    try:
+        write_models(works[0].target.below("tables"), found)
+    except Exception as error:  # noqa: BLE001 - which is the row of each of them
+        return error
+    return None
 
 
 def blank_row(job: Job) -> BatchRow:
@@ -177,7 +207,9 @@ class _Work:
     """The work on one model."""
 
     def __init__(self, job: Job, target: Place) -> None:
-        self._job, self._target = job, target
+        self.tables: ModelRows | None = None
+        self.target = target
+        self._job = job
         self._source, self._settings = job.source, job.settings
         self._row = blank_row(job)
         self._times = {"transfer": 0.0, "encode": 0.0, "verify": 0.0, "tables": 0.0}
@@ -256,7 +288,7 @@ class _Work:
         """The row of an earlier run that did all of this with the same content, if its outputs still exist."""
         settings = self._settings
         for row in _earlier_rows(settings.target, settings.run).find(identity.key, self._row.source):
-            if does_the_same(row, settings, self._row.metadata_sha256) and all(map(self._target.has, row.outputs)):
+            if does_the_same(row, settings, self._row.metadata_sha256) and all(map(self.target.has, row.outputs)):
                 return row
         return None
 
@@ -278,7 +310,7 @@ class _Work:
         return model, metadata
 
     def _encode(self, model: Path, metadata: Path | None) -> None:
-        settings, target = self._settings, self._target
+        settings, target = self._settings, self.target
         relative = self._job.graph
         if target.local is not None:
             output = target.local / relative
@@ -330,7 +362,7 @@ class _Work:
 
     def _tables(self, model: Path, metadata: Path | None, identity: Identity | None) -> None:
         rows = rows_of(model, metadata=metadata, source=self._row.source, identity=identity)
-        write_model(self._target.below("tables"), rows)
+        self.tables = rows
         self._know(model=rows.facts.key, sha256=rows.facts.sha256, size=rows.facts.size)
         if self._row.operators is None:
             self._know(

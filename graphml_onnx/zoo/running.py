@@ -13,10 +13,10 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from graphml_onnx.errors import StorageError, UsageError
-from graphml_onnx.zoo.jobs import blank_row, failed_row, run_job
+from graphml_onnx.zoo.jobs import blank_row, failed_row, run_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from graphml_onnx.zoo.jobs import Job
     from graphml_onnx.zoo.rows import BatchRow
@@ -26,71 +26,91 @@ _T = TypeVar("_T")
 
 _WINDOW = 256
 """Number of jobs that a foreign executor has at a time: enough for a cluster, and few compared with a million."""
+_TOGETHER = 32
+"""Number of small models that go to a process together: one by one, the way there and back, and a file of tables for
+each, take longer than reading it."""
+_SMALL = 1 << 17
+"""Bytes of models that go to a process together."""
 
 
 def on_executor(jobs: Iterable[Job], executor: Executor) -> Iterator[BatchRow]:
     """Runs jobs on a given executor; each gives a row, in the order in which they end."""
-    broken = yield from _on(iter(jobs), executor, _WINDOW)
+    broken = yield from _on(([job] for job in jobs), executor, _WINDOW)
     for job in broken:
         yield failed_row(blank_row(job), _lost(), job.source)
 
 
-def in_this_process(jobs: Iterable[Job]) -> Iterator[BatchRow]:
+def in_this_process(jobs: Sequence[Job]) -> Iterator[BatchRow]:
     """Runs jobs one after the other."""
-    for job in jobs:
-        try:
-            row = run_job(job)
-        except Exception as error:  # noqa: BLE001 - a failure of one model must not stop the others
-            row = failed_row(blank_row(job), error, job.source)
-        yield row
+    for together in _handed_out(jobs, 1):
+        yield from run_jobs(together)
 
 
-def in_processes(jobs: Iterable[Job], workers: int) -> Iterator[BatchRow]:
+def in_processes(jobs: Sequence[Job], workers: int) -> Iterator[BatchRow]:
     """Runs jobs in separate processes.
 
-    If one of them dies, all running jobs are tried again one by one; the job during which a process dies again is the
-    one that failed.
+    If one of them dies, all running jobs are tried again one by one; the job during which a new process dies is the one
+    that failed.
     """
-    left = iter(jobs)
+    left = _handed_out(jobs, workers)
     while True:
         with _Pool(workers) as pool:
             broken = yield from _on(left, pool.executor, 2 * workers)
         if not broken:
             return
         _check_that_processes_start()
-        for job in broken:
+        while broken:
+            alone = iter([[job] for job in broken])
             with _Pool(1) as pool:
-                for lost in (yield from _on(iter([job]), pool.executor, 1)):
-                    yield failed_row(blank_row(lost), _lost(), lost.source)
+                lost = yield from _on(alone, pool.executor, 1)
+            if lost == broken[:1]:
+                yield failed_row(blank_row(lost[0]), _lost(), lost[0].source)
+                lost = []
+            broken = [*lost, *(job for [job] in alone)]  # it may have died after its last job
 
 
-def _on(jobs: Iterator[Job], executor: Executor, window: int) -> Generator[BatchRow, None, list[Job]]:
+def _handed_out(jobs: Sequence[Job], workers: int) -> Iterator[list[Job]]:
+    """Jobs that go to a process together: several small models, fewer towards the end, or one large one."""
+    together: list[Job] = []
+    size = 0
+    for done, job in enumerate(jobs):
+        most = min(_TOGETHER, (len(jobs) - done) // (4 * workers))
+        if together and (size + job.source.size > _SMALL or len(together) >= most):
+            yield together
+            together, size = [], 0
+        together.append(job)
+        size += job.source.size
+    if together:
+        yield together
+
+
+def _on(handed_out: Iterator[list[Job]], executor: Executor, window: int) -> Generator[BatchRow, None, list[Job]]:
     """Runs jobs until they or the executor end; returns those that were running when it broke."""
-    ended: SimpleQueue[Future[BatchRow]] = SimpleQueue()
-    running: dict[Future[BatchRow], Job] = {}
+    ended: SimpleQueue[Future[list[BatchRow]]] = SimpleQueue()
+    running: dict[Future[list[BatchRow]], list[Job]] = {}
     broken: list[Job] = []
     try:
         while True:
-            while not broken and len(running) < window and (job := next(jobs, None)) is not None:
+            while not broken and len(running) < window and (jobs := next(handed_out, None)) is not None:
                 try:
-                    future = executor.submit(run_job, job)
+                    future = executor.submit(run_jobs, jobs)
                 except (BrokenExecutor, RuntimeError):
-                    broken.append(job)
+                    broken += jobs
                     break
-                running[future] = job
+                running[future] = jobs
                 future.add_done_callback(ended.put)
             if not running:
                 return broken
             future = ended.get()
-            job = running.pop(future)
+            jobs = running.pop(future)
             try:
-                row = future.result()
+                rows = future.result()
             except BrokenExecutor:
-                broken.append(job)
+                broken += jobs
             except Exception as error:  # noqa: BLE001 - a failure of one model must not stop the others
-                yield failed_row(blank_row(job), error, job.source)
+                yield from [failed_row(blank_row(job), error, job.source) for job in jobs]
             else:
-                yield row
+                yield from rows
     finally:
         for future in running:
             future.cancel()

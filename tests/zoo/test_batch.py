@@ -16,7 +16,9 @@ import pytest
 
 import graphml_onnx
 from graphml_onnx.errors import InputError, OutputError, UsageError
-from graphml_onnx.zoo import manifest
+from graphml_onnx.zoo import manifest, running
+from graphml_onnx.zoo.jobs import Job, Settings
+from graphml_onnx.zoo.sources import Source
 from tests.common import seeds
 from tests.common.closed import unreadable
 from tests.common.command import PATIENCE
@@ -223,8 +225,8 @@ def test_tables_of_a_killed_batch_are_kept(tmp_path: Path, monkeypatch: pytest.M
     with monkeypatch.context() as killed:  # nothing at the end of the batch runs
         killed.setattr("graphml_onnx.zoo.api.compact", lambda _: None)
         graphml_onnx.batch(source, zoo, workers=1, do=("tables",), resume=True)
-    left = len([*(zoo / "tables/new").glob("*.json")])
-    assert left == {1: 0, 3: 1, 1_000: 2}[joined]
+    left = [*(zoo / "tables/new").glob("*.arrow")]
+    assert bool(left) == (joined != 1)
     if joined == 1_000:
         for table in ("models", "operators"):  # the first of all batches
             shutil.rmtree(zoo / "tables" / table)
@@ -232,6 +234,37 @@ def test_tables_of_a_killed_batch_are_kept(tmp_path: Path, monkeypatch: pytest.M
     report = graphml_onnx.batch(source, zoo, workers=2, do=("tables",), resume=True)
     assert (report.done, report.skipped) == (0, 7)
     assert len(pq.read_table(zoo / "tables/models")) == (2 if joined == 1_000 else 7)
+    assert not (zoo / "tables/new").exists()
+
+
+def test_small_models_go_to_a_process_together(tmp_path: Path) -> None:
+    settings = Settings(str(tmp_path), ("tables",), "sidecar", "nested", False, "run", "0")
+    sizes = [10] * 200 + [1 << 20] + [100_000] * 2 + [10] * 200
+    jobs = [Job(Source(f"m{n}.onnx", f"m{n}", size, "", None), settings) for n, size in enumerate(sizes)]
+    for workers in (1, 2, 100):
+        together = list(running._handed_out(jobs, workers))
+        assert [job for some in together for job in some] == jobs
+        assert all(len(some) == 1 or sum(job.source.size for job in some) <= running._SMALL for some in together)
+        assert max(map(len, together)) == {1: 32, 2: 32, 100: 1}[workers]
+        assert len(together[-1]) <= 2
+    assert list(running._handed_out([], 2)) == []
+
+
+def test_tables_that_cannot_be_written_are_a_failure_of_each_model(tmp_path: Path) -> None:
+    source, zoo = tmp_path / "models", tmp_path / "zoo"
+    models = zoos.write(source, 6)
+    (source / "bad.onnx").write_bytes(b"text")
+    (zoo / "tables").mkdir(parents=True)
+    (zoo / "tables/new").write_bytes(b"a file in place of the folder")
+    report = graphml_onnx.batch(source, zoo, workers=1, do=("encode", "tables"))
+    assert report.done == 0
+    assert len(report.failures) == 7
+    assert {row.category for row in report.failures if "bad" not in row.source} == {"cannot_create"}
+    (zoo / "tables/new").unlink()
+
+    report = graphml_onnx.batch(source, zoo, workers=2, do=("encode", "tables"), resume=True)
+    assert (report.done, len(report.failures)) == (6, 1)
+    assert len(pq.read_table(zoo / "tables/models")) == len(models)
 
 
 def test_failures_are_tried_again(tmp_path: Path) -> None:

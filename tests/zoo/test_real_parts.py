@@ -168,7 +168,7 @@ def test_a_worker_process_that_is_killed_in_the_middle(tmp_path: Path) -> None:
 def test_a_model_under_which_processes_die_is_the_one_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("graphml_onnx.zoo.running.run_job", lethal.run_job)
+    monkeypatch.setattr("graphml_onnx.zoo.running.run_jobs", lethal.run_jobs)
     models = zoos.write(tmp_path / "models", 12)
     (tmp_path / "models/group1/lethal.onnx").write_bytes(zoos.model(1))
     report = graphml_onnx.batch(tmp_path / "models", tmp_path / "zoo", workers=2)
