@@ -240,6 +240,17 @@ def test_a_dimension_that_is_not_there_is_refused(tmp_path: Path) -> None:
         _exported(Twice(), dynamic_shapes={"x": {"2": "batch"}})(tmp_path)
 
 
+def test_dimensions_of_renamed_inputs_are_looked_at(tmp_path: Path) -> None:
+    found = _exported(
+        Pair(),
+        "dynamo",
+        inputs=(X, X),
+        dynamic_shapes={"one": {"0": "a"}, "y": {"0": "b"}},
+        export_config={"input_names": ["one", "two"]},
+    )(tmp_path)
+    assert [*found] == ["dimension 0 of two was to be dynamic as b, and is a"]
+
+
 def test_inputs_that_have_to_be_dynamic_too_are_named(tmp_path: Path) -> None:
     with pytest.raises(graphml_onnx.ModelError) as refusal:
         _exported(Pair(), "dynamo", inputs=(X, X), dynamic_shapes={"x": {"0": "batch"}})(tmp_path)
