@@ -21,7 +21,7 @@ from graphml_onnx.codec.fields import MessageKeys
 from graphml_onnx.codec.identities import MODEL, Identities, of_body, of_frame
 from graphml_onnx.codec.keys import BASE_VERSION, declared
 from graphml_onnx.codec.module_facts import graphs_of
-from graphml_onnx.codec.module_order import CLOSE, OPERATOR, ModuleOrder
+from graphml_onnx.codec.module_order import CLOSE, OPEN, ModuleOrder
 from graphml_onnx.codec.node_names import set_apart
 from graphml_onnx.codec.owners import owners_of_weights
 from graphml_onnx.codec.protojson import MessageCodec
@@ -72,6 +72,26 @@ class _Inputs(NamedTuple):
     weights: list[_Listed]
 
 
+class _Run(NamedTuple):
+    """Operators of one module that are written one after the other.
+
+    Attributes:
+        nodes: all operators of the graph or function.
+        indices: which of them these are.
+        ids: the identities of all.
+        scope: the identity of the graph or function.
+        parent: the identity of the module, or of the graph or function.
+        placed: the modules of the graph, and the places of its operators.
+    """
+
+    nodes: Sequence[onnx.NodeProto]
+    indices: Sequence[int]
+    ids: Sequence[str]
+    scope: str
+    parent: str
+    placed: Placed
+
+
 class _GraphNumbers:
     """Numbers the graphs of the operator that is being written, as `graphs_of` gives them."""
 
@@ -96,10 +116,11 @@ class _Boxes:
         self._numbers = array("i")  # of the nodes that they are
         self._open = [-1]
 
-    def add(self, number: int, look: Appearance) -> None:
-        self.parents.append(self._open[-1])
-        self.looks.append(look)
-        self._numbers.append(number)
+    def add(self, number: int, *looks: Appearance) -> None:
+        """Adds nodes with numbers one after the other, which are in the group that was opened last."""
+        self.parents.extend([self._open[-1]] * len(looks))
+        self.looks.extend(looks)
+        self._numbers.extend(range(number, number + len(looks)))
 
     def open(self, number: int, look: Appearance) -> None:
         self.add(number, look)
@@ -340,23 +361,26 @@ class GraphEncoder:
         operators = self._identities.of_operators(scope, nodes)
         tensors = self._model.graph.initializer
         tensor_ids = self._ids_of_tensors(scope, tensors) if parameters else []
-        numbers = [0] * len(nodes)
-        for step, number in ModuleOrder(placed, len(nodes)).steps():
-            if step == OPERATOR:
-                after = operators[number - 1] if number else scope
-                parent = ids[placed.placement[number]]
-                numbers[number] = self._plan_operator(
-                    nodes[number], number, operators[number], after, body, parent, placed
-                )
-            elif step == CLOSE:
+        numbers = array("i", bytes(4 * len(nodes)))
+        for step, module, run in ModuleOrder(placed, len(nodes)).steps():
+            if step == CLOSE:
                 self._close()
-            else:
-                if number != NOWHERE:
-                    outer = placed.modules[number].parent
+            elif step == OPEN:
+                if module != NOWHERE:
+                    outer = placed.modules[module].parent
                     parent = ids[NOWHERE if outer is None else outer]
-                    ids[number] = self._plan_module(placed.modules[number], scope, parent)
-                for index in parameters.get(number, ()):
-                    self._plan_tensor(tensors, index, tensor_ids, body, ids[number])
+                    ids[module] = self._plan_module(placed.modules[module], scope, parent)
+                for index in parameters.get(module, ()):
+                    self._plan_tensor(tensors, index, tensor_ids, body, ids[module])
+            elif placed.bodies.keys().isdisjoint(run):
+                self._plan_run(_Run(nodes, run, operators, scope, ids[module], placed), numbers)
+            else:
+                for index in run:
+                    single = _Run(nodes, (index,), operators, scope, ids[module], placed)
+                    if index in placed.bodies:
+                        self._plan_frame(single, numbers, body)
+                    else:
+                        self._plan_run(single, numbers)
         inputs = cast("list[Sequence[bytes]]", [node.input for node in nodes])
         outputs = cast("list[Sequence[bytes]]", [node.output for node in nodes])
         self._flow.operators([body] * len(nodes), numbers, range(len(nodes)), inputs, outputs)
@@ -411,35 +435,42 @@ class GraphEncoder:
         data["tensor"] = self._json.write(cast("Message", tensor))
         self._sink.node(node_id, data, look)
 
-    def _plan_operator(
-        self, node: onnx.NodeProto, index: int, node_id: str, after: str, body: int, parent: str, placed: Placed
-    ) -> int:
-        number = self._new(node_id)
-        look = appearance_of("op", string_of(node.op_type))
-        called = self._functions.get((node.domain, node.op_type, node.overload)) if self._functions else None
-        if called is not None:
-            look = look._replace(label=called)
-        step = (self._emit_operator, node, index, node_id, after, parent, placed, look)
-        if index not in placed.bodies:
-            self._boxes.add(number, look)
-            self._steps.append(step)
-            return number
-        # No edge may end at a group: the operator is a node, in a frame with its bodies.
-        frame_look = appearance_of("frame", look.label)
+    def _plan_run(self, run: _Run, numbers: array[int]) -> None:
+        """Operators without bodies, and their numbers among the nodes."""
+        looks = [self._look_of(run.nodes[index]) for index in run.indices]
+        number = len(self._ids)
+        self._boxes.add(number, *looks)
+        self._ids += [run.ids[index] for index in run.indices]
+        for index in run.indices:
+            numbers[index] = number
+            number += 1
+        self._steps.append((self._emit_run, run, looks))
+
+    def _plan_frame(self, run: _Run, numbers: array[int], body: int) -> None:
+        """An operator with bodies. No edge may end at a group: the operator is a node, in a frame with its bodies."""
+        (index,) = run.indices
+        node, node_id = run.nodes[index], run.ids[index]
+        look = appearance_of("frame", self._look_of(node).label)
         frame = of_frame(node_id)
-        self._boxes.open(self._new(frame), frame_look)
-        self._steps.append((self._emit_frame, frame, parent, frame_look))
-        self._boxes.add(number, look)
-        self._steps.append(step)
-        for position, (graph, inner) in enumerate(zip(graphs_of(node), placed.bodies[index], strict=True)):
+        self._boxes.open(self._new(frame), look)
+        self._steps.append((self._emit_frame, frame, run.parent, look))
+        self._plan_run(run, numbers)
+        for position, (graph, inner) in enumerate(zip(graphs_of(node), run.placed.bodies[index], strict=True)):
             self._plan_subgraph(graph, position, node_id, body, inner)
         self._close()
-        return number
 
-    def _emit_operator(
-        self, node: onnx.NodeProto, index: int, node_id: str, after: str, parent: str, placed: Placed, look: Appearance
-    ) -> None:
-        data = _identity("op", node_id, parent, look, after)
+    def _look_of(self, node: onnx.NodeProto) -> Appearance:
+        look = appearance_of("op", string_of(node.op_type))
+        called = self._functions.get((node.domain, node.op_type, node.overload)) if self._functions else None
+        return look if called is None else look._replace(label=called)
+
+    def _emit_run(self, run: _Run, looks: Sequence[Appearance]) -> None:
+        for index, look in zip(run.indices, looks, strict=True):
+            self._emit_operator(run, index, look)
+
+    def _emit_operator(self, run: _Run, index: int, look: Appearance) -> None:
+        placed, node_id = run.placed, run.ids[index]
+        data = _identity("op", node_id, run.parent, look, run.ids[index - 1] if index else run.scope)
         module = placed.placement[index]
         tag = placed.tags[index] or (placed.modules[module].tag if module != NOWHERE else None)
         if tag:
@@ -449,7 +480,7 @@ class GraphEncoder:
             if index in placed.calls:
                 data["call"] = escape(placed.calls[index])
         self._graphs.restart()
-        self._op_keys.write(node, data)
+        self._op_keys.write(cast("Message", run.nodes[index]), data)
         set_apart(data)
         self._sink.node(node_id, data, look)
         self.counts.operators += 1

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from bisect import bisect_left
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from graphml_onnx.hierarchy import Placed
 
-OPEN, OPERATOR, CLOSE = range(3)
-"""Steps: a module begins, an operator follows, a module ends."""
+OPEN, OPERATORS, CLOSE = range(3)
+"""Steps: a module begins, operators of it follow, a module ends."""
+
+Step: TypeAlias = "tuple[int, int, Sequence[int]]"
+"""What it is, the module, and the operators that follow."""
 
 
 class ModuleOrder:
@@ -35,29 +39,29 @@ class ModuleOrder:
         self._children = [sorted(group, key=lambda index: (first[index], index)) for group in children]
         self._first = first
 
-    def steps(self) -> Iterator[tuple[int, int]]:
+    def steps(self) -> Iterator[Step]:
         """Opening and closing of modules, and operators; the graph's own opening comes first, as module -1."""
-        yield OPEN, -1
+        yield OPEN, -1, ()
         todo = [self._within(-1)]
         while todo:
             step = next(todo[-1], None)
             if step is None:
                 todo.pop()
                 if todo:
-                    yield CLOSE, 0
+                    yield CLOSE, 0, ()
                 continue
             if step[0] == OPEN:
                 todo.append(self._within(step[1]))
             yield step
 
-    def _within(self, module: int) -> Iterator[tuple[int, int]]:
-        children = iter(self._children[module])
-        child = next(children, None)
-        for index in self._operators[module]:
-            while child is not None and self._first[child] <= index:
-                yield OPEN, child
-                child = next(children, None)
-            yield OPERATOR, index
-        while child is not None:
-            yield OPEN, child
-            child = next(children, None)
+    def _within(self, module: int) -> Iterator[Step]:
+        operators = self._operators[module]
+        start = 0
+        for child in self._children[module]:
+            end = bisect_left(operators, self._first[child])
+            if start < end:
+                yield OPERATORS, module, operators[start:end]
+            yield OPEN, child, ()
+            start = end
+        if start < len(operators):
+            yield OPERATORS, module, operators[start:]
