@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import options, progress, remote, show
+from . import options, progress, show
 
 EXAMPLES = """\b
 Examples:
@@ -16,12 +16,7 @@ Examples:
 
 
 def extract(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False, callback=remote.fetched
-        ),
-    ],
+    model: options.ModelArgument,
     output: Annotated[
         Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file of the part.")
     ],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import options, progress, remote, show
+from . import options, progress, show
 
 if TYPE_CHECKING:
     from graphml_onnx import FunctionsResult
@@ -19,12 +19,7 @@ Examples:
 
 
 def functions(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False, callback=remote.fetched
-        ),
-    ],
+    model: options.ModelArgument,
     output: Annotated[Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file.")],
     depth: Annotated[
         int | None, typer.Option("--depth", "-d", min=1, metavar="N", help="Levels of modules. [default: all]")

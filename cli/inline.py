@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import options, progress, remote
+from . import options, progress
 from .functions import show_result
 
 EXAMPLES = """\b
@@ -16,12 +16,7 @@ Examples:
 
 
 def inline(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False, callback=remote.fetched
-        ),
-    ],
+    model: options.ModelArgument,
     output: Annotated[Path, typer.Option("--output", "-o", readable=False, metavar="FILE", help="The ONNX file.")],
     overwrite: options.OverwriteOption = False,
     json: options.JsonOption = False,

@@ -8,6 +8,18 @@ import typer
 from graphml_onnx.errors import UsageError
 from graphml_onnx.results import Layout, ParameterStrategy, Trust
 
+from . import remote
+
+ModelArgument: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        readable=False,
+        metavar="MODEL",
+        help="An ONNX or GraphML file.",
+        show_default=False,
+        callback=remote.fetched,
+    ),
+]
 MetadataOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(

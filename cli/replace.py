@@ -14,16 +14,7 @@ Examples:
 
 
 def replace(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            readable=False,
-            metavar="MODEL",
-            help="An ONNX or GraphML file.",
-            show_default=False,
-            callback=remote.fetched,
-        ),
-    ],
+    model: options.ModelArgument,
     part: Annotated[
         Path,
         typer.Argument(

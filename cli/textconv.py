@@ -9,7 +9,7 @@ import typer
 from graphml_onnx.errors import Category, GraphmlOnnxError, printable
 from graphml_onnx.results import Trust
 
-from . import options, remote, show
+from . import options, show
 from .wording import as_options
 
 EXAMPLES = """\b
@@ -20,16 +20,7 @@ Examples:
 
 
 def textconv(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            readable=False,
-            metavar="MODEL",
-            help="An ONNX or GraphML file.",
-            show_default=False,
-            callback=remote.fetched,
-        ),
-    ],
+    model: options.ModelArgument,
     no_data_files: Annotated[
         bool,
         typer.Option("--no-data-files", help="Read no external data: git has only the model file of old versions."),

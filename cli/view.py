@@ -20,12 +20,7 @@ Examples:
 
 
 def view(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            readable=False, metavar="MODEL", help="ONNX or GraphML.", show_default=False, callback=remote.fetched
-        ),
-    ],
+    model: options.ModelArgument,
     output: Annotated[
         Path | None,
         typer.Option(

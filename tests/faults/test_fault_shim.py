@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -72,16 +72,13 @@ def folder() -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize("step", [STEP, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EMFILE"])
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_call_that_fails(shim: Path, folder: Path, name: str, error: str, step: int) -> None:
-    """Either 74, one line and nothing changed, or 0 and everything done; never anything in between, nothing left."""
-    number = getattr(errno, error)
-    first = len(name + error) % step
-    command = [sys.executable, "-m", "tests.faults.failing_commands", folder, str(number), str(first), str(step)]
+def _runs(shim: Path, folder: Path, command: str, error: str, first: int, step: int) -> list[Any]:
+    """What `tests.faults.failing_commands` prints: a run without a fault, one for each call that fails, and another."""
     done = subprocess.run(
-        [*command, *COMMANDS[name].split()],
+        [
+            *(sys.executable, "-m", "tests.faults.failing_commands", folder),
+            *(str(getattr(errno, error)), str(first), str(step), *command.split()),
+        ],
         cwd=ROOT,
         env={**os.environ, "LD_PRELOAD": str(shim), "FAULT_FOLDER": f"{folder}/place"},
         capture_output=True,
@@ -89,7 +86,16 @@ def test_a_call_that_fails(shim: Path, folder: Path, name: str, error: str, step
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (_, code, _, made), *runs, (_, last, lines, same) = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("step", [STEP, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EMFILE"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_call_that_fails(shim: Path, folder: Path, name: str, error: str, step: int) -> None:
+    """Either 74, one line and nothing changed, or 0 and everything done; never anything in between, nothing left."""
+    first, *runs, after = _runs(shim, folder, COMMANDS[name], error, len(name + error) % step, step)
+    (_, code, _, made), (_, last, lines, same) = first, after
     assert (code, last, lines, same) == (0, 0, [], made), "without a fault"
     assert bool(made) == (not name.startswith("verify"))
     codes: Counter[int] = Counter()
@@ -118,18 +124,8 @@ def test_a_call_that_fails_in_a_batch(shim: Path, folder: Path, error: str, step
     (given / "models").mkdir()
     for name in ("new", "old"):
         (given / f"{name}.onnx").rename(given / "models" / f"{name}.onnx")
-    number = getattr(errno, error)
-    command = [sys.executable, "-m", "tests.faults.failing_commands", folder, str(number), str(len(error)), str(step)]
-    done = subprocess.run(
-        [*command, *BATCH.split()],
-        cwd=ROOT,
-        env={**os.environ, "LD_PRELOAD": str(shim), "FAULT_FOLDER": f"{folder}/place"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (_, code, _, made), *runs, (_, last, lines, _) = json.loads(done.stdout)
+    first, *runs, after = _runs(shim, folder, BATCH, error, len(error), step)
+    (_, code, _, made), (_, last, lines, _) = first, after
     assert (code, last, lines) == (0, 0, []), "without a fault"
     graphs = {file for file in made if "/graphs/" in file}
     assert len(graphs) == 4
