@@ -17,7 +17,6 @@ import numpy.typing as npt
 import orjson
 
 from graphml_onnx.codec.numbers import FLOAT32, FloatFormat, NumberError, float_bits, float_json
-from graphml_onnx.graphml.text import is_plain_json, json_text
 from graphml_onnx.onnxfile.lists import (
     Items,
     Positions,
@@ -28,6 +27,7 @@ from graphml_onnx.onnxfile.lists import (
     varint_values,
 )
 from graphml_onnx.support.strictjson import JsonError, parse
+from graphml_onnx.support.text import is_plain_json, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

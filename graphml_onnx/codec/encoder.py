@@ -31,9 +31,9 @@ from graphml_onnx.codec.types import type_and_shape
 from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
 from graphml_onnx.codec.weight_inputs import weight_inputs_of, weight_inputs_text
 from graphml_onnx.graphml.elements import Drawn
-from graphml_onnx.graphml.text import escape
 from graphml_onnx.hierarchy import NOWHERE, Hierarchy, Module, Placed
 from graphml_onnx.onnxfile import schema
+from graphml_onnx.support.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.payloads import payload_json, read_payload
-from graphml_onnx.graphml.text import json_string
 from graphml_onnx.onnxfile.external import check_location
 from graphml_onnx.support.strictjson import JsonError, parse
+from graphml_onnx.support.text import json_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

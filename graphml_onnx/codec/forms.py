@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
-from graphml_onnx.codec.memo import remembered_messages, remembered_texts
+from graphml_onnx.codec.memo import Memo, remembered_messages
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError
 from graphml_onnx.codec.scalars import String, list_of, string_of
-from graphml_onnx.graphml.text import escape, json_strings, plain_lists, unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, SHORT, delimited, encode_varint, short_starts
 from graphml_onnx.support.strictjson import Json, parse
+from graphml_onnx.support.text import escape, json_strings, plain_lists, unescape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +118,7 @@ class LinesField:
         self._read_json = codec.field(field)[1]
         # Most operators share attributes and metadata with many others.
         self._write_message = remembered_messages(codec.write)
-        self._read_line = remembered_texts(self._read_one)
+        self._known_lines: Memo[str, bytes] = Memo()
 
     def write(self, value: object) -> str:
         """See `TextCodec`."""
@@ -138,10 +138,14 @@ class LinesField:
         self._read_json(owner, parse(text))
         return owner.SerializeToString()
 
-    def _read_one(self, line: str) -> bytes:
-        owner = self._owner()
-        self._codec.read(getattr(owner, self._name).add(), parse(line))
-        return owner.SerializeToString()
+    def _read_line(self, line: str) -> bytes:
+        content = self._known_lines.get(line)
+        if content is None:
+            owner = self._owner()
+            self._codec.read(getattr(owner, self._name).add(), parse(line))
+            content = owner.SerializeToString()
+            self._known_lines.keep(line, content, line)
+        return content
 
 
 class JsonField:

@@ -38,9 +38,9 @@ from graphml_onnx.codec.weight_inputs import KEY as WEIGHT_INPUTS
 from graphml_onnx.codec.weight_inputs import read_weight_inputs
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, EdgeRows, NodeRecord
-from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.support.strictjson import JsonError, parse
+from graphml_onnx.support.text import unescape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set

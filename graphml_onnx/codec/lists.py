@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from graphml_onnx.graphml.lists import NotAsWrittenError
-from graphml_onnx.graphml.text import TEXT_IN_XML, from_xml, in_xml
+from graphml_onnx.graphml.markup import TEXT_IN_XML, from_xml, in_xml
 from graphml_onnx.onnxfile.lists import pieces
 from graphml_onnx.onnxfile.skeleton import LIST_ADDRESS, LongList
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED

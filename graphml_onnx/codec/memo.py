@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,43 +15,31 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
+class Memo(Generic[Key, Value]):
+    """What one side of a conversion between messages and JSON gave."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, Value] = {}
+        self.get = self._known.get
+
+    def keep(self, key: Key, value: Value, text: str) -> None:
+        """Keeps a value, if its JSON is short and has no references, so that it always means the same."""
+        if len(text) <= _MAX_LENGTH and '"$' not in text:
+            if len(self._known) >= _MAX_KEPT:
+                self._known.clear()
+            self._known[key] = value
+
+
 def remembered_messages(write: Callable[[Message], str]) -> Callable[[Message], str]:
     """The same function, which writes equal messages only once."""
-    known: dict[bytes, str] = {}
+    memo: Memo[bytes, str] = Memo()
 
     def written(message: Message) -> str:
         content = message.SerializeToString()
-        text = known.get(content)
+        text = memo.get(content)
         if text is None:
             text = write(message)
-            if _is_worth_keeping(text):
-                _keep(known, content, text)
+            memo.keep(content, text, text)
         return text
 
     return written
-
-
-def remembered_texts(read: Callable[[str], Value]) -> Callable[[str], Value]:
-    """The same function, which reads equal texts only once."""
-    known: dict[str, Value] = {}
-
-    def read_once(text: str) -> Value:
-        value = known.get(text)
-        if value is None:
-            value = read(text)
-            if _is_worth_keeping(text):
-                _keep(known, text, value)
-        return value
-
-    return read_once
-
-
-def _is_worth_keeping(text: str) -> bool:
-    """Whether a JSON text is short and has no references, so that it always means the same."""
-    return len(text) <= _MAX_LENGTH and '"$' not in text
-
-
-def _keep(known: dict[Key, Value], key: Key, value: Value) -> None:
-    if len(known) >= _MAX_KEPT:
-        known.clear()
-    known[key] = value

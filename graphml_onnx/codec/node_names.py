@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from graphml_onnx.codec.scalars import string_of
-from graphml_onnx.graphml.text import json_string, unescape
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.support.strictjson import JsonError
+from graphml_onnx.support.text import json_string, unescape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from graphml_onnx.codec.numbers import NumberError, integer
-from graphml_onnx.graphml.text import json_string
 from graphml_onnx.onnxfile.external import LocationError, check_location
 from graphml_onnx.onnxfile.lists import MARKER_BYTES
 from graphml_onnx.onnxfile.skeleton import read_marker
 from graphml_onnx.parameters.store import PayloadReference
+from graphml_onnx.support.text import json_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.scalars import String, string_of
 from graphml_onnx.codec.scopes import OUTSIDE, Scopes
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
-from graphml_onnx.graphml.text import escape, unescape
 from graphml_onnx.support.strictjson import JsonError, parse
+from graphml_onnx.support.text import escape, unescape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -17,10 +17,10 @@ from graphml_onnx.codec.arrays import Floats, Integers, ListCodec, Strings
 from graphml_onnx.codec.lists import ListsOfDocument, ListsToWrite
 from graphml_onnx.codec.numbers import FLOAT32, FLOAT64, FloatFormat, NumberError, float_bits, float_json, integer
 from graphml_onnx.codec.payloads import PAYLOAD, payload_json, read_payload
-from graphml_onnx.graphml.text import json_string
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.onnxfile.skeleton import LIST_ADDRESS, marker, read_marker
 from graphml_onnx.support.strictjson import JsonError
+from graphml_onnx.support.text import json_string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence

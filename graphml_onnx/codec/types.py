@@ -6,7 +6,7 @@ from typing import cast
 
 import onnx
 
-from graphml_onnx.graphml.text import json_string
+from graphml_onnx.support.text import json_string
 
 _NAMES = {number: name for name, number in onnx.TensorProto.DataType.items()}
 

@@ -12,9 +12,9 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from graphml_onnx.codec.numbers import NumberError, integer
 from graphml_onnx.codec.scalars import String, base64_json, list_of, read_base64
-from graphml_onnx.graphml.text import json_string
 from graphml_onnx.onnxfile import schema, wire
 from graphml_onnx.support.strictjson import Json, parse
+from graphml_onnx.support.text import json_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence, Set

@@ -21,9 +21,9 @@ from graphml_onnx.codec.fields import Form
 from graphml_onnx.codec.keys import KEYS
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.errors import PayloadError
-from graphml_onnx.graphml.text import escape, json_text, unescape
 from graphml_onnx.parameters.embedded import Base64Decoder, encode_base64
 from graphml_onnx.support.strictjson import Json, JsonError, parse
+from graphml_onnx.support.text import escape, json_text, unescape
 
 Value: TypeAlias = "Json | bytes"
 """A string, an integer, JSON as Python's lists, dicts, numbers and strings, or bytes."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from graphml_onnx.codec.numbers import NumberError
 from graphml_onnx.codec.protojson import FieldError
 from graphml_onnx.codec.scalars import list_of
-from graphml_onnx.graphml.text import json_string
 from graphml_onnx.onnxfile import schema
 from graphml_onnx.support.strictjson import JsonError, parse
+from graphml_onnx.support.text import json_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphml_onnx.decoding.edited_model import findings_of_edited
-from graphml_onnx.decoding.edited_weights import EditedWeights, NewTensor, Weights, new_tensors, replace_weights
+from graphml_onnx.decoding.edited_weights import ModelWithWeights, NewTensor, Weights, new_tensors, replace_weights
 from graphml_onnx.decoding.external_model import Targets, refer
 from graphml_onnx.decoding.formats import load_graphml
 from graphml_onnx.decoding.output import DataFiles, Folders, check_not_store, write_pieces
@@ -187,64 +187,48 @@ def _decode(
         check_head(source, path)  # the model would be both input and output
         folders = stack.enter_context(Folders(target.parent))
         shards = [] if options.file is None else shards_of(options.file)
-        publication = stack.enter_context(
-            Publication(
-                overwrite=options.overwrite,
-                inputs=[path, *filter(None, [options.file]), *shards],
-                durable=options.durable,
-            )
-        )
-        # Staged in the order of publication: the model comes last, and refusals come before the work.
-        metadata_file = None if options.metadata_output is None else publication.stage(options.metadata_output)
-        model_file = publication.stage(target)
+        outputs = _stage(path, target, options, shards, stack)
         model = loaded or _load(source, path, target.parent, folder, stack, options.trust, progress)
-        if metadata_file is not None:
-            _write_metadata(model, path, metadata_file)
-        changed: tuple[str, ...] = ()
-        try:
-            if options.parameters is not None or options.edited_weights:
-                model, store, changed = _edited(model, options, shards, folder, stack, watch)
-            else:
-                store = open_payloads(model, folder, stack, watch)
-        except PayloadError as error:
-            raise error.at(file=path) from None
+        if outputs.metadata is not None:
+            _write_metadata(model, path, outputs.metadata)
+        model, store, changed = _with_weights(model, path, folder, options, shards, stack, watch)
         for output in (target, options.metadata_output):
             check_not_store(output, store.source)
-        references = store.located_by_number(model.references)
-        found = None
-        refers_to: tuple[Path, ...] = ()
-        if options.external:
-            with Stage(progress, "check weights", model.size, "bytes") as stage, naming(path, store.source):
-                targets = Targets(store, target.parent)
-                found, model = _referring(model, references, store, targets, stage)
-                refers_to = targets.files
-        with Stage(progress, "write model", model.size, "bytes") as stage, naming(path, store.source):
-            sha256 = write_pieces(model.pieces(), references, store.source, model_file, stage, model.size)
-        store.source.check_unchanged()
-        is_edited = bool(changed) or (found or sha256) != model.sha256  # a data file is no part of the model's digest
-        findings = list(model.findings)
-        if is_edited:
-            with naming(path, store.source):
-                check_payloads(references.values(), store.source)
-            _check_edited(model, path, changed, require_exact=options.require_exact, found=sha256)
-        data_files = DataFiles(model, folder, folders, target)
+        written = _write_model(model, store, changed, path, outputs.model, options, progress)
+        data_files = DataFiles(written.model, folder, folders, target)
         with naming(path, store.source):
-            data_files.stage(publication, store, progress)
-        publication.publish(last=model_file)
-        findings += data_files.findings
-        if is_edited:
+            data_files.stage(outputs.publication, store, progress)
+        outputs.publication.publish(last=outputs.model)
+        findings = [*model.findings, *data_files.findings]
+        if written.is_edited:
             findings += findings_of_edited(target, source, path, infer_shapes=options.infer_shapes)
     return DecodeResult(
         target,
-        sha256,
-        not is_edited and not options.external,
+        written.sha256,
+        not written.is_edited and not options.external,
         options.metadata_output,
         data_files.written,
         tuple(findings),
         model.older,
         changed,
-        refers_to,
+        written.refers_to,
     )
+
+
+class _Outputs(NamedTuple):
+    """What is written: the staged files, and the metadata only if they are wanted."""
+
+    publication: Publication
+    metadata: StagedFile | None
+    model: StagedFile
+
+
+def _stage(path: Path, target: Path, options: _Options, shards: Sequence[Path], stack: ExitStack) -> _Outputs:
+    """Stages in the order of publication: the model comes last, and refusals come before the work."""
+    inputs = [path, *filter(None, [options.file]), *shards]
+    publication = stack.enter_context(Publication(overwrite=options.overwrite, inputs=inputs, durable=options.durable))
+    metadata = None if options.metadata_output is None else publication.stage(options.metadata_output)
+    return _Outputs(publication, metadata, publication.stage(target))
 
 
 def _load(
@@ -262,9 +246,27 @@ def _load(
         )
 
 
+def _with_weights(
+    model: LoadedModel,
+    path: Path,
+    folder: Path,
+    options: _Options,
+    shards: Sequence[Path],
+    stack: ExitStack,
+    watch: Watch,
+) -> ModelWithWeights:
+    """The model with its weights: those that were encoded, or others."""
+    try:
+        if options.parameters is not None or options.edited_weights:
+            return _edited(model, options, shards, folder, stack, watch)
+        return ModelWithWeights(model, open_payloads(model, folder, stack, watch), ())
+    except PayloadError as error:
+        raise error.at(file=path) from None
+
+
 def _edited(
     model: LoadedModel, options: _Options, shards: Sequence[Path], folder: Path, stack: ExitStack, watch: Watch
-) -> EditedWeights:
+) -> ModelWithWeights:
     """The model with other weights."""
     if isinstance(options.parameters, Mapping):
         return replace_weights(model, new_tensors(options.parameters), None)
@@ -284,16 +286,73 @@ def _edited(
     return replace_weights(model, new_tensors(file), file.path)
 
 
+class _Written(NamedTuple):
+    """The model file, before it is published.
+
+    Attributes:
+        model: what was written.
+        sha256: digest of the file.
+        is_edited: whether the file, with its weights, is another than was encoded.
+        refers_to: the files that it refers to for its weights.
+    """
+
+    model: LoadedModel
+    sha256: str
+    is_edited: bool
+    refers_to: tuple[Path, ...]
+
+
+def _write_model(
+    model: LoadedModel,
+    store: Store,
+    changed: tuple[str, ...],
+    path: Path,
+    staged: StagedFile,
+    options: _Options,
+    progress: Progress | None,
+) -> _Written:
+    """Writes the model, and checks what an edited one needs.
+
+    Raises:
+        NotExactError: it was edited, and must not be.
+        GraphMLError: it was edited, and is no model any more.
+    """
+    references = store.located_by_number(model.references)
+    whole = None  # digest of the model that holds its weights
+    refers_to: tuple[Path, ...] = ()
+    with naming(path, store.source):
+        if options.external:
+            targets = Targets(store, staged.path.parent)
+            whole, model = _referring(model, references, store, targets, progress)
+            refers_to = targets.files
+        with Stage(progress, "write model", model.size, "bytes") as stage:
+            sha256 = write_pieces(model.pieces(), references, store.source, staged, stage, model.size)
+    store.source.check_unchanged()
+    is_edited = bool(changed) or (whole or sha256) != model.sha256  # a data file is no part of the model's digest
+    if is_edited:
+        with naming(path, store.source):
+            check_payloads(references.values(), store.source)
+        _check_edited(model, path, changed, require_exact=options.require_exact, found=sha256)
+    return _Written(model, sha256, is_edited, refers_to)
+
+
 def _referring(
-    model: LoadedModel, references: Mapping[int, PayloadReference], store: Store, targets: Targets, stage: Stage
+    model: LoadedModel,
+    references: Mapping[int, PayloadReference],
+    store: Store,
+    targets: Targets,
+    progress: Progress | None,
 ) -> tuple[str, LoadedModel]:
     """A model that refers to its weights (their digests are checked), and the digest of the model that holds them."""
     stored = model.externals if model.store.has_data_files else ()
     files = {file.location: store.located(file.content) for file in stored if file.content.name is not None}
     kept = tuple(file for file in model.externals if file.location not in files)
     threaded = model.size > limits.LIMITS.threads
-    found = assemble(model.pieces(), references, store.source, lambda _: None, stage.advance, threaded=threaded)
-    check_payloads(files.values() if found == model.sha256 else (*references.values(), *files.values()), store.source)
+    with Stage(progress, "check weights", model.size, "bytes") as stage:
+        found = assemble(model.pieces(), references, store.source, lambda _: None, stage.advance, threaded=threaded)
+        check_payloads(
+            files.values() if found == model.sha256 else (*references.values(), *files.values()), store.source
+        )
     return found, model._replace(skeleton=refer(model, references, files, targets), externals=kept)
 
 

@@ -64,13 +64,13 @@ class NewTensor(NamedTuple):
     length: int
 
 
-class EditedWeights(NamedTuple):
-    """The payloads of a model with edited weights.
+class ModelWithWeights(NamedTuple):
+    """A model and the store of its payloads.
 
     Attributes:
-        model: the model; its references have the lengths and digests of the new weights.
-        store: has the new weights.
-        changed: what was changed, one line for each tensor.
+        model: the model; its references have the lengths and digests of the weights in the store.
+        store: has the weights.
+        changed: what was changed since it was encoded, one line for each tensor.
     """
 
     model: LoadedModel
@@ -114,7 +114,7 @@ def _of_array(name: str, array: npt.NDArray[np.generic]) -> NewTensor:
     return NewTensor(dtype, array.shape, _ArraySource(content), 0, content.size)
 
 
-def replace_weights(model: LoadedModel, weights: Mapping[str, NewTensor], file: Path | None) -> EditedWeights:
+def replace_weights(model: LoadedModel, weights: Mapping[str, NewTensor], file: Path | None) -> ModelWithWeights:
     """Replaces the encoded tensors by others.
 
     Args:
@@ -157,7 +157,7 @@ def replace_weights(model: LoadedModel, weights: Mapping[str, NewTensor], file: 
         spec = TensorSpec(file_name(item.location), "U8", (length,), length)
         externals.append(item._replace(content=take(item.content, spec)))
     edited = model._replace(references=references, externals=tuple(externals) if data_files else model.externals)
-    return EditedWeights(edited, Store(parts), tuple(changed))
+    return ModelWithWeights(edited, Store(parts), tuple(changed))
 
 
 def _parsed(model: LoadedModel) -> onnx.ModelProto:

@@ -18,7 +18,6 @@ from graphml_onnx.errors import GraphMLError, PayloadError, writing_failed
 from graphml_onnx.graphml.elements import Wanted, one_by_one
 from graphml_onnx.graphml.lists import NotAsWrittenError
 from graphml_onnx.graphml.reader import read_graphml
-from graphml_onnx.graphml.text import unescape
 from graphml_onnx.onnxfile.schema import parse_model
 from graphml_onnx.onnxfile.skeleton import FilePiece, LongList, join, renumbered, with_lists
 from graphml_onnx.onnxfile.source import FileSource, Source
@@ -27,6 +26,7 @@ from graphml_onnx.parameters.store import PayloadReference, StoreInfo, form_prob
 from graphml_onnx.support.notices import Notice
 from graphml_onnx.support.sniff import HEAD, unlike_graphml
 from graphml_onnx.support.strictjson import JsonError
+from graphml_onnx.support.text import unescape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -223,49 +223,53 @@ def _load(
         raise NumberError(problems[0])
     with _within("external_files"):
         externals = read_externals(texts["external_files"]) if "external_files" in texts else ()
-    skeleton, nonce, references = graph.skeleton, graph.nonce, dict(graph.references)
-    findings: list[Notice] = []
-    if graph.passed_over:
-        count, first = len(graph.passed_over), origin.place(graph.passed_over[0])
-        nodes = "a node that holds" if count == 1 else f"{count:,} nodes that hold"
-        text = f"{first}: passed over {nodes} no data of the format, and the edges that end there"
-        findings.append(Notice("passed-over", text))
-    if "residue" in texts:
-        with _within("residue"):
-            residue = Residue.from_text(texts["residue"])
-            skeleton, lists = with_lists(skeleton, nonce, lists), _NO_LISTS
-            more = dict(enumerate(residue.payloads, max(references, default=-1) + 1))
-            numbers = ranks(references | more)
-            canonical = renumbered(skeleton, nonce, residue.nonce, numbers)
-            applies = residue.applies_to(canonical)
-            original = residue.apply(canonical) if applies else b""
-            if applies and _canonical(original) != canonical:
-                raise NumberError("gives another graph than the text of the GraphML")
-        if applies:
-            skeleton, nonce = original, residue.nonce
-            references = {numbers[number]: reference for number, reference in (references | more).items()}
-        else:
-            text = "the graph was edited: the model is written in protobuf's own order of fields and width of numbers"
-            findings.append(Notice("edited", text))
     model = LoadedModel(
-        skeleton,
-        nonce,
-        references,
+        graph.skeleton,
+        graph.nonce,
+        dict(graph.references),
         store,
         embedded,
         externals,
         _metadata(texts),
         _text(texts, "source_sha256"),
-        tuple(findings),
+        _passed_over(graph, origin),
         lists=lists,
         parents=graph.parents,
     )
+    if "residue" in texts:
+        with _within("residue"):
+            model = _with_residue(model.with_lists(), Residue.from_text(texts["residue"]))
     # Before any of them is read or allocated.
     size = store.size if embedded is None else embedded.size
     problems = [*form_problems(store.strategy, model.stored), *range_problems(model.stored, size)]
     if problems:
         raise PayloadError(problems[0])
     return model
+
+
+def _passed_over(graph: DecodedGraph, origin: GraphLocation) -> tuple[Notice, ...]:
+    if not graph.passed_over:
+        return ()
+    count, first = len(graph.passed_over), origin.place(graph.passed_over[0])
+    nodes = "a node that holds" if count == 1 else f"{count:,} nodes that hold"
+    text = f"{first}: passed over {nodes} no data of the format, and the edges that end there"
+    return (Notice("passed-over", text),)
+
+
+def _with_residue(model: LoadedModel, residue: Residue) -> LoadedModel:
+    """The model with the bytes of its original file, unless the graph was edited; raises NumberError."""
+    more = enumerate(residue.payloads, max(model.references, default=-1) + 1)
+    references = {**model.references, **dict(more)}
+    numbers = ranks(references)
+    canonical = renumbered(model.skeleton, model.nonce, residue.nonce, numbers)
+    if not residue.applies_to(canonical):
+        text = "the graph was edited: the model is written in protobuf's own order of fields and width of numbers"
+        return model._replace(findings=(*model.findings, Notice("edited", text)))
+    original = residue.apply(canonical)
+    if _canonical(original) != canonical:
+        raise NumberError("gives another graph than the text of the GraphML")
+    numbered = {numbers[number]: reference for number, reference in references.items()}
+    return model._replace(skeleton=original, nonce=residue.nonce, references=numbered)
 
 
 def _canonical(skeleton: bytes) -> bytes:

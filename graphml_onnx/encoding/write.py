@@ -11,9 +11,9 @@ from graphml_onnx.codec.lists import ListsToWrite
 from graphml_onnx.codec.residue import Residue, make_residue
 from graphml_onnx.codec.scalars import PayloadTable
 from graphml_onnx.encoding.payloads import store_chunks
-from graphml_onnx.graphml.text import escape
 from graphml_onnx.graphml.writer import GraphMLWriter, TextSink
 from graphml_onnx.parameters.embedded import encode_base64
+from graphml_onnx.support.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from graphml_onnx.graphml.elements import Batch, NodeRecord
-from graphml_onnx.graphml.text import unescape
 from graphml_onnx.hierarchy import Hierarchy, Module, Placed, SourceName
 from graphml_onnx.support.strictjson import JsonError
+from graphml_onnx.support.text import unescape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from graphml_onnx.graphml.text import TEXT_IN_XML
+from graphml_onnx.graphml.markup import TEXT_IN_XML
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from graphml_onnx.graphml import layout, yed
 from graphml_onnx.graphml.elements import EdgeRecord, EdgeRows, NodeRecord, NodeRows
 from graphml_onnx.graphml.layout import ID, VALUE, captured, pattern_of
 from graphml_onnx.graphml.lists import NotAsWrittenError, without_lists
-from graphml_onnx.graphml.text import from_xml
+from graphml_onnx.graphml.markup import from_xml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from graphml_onnx.graphml import layout as lines
 from graphml_onnx.graphml import yed
-from graphml_onnx.graphml.text import has_markup, in_xml
+from graphml_onnx.graphml.markup import has_markup, in_xml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphml_onnx.graphml.layout import pattern_of
+from graphml_onnx.graphml.markup import TEXT_IN_XML, in_xml
 from graphml_onnx.graphml.placing import HEADER, Outline, placed
-from graphml_onnx.graphml.text import TEXT_IN_XML, escape, in_xml
+from graphml_onnx.support.text import escape
 
 if TYPE_CHECKING:
     from graphml_onnx.graphml.elements import Appearance, Drawn

@@ -20,9 +20,9 @@ from graphml_onnx.hierarchy.draft import Draft
 from graphml_onnx.hierarchy.exporter import ExporterSource
 from graphml_onnx.hierarchy.findings import Tally
 from graphml_onnx.hierarchy.growth import grow_from
+from graphml_onnx.hierarchy.metadata_placement import about_the_model, place_by_metadata
 from graphml_onnx.hierarchy.name_evidence import NameEvidence
 from graphml_onnx.hierarchy.neighbours import place_by_neighbours
-from graphml_onnx.hierarchy.nodes import about_the_model, place_by_metadata
 from graphml_onnx.hierarchy.parameters import aligned, place_by_parameters
 from graphml_onnx.hierarchy.repetition import place_by_repetition
 from graphml_onnx.hierarchy.tags import TagSource

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from graphml_onnx.codec.dataflow import Dataflow
 from graphml_onnx.codec.scopes import INITIALIZER_RANK, INPUT_RANK, OUTSIDE, WEIGHT_INPUT_RANK
-from graphml_onnx.graphml.text import unescape
 from graphml_onnx.support.notices import quoted
 from graphml_onnx.support.strictjson import JsonError
+from graphml_onnx.support.text import unescape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphml_onnx.documents.document import NO_NODE
-from graphml_onnx.graphml.text import unescape
 from graphml_onnx.support.notices import quoted
 from graphml_onnx.support.strictjson import JsonError
+from graphml_onnx.support.text import unescape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,7 +21,6 @@ from graphml_onnx.encoding.api import encode_prepared
 from graphml_onnx.encoding.prepare import Options, PreparedModel, open_inputs, prepare
 from graphml_onnx.errors import GraphMLError, OutputError, RoundTripError, StorageError, UsageError, writing_failed
 from graphml_onnx.graphml.elements import NodeRecord, Wanted
-from graphml_onnx.graphml.text import unescape
 from graphml_onnx.inputs.specs import read_input_specs
 from graphml_onnx.onnxfile.locate import locate
 from graphml_onnx.onnxfile.skeleton import Stored
@@ -30,6 +29,7 @@ from graphml_onnx.parameters.store import PayloadReference, sha256_of
 from graphml_onnx.parameters.transfer import first_difference
 from graphml_onnx.results import Check, Difference, VerifyReport
 from graphml_onnx.support.progress import Stage
+from graphml_onnx.support.text import unescape
 
 if TYPE_CHECKING:
     import os

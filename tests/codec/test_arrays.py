@@ -14,13 +14,13 @@ from graphml_onnx.codec.arrays import Floats, Integers, Strings
 from graphml_onnx.codec.numbers import FLOAT32, FLOAT64, FloatFormat, float_json
 from graphml_onnx.codec.protojson import FieldError, MessageCodec
 from graphml_onnx.codec.scalars import PayloadTable, String
-from graphml_onnx.graphml.text import json_string
 from graphml_onnx.onnxfile import extents, schema
 from graphml_onnx.onnxfile.lists import ListShape, pieces
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES, split
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.onnxfile.wire import FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, encode_varint
 from graphml_onnx.support.strictjson import JsonError, parse
+from graphml_onnx.support.text import json_string
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from graphml_onnx.codec.arrays import Integers, Strings
 from graphml_onnx.codec.lists import ListsOfDocument
 from graphml_onnx.codec.scalars import String
 from graphml_onnx.graphml.lists import NotAsWrittenError
-from graphml_onnx.graphml.text import in_xml
+from graphml_onnx.graphml.markup import in_xml
 from graphml_onnx.onnxfile.lists import ListShape
 from graphml_onnx.onnxfile.source import BytesSource
 from graphml_onnx.onnxfile.wire import LENGTH_DELIMITED, VARINT, encode_varint

@@ -23,8 +23,8 @@ from graphml_onnx.codec.scalars import PayloadTable
 from graphml_onnx.graphml.elements import NodeRows, Wanted
 from graphml_onnx.graphml.lines import read_lines
 from graphml_onnx.graphml.reader import Read, read_graphml
-from graphml_onnx.graphml.text import json_strings, plain_lists
 from graphml_onnx.onnxfile.skeleton import NONCE_BYTES
+from graphml_onnx.support.text import json_strings, plain_lists
 from tests.campaign.graphml_files import GraphmlFiles
 from tests.common.two_readings import Pieces, small_documents_too
 

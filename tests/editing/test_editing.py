@@ -15,7 +15,7 @@ import pytest
 from onnx import helper
 
 from graphml_onnx import GraphMLError, NotExactError, decode, encode, validate
-from graphml_onnx.graphml.text import unescape
+from graphml_onnx.support.text import unescape
 from tests.common import seeds
 from tests.common.command import contents, in_process
 from tests.editing import edits as editing

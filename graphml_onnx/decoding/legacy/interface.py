@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, cast
 from graphml_onnx.codec.identities import MODEL
 from graphml_onnx.decoding.legacy.values import tensor_type
 from graphml_onnx.graphml.elements import NodeRecord
-from graphml_onnx.graphml.text import escape
 from graphml_onnx.support.notices import quoted
 from graphml_onnx.support.strictjson import Json, JsonError, parse
+from graphml_onnx.support.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

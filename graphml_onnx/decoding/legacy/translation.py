@@ -24,8 +24,8 @@ from graphml_onnx.decoding.legacy.values import TAG, attributes_of, least_inputs
 from graphml_onnx.decoding.legacy.weights import read_weights
 from graphml_onnx.errors import GraphMLError
 from graphml_onnx.graphml.elements import EdgeRecord, NodeRecord, Record
-from graphml_onnx.graphml.text import escape, unescape
 from graphml_onnx.support.notices import quoted
+from graphml_onnx.support.text import escape, unescape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set

@@ -1,4 +1,4 @@
-"""The hierarchy from HTP metadata: its modules, and the tag that its `nodes` give each operator's name."""
+"""Places operators by HTP metadata: its modules, and the tag that its `nodes` give each operator's name."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 
-from graphml_onnx.graphml.text import escape, json_string, unescape
 from graphml_onnx.support.strictjson import JsonError, parse
+from graphml_onnx.support.text import escape, json_string, unescape
 from tests.strategies.models import hostile_texts
 
 # What a protobuf string can be in Python: any text, and bytes that are not UTF-8 as surrogates (PEP 383).
