@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from graphml_onnx.graph.weights import Storage
 
 _FAILURES = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError)
-_MADE_UP = re.compile(rb"unk__\d+")
+_MADE_UP_START = b"unk__"
+_MADE_UP = re.compile(_MADE_UP_START + rb"\d+")
 """Names that inference gives to dimensions that it does not know."""
 _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
@@ -45,14 +46,15 @@ def inferred_model(model: onnx.ModelProto, storage: Storage) -> tuple[onnx.Model
     copy = cast("onnx.ModelProto", schema.message_class("ModelProto")())
     cast("Message", copy).CopyFrom(cast("Message", model))
     _empty_payloads(copy, storage)
+    given = copy.SerializeToString()
     try:
-        inferred = onnx.shape_inference.infer_shapes(copy.SerializeToString(), data_prop=True)
+        inferred = onnx.shape_inference.infer_shapes(given, data_prop=True)
     except (*_FAILURES, DecodeError, RuntimeError, ValueError, TypeError) as error:
         return None, (_not_inferred(" ".join(str(error).split())),)
     content = inferred.SerializeToString()
     read = schema.parse_model(content)
-    made_up = frozenset(_MADE_UP.findall(content)) - frozenset(_MADE_UP.findall(copy.SerializeToString()))
-    if made_up:
+    if _MADE_UP_START in content:  # which takes a fraction of the time of looking for names
+        made_up = frozenset(_MADE_UP.findall(content)) - frozenset(_MADE_UP.findall(given))
         _forget_names(read.graph, made_up)
     return read, ()
 

@@ -93,7 +93,8 @@ def view(
 
     Raises:
         UsageError: there is no such module; the model has no file and no output is given; there is no browser for a
-            picture; ``numeric`` without ``diff``; onnxruntime is not installed, or has other inputs.
+            picture, or it has another format; ``numeric`` without ``diff``; onnxruntime is not installed, or has other
+            inputs.
         ModelError: onnxruntime cannot run a model.
         OutputError: the output exists, or cannot be written.
         GraphmlOnnxError: the model cannot be read, or its weights.

@@ -19,17 +19,25 @@ PictureFormat: TypeAlias = Literal["svg", "png"]
 
 _PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 _MAC: Final = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+_OTHER_FORMATS: Final = frozenset((".pdf", ".jpg", ".jpeg", ".gif", ".webp", ".eps"))
 _PATIENCE: Final = 300  # seconds
 _PICTURE: Final = re.compile(r'<pre id="picture">(.*?)</pre>', re.DOTALL)
 
 
 def format_of(path: Path) -> PictureFormat | None:
-    """The format for the ending of a file; None for a page."""
+    """The format for the ending of a file; None for a page.
+
+    Raises:
+        UsageError: it is a picture of another format.
+    """
     match path.suffix.lower():
         case ".svg":
             return "svg"
         case ".png":
             return "png"
+        case ending if ending in _OTHER_FORMATS:
+            remedy = "print the page" if ending == ".pdf" else "end the name in .svg, .png or .html"
+            raise UsageError(f"view draws SVG and PNG, not {ending[1:].upper()}", file=path, remedy=remedy)
         case _:
             return None
 

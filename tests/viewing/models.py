@@ -105,6 +105,18 @@ def wide(path: Path, children: int) -> Path:
     return _save(path, helper.make_graph(nodes, "wide", [_value("x")], [_value(made[-1])]))
 
 
+def tower(path: Path) -> Path:
+    """A narrow chain of modules above many operators that are side by side in a module."""
+    nodes = []
+    for i in range(80):
+        kind = "Neg" if i % 2 else "Relu"  # neighbours that look the same would be side by side too
+        nodes.append(helper.make_node(kind, [f"t{i}" if i else "x"], [f"t{i + 1}"], name=f"/part.{i}/inner/{kind}"))
+    made = [f"/wide/t{number}" for number in range(60)]
+    nodes += [helper.make_node("Elu", ["t80"], [name], name=f"/wide/Elu_{i}") for i, name in enumerate(made)]
+    nodes.append(helper.make_node("Sum", made, ["y"], name="/wide/Sum"))
+    return _save(path, helper.make_graph(nodes, "tower", [_value("x")], [_value("y")]))
+
+
 def tangled(path: Path, seed: int, count: int = 60) -> Path:
     """Operators in random modules that run in several parts, with random flow between all of them."""
     random = Random(seed)

@@ -237,6 +237,16 @@ def test_all_is_in_sight_where_the_upper_end_would_be_empty(show: Callable[..., 
     assert seen["height"] >= size[1]
 
 
+def test_the_upper_end_of_a_chain_above_a_wide_box_is_shown(show: Callable[..., Shown], tmp_path: Path) -> None:
+    shown = show(models.tower(tmp_path / "m.onnx"))
+    shown.keys("e")
+    assert shown.run("g2o.camera.scale") >= 0.2
+    seen = shown.run("g2o.seen()")
+    first = shown.run("(() => { const n = g2o.scene.layoutOf(0).layers[0].nodes[0]; return g2o.scene.corner(n); })()")
+    assert seen["x"] < first["x"] < seen["x"] + seen["width"]
+    assert seen["y"] < first["y"] < seen["y"] + seen["height"]
+
+
 def test_labels_of_edges_can_be_read_over_lines(show: Callable[..., Shown], layers: Path, tmp_path: Path) -> None:
     shown = show(layers)
     with shown.page.expect_download() as waiting:
@@ -314,6 +324,20 @@ def test_print_shows_the_picture_alone(show: Callable[..., Shown], layers: Path)
     shown.page.emulate_media(media="print")
     assert shown.page.locator(".print svg").is_visible()
     assert not shown.page.locator(".bar").is_visible()
+
+
+def test_print_is_light_as_paper_is(show: Callable[..., Shown], layers: Path) -> None:
+    ground = "document.querySelector('.print svg rect').getAttribute('fill')"
+    expected = []
+    for dark in (False, True):
+        shown = show(layers, dark=dark)
+        theme = shown.run("document.documentElement.dataset.theme")
+        shown.run("dispatchEvent(new Event('beforeprint'))")
+        expected.append(shown.run(ground))
+        shown.run("dispatchEvent(new Event('afterprint'))")
+        assert shown.run("document.documentElement.dataset.theme") == theme
+        assert shown.run("document.querySelector('.print').childElementCount") == 0
+    assert expected[0] == expected[1]
 
 
 def test_hostile_names_stay_data(show: Callable[..., Shown], tmp_path: Path) -> None:

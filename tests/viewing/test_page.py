@@ -197,6 +197,14 @@ def test_pictures_need_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not (tmp_path / "m.svg").exists()
 
 
+@pytest.mark.parametrize(("name", "remedy"), [("m.PDF", "print the page"), ("m.jpg", r"end the name in \.svg")])
+def test_other_formats_of_pictures_are_refused(tmp_path: Path, name: str, remedy: str) -> None:
+    with pytest.raises(UsageError, match="view draws SVG and PNG") as caught:
+        graphml_onnx.view(models.layers(tmp_path / "m.onnx"), tmp_path / name)
+    assert caught.match(remedy)
+    assert not (tmp_path / name).exists()
+
+
 def test_notebook_shows_a_frame_that_the_page_cannot_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with graphml_onnx.open(models.hostile(tmp_path / "m.onnx")) as graph:
         frame = graph._repr_html_()

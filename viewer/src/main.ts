@@ -237,8 +237,11 @@ class Page {
     this.heatChoice.addEventListener("change", () => this.setHeat(this.heatNamed(this.heatChoice.value)));
     SYSTEM_IS_DARK.addEventListener("change", () => this.setTheme());
     addEventListener("hashchange", () => this.follow());
-    addEventListener("beforeprint", () => this.print.replaceChildren(this.svg()));
-    addEventListener("afterprint", () => this.print.replaceChildren());
+    addEventListener("beforeprint", () => this.print.replaceChildren(this.svgForPaper()));
+    addEventListener("afterprint", () => {
+      this.print.replaceChildren();
+      this.setTheme();
+    });
   }
 
   private start(): void {
@@ -754,6 +757,13 @@ class Page {
     const { facts } = this.model;
     const blob = await blobOf(this.scene, area, (scale) => this.still(area, scale), kind);
     save(blob, `${stemOf(facts.file || facts.name)}.${kind}`);
+  }
+
+  /** In light colours, as paper is white. */
+  private svgForPaper(): SVGSVGElement {
+    document.documentElement.dataset["theme"] = "light";
+    this.colours.clear();
+    return this.svg();
   }
 
   private svg(area = wholeOf(this.scene)): SVGSVGElement {

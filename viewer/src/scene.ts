@@ -140,7 +140,7 @@ export class Scene {
     }
   }
 
-  /** The share of an area that is covered by nodes of a box which are not open. */
+  /** The share of an area that nodes of a box cover; of open ones, only those that are in it as a whole. */
   filled(box: number, area: Area): number {
     let covered = 0;
     const todo = [box];
@@ -150,7 +150,8 @@ export class Scene {
       const wide = Math.min(x + this.width[node]!, area.x + area.width) - Math.max(x, area.x);
       const tall = Math.min(y + this.height[node]!, area.y + area.height) - Math.max(y, area.y);
       if (wide <= 0 || tall <= 0) continue;
-      const layout = this.open.has(node) ? this.layouts.get(node) : undefined;
+      const isWhole = node !== box && wide === this.width[node]! && tall === this.height[node]!;
+      const layout = this.open.has(node) && !isWhole ? this.layouts.get(node) : undefined;
       if (layout) for (const layer of layout.layers) todo.push(...layer.nodes);
       else covered += wide * tall;
     }
