@@ -120,7 +120,7 @@ bench: $(VENV)/developed
 	$(BIN)/python -m benchmarks.bench
 
 fuzz: $(VENV)/developed
-	for target in wire graphml lines json edges metadata external bitflips; do $(BIN)/python -m tests.campaign $$target --count 10000 --jobs $(WORKERS) || exit 1; done
+	for target in wire graphml lines json edges metadata external commands bitflips; do $(BIN)/python -m tests.campaign $$target --count 10000 --jobs $(WORKERS) || exit 1; done
 
 # CUDA's libraries are left out: torch itself says which it needs, where it has any.
 COMPILE = $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate --no-header --all-extras pyproject.toml

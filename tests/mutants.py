@@ -113,8 +113,13 @@ class Change(NamedTuple):
     source: str
 
 
+def in_package(file: str) -> str:
+    """The name of a module within graphml_onnx, by its file: several packages have a module of one name."""
+    return ".".join(Path(file).with_suffix("").parts[1:])
+
+
 def mutants(source: str, module: str) -> Iterator[Change]:
-    """Each changed source of a module, whose name is without those of its packages."""
+    """Each changed source of a module, which has its name within the package."""
     tree = ast.parse(source)
     owners: dict[ast.AST, str] = {}
     statements: dict[ast.AST, ast.stmt] = {}
@@ -273,7 +278,7 @@ class _Loop:
             original = (ROOT / file).read_text("utf-8")
             found = [
                 change
-                for change in mutants(original, Path(file).stem)
+                for change in mutants(original, in_package(file))
                 if again is None or _without_line(change.told) in again
             ]
             if self._options.sample is not None and self._options.sample < len(found):

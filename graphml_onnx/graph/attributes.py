@@ -12,7 +12,7 @@ from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.graph.weights import Storage, TensorData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from graphml_onnx.graph.elements import Body
     from graphml_onnx.graph.types import TensorType, TypeReader
@@ -61,7 +61,7 @@ _FIELDS = {number: name for name, number in (_SINGLES | _LISTS).items()}
 
 
 def read_attributes(
-    attributes: Iterator[onnx.AttributeProto], bodies: Iterator[Body], storage: Storage, types: TypeReader
+    attributes: Iterator[onnx.AttributeProto], bodies: Sequence[Body], storage: Storage, types: TypeReader
 ) -> dict[str, AttributeValue]:
     """The attributes of an operator by name; of two with one name, the first.
 
@@ -71,10 +71,15 @@ def read_attributes(
         storage: where large tensors are.
         types: reads types.
     """
-    reader = _Reader(bodies, storage, types)
+    reader = _Reader(storage, types)
     values: dict[str, AttributeValue] = {}
+    taken = 0
     for attribute in attributes:
-        values.setdefault(string_of(attribute.name), reader.value(attribute))
+        # What a damaged file has beside the value, or instead of it, has a body too.
+        count = attribute.HasField("g") + len(attribute.graphs) if bodies else 0
+        own = bodies[taken : taken + count]
+        taken += count
+        values.setdefault(string_of(attribute.name), reader.value(attribute, own))
     return values
 
 
@@ -93,15 +98,20 @@ def float_of(bits: int) -> float:
 
 
 class _Reader:
-    def __init__(self, bodies: Iterator[Body], storage: Storage, types: TypeReader) -> None:
-        self._bodies, self._storage, self._types = bodies, storage, types
+    def __init__(self, storage: Storage, types: TypeReader) -> None:
+        self._storage, self._types = storage, types
 
-    def value(self, attribute: onnx.AttributeProto) -> AttributeValue:
+    def value(self, attribute: onnx.AttributeProto, bodies: Sequence[Body]) -> AttributeValue:
+        """The value; ``bodies`` are all graphs of the attribute, the single one first."""
         if attribute.ref_attr_name:
             return AttributeReference(string_of(attribute.ref_attr_name))
         field = _FIELDS.get(attribute.type) or _present(attribute)
         if field is None:
             return None
+        if field == "g":
+            return bodies[0] if attribute.HasField("g") else None
+        if field == "graphs":
+            return tuple(bodies[attribute.HasField("g") :])
         if field == "ints":  # labels of a classifier are many
             return tuple(attribute.ints)
         if field in _LISTS:
@@ -116,8 +126,6 @@ class _Reader:
                 return _text_or_bytes(cast("bytes", value))
             case "t" | "tensors":
                 return TensorData(cast("onnx.TensorProto", value), self._storage)
-            case "g" | "graphs":
-                return next(self._bodies)
             case "tp" | "type_protos":
                 return self._types.read(cast("onnx.TypeProto", value))
             case "sparse_tensor" | "sparse_tensors":

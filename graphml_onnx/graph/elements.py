@@ -300,9 +300,7 @@ class Operator(OfFile):
         """Its attributes by name, as Python values."""
         if self._attributes is None:
             body = self.body
-            self._attributes = read_attributes(
-                iter(self._node.attribute), iter(self.bodies), body._storage, body._types
-            )
+            self._attributes = read_attributes(iter(self._node.attribute), self.bodies, body._storage, body._types)
         return self._attributes
 
     @property

@@ -47,6 +47,7 @@ MODULE_KEY: Final = "g2o.module"
 _LOWEST_IR: Final = 8  # the first with functions
 _METADATA_IR: Final = 10  # the first with metadata of operators
 _TOLD: Final = 20  # modules in the description of a function
+_REMEDY: Final = "check the model with onnx.checker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def inline(
     path, target = Path(model), Path(output)
     with open_graph(path) as graph:
         if (problem := problem_of_calls(graph._model)) is not None:
-            raise ModelError(f"its functions cannot be put in: {problem}", file=path)
+            raise ModelError(f"its functions cannot be put in: {problem}", file=path, remedy=_REMEDY)
         message = _Unfolding(graph._model).model
         if len(message.functions):
             message = _with_onnx(message, path)
@@ -234,7 +235,7 @@ def _with_onnx(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         return parse_model(inliner.inline_local_functions(whole).SerializeToString())
     except (DecodeError, onnx.checker.ValidationError, RuntimeError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise ModelError(f"its functions cannot be put in: {reason}", file=path) from error
+        raise ModelError(f"its functions cannot be put in: {reason}", file=path, remedy=_REMEDY) from error
 
 
 def _publish(

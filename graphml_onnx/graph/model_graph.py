@@ -31,6 +31,7 @@ _Named = TypeVar("_Named")
 
 _NEAREST = 3
 _SEARCHED = 20_000  # names that are compared letter by letter
+_SHOWN = 80  # characters of a name that a message suggests
 
 
 class ModelGraph(OfFile):
@@ -307,7 +308,8 @@ class ModelGraph(OfFile):
 def not_found(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that does not exist; its remedy names the nearest of those that do."""
     near = _nearest(name, [key for key in known if key])
-    remedy = f"the nearest are {', '.join(map(repr, near))}" if near else f"there are no {kind}s with names"
+    shown = ", ".join(repr(key if len(key) <= _SHOWN else f"{key[:_SHOWN]}…") for key in near)
+    remedy = f"the nearest are {shown}" if near else f"there are no {kind}s with names"
     return UsageError(f"there is no {kind} {name!r}", remedy=remedy)
 
 

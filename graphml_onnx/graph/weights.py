@@ -282,6 +282,7 @@ class TensorData(OfFile):
             raise ModelError(
                 f"tensor {self.name!r} cannot be read as {self.dtype}{list(self.shape)}: {self._reason(error)}",
                 file=self._storage.path,
+                remedy="the tensor is damaged: write the model again with the program that made it",
             ) from None
 
     def _reason(self, error: Exception) -> str:

@@ -306,9 +306,10 @@ class Tables:
         found: dict[str, Json] = {}
         operators = {(o.op_type, o.domain): o for body in self.graph.bodies for o in body.operators}
         for (op_type, domain), operator in operators.items():
-            if domain not in ("", "ai.onnx") or not onnx.defs.has(op_type):
+            if domain not in ("", "ai.onnx") or not op_type.isascii() or not onnx.defs.has(op_type):
                 continue
             version = operator.body.opsets.get(domain) or self.graph.opsets.get("", onnx.defs.onnx_opset_version())
+            version = min(max(version, 0), onnx.defs.onnx_opset_version())  # ONNX takes 32 bits only
             try:
                 schema = onnx.defs.get_schema(op_type, version)
             except onnx.defs.SchemaError:

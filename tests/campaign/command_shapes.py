@@ -198,7 +198,7 @@ def _calls(count: int) -> bytes:
     return model.SerializeToString()
 
 
-_INPUTS: Mapping[str, tuple[int, Callable[[int], bytes]]] = {
+INPUTS: Mapping[str, tuple[int, Callable[[int], bytes]]] = {
     "operators in a chain": (400, _chain),
     "operators that look the same": (400, _alike),
     "operators of one name": (400, _same_name),
@@ -208,7 +208,7 @@ _INPUTS: Mapping[str, tuple[int, Callable[[int], bytes]]] = {
     "calls of functions": (150, _calls),
 }
 
-_RUNS: Mapping[str, Callable[[Path, Path], object]] = {
+RUNS: Mapping[str, Callable[[Path, Path], object]] = {
     "inspect": _inspect,
     "textconv": _textconv,
     "tables": _tables,
@@ -223,8 +223,8 @@ _RUNS: Mapping[str, Callable[[Path, Path], object]] = {
 COMMAND_SHAPES: Mapping[str, tuple[int, Callable[[int], bytes], Run]] = {
     **{
         f"{command}: {name}": (count, make, _swallowing(run))
-        for command, run in _RUNS.items()
-        for name, (count, make) in _INPUTS.items()
+        for command, run in RUNS.items()
+        for name, (count, make) in INPUTS.items()
     },
     "replace: modules that look the same": (200, _layers, _swallowing(_replace)),
     "replace: wide modules": (400, _wide_layer, _swallowing(_replace)),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 _MEMORY = Path("/dev/shm")
 
@@ -31,6 +32,13 @@ def no_waiting() -> Iterator[None]:
         yield
     finally:
         os.fsync = honest
+
+
+def clear(place: Path, keep: Collection[str]) -> None:
+    """Removes everything from a folder except what has one of these names."""
+    for path in place.iterdir():
+        if path.name not in keep:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def names(place: Path) -> set[str]:

@@ -26,4 +26,6 @@ def chunks(data: bytes, rng: random.Random) -> contextlib.AbstractContextManager
     """
     if limits.LIMITS != _USUAL or rng.random() < 0.75:
         return contextlib.nullcontext()
-    return limited(rng.choice([size for size in _SMALL if len(data) // size < _STEPS] or [_USUAL.chunk]))
+    size = rng.choice([size for size in _SMALL if len(data) // size < _STEPS] or [_USUAL.chunk])
+    # Of a small model in small chunks, most of the time is one thread waiting for the other.
+    return limited(size, threads=rng.random() < 0.25)

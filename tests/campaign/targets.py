@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.campaign.bit_flips import BitFlips
+from tests.campaign.commands import Commands
 from tests.campaign.edges import EdgesTrusted
 from tests.campaign.external_data import ExternalData
 from tests.campaign.graphml_files import GraphmlFiles
@@ -28,6 +29,7 @@ INPUT_TARGETS: Mapping[str, Callable[[Path], InputTarget]] = {
     "edges": EdgesTrusted,
     "metadata": Hierarchies,
     "external": ExternalData,
+    "commands": Commands,
 }
 """Those whose executions differ in one input file."""
 

@@ -20,10 +20,15 @@ _SHORT = 1 << 10
 
 
 @contextmanager
-def limited(chunk: int) -> Iterator[None]:
-    """Within the context, chunks and windows have this many bytes, and every file has threads."""
+def limited(chunk: int, *, threads: bool = True) -> Iterator[None]:
+    """Within the context, chunks and windows have this many bytes, and every file has threads.
+
+    Args:
+        chunk: bytes; of one byte each, no file has threads.
+        threads: without them, no file has.
+    """
     before = limits.LIMITS
-    limits.LIMITS = limits.Limits(chunk, chunk, 0 if chunk > 1 else 1 << 62)
+    limits.LIMITS = limits.Limits(chunk, chunk, 0 if threads and chunk > 1 else 1 << 62)
     try:
         yield
     finally:
