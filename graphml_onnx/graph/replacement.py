@@ -213,7 +213,9 @@ def _message(whole: ModelGraph, inner: ModelGraph, part: onnx.ModelProto, taken:
     kept = [(index, node) for index, node in enumerate(old.graph.node) if index not in taken]
     made_by_rest = {name for _, node in kept for name in cast("list[bytes]", node.output) if name}
     # `extract` copied constants of the rest that the part takes; they stay in the rest.
-    inserted = [node for node in part.graph.node if not made_by_rest.issuperset(cast("list[bytes]", node.output))]
+    inserted = [
+        node for node in part.graph.node if node.input or not made_by_rest.issuperset(cast("list[bytes]", node.output))
+    ]
     made = [name for node in inserted for name in cast("list[bytes]", node.output) if name]
     defined = {name.encode("utf-8", "surrogateescape") for name, t in whole.main.tensors.items() if t.producer is None}
     clash = next((name for name in made if name in made_by_rest or name in defined), None)

@@ -97,6 +97,11 @@ def made_twice(part: onnx.ModelProto) -> None:
     part.graph.node[1].output[0] = "/enc/layer.2/mm"
 
 
+def made_by_the_rest(part: onnx.ModelProto) -> None:
+    """By an operator that makes nothing else: it was left out without a word."""
+    part.graph.node.append(helper.make_node("Relu", ["/enc/layer.2/mm"], ["/enc/layer.0/mm"]))
+
+
 def weight_of_the_rest(part: onnx.ModelProto) -> None:
     """Named as a tensor that an operator of the rest makes."""
     value = numpy_helper.from_array(np.ones((4, 4), np.float32), "/enc/layer.0/mm")
@@ -110,6 +115,7 @@ def weight_of_the_rest(part: onnx.ModelProto) -> None:
         (other_shape, "'/enc/layer.2/out' is FLOAT[1, 7] in the part, and FLOAT[1, 4] in the model"),
         (nothing_left, "nothing makes '/enc/layer.2/out'"),
         (unmade, "nothing makes 'nowhere'"),
+        (made_by_the_rest, "makes '/enc/layer.0/mm', and so does the rest of the model"),
         (made_twice, "two operators make '/enc/layer.2/mm'"),
         (weight_of_the_rest, "has a weight '/enc/layer.0/mm', and the rest of the model another tensor of that name"),
         (other_output, "does not make '/enc/layer.2/out'"),
