@@ -253,12 +253,12 @@ def encode_prepared(
         The result, and the model as the self-check decoded it, for as long as ``stack`` is open.
     """
     sidecar_path = (sidecar_path or with_suffix(target, ".onnxdata")) if prepared.has_sidecar else None
-    _check_stored_name(prepared.store_info("", sidecar_path).file, target)
     data_files = [file.path for file in prepared.externals]
     inputs = [*prepared.inputs.files, *data_files]
     publication = stack.enter_context(Publication(overwrite=overwrite, inputs=inputs, durable=durable))
     graph = publication.stage(target)  # first, so that refusals name what the user named
     sidecar = None if sidecar_path is None else publication.stage(sidecar_path)
+    _check_stored_name(prepared.store_info("", sidecar_path).file, target)
     store = None
     if sidecar is not None:
         is_large = prepared.placement.size > limits.LIMITS.threads
