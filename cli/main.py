@@ -5,6 +5,7 @@ Only small modules are imported before the signals are handled, so that even an 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 from io import TextIOWrapper
@@ -39,6 +40,8 @@ def _run() -> int:
     try:
         signals.raise_when_stopped()
         gc.set_threshold(_NEW_OBJECTS, 20, 20)
+        atexit.unregister(gc.freeze)
+        atexit.register(gc.freeze)  # a large model is not searched and freed while Python ends: a tenth of `encode`
         _accept_any_name()
         return _command()
     except SystemExit as error:
