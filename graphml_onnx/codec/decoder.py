@@ -74,22 +74,22 @@ class _OfferedBodies:
 
     def __init__(self) -> None:
         self._graphs: Mapping[int, bytes] = {}
-        self.given: list[int] = []
+        self.given: dict[int, None] = {}
         """The numbers of those that its attributes have named, in their order."""
 
     def offer(self, graphs: Mapping[int, bytes]) -> None:
-        self._graphs, self.given = graphs, []
+        self._graphs, self.given = graphs, {}
 
     def give(self, number: int) -> bytes:
         if number not in self._graphs:
             raise NumberError(f"the operator has no body with index {number}")
         if number in self.given:  # nested bodies that are used twice would grow without bound
             raise NumberError(f"the operator's body with index {number} is named twice")
-        self.given.append(number)
+        self.given[number] = None
         return self._graphs[number]
 
     def unused(self) -> set[int]:
-        return self._graphs.keys() - self.given
+        return self._graphs.keys() - self.given.keys()
 
 
 def decode_graph(

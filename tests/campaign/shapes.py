@@ -148,6 +148,13 @@ def _bodies(count: int) -> bytes:
     return _nodes(*(helper.make_node("If", ["c"], [f"y{i}"], then_branch=body) for i in range(count)))
 
 
+def _bodies_of_one(count: int) -> bytes:
+    bodies = [helper.make_graph([], f"b{i}", [], []) for i in range(count)]
+    node = helper.make_node("Many", ["x"], ["y"])
+    node.attribute.append(helper.make_attribute("graphs", bodies))
+    return _nodes(node)
+
+
 def _functions(count: int) -> bytes:
     model = onnx.ModelProto.FromString(_nodes(*(helper.make_node(f"F{i}", [], [f"y{i}"]) for i in range(count))))
     for i in range(count):
@@ -313,6 +320,7 @@ SHAPES: Mapping[str, Shape] = {
     "payloads": Shape(400, _payloads, _round_trip),
     "value infos": Shape(300, _value_infos, _round_trip),
     "bodies": Shape(150, _bodies, _round_trip),
+    "bodies of one operator": Shape(4000, _bodies_of_one, _round_trip),
     "functions": Shape(100, _functions, _round_trip),
     "fields in another order": Shape(400, _shuffled, _round_trip),
     "empty nodes": Shape(1000, _empty_nodes, _round_trip),
