@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from graphml_onnx.codec.module_facts import graphs_of
 from graphml_onnx.codec.scalars import string_of
 from graphml_onnx.graph.attributes import sparse_tensor
-from graphml_onnx.graph.elements import Body, Module, Operator, Parameter, Tensor
+from graphml_onnx.graph.elements import Body, Module, Operator, Parameter, Tensor, innermost_around
 from graphml_onnx.graph.weights import TensorData
 from graphml_onnx.hierarchy import NOWHERE
 
@@ -250,7 +250,6 @@ def own_parameters(graph: ModelGraph, hierarchy: Hierarchy) -> Mapping[Module, S
     by_scope: dict[str, Module] = {}
     for module in graph.root.walk():
         by_scope.setdefault(module.path, module)
-    around: dict[Module, Sequence[Module]] = {}
     owned: dict[Module, list[Parameter]] = {}
     for parameter in graph.parameters:
         body = parameter.tensor.body
@@ -260,29 +259,7 @@ def own_parameters(graph: ModelGraph, hierarchy: Hierarchy) -> Mapping[Module, S
         elif place != NOWHERE:
             module = by_scope[hierarchy.modules[place].scope]
         else:
-            module = (
-                _innermost((operator.module for operator in parameter.consumers), around) or body.root or body.module
-            )
+            module = innermost_around(taker.module for taker in parameter.consumers) or body.root or body.module
         parameter._module = module
         owned.setdefault(module, []).append(parameter)
     return owned
-
-
-def _innermost(modules: Iterable[Module], around: dict[Module, Sequence[Module]]) -> Module | None:
-    """The innermost module around some modules; None for none.
-
-    Args:
-        modules: the modules.
-        around: remembers of each module those around it, from the model to itself.
-    """
-    common: Sequence[Module] = ()
-    for module in modules:
-        if common and module is common[-1]:
-            continue
-        if module not in around:
-            path = [module]
-            while (outer := path[-1].parent) is not None:
-                path.append(outer)
-            around[module] = path[::-1]
-        common = [a for a, b in zip(common or around[module], around[module], strict=False) if a is b]
-    return common[-1] if common else None

@@ -12,7 +12,7 @@ from graphml_onnx.graph.types import TensorType, lacks_shape
 from graphml_onnx.graph.weights import TensorData, same_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -78,10 +78,7 @@ class Module(OfFile):
     @property
     def depth(self) -> int:
         """How many modules are around it; 0 for the model."""
-        depth, around = 0, self.parent
-        while around is not None:
-            depth, around = depth + 1, around.parent
-        return depth
+        return len(_from_the_model(self)) - 1
 
     @property
     def parameters(self) -> Sequence[Parameter]:
@@ -163,6 +160,27 @@ class Module(OfFile):
         inner = f", {len(self.children)} modules" if self.children else ""
         class_name = f" {self.class_name}," if self.class_name else ""
         return f"<Module {self.path or '(model)'}:{class_name} {len(self.operators)} operators{inner}>"
+
+
+def innermost_around(modules: Iterable[Module]) -> Module | None:
+    """The innermost module around all of some modules; None if there is none."""
+    distinct = [*dict.fromkeys(modules)]
+    if len(distinct) == 1:
+        return distinct[0]
+    found = None
+    for level in zip(*map(_from_the_model, distinct), strict=False):
+        if any(module is not level[0] for module in level):
+            break
+        found = level[0]
+    return found
+
+
+def _from_the_model(module: Module) -> Sequence[Module]:
+    """The modules around a module, the model first, and itself."""
+    path = [module]
+    while (outer := path[-1].parent) is not None:
+        path.append(outer)
+    return path[::-1]
 
 
 class Tensor(OfFile):

@@ -228,12 +228,11 @@ def sums_of(module: Module) -> dict[Module, Counter[str]]:
 def operator_shares(module: Module) -> Sequence[Share]:
     """The types of operators in a module and in the modules in it, the most frequent first."""
     sums: dict[tuple[str, str], Counter[str]] = {}
-    for inner in module.walk(bodies=True):
-        for operator in _own_operators(inner):
-            total = sums.setdefault((operator.domain, operator.op_type), Counter())
-            _count_operators(total, [operator])
-            if (taken := _own_parameter(operator)) is not None:
-                _count_parameters(total, [taken])
+    for operator in module.all_operators(bodies=True):
+        total = sums.setdefault((operator.domain, operator.op_type), Counter())
+        _count_operators(total, [operator])
+        if (taken := _own_parameter(operator)) is not None:
+            _count_parameters(total, [taken])
     owned: set[Parameter] = set()
     for parameter in module.all_parameters():
         for operator in parameter.consumers:

@@ -14,7 +14,7 @@ import onnx
 
 from graphml_onnx.codec.calls import MOST_TO_RUN, problem_of_calls
 from graphml_onnx.errors import ModelError, UsageError
-from graphml_onnx.graph.elements import Operator
+from graphml_onnx.graph.elements import Operator, innermost_around
 from graphml_onnx.graph.loading import open as open_graph
 from graphml_onnx.graph.macs import macs_of
 from graphml_onnx.inputs.made import CannotRunError
@@ -306,7 +306,7 @@ class _Places:
                 todo += [taken for taken in maker.inputs if taken is not None and taken not in ends]
         heavy = [operator for operator in covered if macs_of(operator) != 0]
         working = [operator for operator in covered if operator.op_type != "Identity"]
-        return _around(operator.module for operator in heavy or working or covered)
+        return innermost_around(operator.module for operator in heavy or working or covered)
 
     def _stands_for(self, node: onnx.NodeProto) -> Sequence[Tensor]:
         """The tensors of the model for a node's tensors with new names."""
@@ -340,17 +340,6 @@ class _Places:
 
 def _first(modules: Mapping[str, Module], names: Iterable[str]) -> Module | None:
     return next((modules[name] for name in names if name in modules), None)
-
-
-def _around(modules: Iterable[Module]) -> Module | None:
-    """The innermost module around all of some modules; None if there is none."""
-    found: Module | None = None
-    for module in modules:
-        if found is None:
-            found = module
-        while not found.contains(module) and found.parent is not None:
-            found = found.parent
-    return found
 
 
 def _summed(

@@ -110,8 +110,13 @@ def chains(path: Path, different: int) -> Path:
             made = f"/chain.{chain_number}/t{step}"
             nodes.append(onnx.helper.make_node(kind, [name], [made], f"/chain.{chain_number}/part/op_{step}"))
             name = made
-    ends = [onnx.helper.make_tensor_value_info(end, onnx.TensorProto.FLOAT, [2]) for end in ("x", name)]
-    onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "chains", ends[:1], ends[1:])), path)
+    return saved(path, nodes, name)
+
+
+def saved(path: Path, nodes: Sequence[onnx.NodeProto], last: str) -> Path:
+    """Writes a model from x to the last tensor."""
+    ends = [onnx.helper.make_tensor_value_info(end, onnx.TensorProto.FLOAT, [2]) for end in ("x", last)]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, path.stem, ends[:1], ends[1:])), path)
     return path
 
 
@@ -143,9 +148,7 @@ def nested(path: Path) -> Path:
                 made = f"/block.{block}/layer.{layer}/{step}_output_0"
                 nodes.append(onnx.helper.make_node(step, [name], [made], f"/block.{block}/layer.{layer}/{step}"))
                 name = made
-    ends = [onnx.helper.make_tensor_value_info(end, onnx.TensorProto.FLOAT, [2]) for end in ("x", name)]
-    onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "nested", ends[:1], ends[1:])), path)
-    return path
+    return saved(path, nodes, name)
 
 
 def test_repeats_within_repeats_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
